@@ -1,0 +1,187 @@
+"""How many numbers does an image really need? Spectrum, intrinsic dimension and redundancy of pixels.
+
+Everything sums in float64, on the device of its input (on the CPU where the device has no float64).
+"""
+
+import lzma
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from course_lib.metrics import nearest
+
+
+class TwoNN(NamedTuple):
+    """The dimension, its standard error, points used, duplicates dropped, log(r2 / r1) of the points, ascending."""
+
+    dimension: float
+    error: float
+    points: int
+    duplicates: int
+    log_ratios: Tensor
+
+
+class LinearPrediction(NamedTuple):
+    """r2: share of variance explained. residual_std: in the image's units. weights [4]: W, NW, N, NE."""
+
+    r2: float
+    residual_std: float
+    weights: Tensor
+
+
+def pca_spectrum(x: Tensor, chunk: int = 4096) -> Tensor:
+    """Variances along the principal axes, descending: [min(N, D)], float64; their sum is the total variance.
+
+    Exact: eigenvalues of the covariance [D, D], or of the Gram matrix [N, N] where that is smaller (both
+    share them), summed up in chunks, so that the data are never held in float64 as a whole.
+
+    Args: x: [N, ...], flattened to [N, D]; N at least 2; any number type.
+    """
+    x = _at_home(x).flatten(1)
+    n, d = x.shape
+    if n < 2:
+        raise ValueError(f"A spectrum needs at least 2 points, and was given {n}.")
+    mean = x.mean(0, dtype=torch.float64)
+    if d <= n:
+        parts = (rows.double() - mean for rows in x.split(chunk))
+        matrix = sum(part.T @ part for part in parts)
+    else:
+        parts = (x[:, i : i + chunk].double() - mean[i : i + chunk] for i in range(0, d, chunk))
+        matrix = sum(part @ part.T for part in parts)
+    return torch.linalg.eigvalsh(matrix / (n - 1)).flip(0).clamp(min=0)
+
+
+def pca_dimension(spectrum: Tensor, share: float = 0.95) -> int:
+    """The fewest principal axes that hold `share` (0..1) of the variance of a descending spectrum [D]."""
+    if not 0 < share <= 1:
+        raise ValueError(f"The share of variance must lie in (0, 1], and was {share}.")
+    held = spectrum.cumsum(0)
+    return min(int((held < share * held[-1]).sum()) + 1, int((spectrum > 0).sum()))
+
+
+def participation_ratio(spectrum: Tensor) -> float:
+    """(Σλ)² / Σλ²: D where all axes weigh the same, 1 where one holds everything (Gao et al. 2017)."""
+    return (spectrum.sum().square() / spectrum.square().sum()).item()
+
+
+def two_nn(x: Tensor, discard: float = 0.1, method: str = "fit", chunk: int = 1024) -> TwoNN:
+    """Intrinsic dimension from the ratio of each point's two nearest distances (Facco et al. 2017).
+
+    Where the density is constant over the two nearest neighbours, log(r2 / r1) is exponential with rate d.
+    Both methods leave out the largest `discard` share, where that assumption fails first and outliers sit:
+
+    - "fit": the paper's: the slope through the origin of -log(1 - F) over log(r2 / r1), F the empirical
+      distribution.
+    - "mle": the maximum likelihood of d for a sample censored there; smaller variance if the law holds
+      exactly.
+
+    The error is that of the likelihood, d / √points; it says nothing of the bias, which grows with d: 2,000
+    points in a cube of 8 dimensions are nearly all near a face. Duplicates have r1 = 0 and no ratio: all
+    copies but one are dropped and counted.
+
+    Args: x: [N, ...], flattened; at least 3 different points left. discard: in [0, 1).
+    """
+    if method not in ("fit", "mle") or not 0 <= discard < 1:
+        raise ValueError(f'two_nn takes method "fit" or "mle" and 0 <= discard < 1, not {method!r} and {discard}.')
+    points = _at_home(x).flatten(1).unique(dim=0)
+    if len(points) < 3:
+        raise ValueError(f"two_nn needs at least 3 different points, and found {len(points)} among {len(x)}.")
+    distances, _ = nearest(points, k=2, chunk=chunk)
+    log_ratios = (distances[:, 1] / distances[:, 0]).log().sort().values
+    n = len(log_ratios)
+    kept = log_ratios[: max(2, min(n - 1, int(n * (1 - discard))))]
+    k = len(kept)
+    if method == "fit":
+        survival = -torch.log1p(-torch.arange(1, k + 1, dtype=kept.dtype, device=kept.device) / n)
+        dimension = ((kept * survival).sum() / kept.square().sum()).item()
+    else:
+        dimension = ((k - 1) / (kept.sum() + (n - k) * kept[-1])).item()
+    return TwoNN(dimension, dimension / k**0.5, k, len(x) - n, kept)
+
+
+def neighbour_correlation(images: Tensor, max_distance: int) -> Tensor:
+    """Pearson correlation of two pixels of one channel against their distance: [max_distance + 1], float64.
+
+    Index r holds the mean over channels, and over horizontal and vertical pairs, of the correlation at r
+    pixels; index 0 is 1.
+
+    Args: images: [B, C, H, W], any range. max_distance: in pixels, less than H and W.
+    Raises: ValueError where the images are too small, or a channel does not vary.
+    """
+    x = _images(images)
+    if not 0 <= max_distance < min(x.shape[-2:]):
+        raise ValueError(f"Pixels {max_distance} apart were asked for, in images of {x.shape[-2]}×{x.shape[-1]}.")
+
+    def pearson(a: Tensor, b: Tensor) -> Tensor:
+        a, b = (z - z.mean((0, 2, 3), keepdim=True) for z in (a, b))
+        norms = a.square().sum((0, 2, 3)) * b.square().sum((0, 2, 3))
+        return ((a * b).sum((0, 2, 3)) / norms.sqrt()).mean()
+
+    values = [torch.ones((), dtype=x.dtype, device=x.device)]
+    for r in range(1, max_distance + 1):
+        values.append((pearson(x[..., :-r], x[..., r:]) + pearson(x[..., :-r, :], x[..., r:, :])) / 2)
+    return torch.stack(values)
+
+
+def linear_prediction(images: Tensor) -> LinearPrediction:
+    """How well the four neighbours that come before a pixel (W, NW, N, NE) predict it, by least squares.
+
+    One set of weights for all channels, each about its own mean; a pixel without all four is left out.
+
+    Args: images: [B, C, H, W], H at least 2, W at least 3, any range.
+    Raises: ValueError where the images are too small, or a channel does not vary.
+    """
+    x = _images(images)
+    if x.shape[-2] < 2 or x.shape[-1] < 3:
+        raise ValueError(f"Four neighbours were asked for, in images of {x.shape[-2]}×{x.shape[-1]}: 2×3 is the least.")
+    above, here = x[..., :-1, :], x[..., 1:, :]
+    shifted = (here[..., 1:-1], here[..., :-2], above[..., :-2], above[..., 1:-1], above[..., 2:])
+    rows = torch.stack([(z - z.mean((0, 2, 3), keepdim=True)).flatten() for z in shifted])
+    covariance = (rows @ rows.T / rows.shape[1]).cpu()  # 5×5: the pixel itself, then its neighbours
+    cross, variance = covariance[1:, 0], covariance[0, 0]
+    # pinv, not solve: in a picture of one pattern the neighbours can be copies of one another.
+    weights = torch.linalg.pinv(covariance[1:, 1:], hermitian=True) @ cross
+    r2 = ((weights @ cross) / variance).clamp(0, 1)
+    return LinearPrediction(r2.item(), ((1 - r2) * variance).sqrt().item(), weights)
+
+
+def lossless_bits_per_pixel(images: Tensor) -> float:
+    """Bits that a pixel, all its channels together, takes after lossless compression (8 · C before).
+
+    The error of JPEG-LS's predictor (`prediction_error`), packed by LZMA from the standard library, all
+    images in one stream. That is an upper bound on the information in a pixel, about as tight as PNG at its
+    best or a little tighter.
+
+    Args: images: uint8 [B, C, H, W].
+    """
+    packed = lzma.compress(prediction_error(images).cpu().numpy().tobytes(), preset=6)
+    b, _, h, w = images.shape
+    return len(packed) * 8 / (b * h * w)
+
+
+def prediction_error(images: Tensor) -> Tensor:
+    """Pixel minus the median of (left, above, left + above - upper left), modulo 256: uint8 [B, C, H, W].
+
+    Reversible. The "MED" predictor of Weinberger et al. 2000, eq. 1: it picks the neighbour along an edge, and
+    a plane where there is none. Outside the image everything is 0.
+    """
+    if images.dtype != torch.uint8 or images.ndim != 4:
+        raise ValueError(f"uint8 images [B, C, H, W] were expected, not {images.dtype} {tuple(images.shape)}.")
+    x = torch.nn.functional.pad(images.short(), (1, 0, 1, 0))
+    left, above, corner = x[..., 1:, :-1], x[..., :-1, 1:], x[..., :-1, :-1]
+    guess = torch.stack([left, above, left + above - corner]).median(0).values
+    return (x[..., 1:, 1:] - guess).remainder(256).to(torch.uint8)
+
+
+def _at_home(x: Tensor) -> Tensor:
+    return x.cpu() if x.device.type == "mps" else x
+
+
+def _images(images: Tensor) -> Tensor:
+    if images.ndim != 4 or len(images) == 0:
+        raise ValueError(f"Images [B, C, H, W] were expected, not {tuple(images.shape)}.")
+    x = _at_home(images).double()
+    if (x.amax((0, 2, 3)) == x.amin((0, 2, 3))).any():
+        raise ValueError("A channel has the same value in every pixel: nothing in it correlates. Leave it out.")
+    return x
