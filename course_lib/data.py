@@ -1,0 +1,249 @@
+"""Real pictures as uint8 tensors: Fashion-MNIST, photographs for chapter 1, and the student's own folder.
+
+Pictures stay uint8 on the device (a quarter of the memory of floats); `to_float` turns one batch into [-1, 1]. Nothing
+is ever downloaded: every file ships with the workbook or inside scikit-image, and `course_lib.manifest` checks its sum.
+"""
+
+import gzip
+import os
+import zlib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from course_lib import manifest
+from course_lib.manifest import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FASHION_CLASSES = (
+    "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+)  # fmt: skip
+
+_FASHION_COUNT = {"train": 60_000, "test": 10_000}
+_FASHION_PREFIX = {"train": "train", "test": "t10k"}
+
+# name -> file; those of scikit-image are in its wheel, so that no download (pooch) is involved
+_SHIPPED_PHOTOGRAPHS = {
+    "dandelions": "photographs/dandelions.png",
+    "dogs": "photographs/dogs.png",
+    "mountains": "photographs/mountains.png",
+}
+_SKIMAGE_PHOTOGRAPHS = {
+    "astronaut": "astronaut.png",
+    "cat": "chelsea.png",
+    "coffee": "coffee.png",
+    "galaxies": "hubble_deep_field.jpg",
+    "motorcycle": "motorcycle_left.png",
+    "retina": "retina.jpg",
+    "rocket": "rocket.jpg",
+}
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 images 0..255 -> float32 in [-1, 1], same shape and device. Raises ValueError on any other dtype."""
+    if images.dtype != torch.uint8:
+        raise ValueError(f"to_float takes uint8 images, not {images.dtype}: they may be in [-1, 1] already.")
+    return images.to(torch.float32).div_(127.5).sub_(1.0)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Float images in [-1, 1] -> uint8 0..255, rounded; values outside are clamped. Undoes `to_float` exactly."""
+    if not images.is_floating_point():
+        raise ValueError(f"to_uint8 takes float images in [-1, 1], not {images.dtype}.")
+    # in float32 first: bfloat16 has only 8 bits, too few to hold 256 levels around 1
+    return images.detach().to(torch.float32).add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+# ------------------------------------------------------------------------------------------------- Fashion-MNIST
+
+
+def fashion_mnist(split: str = "train", device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
+    """Fashion-MNIST (Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747), padded with black from 28x28 to 32x32.
+
+    Args:
+        split: "train" (60,000 pictures) or "test" (10,000).
+        device: where the tensors live; None is torch's default device.
+
+    Returns:
+        images: uint8 [N, 1, 32, 32], 0 (black background) to 255.
+        labels: int64 [N], 0..9, named by FASHION_CLASSES.
+
+    Raises DataError if a file is missing, truncated or altered, ValueError for an unknown split.
+    """
+    if split not in _FASHION_COUNT:
+        raise ValueError(f"Fashion-MNIST has the splits 'train' and 'test', not {split!r}.")
+    stem, count = f"fashion_mnist/{_FASHION_PREFIX[split]}", _FASHION_COUNT[split]
+    pixels = read_idx(manifest.path(f"{stem}-images-idx3-ubyte.gz"), (count, 28, 28))
+    classes = read_idx(manifest.path(f"{stem}-labels-idx1-ubyte.gz"), (count,))
+    images = torch.zeros(count, 1, 32, 32, dtype=torch.uint8, device=device)
+    images[:, 0, 2:-2, 2:-2] = torch.from_numpy(pixels).to(images.device)
+    return images, torch.from_numpy(classes).to(images.device, torch.int64)
+
+
+def read_idx(file: str | Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Read a gzipped IDX file of unsigned bytes (the format of MNIST, LeCun et al. 1998) that must have this `shape`.
+
+    Layout: two zero bytes, the type (8 = unsigned byte), the number of axes, each axis as a big-endian int32, the data.
+    Raises DataError if the header, the shape or the amount of data is not what it should be.
+    """
+    try:
+        raw = bytearray(gzip.decompress(Path(file).read_bytes()))  # a bytearray: torch wants writable memory
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{file} is not a whole gzip file ({error}): restore it; `course data` says how.") from None
+    start = 4 + 4 * len(shape)
+    magic = bytes((0, 0, 8, len(shape)))
+    if bytes(raw[:4]) != magic:
+        raise DataError(
+            f"{file} starts with {bytes(raw[:4]).hex()} where {magic.hex()} is expected, so it is no IDX file of "
+            f"bytes with {len(shape)} axes: restore it; `course data` says how."
+        )
+    found = tuple(np.frombuffer(raw, ">i4", count=min(len(shape), (len(raw) - 4) // 4), offset=4).tolist())
+    if found != shape or len(raw) - start != int(np.prod(shape)):
+        raise DataError(
+            f"{file} announces the shape {found} and holds {max(0, len(raw) - start):,} bytes of data where {shape} is "
+            f"expected: restore it; `course data` says how."
+        )
+    return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
+
+
+# ------------------------------------------------------------------------------------------------- photographs
+
+
+def photographs(size: int | None = 1024) -> dict[str, Tensor]:
+    """Real RGB photographs, name -> uint8 [3, H, W]; licences and photographers are in data/README.md.
+
+    Args:
+        size: side of the square wanted. Only photographs whose shorter side is at least `size` are returned, cropped to
+            the centre square and shrunk by area averaging to [3, size, size]; none is ever enlarged. At 1024 these are
+            dandelions, dogs, mountains and retina. None: all of them, whole, each in its true size.
+    """
+    from PIL import Image
+
+    if size is not None:
+        _require_size(size)
+    files = {name: manifest.path(file) for name, file in _SHIPPED_PHOTOGRAPHS.items()}
+    files |= {name: _skimage_file(file) for name, file in _SKIMAGE_PHOTOGRAPHS.items()}
+    pictures = {}
+    for name, file in sorted(files.items()):
+        with Image.open(file) as image:
+            if size is None or min(image.size) >= size:
+                rgb = image.convert("RGB")
+                pictures[name] = _to_tensor(rgb if size is None else _square(rgb, size))
+    return pictures
+
+
+def _skimage_file(name: str) -> Path:
+    spec = find_spec("skimage")  # finds the folder without importing the package
+    file = Path(spec.origin).parent / "data" / name if spec and spec.origin else None
+    if file is None or not file.is_file():
+        mend = "pip install --force-reinstall scikit-image"
+        raise DataError(f"The photograph {name} of scikit-image is missing: mend it with `{mend}`.")
+    return file
+
+
+# ------------------------------------------------------------------------------------------------- own pictures
+
+
+def image_folder(path: str | Path, size: int = 64, minimum: int = 1) -> Tensor:
+    """The student's own pictures: every image under `path` (with its sub-folders), uint8 RGB [N, 3, size, size].
+
+    Any format that Pillow reads, any size and mode. A picture is turned upright (EXIF), laid on white where it is
+    transparent, cropped to its centre square and resized (area averaging down, bicubic up). Order: by path. Hidden
+    files and files that are not images by their ending are passed over. One picture at a time is held in full.
+
+    Raises DataError if the folder is missing or is a file, holds fewer than `minimum` images, or has a broken image.
+    """
+    _require_size(size)
+    files = _image_files(Path(path).expanduser(), minimum)
+    images = torch.empty(len(files), 3, size, size, dtype=torch.uint8)
+    for row, file in zip(images, files, strict=True):
+        row.copy_(_read_square(file, size))
+    return images
+
+
+def _image_files(folder: Path, minimum: int) -> list[Path]:
+    from PIL import Image
+
+    if not folder.exists():
+        raise DataError(f"The folder {folder} does not exist: give the path of a folder with pictures.")
+    if not folder.is_dir():
+        raise DataError(f"{folder} is a file: give the path of the folder that holds your pictures.")
+    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    files, others = [], set()
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            ending = Path(name).suffix.lower()
+            if ending in endings and not name.startswith("."):
+                files.append(Path(parent, name))
+            elif not name.startswith("."):
+                others.add(ending or "no ending")
+    if not files:
+        seen = f"only files with {', '.join(sorted(others)[:5])}" if others else "no files at all"
+        raise DataError(f"There are no images in {folder} ({seen}): put .jpg, .png or other pictures there.")
+    if len(files) < minimum:
+        have = "1 image" if len(files) == 1 else f"{len(files)} images"
+        raise DataError(f"{folder} holds {have} and at least {minimum} are needed: add pictures.")
+    return sorted(files, key=lambda file: file.relative_to(folder).as_posix())
+
+
+def _read_square(file: Path, size: int) -> Tensor:
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(file) as image:
+            limit = Image.MAX_IMAGE_PIXELS
+            if limit and image.width * image.height > limit:
+                raise DataError(
+                    f"The image {file} has {image.width:,} x {image.height:,} pixels, more than {limit:,} in all: "
+                    "shrink it or remove it."
+                )
+            image.draft(None, (4 * size, 4 * size))  # lets a large JPEG decode at 1/2, 1/4 or 1/8 of its size
+            return _to_tensor(_square(_to_rgb(ImageOps.exif_transpose(image)), size))
+    except DataError:
+        raise
+    except Exception as error:  # on bad bytes Pillow's plug-ins raise OSError, ValueError, SyntaxError, struct.error...
+        reason = "not an image in a known format" if isinstance(error, Image.UnidentifiedImageError) else error
+        raise DataError(f"The image {file} cannot be read ({reason}): replace it or remove it.") from None
+
+
+def _to_rgb(image: "Image") -> "Image":
+    """Any mode to RGB: 16-bit and float grey scaled to 8 bits (Pillow would clip them), transparency laid on white."""
+    from PIL import Image
+
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image).astype(np.float64)
+        top = values.max(initial=0)
+        deep = image.mode.startswith("I;16") or top > 255
+        full = 65535 if deep else 1 if image.mode == "F" and top <= 1 else 255
+        image = Image.fromarray((values * (255 / full)).round().clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _square(image: "Image", size: int) -> "Image":
+    """Centre square of an RGB image, resized to size x size."""
+    from PIL.Image import Resampling
+
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    # a box filter is exact area averaging when it shrinks, but would repeat pixels when it enlarges
+    method = Resampling.BOX if side >= size else Resampling.BICUBIC
+    return image.resize((size, size), method, box=(left, top, left + side, top + side))
+
+
+def _to_tensor(image: "Image") -> Tensor:
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+
+def _require_size(size: int) -> None:
+    if not isinstance(size, int) or size < 1:
+        raise ValueError(f"size is the side of the pictures in pixels, a whole number of at least 1, not {size!r}.")
