@@ -90,8 +90,9 @@ def two_nn(x: Tensor, discard: float = 0.1, method: str = "fit", chunk: int = 10
     distances, _ = nearest(points, k=2, chunk=chunk)
     log_ratios = (distances[:, 1] / distances[:, 0]).log().sort().values
     n = len(log_ratios)
-    kept = log_ratios[: max(2, min(n - 1, int(n * (1 - discard))))]
-    k = len(kept)
+    last = n - 1 if method == "fit" else n  # at the last of all points -log(1 - F) is infinite
+    k = max(2, min(last, round(n * (1 - discard))))
+    kept = log_ratios[:k]
     if method == "fit":
         survival = -torch.log1p(-torch.arange(1, k + 1, dtype=kept.dtype, device=kept.device) / n)
         dimension = ((kept * survival).sum() / kept.square().sum()).item()

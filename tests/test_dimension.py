@@ -78,16 +78,25 @@ def test_two_nn_of_curved_surfaces(make):
     assert dimension.pca_dimension(dimension.pca_spectrum(x)) == 3  # a linear method sees the space around them
 
 
-@pytest.mark.parametrize("method", ["fit", "mle"])
-@pytest.mark.parametrize("discard", [0.0, 0.1, 0.3])
+@pytest.mark.parametrize(("method", "discard"), [("fit", 0.1), ("fit", 0.25), ("mle", 0.1)])
 def test_two_nn_agrees_with_scikit_dimension(method, discard):
-    skdim = pytest.importorskip("skdim", reason="scikit-dimension is the second opinion")
+    from skdim.id import TwoNN
+
     x = turned(cube(700, 4), 12)
-    if method == "fit" and discard == 0:
-        discard = 1 / 700  # without any discard its last point lies at infinity; ours leaves that one out
-    theirs = skdim.id.TwoNN(discard_fraction=discard, method=method).fit(x.numpy()).dimension_
-    ours = dimension.two_nn(x, discard=discard, method=method, chunk=100).dimension
-    assert ours == pytest.approx(theirs, rel=5e-3 if discard == 0 else 1e-6)
+    theirs = TwoNN(discard_fraction=discard, method={"fit": "linear", "mle": "mle"}[method]).fit(x.numpy())
+    ours = dimension.two_nn(x, discard=discard, method=method, chunk=100)
+    assert ours.dimension == pytest.approx(theirs.dimension_, rel=1e-6)
+    assert_close(ours.log_ratios, torch.from_numpy(theirs.x_[:, 0]), rtol=0, atol=1e-9)
+
+
+def test_two_nn_of_all_points_is_the_pareto_likelihood():
+    x = turned(cube(300, 4), 12)
+    found = dimension.two_nn(x, discard=0, method="mle")
+    near, next_near = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").sort(1).values[:, 1:3].T
+    assert found.dimension == pytest.approx(299 / (next_near / near).log().sum().item(), rel=1e-9)
+    assert found.points == 300
+    # The fit has no use for the last point, where -log(1 - F) is infinite.
+    assert dimension.two_nn(x, discard=0).points == 299
 
 
 def test_two_nn_drops_and_counts_duplicates():
@@ -135,7 +144,7 @@ def test_linear_prediction_of_known_images():
     # A separable AR(1) pixel is rho W + rho N - rho² NW + noise of variance (1 - rho²)².
     rho = 0.9
     found = dimension.linear_prediction(3 * autoregressive(rho, (100, 2, 48, 48)) + 7)
-    assert_close(found.weights.tolist(), [rho, -(rho**2), rho, 0], atol=0.02, rtol=0)
+    assert_close(found.weights.tolist(), [rho, -(rho**2), rho, 0.0], atol=0.02, rtol=0)
     assert found.r2 == pytest.approx(1 - (1 - rho**2) ** 2, abs=0.005)
     assert found.residual_std == pytest.approx(3 * (1 - rho**2), rel=0.01)
 
