@@ -5,9 +5,10 @@
     with machine.autocast():  # the forward pass of a network at that precision
         ...
 
-What is chosen, and why: a CPU with native bf16 (AVX512-BF16 or AMX) trains 1.5 to 2 times faster in it, any other CPU
-only emulates it, more slowly than fp32; GPUs since 2020 have bf16, older ones (Colab's T4) have fp16 alone, which needs
-loss scaling; on Apple's GPU we stay with fp32.
+What is chosen, and why: GPUs since 2020 have bf16, older ones (Colab's T4) have fp16 alone, which needs loss scaling;
+on Apple's GPU we stay with fp32. A CPU gets bf16 only where it has it in hardware (AVX512-BF16 or AMX; others emulate
+it) *and* where a matmul is really faster in it, which a thirtieth of a second shows: with AMX bf16 wins several times
+over, but on the same chip inside a virtual machine that hides AMX, bf16 products were seen to take twice as long.
 """
 
 import os
@@ -15,6 +16,7 @@ import platform
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -60,9 +62,7 @@ class Machine:
         return f"{self.device} ({self.name}), {self.precision}, {threads}"
 
 
-def find(
-    device: str | torch.device | None = None, precision: str | None = None, threads: int | None = None
-) -> Machine:
+def find(device: str | torch.device | None = None, precision: str | None = None, threads: int | None = None) -> Machine:
     """Choose device, precision and threads; each argument, or else its environment variable, overrides the choice.
 
     Args:
@@ -76,11 +76,11 @@ def find(
     Raises:
         ValueError: an unknown or absent device, an unknown precision, fp16 off the GPU, or fewer than one thread.
     """
-    where = _device(device or os.environ.get("COURSE_DEVICE") or _best_device())
-    how = _precision(precision or os.environ.get("COURSE_PRECISION") or _best_precision(where), where)
     wanted = threads if threads is not None else os.environ.get("COURSE_THREADS") or None
     if wanted is not None and _threads(wanted) != torch.get_num_threads():
         torch.set_num_threads(_threads(wanted))
+    where = _device(device or os.environ.get("COURSE_DEVICE") or _best_device())
+    how = _precision(precision or os.environ.get("COURSE_PRECISION") or _best_precision(where), where)
     return Machine(where, how, torch.get_num_threads(), _name(where))
 
 
@@ -95,7 +95,8 @@ def matmul_rate(machine: Machine, n: int | None = None, seconds: float = 0.5) ->
         seconds: keep measuring for about so long.
     """
     n = n or (8192 if machine.device.type == "cuda" else 2048)
-    a, b = (torch.randn(n, n, device=machine.device).to(machine.dtype) for _ in range(2))
+    generator = torch.Generator().manual_seed(0)  # not zeros: a GPU's clock depends on the numbers
+    a, b = (torch.randn(n, n, generator=generator).to(machine.device, machine.dtype) for _ in range(2))
     torch.mm(a, b)  # warm-up: picks the kernel
     machine.synchronize()
     best, began = float("inf"), time.perf_counter()
@@ -134,7 +135,7 @@ def _best_precision(device: torch.device) -> str:
     if device.type == "cuda":
         with torch.cuda.device(device):
             return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
-    return "bf16-mixed" if device.type == "cpu" and cpu_has_bf16() else "32-true"
+    return "bf16-mixed" if device.type == "cpu" and cpu_has_bf16() and _cpu_bf16_pays() else "32-true"
 
 
 def cpu_has_bf16() -> bool:
@@ -142,6 +143,19 @@ def cpu_has_bf16() -> bool:
     # torch asks the CPU itself, on every system; an ancient or foreign build without the question counts as "no".
     questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(torch.cpu, question, bool)()) for question in questions)
+
+
+@cache
+def _cpu_bf16_pays() -> bool:
+    """Whether a matmul is faster in bf16 than in fp32 here (its time is some multiple or fraction, never about equal)."""
+    matrices = {dtype: torch.ones(512, 512, dtype=dtype) for dtype in (torch.float32, torch.bfloat16)}
+    best = dict.fromkeys(matrices, float("inf"))
+    for _ in range(6):  # in turns, so that another program's burst of work hits both
+        for dtype, matrix in matrices.items():
+            start = time.perf_counter()
+            torch.mm(matrix, matrix)
+            best[dtype] = min(best[dtype], time.perf_counter() - start)
+    return best[torch.bfloat16] < best[torch.float32]
 
 
 def _precision(asked: str, device: torch.device) -> str:
