@@ -1,20 +1,80 @@
-"""The command ``course``. A subcommand imports what it needs when it runs, so that ``course --help`` answers at once."""
+"""The command ``course``. A subcommand imports what it needs when it runs, so ``course --help`` answers at once."""
 
+import inspect
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Latent Space & Guidance: the workbook's own tools.")
+cli = typer.Typer(
+    help="Latent Space & Guidance: the workbook's own tools.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@cli.command()
+def data() -> None:
+    """List the shipped data and verify every sum; exit code 1 when a file is missing, cut short or altered."""
+    from course_lib import manifest
+
+    rows = manifest.verify()
+    for row in rows:
+        print(f"{row.status:9}  {row.bytes / 1e6:7.2f} MB  {row.licence:12}  {row.path}")
+    wrong = [row for row in rows if row.status != "ok"]
+    for row in wrong:
+        print(f"\ndata/{row.path} is {row.status}: {row.detail}. Mend it: {row.mend}", file=sys.stderr)
+    if wrong:
+        raise typer.Exit(1)
+    print(f"{len(rows)} files, {sum(row.bytes for row in rows) / 1e6:.1f} MB, every sum as listed.")
+
+
+@cli.command()
+def train(
+    recipe: Annotated[str | None, typer.Argument(help="Its name, from --list.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Name the recipes, and say what each one makes.")] = False,
+    seconds: Annotated[float | None, typer.Option(help="Train for so long.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Train for so many steps.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, data order and noise.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the trained weights go.")] = None,
+) -> None:
+    """Train one of the workbook's models. What is not given is as the recipe has it."""
+    from course_lib.recipes import RECIPES
+
+    if list_ or recipe is None:
+        for name, function in RECIPES.items():
+            print(f"{name}\n    {inspect.getdoc(function).splitlines()[0]}")
+        return
+    if recipe not in RECIPES:
+        raise ValueError(f"there is no recipe {recipe!r}; choose from {', '.join(RECIPES)}")
+    given = {"seconds": seconds, "steps": steps, "seed": seed, "out": out}
+    given = {name: value for name, value in given.items() if value is not None}
+    takes = list(inspect.signature(RECIPES[recipe]).parameters)
+    if unknown := [name for name in given if name not in takes]:
+        raise ValueError(f"recipe {recipe} takes no --{unknown[0]}; it takes {', '.join(takes)}")
+    result = RECIPES[recipe](**given)
+    if result is not None:
+        print(result)
+
+
+@cli.command()
+def bench() -> None:
+    """Measure on this machine what the workbook promises."""
+    from course_lib import bench as benchmarks
+
+    benchmarks.main()
 
 
 @cli.command()
 def notebooks(
     names: Annotated[list[str] | None, typer.Argument(help="Which ones, as 03_vae or 3; none means all.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only compare the notebooks with their sources.")] = False,
+    record: Annotated[bool, typer.Option("--record", help="Keep the times, and put them into the README.")] = False,
 ) -> None:
-    """Execute notebooks/source/*.py into notebooks/*.ipynb, each from a clean kernel."""
+    """Execute notebooks/source/*.py into notebooks/*.ipynb, each from a clean kernel; stop at the first that fails."""
     from course_lib import notebooks as book
 
     if check:
@@ -22,8 +82,15 @@ def notebooks(
             raise ValueError("\n".join(problems))
         print("Every notebook is what its source says.")
         return
+    built = []
     for source in book.sources(names):
-        print(book.build(source), flush=True)
+        built.append(book.build(source))
+        print(built[-1], flush=True)
+    if record:
+        from course_lib import device
+
+        machine = device.find()
+        book.record(built, machine.device.type, str(machine))
 
 
 @cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -35,7 +102,7 @@ def lab(context: typer.Context) -> None:
 
 
 def app() -> None:
-    """Run the command line. What the user can mend is said in one sentence, exit code 2; COURSE_DEBUG=1 shows it all."""
+    """Run the command line. What the user can mend is one sentence and exit code 2; COURSE_DEBUG=1 shows it all."""
     try:
         cli()
     except (ValueError, FileNotFoundError) as error:
@@ -43,3 +110,7 @@ def app() -> None:
             raise
         print(f"course: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    app()

@@ -3,6 +3,7 @@ clean kernel into ``notebooks/NN_name.ipynb`` (which readers open). A notebook i
 """
 
 import hashlib
+import json
 import os
 import re
 import time
@@ -18,8 +19,9 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from course_lib.lab import ROOT, environment
+from course_lib.manifest import write_whole
 
-FOLDER = ROOT / "notebooks"
+FOLDER, README = ROOT / "notebooks", ROOT / "README.md"
 CELL_TIMEOUT = 900  # seconds: a hung cell must end one day, a slow laptop must not be cut off
 MAX_BYTES = 2_000_000  # larger files are slow to open, and code hosts do not render them
 MAX_LINES = 25  # lines in one code cell; what needs more belongs in the package
@@ -30,6 +32,9 @@ METADATA = {
 }
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|Users|root|tmp|private)/\w|\b[A-Z]:\\Users")
+MINUTES = "minutes.json"
+KINDS = {"cpu": "on a CPU", "cuda": "on a GPU"}
+BEGIN, END = "<!-- chapters: written by `course notebooks --record` -->", "<!-- end of chapters -->"
 ANSI = re.compile(r"\x1b\[[0-9;]*m")  # colours of a traceback
 
 
@@ -179,16 +184,6 @@ def hidden_faults(nb: NotebookNode) -> list[str]:
     return [f"a widget's callback failed: {out.get('evalue') or out.get('text')}" for out in failed]
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` so that a reader sees the old file or the new one, never half of it."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
 def build(source: Path, timeout: int = CELL_TIMEOUT) -> Built:
     """Execute one source into the notebook beside its folder: ``source/03_vae.py`` into ``03_vae.ipynb``.
 
@@ -210,7 +205,7 @@ def build(source: Path, timeout: int = CELL_TIMEOUT) -> Built:
         found.append(f"it would be {size / 1e6:.1f} MB, at most {MAX_BYTES / 1e6:.0f} MB are allowed")
     if found:
         raise NotebookError(f"{source.stem} was not written: " + "; ".join(found))
-    write_whole(folder / f"{source.stem}.ipynb", text)
+    write_whole(folder / f"{source.stem}.ipynb", text.encode())
     return Built(source.stem, seconds, first_picture, size)
 
 
@@ -241,3 +236,45 @@ def check(names: list[str] | None = None, folder: Path = FOLDER) -> list[str]:
         orphans = sorted(p.name for p in folder.glob("*.ipynb") if p.stem not in known)
         problems += [f"{name} has no source in {folder.name}/source" for name in orphans]
     return problems
+
+
+def measured(folder: Path = FOLDER) -> dict[str, dict]:
+    """What ``record`` has kept: {"machines": {kind: line}, "seconds": {notebook: {kind: seconds}}}."""
+    path = folder / MINUTES
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"machines": {}, "seconds": {}}
+
+
+def record(built: list[Built], kind: str, machine: str, folder: Path = FOLDER, readme: Path = README) -> None:
+    """Keep the seconds of these builds, and write the README's table of chapters anew.
+
+    ``kind`` is the device's type ("cpu" or "cuda"), ``machine`` the line that describes it.
+    """
+    kept = measured(folder)
+    kept["machines"][kind] = machine
+    for one in built:
+        kept["seconds"].setdefault(one.name, {})[kind] = round(one.seconds)
+    write_whole(folder / MINUTES, (json.dumps(kept, indent=1, sort_keys=True) + "\n").encode())
+    write_whole(readme, with_table(readme.read_text(encoding="utf-8"), folder).encode())
+
+
+def with_table(text: str, folder: Path = FOLDER) -> str:
+    """``text`` (a README) with the table of chapters between its two markers; ValueError when they are not there."""
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise ValueError(f"the README needs the line {BEGIN!r} and, below it, {END!r}: the table goes between them")
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{table(folder)}\n{END}{rest.split(END)[1]}"
+
+
+def table(folder: Path = FOLDER) -> str:
+    """A Markdown table of the notebooks: title, question, and the minutes to run each, on each kind of machine."""
+    kept = measured(folder)
+    lines = [f"| notebook | the question | {' | '.join(KINDS.values())} |", f"|---|---|{'---|' * len(KINDS)}"]
+    for source in sources(folder=folder):
+        text = assemble(source).cells[0].source.splitlines()
+        title = next((line[2:] for line in text if line.startswith("# ")), source.stem)
+        question = " ".join(line[2:] for line in text if line.startswith("> "))
+        seconds = kept["seconds"].get(source.stem, {})
+        times = [f"{seconds[kind] / 60:.1f} min" if kind in seconds else "not yet measured" for kind in KINDS]
+        lines.append(f"| [{title}]({folder.name}/{source.stem}.ipynb) | {question} | {' | '.join(times)} |")
+    where = [f"{KINDS[kind]}: {kept['machines'][kind]}" for kind in KINDS if kind in kept["machines"]]
+    return "\n".join([*lines, *(["", "Measured " + "; ".join(where) + "."] if where else [])])
