@@ -147,7 +147,7 @@ def cpu_has_bf16() -> bool:
 
 @cache
 def _cpu_bf16_pays() -> bool:
-    """Whether a matmul is faster in bf16 than in fp32 here (its time is some multiple or fraction, never about equal)."""
+    """Whether a matmul is faster in bf16 than in fp32 here (it takes half as long or twice, not about as long)."""
     matrices = {dtype: torch.ones(512, 512, dtype=dtype) for dtype in (torch.float32, torch.bfloat16)}
     best = dict.fromkeys(matrices, float("inf"))
     for _ in range(6):  # in turns, so that another program's burst of work hits both

@@ -1,0 +1,308 @@
+"""One training loop for every network of the workbook, on Lightning Fabric.
+
+    result = train(net, lambda net, batch, generator: loss(net, *batch, generator), (images, labels), TrainConfig())
+
+The loop knows no model: it hands `loss_fn` a batch and a generator, and steps the weights. All that varies from step to
+step (which rows, which random numbers, which learning rate) is a function of (seed, step) alone. Therefore a run that
+was killed and resumed ends, bit for bit, where the uninterrupted run ends (same machine, same thread count).
+
+Steps are counted from 1 wherever people see them; ``losses[k - 1]`` is the loss of step k.
+"""
+
+import copy
+import logging
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from course_lib import device as devices
+from course_lib.device import Machine
+from course_lib.progress import Progress, minutes
+from course_lib.repeatable import Order, identity, kept_generators, mix, seed_globals
+from course_lib.snapshot import Snapshot
+from course_lib.train_config import Diverged, TrainConfig, TrainResult
+
+__all__ = ["Diverged", "TrainConfig", "TrainResult", "ema_decay", "train", "update_ema"]
+
+Batch = tuple[Tensor, ...]
+LossFn = Callable[[nn.Module, Batch, torch.Generator], Tensor]
+
+
+def train(
+    net: nn.Module,
+    loss_fn: LossFn,
+    data: Tensor | Batch,
+    config: TrainConfig | None = None,
+    *,
+    machine: Machine | None = None,
+    checkpoint: str | Path | None = None,
+    on_step: Callable[[int, nn.Module, nn.Module], None] | None = None,
+) -> TrainResult:
+    """Train `net` in place.
+
+    Args:
+        net: any module; it is moved to the machine's device and stays there.
+        loss_fn: ``loss_fn(net, batch, generator) -> scalar``. It runs under autocast: write ``.float()`` on what the
+            network returns before arithmetic that needs precision. The generator lives on the device and is freshly
+            seeded for this step; torch's global generators are too (they are put back afterwards), for dropout.
+        data: tensors with equally many rows N, moved to the device once; a batch is the tuple of their rows. Each epoch
+            visits every row once; a batch may end one epoch and begin the next.
+        config: defaults to ``TrainConfig()``.
+        machine: from `course_lib.device.find`, which is called where it is None.
+        checkpoint: a file name. The state is written there every ``config.checkpoint_every`` steps, whole or not at
+            all, and by an interrupt. Where the file exists already, the run goes on from it. A completed run removes
+            it: from then on the result is the caller's to keep.
+        on_step: called after each step with (steps done, net, ema); ema is net where there is none.
+
+    Raises:
+        ValueError: data that is empty, ragged or smaller than a batch; a loss that is no scalar; a checkpoint of
+            another run.
+        Diverged: (a ValueError) the loss is no longer finite. The checkpoint keeps the last good state.
+        KeyboardInterrupt: after Ctrl-C or the notebook's stop button. The current step is finished first, so that
+            network and checkpoint are whole; call again with the same arguments to go on.
+    """
+    config = config or TrainConfig()
+    machine = machine or devices.find()
+    run = _Run(net, loss_fn, _checked(data, config.batch_size), config, machine)
+    if checkpoint is not None:
+        run.snapshot = Snapshot(Path(checkpoint))
+        run.resume()
+    net.train()
+    try:
+        with kept_generators(machine.device), _interrupt_between_steps() as interrupted:
+            run.loop(on_step, interrupted)
+    finally:
+        net.eval()
+        run.progress.close()
+    if run.snapshot and run.fabric.is_global_zero:
+        run.snapshot.remove()
+    rate = run.step * config.batch_size / run.elapsed
+    return TrainResult(net, run.ema, run.losses, run.elapsed, rate, run.step)
+
+
+class _Run:
+    """The moving parts of one call of `train`."""
+
+    def __init__(self, net: nn.Module, loss_fn: LossFn, data: Batch, config: TrainConfig, machine: Machine):
+        self.net, self.config, self.machine = net, config, machine
+        self.fabric = _fabric(machine, config)
+        self.fabric.launch()
+        self.device = self.fabric.device
+        self.fabric.to_device(net)
+        layout = torch.channels_last if config.channels_last else torch.preserve_format
+        net.to(memory_format=layout)
+        self.identity = identity(net, data, config)
+        data = tuple(d.to(self.device, memory_format=layout if d.ndim == 4 else torch.preserve_format) for d in data)
+        self.order = Order(len(data[0]), config.batch_size, config.seed, self.device)
+        self.generator = torch.Generator(self.device)
+        objective = _Objective(torch.compile(net) if config.compile else net, loss_fn, data)
+        self.objective, self.optimizer = self.fabric.setup(objective, _adamw(net, config, machine))
+        self.ema = net if config.ema is None else copy.deepcopy(net).eval().requires_grad_(False)
+        self.step, self.elapsed, self.losses = 0, 0.0, torch.empty(0)
+        self.recent, self.pending = torch.zeros(config.log_every, device=self.device), 0  # losses not yet looked at
+        self.snapshot: Snapshot | None = None
+        self.progress = Progress(show=config.progress and self.fabric.is_global_zero)
+
+    def loop(self, on_step: Callable | None, interrupted: list) -> None:
+        """Step until the run is over; see `train`."""
+        began = time.perf_counter() - self.elapsed
+        while self.fraction() < 1:
+            self.one_step()
+            self.elapsed = time.perf_counter() - began
+            if self.step % self.config.log_every == 0:
+                self.look()
+            if self.snapshot and self.step % self.config.checkpoint_every == 0:
+                self.save()
+            if on_step:
+                on_step(self.step, self.net, self.ema)
+            if interrupted:
+                if self.snapshot and self.config.devices == 1:  # several processes stop at different steps
+                    self.save()
+                raise KeyboardInterrupt
+        self.look()  # waits for the device, so the clock below is honest
+        self.elapsed = time.perf_counter() - began
+        self.progress.update(1.0, self.status(f"in {minutes(self.elapsed)}"))
+
+    def fraction(self) -> float:
+        """How much of the run is over, 0 to 1."""
+        if self.config.seconds is None:
+            return self.step / self.config.steps
+        return min(1.0, self.elapsed / self.config.seconds)
+
+    def one_step(self) -> None:
+        """Forward, backward, clip, AdamW, EMA. Nothing here waits for the device."""
+        config = self.config
+        seed = mix(config.seed, "step", self.step, self.fabric.global_rank)
+        self.generator.manual_seed(seed)
+        seed_globals(self.device, seed)
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.lr_at(self.step, self.fraction())
+        rows = self.order.rows(self.step)[self.fabric.global_rank :: self.fabric.world_size]
+        loss = self.objective(rows, self.generator)
+        self.fabric.backward(loss)
+        if config.clip is not None:
+            self.fabric.clip_gradients(self.objective, self.optimizer, max_norm=config.clip, error_if_nonfinite=False)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if config.ema is not None:
+            update_ema(self.ema, self.net, ema_decay(config.ema, self.step))
+        self.recent[self.pending] = loss.detach()
+        self.pending += 1
+        self.step += 1
+
+    @torch.no_grad()
+    def look(self) -> None:
+        """Fetch the losses since the last look (the one wait for the device), search them for NaN, draw the line."""
+        recent, self.pending = self.recent[: self.pending], 0
+        if self.fabric.world_size > 1 and len(recent):
+            recent = self.fabric.all_reduce(recent.clone(), reduce_op="mean")
+        self.losses = torch.cat([self.losses, recent.cpu()])
+        bad = (~torch.isfinite(self.losses)).nonzero()
+        if len(bad):
+            raise Diverged(int(bad[0]) + 1, self.losses, self.machine.precision)
+        fraction = self.fraction()
+        self.progress.update(fraction, self.status(f"{minutes(self.elapsed * (1 / fraction - 1))} left"))
+
+    def status(self, clock: str) -> str:
+        """What the progress line says."""
+        of = f"/{self.config.steps:,}" if self.config.seconds is None else ""
+        rate = self.step * self.config.batch_size / self.elapsed
+        loss = float(self.losses[-self.config.log_every :].mean())
+        return f"step {self.step:,}{of} · loss {loss:.4g} · {rate:,.0f} images/s · {clock}"
+
+    def save(self) -> None:
+        """Write the checkpoint; keep the old one where the weights are no longer finite (the next loss will tell)."""
+        self.look()
+        finite = all(bool(torch.isfinite(p).all()) for p in self.net.parameters())
+        if finite and self.fabric.is_global_zero:
+            self.snapshot.write(
+                {
+                    "run": self.identity,
+                    "machine": f"{self.machine}, torch {torch.__version__}",
+                    "step": self.step,
+                    "elapsed": self.elapsed,
+                    "losses": self.losses,
+                    "net": self.net.state_dict(),
+                    "ema": self.ema.state_dict() if self.ema is not self.net else None,
+                    "optimizer": self.optimizer.state_dict(),
+                    "scaler": self.fabric.strategy.precision.state_dict(),
+                }
+            )
+
+    def resume(self) -> None:
+        """Go on from the checkpoint, where there is one."""
+        state = self.snapshot.read()
+        if state is not None:
+            self.snapshot.check(state["run"], self.identity)
+            self.net.load_state_dict(state["net"])
+            if self.ema is not self.net:
+                self.ema.load_state_dict(state["ema"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.fabric.strategy.precision.load_state_dict(state["scaler"])
+            self.step, self.elapsed, self.losses = state["step"], state["elapsed"], state["losses"]
+            if self.config.progress:
+                self.fabric.print(f"Going on from step {self.step:,} in {self.snapshot.path}.")
+                if state["machine"] != (here := f"{self.machine}, torch {torch.__version__}"):
+                    self.fabric.print(f"Begun on {state['machine']}; here is {here}: equal only up to rounding.")
+        self.fabric.barrier()  # nobody writes before all have read
+
+
+class _Objective(nn.Module):
+    """The loss as a module. Fabric (and DDP) then wrap one forward per step, whichever methods of the network it calls,
+    and the batch itself does not pass Fabric's conversion of float inputs to bf16."""
+
+    def __init__(self, net: nn.Module, loss_fn: LossFn, data: Batch):
+        super().__init__()
+        self.net, self.loss_fn, self.data = net, loss_fn, data
+
+    def forward(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        loss = self.loss_fn(self.net, tuple(d[rows] for d in self.data), generator)
+        if not isinstance(loss, Tensor) or loss.ndim != 0:
+            got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+            raise ValueError(f"loss_fn must return one number as a tensor of shape (), not {got}: end it with .mean()")
+        if not loss.requires_grad:
+            raise ValueError("loss_fn returned a loss that does not depend on the network's weights: call net in it")
+        return loss
+
+
+def ema_decay(decay: float, step: int) -> float:
+    """Decay of the moving average in step `step` = 0, 1, ...: min(decay, (1 + step) / (10 + step))."""
+    return min(decay, (1 + step) / (10 + step))
+
+
+@torch.no_grad()
+def update_ema(ema: nn.Module, net: nn.Module, decay: float) -> None:
+    """ema <- decay * ema + (1 - decay) * net, for all parameters at once; buffers are copied."""
+    torch._foreach_lerp_(list(ema.parameters()), list(net.parameters()), 1 - decay)
+    buffers = list(net.buffers())
+    if buffers:
+        torch._foreach_copy_(list(ema.buffers()), buffers)
+
+
+def _adamw(net: nn.Module, config: TrainConfig, machine: Machine) -> torch.optim.AdamW:
+    weights = [p for p in net.parameters() if p.requires_grad]
+    if not weights:
+        raise ValueError("the network has no trainable parameter: nothing would change")
+    # Fused is 4 times faster on a CPU, and on a GPU. Fabric cannot clip fp16 gradients for an optimizer that unscales.
+    fused = machine.device.type in ("cpu", "cuda") and not (machine.precision == "16-mixed" and config.clip)
+    kinds = {"fused": True} if fused else {"foreach": True}
+    return torch.optim.AdamW(weights, config.lr, config.betas, weight_decay=config.weight_decay, **kinds)
+
+
+def _fabric(machine: Machine, config: TrainConfig):
+    from lightning_fabric import Fabric  # seconds to import: only who trains pays
+
+    chatter = logging.getLogger("lightning_fabric")
+    level = chatter.level
+    chatter.setLevel(logging.ERROR)  # it logs to stderr, which notebooks paint red
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            one = [machine.device.index] if machine.device.type == "cuda" else 1
+            return Fabric(
+                accelerator=machine.device.type,
+                devices=one if config.devices == 1 else config.devices,
+                strategy=config.strategy,
+                precision=machine.precision,
+            )
+    finally:
+        chatter.setLevel(level)
+
+
+@contextmanager
+def _interrupt_between_steps() -> Iterator[list]:
+    """Ctrl-C fills the list instead of breaking off in the middle of a step; a second one breaks off at once."""
+    pressed: list = []
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed  # Python hands signals to the main thread only
+        return
+
+    def press(*_) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(True)
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+
+
+def _checked(data: Tensor | Batch, batch_size: int) -> Batch:
+    data = (data,) if isinstance(data, Tensor) else tuple(data)
+    if not data or not all(isinstance(d, Tensor) and d.ndim for d in data):
+        raise ValueError("data must be a tensor, or a tuple of tensors, whose first dimension counts the rows")
+    lengths = [len(d) for d in data]
+    if len(set(lengths)) > 1:
+        raise ValueError(f"the tensors of data have {lengths} rows: all must have the same number")
+    if lengths[0] < batch_size:
+        raise ValueError(f"data has {lengths[0]} rows, fewer than batch_size {batch_size}: lower it, or give more data")
+    return data

@@ -1,0 +1,121 @@
+"""What a training run is told, what it returns, and how it fails. Used through `course_lib.train`."""
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All that decides a run, apart from the network, the loss and the data.
+
+    Attributes:
+        steps: number of optimizer steps; not used where `seconds` is given.
+        batch_size: rows per step, over all devices together.
+        lr, betas, weight_decay: AdamW (Loshchilov & Hutter 2019). The decay is on every trained parameter.
+        warmup: the learning rate rises linearly over so many steps.
+        schedule: ``"cosine"`` from `lr` down to `final` x lr, or ``"constant"``.
+        final: what is left of `lr` at the end of the cosine, as a fraction.
+        clip: largest norm of the gradient over all parameters together; None leaves it alone.
+        ema: decay of the moving average of the weights, or None. In step s = 0, 1, ... the decay is
+            min(ema, (1 + s) / (10 + s)), so that the average forgets the untrained weights quickly.
+        seed: of the data order and of the generator that `loss_fn` gets.
+        compile: ``torch.compile`` the network's ``forward`` (worth its minute on a GPU).
+        channels_last: keep images and convolution weights in NHWC memory order (faster convolutions).
+        checkpoint_every: steps between checkpoints, where a path is given.
+        log_every: steps between looks at the losses (for the progress line and for NaN). A look waits for the GPU.
+        seconds: train for so long instead of for `steps`; the schedule then follows the fraction of time spent, so that
+            such a run is not repeatable bit for bit. For comparisons at equal time.
+        progress: draw a progress line on stdout.
+        devices, strategy: number of GPUs and how Fabric joins them; each takes its own rows of the batch. More than
+            one needs a script (it is started once for each GPU), not a notebook.
+    """
+
+    steps: int = 1000
+    batch_size: int = 128
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    warmup: int = 50
+    schedule: str = "cosine"
+    final: float = 0.0
+    clip: float | None = 1.0
+    ema: float | None = 0.999
+    seed: int = 0
+    compile: bool = False
+    channels_last: bool = False
+    checkpoint_every: int = 500
+    log_every: int = 20
+    seconds: float | None = None
+    progress: bool = True
+    devices: int = 1
+    strategy: str = "auto"
+
+    def __post_init__(self):
+        object.__setattr__(self, "betas", tuple(self.betas))
+        for name in ("steps", "batch_size", "checkpoint_every", "log_every", "devices"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _require(self.lr > 0 and math.isfinite(self.lr), "lr", self.lr, "above 0")
+        _require(self.warmup >= 0, "warmup", self.warmup, "0 or more steps")
+        _require(self.schedule in ("cosine", "constant"), "schedule", self.schedule, "'cosine' or 'constant'")
+        _require(0 <= self.final <= 1, "final", self.final, "a fraction of lr from 0 to 1")
+        _require(self.clip is None or self.clip > 0, "clip", self.clip, "above 0, or None")
+        _require(self.ema is None or 0 <= self.ema < 1, "ema", self.ema, "from 0 to below 1, or None")
+        _require(self.seconds is None or self.seconds > 0, "seconds", self.seconds, "above 0, or None")
+        _require(self.batch_size % self.devices == 0, "batch_size", self.batch_size, "a multiple of devices")
+        timed = self.seconds is not None and self.devices > 1  # clocks differ, and GPUs that stop apart hang
+        _require(not timed, "seconds", self.seconds, "None on several devices: give steps")
+
+    def lr_at(self, step: int, fraction: float) -> float:
+        """Learning rate of step `step` = 0, 1, ... when `fraction` (0 to 1) of the run is over."""
+        rising = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        if self.schedule == "constant":
+            return self.lr * rising
+        return self.lr * rising * (self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * fraction)))
+
+
+@dataclass
+class TrainResult:
+    """What `train` returns.
+
+    Attributes:
+        net: the trained network itself, in eval mode, on the device.
+        ema: a copy with the averaged weights, in eval mode; `net` itself where ``config.ema`` is None.
+        losses: float32 [steps] on the CPU; ``losses[k - 1]`` belongs to step k.
+        seconds: time spent in the loop, over all parts of an interrupted run, start-up excluded.
+        images_per_second: rows per second, steps x batch_size / seconds.
+        steps: steps taken.
+    """
+
+    net: nn.Module
+    ema: nn.Module
+    losses: Tensor
+    seconds: float
+    images_per_second: float
+    steps: int
+
+
+class Diverged(ValueError):
+    """The loss stopped being a finite number.
+
+    Attributes:
+        step: the first step (from 1) with such a loss.
+        losses: all losses up to where that was noticed, float32 on the CPU.
+    """
+
+    def __init__(self, step: int, losses: Tensor, precision: str):
+        self.step, self.losses = step, losses
+        value = float(losses[step - 1])
+        fp16 = " fp16 overflow (try COURSE_PRECISION=fp32);" if precision == "16-mixed" else ""
+        before = f" (it was {float(losses[step - 2]):.4g} one step before)" if step > 1 else ""
+        super().__init__(
+            f"the loss became {value} at step {step}{before}. Likely causes: a learning rate that is too large (divide lr "
+            f"by 3, or lengthen warmup);{fp16} input that holds NaN or lies far outside [-1, 1]; a log, a square root or a "
+            "division in the loss that meets 0; exp of an unbounded log-variance (clamp it)."
+        )
+
+
+def _require(holds: bool, name: str, value: object, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"TrainConfig.{name} is {value!r}, expected {expected}")
