@@ -6,6 +6,7 @@ is ever downloaded: every file ships with the workbook or inside scikit-image, a
 
 import gzip
 import os
+import warnings
 import zlib
 from importlib.util import find_spec
 from pathlib import Path
@@ -197,17 +198,15 @@ def _read_square(file: Path, size: int) -> Tensor:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(file) as image:
-            limit = Image.MAX_IMAGE_PIXELS
-            if limit and image.width * image.height > limit:
-                raise DataError(
-                    f"The image {file} has {image.width:,} x {image.height:,} pixels, more than {limit:,} in all: "
-                    "shrink it or remove it."
-                )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(file)
+        with image:
             image.draft(None, (4 * size, 4 * size))  # lets a large JPEG decode at 1/2, 1/4 or 1/8 of its size
             return _to_tensor(_square(_to_rgb(ImageOps.exif_transpose(image)), size))
-    except DataError:
-        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        limit = f"{Image.MAX_IMAGE_PIXELS:,}"
+        raise DataError(f"The image {file} has more than {limit} pixels: shrink it or remove it.") from None
     except Exception as error:  # on bad bytes Pillow's plug-ins raise OSError, ValueError, SyntaxError, struct.error...
         reason = "not an image in a known format" if isinstance(error, Image.UnidentifiedImageError) else error
         raise DataError(f"The image {file} cannot be read ({reason}): replace it or remove it.") from None

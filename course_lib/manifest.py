@@ -23,9 +23,10 @@ class DataError(ValueError):
 
 
 class Row(NamedTuple):
-    """One line of `verify`: the file, relative to `data_dir()`; what is wrong, in words; and the command that mends it.
+    """One line of `verify`: the file (relative to `data_dir()`), what is wrong in words, and how to mend it.
 
-    `status` is "ok", "missing", "truncated", "altered" or "unlisted"; `detail` and `mend` are empty for "ok".
+    `status` is "ok", "missing", "truncated", "altered" or "unlisted"; `detail` and `mend` are empty for "ok". `mend`
+    gives the very same bytes back; `command` makes the file anew, which for trained weights may give other bytes.
     """
 
     path: str
@@ -34,6 +35,7 @@ class Row(NamedTuple):
     mend: str
     bytes: int
     licence: str
+    command: str
 
 
 def data_dir() -> Path:
@@ -72,7 +74,8 @@ def path(name: str) -> Path:
         raise DataError(f"{name!r} is not among the shipped files: `course data` lists them.")
     row = _check(name, entry)
     if row.status != "ok":
-        raise DataError(f"data/{name} is {row.status} ({row.detail}): mend it with `{row.mend}`.")
+        mend = f"restore it with `{row.mend}` or make it anew with `{row.command}`"
+        raise DataError(f"data/{name} is {row.status} ({row.detail}): {mend}.")
     return data_dir() / name
 
 
@@ -85,7 +88,8 @@ def verify() -> list[Row]:
         name = file.relative_to(root)
         if file.is_file() and name.as_posix() not in listed and not _is_text(file, name):
             mend = "add it with course_lib.manifest.record, or remove it"
-            rows.append(Row(name.as_posix(), "unlisted", f"not in {MANIFEST}", mend, file.stat().st_size, "unknown"))
+            size = file.stat().st_size
+            rows.append(Row(name.as_posix(), "unlisted", f"not in {MANIFEST}", mend, size, "unknown", ""))
     return rows
 
 
@@ -147,8 +151,6 @@ def write_whole(file: str | Path, payload: bytes) -> Path:
 
 def _check(name: str, entry: dict[str, Any]) -> Row:
     file = data_dir() / name
-    # The command only *remakes* a file, which for trained weights need not give the same bytes; git gives them back.
-    mend = f"git checkout -- data/{name}"
     status, detail, size = "ok", "", entry["bytes"]
     if not file.is_file():
         status, detail = "missing", f"there is no file {file}"
@@ -164,7 +166,8 @@ def _check(name: str, entry: dict[str, Any]) -> Row:
             if found != entry["sha256"]:
                 status = "altered"
                 detail = f"its SHA-256 starts {found[:12]} where {entry['sha256'][:12]} is expected"
-    return Row(name, status, detail, mend if status != "ok" else "", size, entry["licence"])
+    mend = f"git checkout -- data/{name}" if status != "ok" else ""
+    return Row(name, status, detail, mend, size, entry["licence"], entry["command"])
 
 
 @lru_cache(maxsize=256)
