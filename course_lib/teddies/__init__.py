@@ -1,0 +1,42 @@
+"""Teddies: pictures of teddy bears drawn from known factors, with captions, at any size, on CPU or GPU."""
+
+from .captions import captions, parse, prompt, vocabulary
+from .factors import (
+    CONTINUOUS,
+    DISCRETE,
+    GRAINS,
+    LEVELS,
+    NUISANCE,
+    NUM_COMBINATIONS,
+    PERCEPTUAL,
+    SEMANTIC,
+    VALUES,
+    Factors,
+    combination,
+    combination_id,
+    index,
+    sample_factors,
+)
+from .render import render
+
+__all__ = [
+    "CONTINUOUS",
+    "DISCRETE",
+    "GRAINS",
+    "LEVELS",
+    "NUISANCE",
+    "NUM_COMBINATIONS",
+    "PERCEPTUAL",
+    "SEMANTIC",
+    "VALUES",
+    "Factors",
+    "captions",
+    "combination",
+    "combination_id",
+    "index",
+    "parse",
+    "prompt",
+    "render",
+    "sample_factors",
+    "vocabulary",
+]

@@ -1,0 +1,164 @@
+"""The teddy bear: where it stands, its poses, its face and its scarf. All in units of about half a bear."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+
+from .canvas import Frame, Patch, arc, band, box, colour, edge
+from .factors import VALUES, Factors
+from .fur import Part, both, fabric, grain, plush
+from .palette import Look
+
+READING, WAVING, SLEEPING, EATING, PLAYING, BALLOON = range(len(VALUES["activity"]))
+HEAD_AT = (0.0, 0.50)
+
+BODY = [
+    Part(0, -0.42, 0.50, 0.56),
+    Part(0, -0.46, 0.33, 0.39, cream=1.0, base=0.80),
+    *both(Part(0.33, -0.74, 0.27, 0.21, 0.3)),
+    *both(Part(0.45, -0.79, 0.22, 0.23, -0.1, base=0.74)),
+    *both(Part(0.455, -0.80, 0.135, 0.145, -0.1, cream=0.85, base=0.72)),
+    Part(0, 0.06, 0.50, 0.36, shadow=0.55),
+]
+EARS = [*both(Part(0.44, 0.44, 0.22, 0.21)), *both(Part(0.44, 0.43, 0.125, 0.12, cream=0.8, base=0.55))]
+HEAD = [
+    Part(0, 0, 0.63, 0.54, base=0.74),
+    Part(0, -0.19, 0.27, 0.215, cream=1.0, base=0.86),
+]
+ARM_DOWN = Part(0.50, -0.30, 0.155, 0.33, 0.38)
+ARM_UP = Part(0.72, 0.14, 0.15, 0.37, -0.75, base=0.74)
+ARM_HOLD = Part(0.46, -0.30, 0.16, 0.30, -0.15)
+
+
+def stand(factors: Factors, count: int) -> tuple[Frame, list[Frame]]:
+    """The group's upright frame on the ground, and each bear's own frame (its soles at y = -1)."""
+    x, y, size, tilt = (getattr(factors, name).view(-1, 1, 1) for name in ("x", "y", "size", "tilt"))
+    scale = (1 + 0.13 * size) * (0.64 if count == 1 else 0.485)
+    turn = -0.17 * tilt
+    left, ground = 0.15 * x, -0.78 + 0.09 * y
+    upright = Frame(left, ground, scale, torch.zeros_like(scale))
+    group = Frame(left, ground, scale * turn.cos(), scale * turn.sin())
+    if count == 1:
+        return upright, [group.at(0, 1)]
+    return upright, [group.at(-0.80, 1.0, -0.09, flip=-1.0), group.at(0.80, 1.0, 0.09)]
+
+
+@lru_cache(maxsize=256)
+def reach(count: int, bear: int, left: float, right: float, bottom: float, top: float) -> tuple[float, ...]:
+    """The box in the picture that a box in a bear's frame can reach, wherever the nuisance factors put the bear."""
+    corner = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 4)
+    nuisance = dict(zip(("x", "y", "size", "tilt"), corner.T, strict=True))
+    dummy = torch.zeros(len(corner))
+    others = {name: dummy for name in Factors.__dataclass_fields__ if name not in nuisance}
+    frame = stand(Factors(**nuisance, **others), count)[1][bear]
+    spots = [frame.at(x, y) for x in (left, right) for y in (bottom, top)]
+    xs, ys = torch.cat([spot.x for spot in spots]), torch.cat([spot.y for spot in spots])
+    return float(xs.min()), float(xs.max()), float(ys.min()), float(ys.max())
+
+
+class Bear:
+    """One bear in each of N pictures, all doing the same thing."""
+
+    def __init__(self, sheet: Patch, frame: Frame, count: int, which: int, activity: int, look: Look):
+        self.sheet, self.frame, self.count, self.which = sheet, frame, count, which
+        self.activity, self.look, self.device = activity, look, sheet.device
+        self.head = frame.at(*HEAD_AT, {SLEEPING: 0.20, READING: -0.06}.get(activity, -0.05))
+
+    def patch(self, left: float, right: float, bottom: float, top: float) -> Patch:
+        """The piece of the picture that this box of the bear's frame can reach."""
+        return self.sheet.cut(*reach(self.count, self.which, left, right, bottom, top))
+
+    def colour(self, code: str):
+        return colour(code, self.device)
+
+    def draw_fur(self) -> None:
+        """Ears, body, arms that hold nothing, head."""
+        raised = self.activity in (WAVING, BALLOON)
+        patch = self.patch(-0.85, 1.10 if raised else 0.85, -1.08, 1.28)
+        arms = [ARM_UP, ARM_DOWN._replace(x=-0.50, angle=-0.38)] if raised else both(ARM_DOWN)
+        if self.activity in (READING, EATING, PLAYING):
+            arms = both(ARM_HOLD)
+        parts = [(self.head, part) for part in EARS] + [(self.frame, part) for part in BODY + arms]
+        parts += [(self.head, part) for part in HEAD]
+        plush(patch, self.frame, parts, self.look, grain(patch, self.frame, self.look.grain))
+
+    def draw_paws(self) -> None:
+        """The paws in front of what they hold."""
+        place = {READING: Part(0.40, -0.47, 0.15, 0.14), EATING: Part(0.33, -0.47, 0.15, 0.15)}
+        place |= {PLAYING: Part(0.38, -0.50, 0.15, 0.16), BALLOON: Part(0.90, 0.34, 0.14, 0.14)}
+        place |= {WAVING: Part(0.93, 0.38, 0.085, 0.09, cream=1.0)}
+        if self.activity not in place:
+            return
+        part = place[self.activity]._replace(base=0.82)
+        raised = self.activity in (WAVING, BALLOON)
+        patch = self.patch(0.7 if raised else -0.6, 1.12 if raised else 0.6, *((0.1, 0.6) if raised else (-0.75, -0.2)))
+        parts = [(self.frame, p) for p in ([part] if raised else both(part))]
+        plush(patch, self.frame, parts, self.look, grain(patch, self.frame, self.look.grain))
+
+    def draw_face(self) -> None:
+        patch = self.patch(-0.66, 0.66, 0.02, 0.86)
+        for side in (-1, 1):
+            patch.paint(
+                patch.disc(self.head.at(0.43 * side, -0.16), 0.10, 0.07, soft=0.08) * 0.5, self.colour("#ff6f7d")
+            )
+            self._eye(patch, self.head.at(0.245 * side, 0.05, flip=side))
+        self._mouth(patch)
+        nose = self.head.at(0, -0.10)
+        patch.paint(patch.disc(nose, 0.105, 0.075), self.colour("#33201c"))
+        patch.paint(patch.disc(nose.at(-0.03, 0.03), 0.035, 0.018, soft=0.02) * 0.8, self.colour("#ffffff"))
+
+    def _eye(self, patch: Patch, eye: Frame) -> None:
+        dark, blur = self.colour("#241613"), patch.blur(eye)
+        if self.activity == SLEEPING:
+            u, v = patch.uv(eye.at(0, 0.03))
+            patch.paint(arc(u, v, 0.095, 0.024, blur), dark)
+            return
+        if self.activity == READING:  # a lid over the upper half
+            u, v = patch.uv(eye.at(0, 0.0))
+            patch.paint(patch.disc(eye.at(0, -0.02), 0.085, 0.095).mul_(edge(v.clone(), blur)), dark)
+            patch.paint(box(u, v, 0.11, 0.018, blur), dark)
+            return
+        patch.paint(patch.disc(eye, 0.085, 0.10), dark)
+        shine = eye._replace(flip=abs(eye.flip))
+        patch.paint(patch.disc(shine.at(-0.025, 0.035), 0.032), self.colour("#ffffff"))
+        patch.paint(patch.disc(shine.at(0.03, -0.045), 0.016), self.colour("#c9b6b0"))
+
+    def _mouth(self, patch: Patch) -> None:
+        dark, blur = self.colour("#4a2a24"), patch.blur(self.head)
+        if self.activity in (WAVING, PLAYING, EATING):  # an open smile
+            mouth = self.head.at(0, -0.235)
+            lower = edge(patch.uv(mouth)[1], blur)
+            patch.paint(patch.disc(mouth, 0.11, 0.115).mul_(lower), self.colour("#7d2b2b"))
+            tongue = patch.disc(mouth.at(0, -0.085), 0.065, 0.045).mul_(edge(patch.uv(mouth)[1], blur))
+            patch.paint(tongue, self.colour("#ff8a8a"))
+            return
+        u, v = patch.uv(self.head.at(0, -0.215))
+        patch.paint(arc(u.abs_().sub_(0.075), v, 0.075, 0.017, blur), dark)
+
+    def draw_scarf(self) -> None:
+        """A band about the neck and an end that hangs down, both with the fabric's texture."""
+        patch = self.patch(-0.56, 0.56, -0.78, 0.20)
+        look, blur = self.look, patch.blur(self.frame)
+        hanging = self.frame.at(0.20, -0.36, 0.12)
+        u, v = patch.uv(hanging)
+        fringe = band(((u * 26).sin_()).mul_(1 / 26), 0.03, blur)
+        tail = box(u.clone(), v.clone(), 0.105, 0.26, blur)
+        ends = box(u.clone(), v + 0.30, 0.105, 0.05, blur).mul_(fringe)
+        tail = torch.maximum(tail, ends)
+        self._cloth(patch, tail, u, v, 0.78)
+        u, v = patch.uv(self.frame.at(0, -0.085))
+        bent = v.addcmul_(u, u, value=-0.42)
+        cover = band(bent.clone(), 0.105, blur).mul_(band(u.clone(), 0.44, blur))
+        self._cloth(patch, cover, bent, u, 1.0)
+        knot = self.frame.at(0.20, -0.11, 0.2)
+        u, v = patch.uv(knot)
+        self._cloth(patch, patch.disc(knot, 0.12, 0.115), u, v, 0.9)
+
+    def _cloth(self, patch: Patch, cover, u, v, bright: float) -> None:
+        look, blur = self.look, patch.blur(self.frame)
+        fold = (1 - (u * 6).square_().mul_(0.25).clamp_(0, 0.35)).mul_(bright)
+        marks = fabric(u, v, 0.13, blur, look.fabric)
+        cloth = torch.lerp(look.scarf, look.scarf_mark, marks.unsqueeze(1)).mul_(fold.unsqueeze(1))
+        patch.paint(cover.mul_(look.scarved), cloth)

@@ -1,0 +1,147 @@
+"""The drawing tools: frames to draw in, patches to draw on, and shapes as anti-aliased coverage.
+
+Nothing here knows of teddies. A picture spans [-1, 1] × [-1, 1] with y upwards, at any number of pixels. A shape is a
+signed distance, and its coverage of a pixel is the distance through a ramp one pixel wide (the box filter of a
+straight edge). A picture is therefore the same at every size, up to sampling.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+@lru_cache(maxsize=512)
+def colours(codes: tuple[str, ...], device: torch.device) -> Tensor:
+    """Colours "#rrggbb" as a float table [K, 3] in [0, 1]; kept, so that drawing copies nothing to the device."""
+    return torch.tensor([[int(code[i : i + 2], 16) / 255 for i in (1, 3, 5)] for code in codes], device=device)
+
+
+def colour(code: str, device: torch.device) -> Tensor:
+    """One colour "#rrggbb" as [3, 1, 1]."""
+    return colours((code,), device)[0, :, None, None]
+
+
+class Frame(NamedTuple):
+    """Where a thing stands: origin, x axis (its length is the scale) and handedness; tensors [N, 1, 1]."""
+
+    x: Tensor
+    y: Tensor
+    ax: Tensor
+    ay: Tensor
+    flip: float = 1.0  # -1: a mirror image
+
+    def at(self, x: float | Tensor, y: float | Tensor, angle: float = 0.0, flip: float = 1.0) -> Frame:
+        """The frame at (x, y) of this one, turned by `angle` radians anticlockwise, mirrored by flip = -1."""
+        u = self.flip * x
+        cos, sin = math.cos(self.flip * angle), math.sin(self.flip * angle)
+        return Frame(
+            self.x + u * self.ax - y * self.ay,
+            self.y + u * self.ay + y * self.ax,
+            self.ax * cos - self.ay * sin,
+            self.ay * cos + self.ax * sin,
+            self.flip * flip,
+        )
+
+    @property
+    def scale(self) -> Tensor:
+        return torch.hypot(self.ax, self.ay)
+
+
+def page(n: int, device: torch.device) -> Frame:
+    """The whole picture's own frame."""
+    zero = torch.zeros(n, 1, 1, device=device)
+    return Frame(zero, zero, zero + 1, zero)
+
+
+class Patch:
+    """A rectangle of a batch of pictures, painted in place.
+
+    `rgb` [N, 3, H, W] is a view into the pictures, `xs` [1, 1, W] and `ys` [1, H, 1] are the pixels' centres, and
+    `pixel` is a pixel's width, all in picture units.
+    """
+
+    def __init__(self, rgb: Tensor, xs: Tensor, ys: Tensor, pixel: float):
+        self.rgb, self.xs, self.ys, self.pixel = rgb, xs, ys, pixel
+        self.device = rgb.device
+
+    @classmethod
+    def whole(cls, pictures: Tensor) -> Patch:
+        size = pictures.shape[-1]
+        line = (torch.arange(size, device=pictures.device, dtype=torch.float32) + 0.5) * (2 / size) - 1
+        return cls(pictures, line[None, None, :], -line[None, :, None], 2 / size)
+
+    def cut(self, left: float, right: float, bottom: float, top: float) -> Patch:
+        """The part of a *whole* patch that covers a box in picture units, one pixel wider on every side."""
+        size = self.rgb.shape[-1]
+        x0, x1 = _pixels(left, right, size)
+        y0, y1 = _pixels(-top, -bottom, size)
+        return Patch(self.rgb[:, :, y0:y1, x0:x1], self.xs[:, :, x0:x1], self.ys[:, y0:y1], self.pixel)
+
+    def uv(self, frame: Frame, a: float | Tensor = 1.0, b: float | Tensor = 1.0) -> tuple[Tensor, Tensor]:
+        """The pixels' coordinates in a frame, in units of a and b: two tensors [N, H, W]."""
+        square = frame.ax * frame.ax + frame.ay * frame.ay
+        ux, uy = frame.flip / a * frame.ax / square, frame.flip / a * frame.ay / square
+        vx, vy = -1 / b * frame.ay / square, 1 / b * frame.ax / square
+        dx, dy = self.xs - frame.x, self.ys - frame.y
+        return ux * dx + uy * dy, vx * dx + vy * dy
+
+    def blur(self, frame: Frame) -> Tensor:
+        """A pixel's width in a frame's units, [N, 1, 1]."""
+        return self.pixel / frame.scale
+
+    def paint(self, cover: Tensor, paint: Tensor) -> None:
+        """Lay a colour ([3, 1, 1] or [N, 3, 1, 1] or a full picture) over the patch where `cover` [N, H, W] says."""
+        self.rgb.lerp_(paint, cover.unsqueeze(1))
+
+    def disc(self, frame: Frame, a: float, b: float | None = None, soft: float = 0.0) -> Tensor:
+        """Coverage of an ellipse of half-axes a, b. `soft` widens its edge into a glow or a shadow.
+
+        An ellipse thinner than a pixel is drawn a pixel wide and so much the paler.
+        """
+        b = a if b is None else b
+        blur = self.blur(frame)
+        wide, high = (blur * 0.5).clamp(min=a), (blur * 0.5).clamp(min=b)
+        u, v = self.uv(frame, wide, high)
+        slope = -((wide * high).sqrt() / (blur + soft))
+        cover = u.mul_(u).addcmul_(v, v).sqrt_().sub_(1).mul_(slope).add_(0.5).clamp_(0, 1)
+        return cover.mul_(a * b / (wide * high))
+
+
+def _pixels(low: float, high: float, size: int) -> tuple[int, int]:
+    first = min(max(math.floor((low + 1) * size / 2) - 1, 0), size - 1)
+    last = max(min(math.ceil((high + 1) * size / 2) + 1, size), first + 1)
+    return first, last
+
+
+def edge(distance: Tensor, blur: Tensor | float) -> Tensor:
+    """Coverage from a signed distance (negative inside). Overwrites `distance`."""
+    return distance.div_(blur).neg_().add_(0.5).clamp_(0, 1)
+
+
+def band(t: Tensor, half: float, blur: Tensor) -> Tensor:
+    """Coverage of |t| < half, exact for a straight band of any width, thinner than a pixel too. Overwrites `t`."""
+    cover = t.abs_().sub_(half).div_(blur).neg_().add_(0.5).clamp_(min=0)
+    return torch.minimum(cover, (2 * half / blur).clamp_(max=1), out=cover)
+
+
+def box(u: Tensor, v: Tensor, a: float, b: float, blur: Tensor) -> Tensor:
+    """Coverage of a box |u| < a, |v| < b. Overwrites both."""
+    return band(u, a, blur).mul_(band(v, b, blur))
+
+
+def arc(u: Tensor, v: Tensor, radius: float, half: float, blur: Tensor) -> Tensor:
+    """Coverage of the lower half of a ring. Overwrites both."""
+    below = edge(v.clone(), blur)
+    return band(u.mul_(u).addcmul_(v, v).sqrt_().sub_(radius), half, blur).mul_(below)
+
+
+def wave(t: Tensor, period: float, blur: Tensor) -> Tensor:
+    """Coverage of stripes: half of each period, fading to an even half where a period is less than two pixels."""
+    rate = 2 * math.pi / period
+    contrast = (period / blur - 1).clamp_(0, 1)
+    return t.mul_(rate).sin_().div_(rate * blur).clamp_(-0.5, 0.5).mul_(contrast).add_(0.5)

@@ -1,0 +1,58 @@
+"""The colours: light and dark of each fur, scarves, and each background's blanket and light."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .canvas import colours
+
+# In the order of factors.VALUES. Fur goes from dark (in shade) to light (lit); cream is muzzle, belly and paw pads.
+FUR_DARK = ("#5a3418", "#b06c14", "#cf5f88", "#55596a", "#b0a49e", "#3a62ad")
+FUR_LIGHT = ("#bd8049", "#fbc95c", "#ffb3cb", "#aab0bf", "#fffdf6", "#8fc3fa")
+CREAM = ("#f0d3a2", "#fff0c0", "#ffeaf0", "#e9ecf3", "#ffe6dc", "#e6f4ff")
+SCARF = ("#000000", "#d92532", "#1f9d4d", "#2453d6", "#ffd21f")
+SCARF_MARK = ("#000000", "#ffc9c2", "#b5f0bd", "#a9c8ff", "#c97a00")
+BLANKET = ("#e8604c", "#2f9bb5", "#7a5bb8", "#4f7f6b", "#c8434e")
+BLANKET_MARK = ("#fff1dc", "#fdf6e3", "#d9c6ff", "#f3e3c0", "#fff5f0")
+AMBIENT = ("#ffffff", "#fffaf0", "#d4dcff", "#fff6ea", "#f6faff")
+
+
+class Look(NamedTuple):
+    """Colours of N pictures, each [N, 3, 1, 1], and where the light comes from, [N, 1, 1]."""
+
+    dark: Tensor
+    light: Tensor
+    cream: Tensor
+    scarf: Tensor
+    scarf_mark: Tensor
+    blanket: Tensor
+    blanket_mark: Tensor
+    lamp_x: Tensor
+    grain: Tensor  # [N], the seed of the fur
+    fabric: Tensor  # [N, 1, 1]
+    scarved: Tensor  # [N, 1, 1], 1 where there is a scarf
+
+
+def look(factors) -> Look:
+    """The colours that the factors ask for."""
+    device = factors.device
+
+    def pick(codes: tuple[str, ...], which: Tensor) -> Tensor:
+        return colours(codes, device)[which][:, :, None, None]
+
+    return Look(
+        dark=pick(FUR_DARK, factors.fur),
+        light=pick(FUR_LIGHT, factors.fur),
+        cream=pick(CREAM, factors.fur),
+        scarf=pick(SCARF, factors.scarf),
+        scarf_mark=pick(SCARF_MARK, factors.scarf),
+        blanket=pick(BLANKET, factors.background),
+        blanket_mark=pick(BLANKET_MARK, factors.background),
+        lamp_x=factors.light.view(-1, 1, 1) * 0.8,
+        grain=factors.grain,
+        fabric=factors.fabric.view(-1, 1, 1),
+        scarved=(factors.scarf > 0).view(-1, 1, 1).to(torch.float32),
+    )

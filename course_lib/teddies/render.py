@@ -1,0 +1,89 @@
+"""Factors to pixels, in batches, on the factors' own device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .bear import SLEEPING, Bear, stand
+from .canvas import Patch, colours
+from .factors import Factors, check
+from .palette import AMBIENT, look
+from .props import behind, held
+from .scenes import background, blanket
+
+SMALLEST, LARGEST = 16, 1024
+#: Pixels drawn at once: on a CPU what its cache holds, on a GPU enough to fill it. Memory is about 150 bytes for each.
+PIXELS_AT_ONCE = {"cpu": 2**16}
+PIXELS_AT_ONCE_GPU = 2**22
+
+
+@torch.no_grad()
+def render(factors: Factors, size: int = 64, chunk: int | None = None) -> Tensor:
+    """Draw the teddies: float32 [N, 3, size, size] in [-1, 1], on the device of the factors.
+
+    `size` is 16 to 1024; the picture is the same at every size, up to sampling. `chunk` is how many pictures are drawn
+    at once (default: as many as the cache holds); it changes speed and memory, never the picture. Raises ValueError for
+    a size or a factor out of range.
+    """
+    if not isinstance(size, int) or not SMALLEST <= size <= LARGEST:
+        raise ValueError(f"size is {size!r}; expected a whole number of pixels from {SMALLEST} to {LARGEST}.")
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"chunk is {chunk}; expected how many pictures to draw at once, 1 or more.")
+    known = check(factors)
+    fine = size * 2 if size < 48 else size  # small pictures are drawn twice as large, then averaged
+    device = factors.device
+    at_once = chunk or max(1, PIXELS_AT_ONCE.get(device.type, PIXELS_AT_ONCE_GPU) // fine**2)
+    pictures = torch.empty(len(factors), 3, size, size, device=device)
+    with torch.autocast(device.type, enabled=False):
+        scenes = _scenes(known, fine, device)
+        for count, activity, rows in _alike(known):
+            for some in rows.split(at_once):
+                some = some.to(device)
+                drawn = _draw(factors[some], count, activity, scenes)
+                pictures[some] = F.avg_pool2d(drawn, 2) if fine > size else drawn
+    return pictures
+
+
+def _alike(known: Factors):
+    """Pictures that share count and activity are drawn together: (count, activity, their rows)."""
+    kind = known.activity * 2 + known.count
+    for key in kind.unique().tolist():
+        yield key % 2 + 1, key // 2, (kind == key).nonzero().flatten()
+
+
+def _scenes(known: Factors, size: int, device: torch.device) -> Tensor:
+    """The backgrounds [5, 3, size, size]; those that no picture shows stay empty."""
+    scenes = torch.zeros(len(colours(AMBIENT, device)), 3, size, size, device=device)
+    for which in known.background.unique().tolist():
+        scenes[which] = background(which, size, device)
+    return scenes
+
+
+def _draw(factors: Factors, count: int, activity: int, scenes: Tensor) -> Tensor:
+    """Pictures of one kind: back to front."""
+    sheet = Patch.whole(scenes[factors.background])
+    upright, places = stand(factors, count)
+    paints = look(factors)
+    blanket(sheet, upright, paints, count)
+    bears = [Bear(sheet, place, count, which, activity, paints) for which, place in enumerate(places)]
+    for bear in bears:
+        behind(bear)
+        bear.draw_fur()
+        bear.draw_face()
+        bear.draw_scarf()
+        held(bear)
+        if activity != SLEEPING:
+            bear.draw_paws()
+    return _grade(sheet, factors)
+
+
+def _grade(sheet: Patch, factors: Factors) -> Tensor:
+    """The light's colour and side over the whole picture, then [0, 1] to [-1, 1]."""
+    warm = factors.warmth.view(-1, 1, 1, 1) * colours(("#1f0a00",), sheet.device).sub(
+        colours(("#00001f",), sheet.device)
+    ).view(1, 3, 1, 1)
+    tint = colours(AMBIENT, sheet.device)[factors.background][:, :, None, None] + warm
+    side = 1 + 0.10 * factors.light.view(-1, 1, 1, 1) * sheet.xs.unsqueeze(1)
+    return sheet.rgb.mul_(tint * side * 2).sub_(1).clamp_(-1, 1)

@@ -1,0 +1,193 @@
+"""Five places to be, and the blanket that the bears sit on. A background is one picture, drawn once for a batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .canvas import Frame, Patch, band, box, colour, edge, page, wave
+from .factors import VALUES
+from .fur import fabric
+from .palette import Look
+
+
+def background(which: int, size: int, device: torch.device) -> Tensor:
+    """The empty scene [3, size, size] in [0, 1]."""
+    patch = Patch.whole(torch.zeros(1, 3, size, size, device=device))
+    {"meadow": _meadow, "beach": _beach, "night": _night, "bedroom": _bedroom, "snow": _snow}[
+        VALUES["background"][which]
+    ](Brush(patch))
+    return patch.rgb[0]
+
+
+class Brush:
+    """Shapes on a whole picture, by colour code."""
+
+    def __init__(self, patch: Patch):
+        self.patch, self.frame, self.blur = patch, page(1, patch.device), patch.pixel
+
+    def paint(self, cover: Tensor, code: str, strength: float = 1.0) -> None:
+        self.patch.paint(cover * strength, colour(code, self.patch.device))
+
+    def sky(self, top: str, bottom: str, low: float, high: float = 1.0) -> None:
+        """A smooth change of colour from `low` up to `high`."""
+        y = self.patch.ys.sub(low).div_(high - low).clamp_(0, 1)
+        self.patch.rgb.copy_(colour(bottom, self.patch.device))
+        self.paint(y.expand(1, -1, self.patch.xs.shape[2]), top)
+
+    def disc(self, x: float, y: float, a: float, b: float | None, code: str, soft=0.0, strength=1.0, angle=0.0) -> None:
+        reach = max(a, b or a) + soft + 0.01
+        patch = self.patch.cut(x - reach, x + reach, y - reach, y + reach)
+        cover = patch.disc(self.frame.at(x, y, angle), a, b, soft) * strength
+        patch.paint(cover, colour(code, patch.device))
+
+    def box(self, x: float, y: float, a: float, b: float, code: str, strength: float = 1.0) -> None:
+        patch = self.patch.cut(x - a, x + a, y - b, y + b)
+        u, v = patch.uv(self.frame.at(x, y))
+        patch.paint(box(u, v, a, b, torch.tensor(self.blur)) * strength, colour(code, patch.device))
+
+    def land(self, height: Tensor | float, code: str, soft: float = 0.0, strength: float = 1.0) -> None:
+        """Everything below a line, given as heights [1, 1, W] over `patch.xs`."""
+        distance = self.patch.ys - height + torch.zeros_like(self.patch.xs)
+        self.paint(edge(distance, self.blur + soft), code, strength)
+
+    def cloud(self, x: float, y: float, s: float, code: str = "#ffffff", strength: float = 0.9) -> None:
+        for dx, dy, r in ((-0.9, 0.0, 0.55), (0.0, 0.28, 0.75), (0.85, 0.02, 0.5)):
+            self.disc(x + dx * s, y + dy * s, r * s, r * s * 0.8, code, soft=0.03, strength=strength)
+        self.box(x, y - 0.2 * s, 1.1 * s, 0.22 * s, code, strength)
+
+
+def _meadow(b: Brush) -> None:
+    x = b.patch.xs
+    b.sky("#4fb3f2", "#d9f3ff", -0.2)
+    b.disc(0.66, 0.66, 0.19, None, "#fff3a8", soft=0.45, strength=0.7)
+    b.disc(0.66, 0.66, 0.16, None, "#ffd84a")
+    b.cloud(-0.60, 0.66, 0.17)
+    b.cloud(0.12, 0.84, 0.10, strength=0.7)
+    b.land((x * 2.2 + 0.7).sin() * 0.16 - 0.08, "#8fd07a")
+    b.land((x * 1.9 - 1.2).sin() * 0.12 - 0.20, "#68bd58")
+    b.land(-0.34 + 0.03 * (x * 3).cos(), "#4caf45")
+    b.land(-1.0, "#2f8a37", soft=0.9, strength=0.55)
+    for i in range(16):
+        fx, fy = ((i * 0.618) % 1) * 2 - 1, -0.42 - 0.55 * ((i * 0.382 + 0.21) % 1)
+        code = ("#ffffff", "#ffe25a", "#ff9ac2")[i % 3]
+        for dx, dy in ((0.028, 0), (-0.028, 0), (0, 0.028), (0, -0.028)):
+            b.disc(fx + dx, fy + dy, 0.022, None, code)
+        b.disc(fx, fy, 0.017, None, "#f59b1c" if i % 3 != 1 else "#ffffff")
+
+
+def _beach(b: Brush) -> None:
+    x = b.patch.xs
+    b.sky("#38bdf0", "#fff0d0", 0.0)
+    b.cloud(0.45, 0.75, 0.13, strength=0.8)
+    b.disc(-0.62, 0.62, 0.20, None, "#ffe9a0", soft=0.5, strength=0.8)
+    b.disc(-0.62, 0.62, 0.17, None, "#fff7d6")
+    b.land(0.10, "#1c8ec4")
+    b.land(-0.02, "#2aa9cf", soft=0.25)
+    for i in range(7):
+        b.box(((i * 0.618) % 1) * 2 - 1, 0.05 - 0.045 * i, 0.13, 0.010, "#e8fbff", 0.7)
+    u = x + 0.0
+    b.land(-0.30 + 0.03 * (u * 5).sin(), "#f4fdff")
+    b.land(-0.34 + 0.03 * (u * 5).sin(), "#e3c48d")
+    b.land(-0.40 + 0.03 * (u * 5).sin(), "#f3d9a2", soft=0.1)
+    # a sail
+    b.box(0.62, 0.14, 0.15, 0.025, "#8a4b2a")
+    for side, code in ((1, "#ffffff"), (-1, "#ff6b57")):
+        cut = b.patch.cut(0.4, 0.85, 0.15, 0.55)
+        px, py = cut.xs - 0.62, cut.ys - 0.18
+        cover = (
+            edge((px * side * 2.2 + py - 0.30) / 2.4, b.blur)
+            .mul_(edge(-px * side + 0.012, b.blur))
+            .mul_(edge(-py + px * 0, b.blur))
+        )
+        cut.paint(cover, colour(code, cut.device))
+    for sx, sy in ((-0.78, -0.62), (0.84, -0.72), (0.62, -0.92), (-0.5, -0.93)):
+        b.disc(sx, sy, 0.05, 0.035, "#ff9d76", angle=0.4)
+        b.disc(sx - 0.01, sy + 0.01, 0.025, 0.016, "#ffd6bd", angle=0.4)
+
+
+def _night(b: Brush) -> None:
+    x = b.patch.xs
+    b.sky("#0d1440", "#4a3f8f", -0.3)
+    b.disc(0.62, 0.62, 0.26, None, "#8f8fe0", soft=0.5, strength=0.45)
+    b.disc(0.62, 0.62, 0.20, None, "#fff2bf")
+    b.disc(0.53, 0.67, 0.165, None, "#1b2058")
+    for i in range(34):
+        sx, sy = ((i * 0.618 + 0.1) % 1) * 2 - 1, 1 - 1.15 * ((i * 0.7549 + 0.3) % 1)
+        b.disc(sx, sy, 0.012 + 0.012 * (i % 3 == 0), None, "#fffbe0", strength=0.95 - 0.3 * (i % 2))
+    b.land((x * 2.2 + 0.4).sin() * 0.14 - 0.10, "#2c3a74")
+    b.land((x * 1.7 - 1.0).sin() * 0.10 - 0.24, "#22456a")
+    b.land(-0.36 + 0.03 * (x * 3).cos(), "#20554f")
+    b.land(-1.0, "#0d2f38", soft=0.9, strength=0.7)
+    for i in range(9):
+        fx, fy = ((i * 0.618 + 0.35) % 1) * 2 - 1, -0.45 - 0.5 * ((i * 0.382 + 0.6) % 1)
+        b.disc(fx, fy, 0.05, None, "#d8ff7a", soft=0.06, strength=0.35)
+        b.disc(fx, fy, 0.016, None, "#f4ffb0")
+
+
+def _bedroom(b: Brush) -> None:
+    b.sky("#f3d2c1", "#f7e0cf", -0.3)
+    stripes = wave(b.patch.xs + 0 * b.patch.ys, 0.25, torch.tensor(b.blur))
+    b.paint(stripes, "#eec3b2", 0.6)
+    b.box(-0.52, 0.44, 0.35, 0.40, "#ffffff")
+    b.box(-0.52, 0.44, 0.29, 0.34, "#86cdf5")
+    b.disc(-0.60, 0.34, 0.16, 0.09, "#ffffff", soft=0.04, strength=0.9)
+    b.disc(-0.44, 0.40, 0.12, 0.08, "#ffffff", soft=0.04, strength=0.9)
+    b.box(-0.52, 0.44, 0.022, 0.36, "#ffffff")
+    b.box(-0.52, 0.44, 0.31, 0.022, "#ffffff")
+    b.box(-0.52, 0.045, 0.40, 0.03, "#fff7ee")
+    for side in (-1, 1):
+        b.disc(-0.52 + 0.42 * side, 0.48, 0.10, 0.46, "#5bb5a6")
+    b.box(-0.52, 0.90, 0.56, 0.035, "#8d5a3a")
+    b.box(0.60, 0.50, 0.22, 0.27, "#8d5a3a")
+    b.box(0.60, 0.50, 0.18, 0.23, "#fff6df")
+    b.disc(0.55, 0.47, 0.065, None, "#f2718c")
+    b.disc(0.65, 0.47, 0.065, None, "#f2718c")
+    b.disc(0.60, 0.41, 0.07, 0.08, "#f2718c")
+    b.land(-0.30, "#ffffff")
+    b.land(-0.36, "#b9794c")
+    for i in range(4):
+        b.box(0, -0.47 - 0.15 * i, 1.1, 0.008, "#8e5632", 0.7)
+    b.land(-1.0, "#6b3a20", soft=0.9, strength=0.4)
+
+
+def _snow(b: Brush) -> None:
+    x = b.patch.xs
+    b.sky("#7db4e6", "#e6f1fb", -0.3)
+    b.land((x * 1.8 + 2.2).sin() * 0.18 - 0.02, "#bcd4ec")
+    for px, s in ((-0.80, 0.9), (-0.48, 0.65), (0.56, 0.7), (0.86, 1.0)):
+        _pine(b, px, -0.34, s)
+    b.land(-0.28 + 0.06 * (x * 2.4 + 0.5).sin(), "#eef5fc")
+    b.land(-1.0, "#a9c3e6", soft=0.9, strength=0.75)
+    for i in range(30):
+        sx, sy = ((i * 0.618 + 0.05) % 1) * 2 - 1, 1 - 1.5 * ((i * 0.7549 + 0.1) % 1)
+        b.disc(sx, sy, 0.016 + 0.008 * (i % 3), None, "#ffffff", soft=0.01, strength=0.95)
+
+
+def _pine(b: Brush, x: float, y: float, s: float) -> None:
+    b.box(x, y + 0.08, 0.03 * s, 0.12, "#6b4a35")
+    for step in range(3):
+        low, wide = y + (0.14 + 0.24 * step) * s, (0.26 - 0.06 * step) * s
+        cut = b.patch.cut(x - wide, x + wide, low, low + 0.36 * s)
+        px, py = cut.xs - x, cut.ys - low
+        slope = wide / (0.36 * s)
+        for drop, code in ((0.0, "#2f7358"), (0.22 * s, "#ffffff")):
+            cover = edge((px.abs() + py * slope - wide) / 1.2, b.blur).mul_(edge(-py + px * 0 + drop, b.blur))
+            cut.paint(cover, colour(code, cut.device))
+
+
+def blanket(patch: Patch, upright: Frame, look: Look, count: int) -> None:
+    """What the bears sit on, with the fabric's texture, and their soft shadow."""
+    wide = 1.12 if count == 1 else 1.72
+    spot = upright.at(0, 0.10)
+    blur = patch.blur(spot)
+    low = patch.cut(-1, 1, -1, -0.40)
+    cover = low.disc(spot, wide, 0.30)
+    low.paint(low.disc(spot.at(0, -0.03), wide, 0.30), look.blanket * 0.62)
+    u, v = low.uv(spot)
+    marks = fabric(u, v.mul_(2.2), 0.42, blur * 1.5, look.fabric)
+    low.paint(cover, torch.lerp(look.blanket, look.blanket_mark, marks.unsqueeze(1)))
+    rim = low.disc(spot, wide, 0.30).sub_(low.disc(spot, wide - 0.07, 0.27))
+    low.paint(rim.clamp_(0, 1), look.blanket_mark)
+    shade = low.disc(spot.at(-look.lamp_x * 0.25, 0.0), wide * 0.62, 0.17, soft=0.22)
+    low.paint(shade.mul_(0.5), look.blanket * 0.25)
