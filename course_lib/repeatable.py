@@ -1,7 +1,11 @@
-"""What makes a training run repeatable: data order and random numbers as functions of (seed, step) alone."""
+"""What makes a training run repeatable: data order and random numbers as functions of (seed, step) alone, and an
+interrupt that waits for the end of a step."""
 
 import hashlib
-from contextlib import AbstractContextManager
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from functools import lru_cache
 
@@ -64,3 +68,35 @@ def seed_globals(device: torch.device, seed: int) -> None:
 def kept_generators(device: torch.device) -> AbstractContextManager:
     """Puts torch's global generators back on leaving."""
     return torch.random.fork_rng(devices=[device.index] if device.type == "cuda" else [])
+
+
+@contextmanager
+def interrupt_between_steps() -> Iterator[list]:
+    """Ctrl-C fills the list instead of breaking off in the middle of a step; a second one breaks off at once."""
+    pressed: list = []
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed  # Python hands signals to the main thread only
+        return
+
+    def press(*_) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(True)
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+
+
+def _checked(data: Tensor | Batch, batch_size: int) -> Batch:
+    data = (data,) if isinstance(data, Tensor) else tuple(data)
+    if not data or not all(isinstance(d, Tensor) and d.ndim for d in data):
+        raise ValueError("data must be a tensor, or a tuple of tensors, whose first dimension counts the rows")
+    lengths = [len(d) for d in data]
+    if len(set(lengths)) > 1:
+        raise ValueError(f"the tensors of data have {lengths} rows: all must have the same number")
+    if lengths[0] < batch_size:
+        raise ValueError(f"data has {lengths[0]} rows, fewer than batch_size {batch_size}: lower it, or give more data")
+    return data

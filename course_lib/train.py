@@ -9,14 +9,10 @@ was killed and resumed ends, bit for bit, where the uninterrupted run ends (same
 Steps are counted from 1 wherever people see them; ``losses[k - 1]`` is the loss of step k.
 """
 
-import copy
 import logging
-import signal
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -24,12 +20,13 @@ from torch import Tensor, nn
 
 from course_lib import device as devices
 from course_lib.device import Machine
+from course_lib.ema import Ema
 from course_lib.progress import Progress, minutes
-from course_lib.repeatable import Order, identity, kept_generators, mix, seed_globals
+from course_lib.repeatable import Order, identity, interrupt_between_steps, kept_generators, mix, seed_globals
 from course_lib.snapshot import Snapshot
 from course_lib.train_config import Diverged, TrainConfig, TrainResult
 
-__all__ = ["Diverged", "TrainConfig", "TrainResult", "ema_decay", "train", "update_ema"]
+__all__ = ["Diverged", "TrainConfig", "TrainResult", "train"]
 
 Batch = tuple[Tensor, ...]
 LossFn = Callable[[nn.Module, Batch, torch.Generator], Tensor]
@@ -59,7 +56,8 @@ def train(
         checkpoint: a file name. The state is written there every ``config.checkpoint_every`` steps, whole or not at
             all, and by an interrupt. Where the file exists already, the run goes on from it. A completed run removes
             it: from then on the result is the caller's to keep.
-        on_step: called after each step with (steps done, net, ema); ema is net where there is none.
+        on_step: called after each step with (steps done, net, ema), ema being net where there is none; its time is not
+            counted. It must leave both networks as they are, and net in train mode.
 
     Raises:
         ValueError: data that is empty, ragged or smaller than a batch; a loss that is no scalar; a checkpoint of
@@ -70,19 +68,17 @@ def train(
     """
     config = config or TrainConfig()
     machine = machine or devices.find()
-    run = _Run(net, loss_fn, _checked(data, config.batch_size), config, machine)
-    if checkpoint is not None:
-        run.snapshot = Snapshot(Path(checkpoint))
-        run.resume()
+    snapshot = Snapshot(checkpoint) if checkpoint is not None else None
+    run = _Run(net, loss_fn, _checked(data, config.batch_size), config, machine, snapshot)
     net.train()
     try:
-        with kept_generators(machine.device), _interrupt_between_steps() as interrupted:
+        with kept_generators(run.device), interrupt_between_steps() as interrupted:
             run.loop(on_step, interrupted)
     finally:
         net.eval()
         run.progress.close()
-    if run.snapshot and run.fabric.is_global_zero:
-        run.snapshot.remove()
+    if snapshot and run.rank == 0:
+        snapshot.remove()
     rate = run.step * config.batch_size / run.elapsed
     return TrainResult(net, run.ema, run.losses, run.elapsed, rate, run.step)
 
@@ -90,11 +86,19 @@ def train(
 class _Run:
     """The moving parts of one call of `train`."""
 
-    def __init__(self, net: nn.Module, loss_fn: LossFn, data: Batch, config: TrainConfig, machine: Machine):
-        self.net, self.config, self.machine = net, config, machine
+    def __init__(
+        self,
+        net: nn.Module,
+        loss_fn: LossFn,
+        data: Batch,
+        config: TrainConfig,
+        machine: Machine,
+        snapshot: Snapshot | None,
+    ):
+        self.net, self.config, self.machine, self.snapshot = net, config, machine, snapshot
         self.fabric = _fabric(machine, config)
         self.fabric.launch()
-        self.device = self.fabric.device
+        self.device, self.rank, self.world = self.fabric.device, self.fabric.global_rank, self.fabric.world_size
         self.fabric.to_device(net)
         layout = torch.channels_last if config.channels_last else torch.preserve_format
         net.to(memory_format=layout)
@@ -104,11 +108,13 @@ class _Run:
         self.generator = torch.Generator(self.device)
         objective = _Objective(torch.compile(net) if config.compile else net, loss_fn, data)
         self.objective, self.optimizer = self.fabric.setup(objective, _adamw(net, config, machine))
-        self.ema = net if config.ema is None else copy.deepcopy(net).eval().requires_grad_(False)
+        self.average = None if config.ema is None else Ema(net, config.ema)
+        self.ema = self.average.net if self.average else net
         self.step, self.elapsed, self.losses = 0, 0.0, torch.empty(0)
         self.recent, self.pending = torch.zeros(config.log_every, device=self.device), 0  # losses not yet looked at
-        self.snapshot: Snapshot | None = None
-        self.progress = Progress(show=config.progress and self.fabric.is_global_zero)
+        if snapshot:
+            self.resume()
+        self.progress = Progress(show=config.progress and self.rank == 0)
 
     def loop(self, on_step: Callable | None, interrupted: list) -> None:
         """Step until the run is over; see `train`."""
@@ -121,7 +127,9 @@ class _Run:
             if self.snapshot and self.step % self.config.checkpoint_every == 0:
                 self.save()
             if on_step:
+                paused = time.perf_counter()
                 on_step(self.step, self.net, self.ema)
+                began += time.perf_counter() - paused
             if interrupted:
                 if self.snapshot and self.config.devices == 1:  # several processes stop at different steps
                     self.save()
@@ -139,20 +147,19 @@ class _Run:
     def one_step(self) -> None:
         """Forward, backward, clip, AdamW, EMA. Nothing here waits for the device."""
         config = self.config
-        seed = mix(config.seed, "step", self.step, self.fabric.global_rank)
-        self.generator.manual_seed(seed)
-        seed_globals(self.device, seed)
+        self.generator.manual_seed(mix(config.seed, "loss", self.step, self.rank))
+        seed_globals(self.device, mix(config.seed, "dropout", self.step, self.rank))
         for group in self.optimizer.param_groups:
             group["lr"] = config.lr_at(self.step, self.fraction())
-        rows = self.order.rows(self.step)[self.fabric.global_rank :: self.fabric.world_size]
+        rows = self.order.rows(self.step)[self.rank :: self.world]
         loss = self.objective(rows, self.generator)
         self.fabric.backward(loss)
         if config.clip is not None:
             self.fabric.clip_gradients(self.objective, self.optimizer, max_norm=config.clip, error_if_nonfinite=False)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        if config.ema is not None:
-            update_ema(self.ema, self.net, ema_decay(config.ema, self.step))
+        if self.average:
+            self.average.update(self.step)
         self.recent[self.pending] = loss.detach()
         self.pending += 1
         self.step += 1
@@ -161,7 +168,7 @@ class _Run:
     def look(self) -> None:
         """Fetch the losses since the last look (the one wait for the device), search them for NaN, draw the line."""
         recent, self.pending = self.recent[: self.pending], 0
-        if self.fabric.world_size > 1 and len(recent):
+        if self.world > 1 and len(recent):
             recent = self.fabric.all_reduce(recent.clone(), reduce_op="mean")
         self.losses = torch.cat([self.losses, recent.cpu()])
         bad = (~torch.isfinite(self.losses)).nonzero()
@@ -181,7 +188,7 @@ class _Run:
         """Write the checkpoint; keep the old one where the weights are no longer finite (the next loss will tell)."""
         self.look()
         finite = all(bool(torch.isfinite(p).all()) for p in self.net.parameters())
-        if finite and self.fabric.is_global_zero:
+        if finite and self.rank == 0:
             self.snapshot.write(
                 {
                     "run": self.identity,
@@ -190,7 +197,7 @@ class _Run:
                     "elapsed": self.elapsed,
                     "losses": self.losses,
                     "net": self.net.state_dict(),
-                    "ema": self.ema.state_dict() if self.ema is not self.net else None,
+                    "ema": self.ema.state_dict() if self.average else None,
                     "optimizer": self.optimizer.state_dict(),
                     "scaler": self.fabric.strategy.precision.state_dict(),
                 }
@@ -201,11 +208,16 @@ class _Run:
         state = self.snapshot.read()
         if state is not None:
             self.snapshot.check(state["run"], self.identity)
+            if self.config.seconds is None and state["step"] > self.config.steps:
+                raise self.snapshot.refuse(
+                    f"is at step {state['step']}, beyond the {self.config.steps} steps asked for"
+                )
             self.net.load_state_dict(state["net"])
-            if self.ema is not self.net:
+            if self.average:
                 self.ema.load_state_dict(state["ema"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.fabric.strategy.precision.load_state_dict(state["scaler"])
+            if state["scaler"]:  # of fp16 alone
+                self.fabric.strategy.precision.load_state_dict(state["scaler"])
             self.step, self.elapsed, self.losses = state["step"], state["elapsed"], state["losses"]
             if self.config.progress:
                 self.fabric.print(f"Going on from step {self.step:,} in {self.snapshot.path}.")
@@ -230,20 +242,6 @@ class _Objective(nn.Module):
         if not loss.requires_grad:
             raise ValueError("loss_fn returned a loss that does not depend on the network's weights: call net in it")
         return loss
-
-
-def ema_decay(decay: float, step: int) -> float:
-    """Decay of the moving average in step `step` = 0, 1, ...: min(decay, (1 + step) / (10 + step))."""
-    return min(decay, (1 + step) / (10 + step))
-
-
-@torch.no_grad()
-def update_ema(ema: nn.Module, net: nn.Module, decay: float) -> None:
-    """ema <- decay * ema + (1 - decay) * net, for all parameters at once; buffers are copied."""
-    torch._foreach_lerp_(list(ema.parameters()), list(net.parameters()), 1 - decay)
-    buffers = list(net.buffers())
-    if buffers:
-        torch._foreach_copy_(list(ema.buffers()), buffers)
 
 
 def _adamw(net: nn.Module, config: TrainConfig, machine: Machine) -> torch.optim.AdamW:
@@ -274,35 +272,3 @@ def _fabric(machine: Machine, config: TrainConfig):
             )
     finally:
         chatter.setLevel(level)
-
-
-@contextmanager
-def _interrupt_between_steps() -> Iterator[list]:
-    """Ctrl-C fills the list instead of breaking off in the middle of a step; a second one breaks off at once."""
-    pressed: list = []
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed  # Python hands signals to the main thread only
-        return
-
-    def press(*_) -> None:
-        if pressed:
-            raise KeyboardInterrupt
-        pressed.append(True)
-
-    before = signal.signal(signal.SIGINT, press)
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
-
-
-def _checked(data: Tensor | Batch, batch_size: int) -> Batch:
-    data = (data,) if isinstance(data, Tensor) else tuple(data)
-    if not data or not all(isinstance(d, Tensor) and d.ndim for d in data):
-        raise ValueError("data must be a tensor, or a tuple of tensors, whose first dimension counts the rows")
-    lengths = [len(d) for d in data]
-    if len(set(lengths)) > 1:
-        raise ValueError(f"the tensors of data have {lengths} rows: all must have the same number")
-    if lengths[0] < batch_size:
-        raise ValueError(f"data has {lengths[0]} rows, fewer than batch_size {batch_size}: lower it, or give more data")
-    return data

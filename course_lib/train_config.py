@@ -110,9 +110,9 @@ class Diverged(ValueError):
         fp16 = " fp16 overflow (try COURSE_PRECISION=fp32);" if precision == "16-mixed" else ""
         before = f" (it was {float(losses[step - 2]):.4g} one step before)" if step > 1 else ""
         super().__init__(
-            f"the loss became {value} at step {step}{before}. Likely causes: a learning rate that is too large (divide lr "
-            f"by 3, or lengthen warmup);{fp16} input that holds NaN or lies far outside [-1, 1]; a log, a square root or a "
-            "division in the loss that meets 0; exp of an unbounded log-variance (clamp it)."
+            f"the loss became {value} at step {step}{before}. Likely causes: a learning rate that is too large (divide "
+            f"lr by 3, or lengthen warmup);{fp16} input that holds NaN or lies far outside [-1, 1]; a log, a square "
+            "root or a division in the loss that meets 0; exp of an unbounded log-variance (clamp it)."
         )
 
 

@@ -1,0 +1,35 @@
+"""Exponential moving average of a network's weights: samples from it are better than from the last weights."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+def ema_decay(decay: float, step: int) -> float:
+    """Decay in step `step` = 0, 1, ...: min(decay, (1 + step) / (10 + step)), so that the average forgets the untrained
+    weights quickly (the warm-up of TensorFlow's ExponentialMovingAverage)."""
+    return min(decay, (1 + step) / (10 + step))
+
+
+class Ema:
+    """Holds `net`, a copy of the given network in eval mode whose weights follow the given network's.
+
+    Args:
+        net: the network that trains. Its parameters must be changed in place, as optimizers do.
+        decay: from 0 (no averaging) to below 1.
+    """
+
+    def __init__(self, net: nn.Module, decay: float):
+        self.decay = decay
+        self.net = copy.deepcopy(net).eval().requires_grad_(False)
+        # Collected once: walking through a deep network takes longer than averaging it.
+        self._mean, self._weights = list(self.net.parameters()), list(net.parameters())
+        self._buffers, self._sources = list(self.net.buffers()), list(net.buffers())
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """mean <- decay * mean + (1 - decay) * weights, after step `step` = 0, 1, ...; buffers (tables) are copied."""
+        torch._foreach_lerp_(self._mean, self._weights, 1 - ema_decay(self.decay, step))
+        if self._buffers:
+            torch._foreach_copy_(self._buffers, self._sources)
