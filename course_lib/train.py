@@ -272,3 +272,15 @@ def _fabric(machine: Machine, config: TrainConfig):
             )
     finally:
         chatter.setLevel(level)
+
+
+def _checked(data: Tensor | Batch, batch_size: int) -> Batch:
+    data = (data,) if isinstance(data, Tensor) else tuple(data)
+    if not data or not all(isinstance(d, Tensor) and d.ndim for d in data):
+        raise ValueError("data must be a tensor, or a tuple of tensors, whose first dimension counts the rows")
+    lengths = [len(d) for d in data]
+    if len(set(lengths)) > 1:
+        raise ValueError(f"the tensors of data have {lengths} rows: all must have the same number")
+    if lengths[0] < batch_size:
+        raise ValueError(f"data has {lengths[0]} rows, fewer than batch_size {batch_size}: lower it, or give more data")
+    return data
