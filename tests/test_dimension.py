@@ -234,3 +234,12 @@ def test_bits_per_pixel_of_a_photograph_beside_png(tmp_path):
 def test_bad_input_is_explained(call, clue):
     with pytest.raises(ValueError, match=clue):
         call()
+
+
+@pytest.mark.gpu
+def test_the_gpu_measures_as_the_cpu_does():
+    points, x = turned(cube(500, 3), 10), autoregressive(0.7, (4, 2, 24, 24))
+    assert_close(dimension.pca_spectrum(points.cuda()).cpu(), dimension.pca_spectrum(points))
+    assert dimension.two_nn(points.cuda()).dimension == pytest.approx(dimension.two_nn(points).dimension, rel=1e-6)
+    assert_close(dimension.neighbour_correlation(x.cuda(), 4).cpu(), dimension.neighbour_correlation(x, 4))
+    assert dimension.linear_prediction(x.cuda()).r2 == pytest.approx(dimension.linear_prediction(x).r2, rel=1e-6)

@@ -262,3 +262,20 @@ def test_bootstrap_pairs():
 def test_bad_input_is_explained(call, clue):
     with pytest.raises(ValueError, match=clue):
         call()
+
+
+@pytest.mark.gpu
+def test_the_gpu_measures_as_the_cpu_does():
+    a, b = normal(300, 8, 1), normal(300, 8, 2, 1.3)
+    x, y = images(1), images(2)
+    for call, inputs in [
+        (metrics.frechet_distance, (a, b)),
+        (metrics.polynomial_mmd, (a, b)),
+        (lambda p, q: metrics.kid(p, q, generator=seeded(3)).value, (a, b)),
+        (lambda p, q: metrics.precision_recall(p, q).precision, (a, b)),
+        (lambda p, q: metrics.nearest(p, q, k=3)[0].sum(), (a, b)),
+        (lambda p, q: metrics.bootstrap(lambda u, v: u.mean() - v.mean(), p, q, generator=seeded(4)).high, (a, b)),
+        (metrics.psnr, (x, y)),
+        (metrics.ssim, (x, y)),
+    ]:
+        assert float(call(*(z.cuda() for z in inputs))) == pytest.approx(float(call(*inputs)), rel=1e-4)
