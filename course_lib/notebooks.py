@@ -157,7 +157,9 @@ def faults(nb: NotebookNode) -> list[str]:
     """What is wrong with an executed notebook, one sentence each: nothing a reader would have to excuse may stay."""
     found = []
     code = [c for c in nb.cells if c.cell_type == "code"]
-    if [c.execution_count for c in code] != list(range(1, len(code) + 1)):
+    if empty := [number for number, cell in enumerate(code, 1) if not cell.source.strip()]:
+        found.append(f"code cell {empty[0]} is empty")
+    elif [c.execution_count for c in code] != list(range(1, len(code) + 1)):
         found.append("its cells were not executed once each, in order, from a clean kernel")
     if "widgets" in nb.metadata:
         found.append("it stores widgets' state")

@@ -1,0 +1,20 @@
+"""What all tests share: Jupyter's files stay out of the home folder; a test that needs a GPU says so where none is."""
+
+import os
+
+import pytest
+
+from course_lib import lab
+
+os.environ.update(lab.environment())  # before nbval or a build starts its first kernel
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    gpu_tests = [item for item in items if item.get_closest_marker("gpu")]
+    if not gpu_tests:
+        return
+    import torch  # only now: most runs of a single test file need not pay for it
+
+    if not torch.cuda.is_available():
+        for item in gpu_tests:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device on this machine"))
