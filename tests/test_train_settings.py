@@ -1,0 +1,183 @@
+"""course_lib.train: settings that change how it computes and not what, and the sentences for wrong ones."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+from torch import nn
+from train_cases import MACHINE, Interruption, assert_same, config, make_net, noisy_loss, plain_loss, run
+
+from course_lib import device
+from course_lib.train import train
+
+# How, not what
+
+
+def test_bf16_stays_near_fp32():
+    bf16 = device.Machine(torch.device("cpu"), "bf16-mixed", 1, "the test's CPU")
+    dtypes = set()
+
+    def loss_fn(net, batch, generator):
+        dtypes.add((batch[0].dtype, net(batch[0]).dtype))
+        return noisy_loss(net, batch, generator)
+
+    low, full = run(loss_fn=loss_fn, machine=bf16), run(loss_fn=noisy_loss)
+    assert dtypes == {(torch.float32, torch.bfloat16)}  # the batch arrives unrounded, the network computes in bf16
+    assert all(p.dtype == torch.float32 for p in low.net.parameters())
+    torch.testing.assert_close(low.losses, full.losses, rtol=0.05, atol=0.02)
+    assert not torch.equal(low.losses, full.losses)
+
+
+def conv_run(**changes):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.SiLU(), nn.Conv2d(8, 3, 3, padding=1))
+    formats = []
+
+    def loss_fn(net, batch, generator):
+        formats.append(batch[0].is_contiguous(memory_format=torch.channels_last))
+        return (net(batch[0]).float() - batch[0]).square().mean()
+
+    images = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    return run(net, loss_fn, (images,), **changes), formats
+
+
+def test_channels_last_reaches_the_network_and_changes_nothing_else():
+    (last, formats), (first, _) = conv_run(channels_last=True), conv_run()
+    assert all(formats)
+    assert last.net[0].weight.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(last.losses, first.losses, rtol=1e-3, atol=1e-4)
+
+
+def test_compile_hands_the_loss_the_compiled_network(monkeypatch):
+    compiled = []
+    real = torch.compile
+
+    def compile_eagerly(net):  # the compiler itself is tested with the networks; its minute is not spent here
+        compiled.append(real(net, backend="eager"))
+        return compiled[0]
+
+    monkeypatch.setattr(torch, "compile", compile_eagerly)
+    used = []
+
+    def loss_fn(net, batch, generator):
+        used.append(net)
+        return plain_loss(net, batch, generator)
+
+    net = nn.Linear(6, 1)
+    start = {name: value.clone() for name, value in net.state_dict().items()}
+    result = run(net, loss_fn, compile=True)
+    assert used[0] is compiled[0]
+    assert result.net is net
+    other = nn.Linear(6, 1)
+    other.load_state_dict(start)
+    torch.testing.assert_close(result.losses, run(other, plain_loss).losses)
+
+
+def test_two_processes_equal_one(tmp_path):
+    """Data-parallel on two CPU processes: each takes half of each batch, and the run is the same up to rounding."""
+    script = tmp_path / "two.py"
+    script.write_text(
+        textwrap.dedent("""
+        import os, sys, warnings, torch
+        warnings.simplefilter("ignore")
+        from train_cases import MACHINE, config, make_data, make_net, plain_loss
+        from course_lib.train import train
+        net, cfg = make_net()[::4], config(devices=2, strategy="ddp", checkpoint_every=10)
+        result = train(net, plain_loss, make_data(), cfg, machine=MACHINE, checkpoint=sys.argv[1] + "/run.pt")
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            torch.save({"net": result.net.state_dict(), "losses": result.losses}, sys.argv[1] + "/two.pt")
+    """)
+    )
+    env = {**os.environ, "PYTHONPATH": os.path.dirname(__file__), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(script), str(tmp_path)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    two = torch.load(tmp_path / "two.pt", weights_only=True)
+    one = run(make_net()[::4], plain_loss)  # the two linear layers
+    torch.testing.assert_close(two["losses"], one.losses, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(two["net"], dict(one.net.state_dict()), rtol=1e-4, atol=1e-5)
+    assert not list(tmp_path.glob("run.pt*"))
+
+
+def test_no_step_reads_a_number_off_the_device():
+    """Reading one (`.item()`, `if tensor:`) makes a GPU wait. Twice the steps, as many reads: none is in a step."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Count(TorchDispatchMode):
+        reads = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            self.reads += func is torch.ops.aten._local_scalar_dense.default
+            return func(*args, **(kwargs or {}))
+
+    counts = []
+    for steps in (10, 20):
+        with Count() as count:
+            run(steps=steps, log_every=100)
+        counts.append(count.reads)
+    assert counts[0] == counts[1]
+
+
+# What it refuses
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"steps": 0}, r"TrainConfig.steps is 0, expected at least 1"),
+        ({"lr": -1.0}, r"TrainConfig.lr is -1.0, expected above 0"),
+        ({"schedule": "linear"}, r"TrainConfig.schedule is 'linear', expected 'cosine' or 'constant'"),
+        ({"ema": 1.0}, r"TrainConfig.ema is 1.0"),
+        ({"clip": 0}, r"TrainConfig.clip is 0, expected above 0, or None"),
+        ({"final": 2}, r"TrainConfig.final is 2, expected a fraction"),
+        ({"batch_size": 3, "devices": 2}, r"TrainConfig.batch_size is 3, expected a multiple of devices"),
+        ({"seconds": 5, "devices": 2}, r"TrainConfig.seconds is 5, expected None on several devices"),
+    ],
+)
+def test_wrong_settings_are_named(changes, says):
+    with pytest.raises(ValueError, match=says):
+        config(**changes)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ((), "data must be a tensor, or a tuple of tensors"),
+        ((torch.tensor(1.0),), "whose first dimension counts the rows"),
+        ((torch.zeros(0, 6), torch.zeros(0, 1)), "data has 0 rows, fewer than batch_size 32"),
+        ((torch.zeros(31, 6), torch.zeros(31, 1)), "data has 31 rows, fewer than batch_size 32"),
+        ((torch.zeros(40, 6), torch.zeros(39, 1)), r"the tensors of data have \[40, 39\] rows"),
+    ],
+)
+def test_wrong_data_are_named(data, says):
+    with pytest.raises(ValueError, match=says):
+        train(make_net(), noisy_loss, data, config(), machine=MACHINE)
+
+
+@pytest.mark.parametrize(
+    ("loss_fn", "says"),
+    [
+        (lambda net, batch, generator: net(batch[0]), r"one number as a tensor of shape \(\), not shape \(32, 1\)"),
+        (lambda net, batch, generator: 1.0, "not float"),
+        (lambda net, batch, generator: batch[0].mean(), "does not depend on the network's weights"),
+    ],
+)
+def test_a_wrong_loss_is_named(loss_fn, says):
+    with pytest.raises(ValueError, match=says):
+        run(loss_fn=loss_fn)
+
+
+def test_a_network_without_parameters_is_named():
+    with pytest.raises(ValueError, match="no trainable parameter"):
+        run(nn.ReLU())
+
+
+def test_an_error_in_the_loss_leaves_the_network_usable():
+    net = make_net()
+    with pytest.raises(ZeroDivisionError):
+        run(net, on_step=Interruption(3, ZeroDivisionError()))
+    assert not net.training
+    assert_same(run(make_net(), steps=5), run(make_net(), steps=5))
