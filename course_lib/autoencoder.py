@@ -1,0 +1,199 @@
+"""The autoencoder and the variational autoencoder (VAE), and the ELBO in nats per image.
+
+Both have the same network: convolutions that halve the side until it is ``factor`` times smaller, and transposed convolutions
+back. Most of the work is done at low resolution, where a convolution costs least. They know nothing of diffusion.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from course_lib.layers import ResBlock, groups
+
+
+def _channels(width: int, factor: int) -> list[int]:
+    """Channels after each halving: width, then doubled each time."""
+    halvings = factor.bit_length() - 1
+    if factor < 2 or factor != 2**halvings:
+        raise ValueError(f"factor is {factor}, but the side is halved again and again: give a power of two, such as 8.")
+    return [width * 2**i for i in range(halvings)]
+
+
+def encoder(in_channels: int, width: int, factor: int, out_channels: int, blocks: int) -> nn.Sequential:
+    """Images [B, in, S, S] → [B, out, S/factor, S/factor]."""
+    layers, c = [], in_channels
+    for i, out in enumerate(_channels(width, factor)):
+        layers.append(nn.Conv2d(c, out, 4, stride=2, padding=1))
+        layers += [ResBlock(out, out) for _ in range(blocks)] if i else [nn.SiLU()]
+        c = out
+    return nn.Sequential(*layers, nn.GroupNorm(groups(c), c), nn.SiLU(), nn.Conv2d(c, out_channels, 1))
+
+
+def decoder(out_channels: int, width: int, factor: int, in_channels: int, blocks: int) -> nn.Sequential:
+    """Latents [B, in, s, s] → images [B, out, s·factor, s·factor]."""
+    channels = _channels(width, factor)[::-1]
+    layers = [nn.Conv2d(in_channels, channels[0], 3, padding=1)]
+    for c, out in zip(channels, [*channels[1:], out_channels], strict=True):
+        last = out == out_channels and c == channels[-1]
+        layers += [nn.GroupNorm(groups(c), c), nn.SiLU()] if last else [ResBlock(c, c) for _ in range(blocks)]
+        layers.append(nn.ConvTranspose2d(c, out, 4, stride=2, padding=1))
+    return nn.Sequential(*layers)
+
+
+class Autoencoder(nn.Module):
+    """A convolutional autoencoder: images [B, C, S, S] in [-1, 1] ↔ codes [B, latent_channels, S/factor, S/factor].
+
+    width: channels after the first halving, doubled at each further one. factor: how many times the side shrinks, a power of
+    two. blocks: residual blocks at each resolution below the first. Raises ValueError for a factor that is no power of two.
+    """
+
+    code_parts = 1
+
+    def __init__(
+        self, in_channels: int = 1, width: int = 16, factor: int = 8, latent_channels: int = 4, blocks: int = 1
+    ) -> None:
+        super().__init__()
+        self.config = {
+            "in_channels": in_channels,
+            "width": width,
+            "factor": factor,
+            "latent_channels": latent_channels,
+            "blocks": blocks,
+        }
+        self.factor, self.latent_channels = factor, latent_channels
+        self.encoder = encoder(in_channels, width, factor, self.code_parts * latent_channels, blocks)
+        self.decoder = decoder(in_channels, width, factor, latent_channels, blocks)
+
+    def _encode(self, images: Tensor) -> Tensor:
+        side = images.shape[-1]
+        if images.ndim != 4 or side % self.factor or images.shape[-2] % self.factor:
+            raise ValueError(
+                f"The images are {tuple(images.shape)}, but this network takes [B, C, H, W] "
+                f"with sides that are multiples of {self.factor}: pad or resize them."
+            )
+        return self.encoder(images)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Images [B, C, H, W] → codes [B, latent_channels, H/factor, W/factor]."""
+        return self._encode(images)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Codes → images, roughly in [-1, 1] (not clamped, so that the loss keeps its gradient)."""
+        return self.decoder(latents)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images → their reconstructions, same shape."""
+        return self.decode(self.encode(images))
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """q(z | x): a Gaussian with its own mean and log-variance for each latent number, [B, C, h, w] (Kingma & Welling 2014)."""
+
+    mean: Tensor
+    logvar: Tensor
+
+    @property
+    def std(self) -> Tensor:
+        return torch.exp(self.logvar / 2)
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Reparameterised (Kingma & Welling 2014, eq. 10): mean + std · noise, so that gradients reach mean and logvar."""
+        noise = torch.randn(self.mean.shape, device=self.mean.device, dtype=self.mean.dtype, generator=generator)
+        return self.mean + self.std * noise
+
+    def mode(self) -> Tensor:
+        """The most likely code, which for a Gaussian is its mean."""
+        return self.mean
+
+    def kl_per_dim(self) -> Tensor:
+        """KL(q(z | x) ‖ N(0, 1)) of each latent number, in nats: [B, C, h, w] (Kingma & Welling 2014, appendix B)."""
+        return (self.mean.square() + self.logvar.exp() - 1 - self.logvar) / 2
+
+    def kl(self) -> Tensor:
+        """KL(q(z | x) ‖ N(0, I)) in nats per image, [B]: summed over the latent's dimensions, never averaged."""
+        return self.kl_per_dim().flatten(1).sum(1)
+
+
+class VAE(Autoencoder):
+    """The same network as ``Autoencoder``, but the encoder gives a distribution and the decoder's noise is known.
+
+    noise_std: standard deviation of p(x | z) = N(decode(z), noise_std²) for each pixel, in the units of images in [-1, 1]. It is
+    what weighs reconstruction against KL, so beta = 1 is the true ELBO at this noise.
+    """
+
+    code_parts = 2
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        width: int = 16,
+        factor: int = 8,
+        latent_channels: int = 4,
+        blocks: int = 1,
+        noise_std: float = 0.14,
+    ) -> None:
+        super().__init__(in_channels, width, factor, latent_channels, blocks)
+        if noise_std <= 0:
+            raise ValueError(f"noise_std is {noise_std}, but the standard deviation of a pixel must be above 0.")
+        self.config["noise_std"] = noise_std
+        self.noise_std = noise_std
+
+    def encode(self, images: Tensor) -> Posterior:
+        """Images [B, C, H, W] → q(z | x), with mean and logvar [B, latent_channels, H/factor, W/factor]."""
+        mean, logvar = self._encode(images).float().chunk(2, dim=1)
+        return Posterior(mean, logvar.clamp(-20, 10))  # beyond these the exponential is useless or overflows
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images → the decoded mode of their posterior, same shape."""
+        return self.decode(self.encode(images).mode())
+
+    def elbo(self, images: Tensor, generator: torch.Generator | None = None) -> "ELBO":
+        """One-sample estimate of the evidence lower bound, image by image."""
+        posterior = self.encode(images)
+        reconstruction = self.decode(posterior.sample(generator)).float()
+        return ELBO(log_likelihood(images, reconstruction, self.noise_std), posterior.kl())
+
+
+@dataclass(frozen=True)
+class ELBO:
+    """The two terms of log p(x) >= E[log p(x | z)] − KL (Kingma & Welling 2014, eq. 3), each [B] in nats per image."""
+
+    log_likelihood: Tensor
+    kl: Tensor
+
+    @property
+    def value(self) -> Tensor:
+        return self.log_likelihood - self.kl
+
+    def loss(self, beta: float = 1.0) -> Tensor:
+        """What training minimises, a scalar: the mean over the batch of KL · beta − log-likelihood (beta-VAE, Higgins et al. 2017)."""
+        return (beta * self.kl - self.log_likelihood).mean()
+
+    def bits_per_dim(self, dims: int) -> Tensor:
+        """−ELBO in bits for each of an image's ``dims`` numbers, [B]; of the continuous density over [-1, 1]."""
+        return -self.value / (dims * math.log(2))
+
+
+def log_likelihood(images: Tensor, reconstruction: Tensor, noise_std: float) -> Tensor:
+    """log N(images; reconstruction, noise_std²) in nats per image, [B]: summed over all pixels."""
+    squared = ((images - reconstruction) / noise_std).square().flatten(1)
+    return -squared.sum(1) / 2 - squared.shape[1] * (math.log(noise_std) + math.log(2 * math.pi) / 2)
+
+
+def elbo_loss(vae: VAE, images: Tensor, beta: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+    """The beta-weighted negative ELBO of a batch in nats per image, a scalar to minimise."""
+    return vae.elbo(images, generator).loss(beta)
+
+
+def reconstruction_loss(net: Autoencoder, images: Tensor, noise_std: float = 0.14) -> Tensor:
+    """The plain autoencoder's loss on the VAE's scale: the squared error's term of the negative log-likelihood, a scalar."""
+    return ((net(images).float() - images) / noise_std).square().flatten(1).sum(1).mean() / 2
+
+
+def active_units(posterior: Posterior, threshold: float = 0.01) -> Tensor:
+    """Which latent numbers carry information: variance of the posterior mean over images above threshold (Burda et al. 2016,
+    section 5.2); bool [C, h, w]."""
+    return posterior.mean.var(dim=0) > threshold
