@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
 
-from .canvas import Frame, Patch, arc, band, box, colour, edge
+from .canvas import Frame, Patch, arc, band, box, colour, edge, rim
 from .factors import VALUES, Factors
-from .fur import Part, both, fabric, grain, plush
+from .fur import FUZZ, Part, both, fabric, plush
 from .palette import Look
 
 READING, WAVING, SLEEPING, EATING, PLAYING, BALLOON = range(len(VALUES["activity"]))
@@ -30,19 +31,26 @@ HEAD = [
 ARM_DOWN = Part(0.50, -0.30, 0.155, 0.33, 0.38)
 ARM_UP = Part(0.72, 0.14, 0.15, 0.37, -0.75, base=0.74)
 ARM_HOLD = Part(0.46, -0.30, 0.16, 0.30, -0.15)
+PAWS = {
+    READING: Part(0.47, -0.52, 0.14, 0.14, base=0.82),
+    EATING: Part(0.33, -0.47, 0.15, 0.15, base=0.82),
+    PLAYING: Part(0.38, -0.50, 0.15, 0.16, base=0.82),
+    WAVING: Part(0.93, 0.38, 0.085, 0.09, cream=1.0, base=0.82),
+    BALLOON: Part(0.90, 0.34, 0.14, 0.14, base=0.82),
+}
 
 
 def stand(factors: Factors, count: int) -> tuple[Frame, list[Frame]]:
     """The group's upright frame on the ground, and each bear's own frame (its soles at y = -1)."""
     x, y, size, tilt = (getattr(factors, name).view(-1, 1, 1) for name in ("x", "y", "size", "tilt"))
-    scale = (1 + 0.13 * size) * (0.64 if count == 1 else 0.485)
+    scale = (1 + 0.13 * size) * (0.64 if count == 1 else 0.51)
     turn = -0.17 * tilt
     left, ground = 0.15 * x, -0.78 + 0.09 * y
-    upright = Frame(left, ground, scale, torch.zeros_like(scale))
-    group = Frame(left, ground, scale * turn.cos(), scale * turn.sin())
+    upright = Frame(left, ground, scale, torch.zeros_like(scale), scale)
+    group = Frame(left, ground, scale * turn.cos(), scale * turn.sin(), scale)
     if count == 1:
         return upright, [group.at(0, 1)]
-    return upright, [group.at(-0.80, 1.0, -0.09, flip=-1.0), group.at(0.80, 1.0, 0.09)]
+    return upright, [group.at(-0.70, 1.0, -0.08, flip=-1.0), group.at(0.70, 1.0, 0.08)]
 
 
 @lru_cache(maxsize=256)
@@ -64,14 +72,34 @@ class Bear:
     def __init__(self, sheet: Patch, frame: Frame, count: int, which: int, activity: int, look: Look):
         self.sheet, self.frame, self.count, self.which = sheet, frame, count, which
         self.activity, self.look, self.device = activity, look, sheet.device
-        self.head = frame.at(*HEAD_AT, {SLEEPING: 0.20, READING: -0.06}.get(activity, -0.05))
+        self.nod = {SLEEPING: 0.20, READING: -0.06}.get(activity, -0.05)
+        self.head = frame.at(*HEAD_AT, self.nod)
 
-    def patch(self, left: float, right: float, bottom: float, top: float) -> Patch:
+    def patch(self, left: float, right: float, bottom: float, top: float, of: Patch | None = None) -> Patch:
         """The piece of the picture that this box of the bear's frame can reach."""
-        return self.sheet.cut(*reach(self.count, self.which, left, right, bottom, top))
+        return (of or self.sheet).cut(*reach(self.count, self.which, left, right, bottom, top))
+
+    def about(self, home: Frame, x: float, y: float, wide: float, high: float, of: Patch | None = None) -> Patch:
+        """The piece that a box about (x, y) of the body's or the head's frame can reach."""
+        if home is self.head:
+            cos, sin = math.cos(self.nod), math.sin(self.nod)
+            x, y = HEAD_AT[0] + x * cos - y * sin, HEAD_AT[1] + x * sin + y * cos
+            wide, high = wide * cos + high * abs(sin), high * cos + wide * abs(sin)
+        return self.patch(x - wide, x + wide, y - high, y + high, of)
 
     def colour(self, code: str):
         return colour(code, self.device)
+
+    def _plush(self, patch: Patch, *layers: tuple[Frame, list[Part]]) -> None:
+        """Fur: layers of parts, each part in the piece of the patch that it can reach."""
+        parts = []
+        for home, layer in layers:
+            for part in layer:
+                cos, sin = math.cos(part.angle), math.sin(part.angle)
+                wide = math.hypot(part.a * cos, part.b * sin) + 5 * FUZZ
+                high = math.hypot(part.b * cos, part.a * sin) + 5 * FUZZ
+                parts.append((self.about(home, part.x, part.y, wide, high, of=patch), home, part))
+        plush(patch, self.frame, parts, self.look)
 
     def draw_fur(self) -> None:
         """Ears, body, arms that hold nothing, head."""
@@ -80,34 +108,45 @@ class Bear:
         arms = [ARM_UP, ARM_DOWN._replace(x=-0.50, angle=-0.38)] if raised else both(ARM_DOWN)
         if self.activity in (READING, EATING, PLAYING):
             arms = both(ARM_HOLD)
-        parts = [(self.head, part) for part in EARS] + [(self.frame, part) for part in BODY + arms]
-        parts += [(self.head, part) for part in HEAD]
-        plush(patch, self.frame, parts, self.look, grain(patch, self.frame, self.look.grain))
+        self._plush(patch, (self.head, EARS), (self.frame, BODY + arms), (self.head, HEAD))
 
     def draw_paws(self) -> None:
         """The paws in front of what they hold."""
-        place = {READING: Part(0.40, -0.47, 0.15, 0.14), EATING: Part(0.33, -0.47, 0.15, 0.15)}
-        place |= {PLAYING: Part(0.38, -0.50, 0.15, 0.16), BALLOON: Part(0.90, 0.34, 0.14, 0.14)}
-        place |= {WAVING: Part(0.93, 0.38, 0.085, 0.09, cream=1.0)}
-        if self.activity not in place:
+        if self.activity not in PAWS:
             return
-        part = place[self.activity]._replace(base=0.82)
-        raised = self.activity in (WAVING, BALLOON)
-        patch = self.patch(0.7 if raised else -0.6, 1.12 if raised else 0.6, *((0.1, 0.6) if raised else (-0.75, -0.2)))
-        parts = [(self.frame, p) for p in ([part] if raised else both(part))]
-        plush(patch, self.frame, parts, self.look, grain(patch, self.frame, self.look.grain))
+        paw = PAWS[self.activity]
+        if self.activity in (WAVING, BALLOON):
+            self._plush(self.patch(0.70, 1.12, 0.10, 0.60), (self.frame, [paw]))
+        else:
+            self._plush(self.patch(-0.67, 0.67, -0.75, -0.20), (self.frame, both(paw)))
 
     def draw_face(self) -> None:
-        patch = self.patch(-0.66, 0.66, 0.02, 0.86)
         for side in (-1, 1):
-            patch.paint(
-                patch.disc(self.head.at(0.43 * side, -0.16), 0.10, 0.07, soft=0.08) * 0.5, self.colour("#ff6f7d")
+            cheek = self.about(self.head, 0.43 * side, -0.16, 0.16, 0.13)
+            blush = cheek.disc(self.head.at(0.43 * side, -0.16), 0.10, 0.07, soft=0.08)
+            cheek.paint(blush.mul_(0.5), self.colour("#ff6f7d"))
+        if self.activity == READING:
+            self._glasses(self.about(self.head, 0, 0.01, 0.44, 0.20))
+        for side in (-1, 1):
+            self._eye(
+                self.about(self.head, 0.245 * side, 0.02, 0.13, 0.14), self.head.at(0.245 * side, 0.05, flip=side)
             )
-            self._eye(patch, self.head.at(0.245 * side, 0.05, flip=side))
-        self._mouth(patch)
+        self._mouth(self.about(self.head, 0, -0.26, 0.19, 0.15))
         nose = self.head.at(0, -0.10)
+        patch = self.about(self.head, 0, -0.10, 0.11, 0.08)
         patch.paint(patch.disc(nose, 0.105, 0.075), self.colour("#33201c"))
-        patch.paint(patch.disc(nose.at(-0.03, 0.03), 0.035, 0.018, soft=0.02) * 0.8, self.colour("#ffffff"))
+        patch.paint(patch.disc(nose.at(-0.03, 0.03), 0.035, 0.018, soft=0.02).mul_(0.8), self.colour("#ffffff"))
+
+    def _glasses(self, patch: Patch) -> None:
+        """Round glasses, low on the nose."""
+        blur, metal = patch.blur(self.head), self.colour("#6b3410")
+        u, v = patch.uv(self.head.at(0, 0.01))
+        bridge = box(u.clone(), v - 0.03, 0.09, 0.017, blur)
+        u.abs_().sub_(0.245)
+        rings = band((u * u).addcmul_(v, v).sqrt_().sub_(0.165), 0.019, blur)
+        glint = edge((u * u).addcmul_(v, v).sqrt_().sub_(0.155), blur).mul_(0.35)
+        patch.paint(glint, self.colour("#ffffff"))
+        patch.paint(rings.maximum(bridge), metal)
 
     def _eye(self, patch: Patch, eye: Frame) -> None:
         dark, blur = self.colour("#241613"), patch.blur(eye)
@@ -115,11 +154,8 @@ class Bear:
             u, v = patch.uv(eye.at(0, 0.03))
             patch.paint(arc(u, v, 0.095, 0.024, blur), dark)
             return
-        if self.activity == READING:  # a lid over the upper half
-            u, v = patch.uv(eye.at(0, 0.0))
-            patch.paint(patch.disc(eye.at(0, -0.02), 0.085, 0.095).mul_(edge(v.clone(), blur)), dark)
-            patch.paint(box(u, v, 0.11, 0.018, blur), dark)
-            return
+        if self.activity == READING:  # lowered to the book
+            eye = eye.at(0, -0.055)
         patch.paint(patch.disc(eye, 0.085, 0.10), dark)
         shine = eye._replace(flip=abs(eye.flip))
         patch.paint(patch.disc(shine.at(-0.025, 0.035), 0.032), self.colour("#ffffff"))
@@ -131,34 +167,33 @@ class Bear:
             mouth = self.head.at(0, -0.235)
             lower = edge(patch.uv(mouth)[1], blur)
             patch.paint(patch.disc(mouth, 0.11, 0.115).mul_(lower), self.colour("#7d2b2b"))
-            tongue = patch.disc(mouth.at(0, -0.085), 0.065, 0.045).mul_(edge(patch.uv(mouth)[1], blur))
-            patch.paint(tongue, self.colour("#ff8a8a"))
+            patch.paint(patch.disc(mouth.at(0, -0.08), 0.06, 0.042), self.colour("#ff8a8a"))
             return
         u, v = patch.uv(self.head.at(0, -0.215))
+        patch.paint(box(u.clone(), v - 0.02, 0.014, 0.05, blur), dark)
         patch.paint(arc(u.abs_().sub_(0.075), v, 0.075, 0.017, blur), dark)
 
     def draw_scarf(self) -> None:
         """A band about the neck and an end that hangs down, both with the fabric's texture."""
-        patch = self.patch(-0.56, 0.56, -0.78, 0.20)
-        look, blur = self.look, patch.blur(self.frame)
-        hanging = self.frame.at(0.20, -0.36, 0.12)
-        u, v = patch.uv(hanging)
+        blur = self.sheet.blur(self.frame)
+        patch = self.patch(0.03, 0.40, -0.78, -0.05)
+        u, v = patch.uv(self.frame.at(0.20, -0.36, 0.12))
         fringe = band(((u * 26).sin_()).mul_(1 / 26), 0.03, blur)
-        tail = box(u.clone(), v.clone(), 0.105, 0.26, blur)
         ends = box(u.clone(), v + 0.30, 0.105, 0.05, blur).mul_(fringe)
-        tail = torch.maximum(tail, ends)
+        tail = box(u.clone(), v.clone(), 0.105, 0.26, blur).maximum(ends)
         self._cloth(patch, tail, u, v, 0.78)
+        patch = self.patch(-0.48, 0.48, -0.23, 0.14)
         u, v = patch.uv(self.frame.at(0, -0.085))
-        bent = v.addcmul_(u, u, value=-0.42)
-        cover = band(bent.clone(), 0.105, blur).mul_(band(u.clone(), 0.44, blur))
+        bent = v.addcmul_(u, u, value=-0.40)
+        cover = edge(rim(u / 0.47, bent / 0.125, 0.47, 0.125, 3.8), blur)
         self._cloth(patch, cover, bent, u, 1.0)
         knot = self.frame.at(0.20, -0.11, 0.2)
-        u, v = patch.uv(knot)
-        self._cloth(patch, patch.disc(knot, 0.12, 0.115), u, v, 0.9)
+        patch = self.patch(0.06, 0.34, -0.25, 0.03)
+        self._cloth(patch, patch.disc(knot, 0.12, 0.115), *patch.uv(knot), 0.9)
 
     def _cloth(self, patch: Patch, cover, u, v, bright: float) -> None:
         look, blur = self.look, patch.blur(self.frame)
         fold = (1 - (u * 6).square_().mul_(0.25).clamp_(0, 0.35)).mul_(bright)
-        marks = fabric(u, v, 0.13, blur, look.fabric)
+        marks = fabric(u, v, 0.13, (blur, blur), look.fabric)
         cloth = torch.lerp(look.scarf, look.scarf_mark, marks.unsqueeze(1)).mul_(fold.unsqueeze(1))
         patch.paint(cover.mul_(look.scarved), cloth)

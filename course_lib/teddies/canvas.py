@@ -27,35 +27,29 @@ def colour(code: str, device: torch.device) -> Tensor:
 
 
 class Frame(NamedTuple):
-    """Where a thing stands: origin, x axis (its length is the scale) and handedness; tensors [N, 1, 1]."""
+    """Where a thing stands: origin, x axis and scale (tensors [N, 1, 1]), and handedness."""
 
     x: Tensor
     y: Tensor
-    ax: Tensor
+    ax: Tensor  # the x axis; its length is the scale
     ay: Tensor
+    scale: Tensor
     flip: float = 1.0  # -1: a mirror image
 
     def at(self, x: float | Tensor, y: float | Tensor, angle: float = 0.0, flip: float = 1.0) -> Frame:
         """The frame at (x, y) of this one, turned by `angle` radians anticlockwise, mirrored by flip = -1."""
-        u = self.flip * x
-        cos, sin = math.cos(self.flip * angle), math.sin(self.flip * angle)
-        return Frame(
-            self.x + u * self.ax - y * self.ay,
-            self.y + u * self.ay + y * self.ax,
-            self.ax * cos - self.ay * sin,
-            self.ay * cos + self.ax * sin,
-            self.flip * flip,
-        )
-
-    @property
-    def scale(self) -> Tensor:
-        return torch.hypot(self.ax, self.ay)
+        u, ax, ay = self.flip * x, self.ax, self.ay
+        if angle:
+            cos, sin = math.cos(self.flip * angle), math.sin(self.flip * angle)
+            ax, ay = ax * cos - ay * sin, ay * cos + ax * sin
+        left = self.x + u * self.ax - y * self.ay
+        return Frame(left, self.y + u * self.ay + y * self.ax, ax, ay, self.scale, self.flip * flip)
 
 
 def page(n: int, device: torch.device) -> Frame:
     """The whole picture's own frame."""
     zero = torch.zeros(n, 1, 1, device=device)
-    return Frame(zero, zero, zero + 1, zero)
+    return Frame(zero, zero, zero + 1, zero, zero + 1)
 
 
 class Patch:
@@ -65,30 +59,38 @@ class Patch:
     `pixel` is a pixel's width, all in picture units.
     """
 
-    def __init__(self, rgb: Tensor, xs: Tensor, ys: Tensor, pixel: float):
-        self.rgb, self.xs, self.ys, self.pixel = rgb, xs, ys, pixel
+    def __init__(self, rgb: Tensor, xs: Tensor, ys: Tensor, size: int, place: tuple[int, int] = (0, 0)):
+        self.rgb, self.xs, self.ys, self.size, self.place = rgb, xs, ys, size, place
+        self.pixel = 2 / size
         self.device = rgb.device
 
     @classmethod
     def whole(cls, pictures: Tensor) -> Patch:
         size = pictures.shape[-1]
         line = (torch.arange(size, device=pictures.device, dtype=torch.float32) + 0.5) * (2 / size) - 1
-        return cls(pictures, line[None, None, :], -line[None, :, None], 2 / size)
+        return cls(pictures, line[None, None, :], -line[None, :, None], size)
 
     def cut(self, left: float, right: float, bottom: float, top: float) -> Patch:
-        """The part of a *whole* patch that covers a box in picture units, one pixel wider on every side."""
-        size = self.rgb.shape[-1]
-        x0, x1 = _pixels(left, right, size)
-        y0, y1 = _pixels(-top, -bottom, size)
-        return Patch(self.rgb[:, :, y0:y1, x0:x1], self.xs[:, :, x0:x1], self.ys[:, y0:y1], self.pixel)
+        """The part of this patch that covers a box in picture units, one pixel wider on every side."""
+        x0, x1 = _pixels(left, right, self.size, self.place[1], self.xs.shape[2])
+        y0, y1 = _pixels(-top, -bottom, self.size, self.place[0], self.ys.shape[1])
+        place = (self.place[0] + y0, self.place[1] + x0)
+        return Patch(self.rgb[:, :, y0:y1, x0:x1], self.xs[:, :, x0:x1], self.ys[:, y0:y1], self.size, place)
+
+    def same(self, field: Tensor, whole: Patch) -> Tensor:
+        """The part of a field [N, H, W] over a larger patch that lies over this one: a view."""
+        y, x = self.place[0] - whole.place[0], self.place[1] - whole.place[1]
+        return field[:, y : y + self.ys.shape[1], x : x + self.xs.shape[2]]
 
     def uv(self, frame: Frame, a: float | Tensor = 1.0, b: float | Tensor = 1.0) -> tuple[Tensor, Tensor]:
         """The pixels' coordinates in a frame, in units of a and b: two tensors [N, H, W]."""
-        square = frame.ax * frame.ax + frame.ay * frame.ay
-        ux, uy = frame.flip / a * frame.ax / square, frame.flip / a * frame.ay / square
-        vx, vy = -1 / b * frame.ay / square, 1 / b * frame.ax / square
+        inverse = 1 / (frame.scale * frame.scale)
+        cos, sin = frame.ax * inverse, frame.ay * inverse
         dx, dy = self.xs - frame.x, self.ys - frame.y
-        return ux * dx + uy * dy, vx * dx + vy * dy
+        side = frame.flip / a
+        u = torch.addcmul(dx * (cos * side), dy, sin * side)
+        v = torch.addcmul(dx * (sin * (-1 / b)), dy, cos * (1 / b))
+        return u, v
 
     def blur(self, frame: Frame) -> Tensor:
         """A pixel's width in a frame's units, [N, 1, 1]."""
@@ -107,15 +109,28 @@ class Patch:
         blur = self.blur(frame)
         wide, high = (blur * 0.5).clamp(min=a), (blur * 0.5).clamp(min=b)
         u, v = self.uv(frame, wide, high)
-        slope = -((wide * high).sqrt() / (blur + soft))
-        cover = u.mul_(u).addcmul_(v, v).sqrt_().sub_(1).mul_(slope).add_(0.5).clamp_(0, 1)
+        cover = rim(u, v, wide, high, a / b).mul_(-1 / (blur + soft)).add_(0.5).clamp_(0, 1)
         return cover.mul_(a * b / (wide * high))
 
 
-def _pixels(low: float, high: float, size: int) -> tuple[int, int]:
-    first = min(max(math.floor((low + 1) * size / 2) - 1, 0), size - 1)
-    last = max(min(math.ceil((high + 1) * size / 2) + 1, size), first + 1)
-    return first, last
+def rim(u: Tensor, v: Tensor, a: float | Tensor, b: float | Tensor, ratio: float) -> Tensor:
+    """Signed distance to an ellipse's rim to first order, from coordinates in units of its half-axes a, b = a / ratio.
+
+    A nearly round one is taken for a circle, at half the cost.
+    """
+    radius = (u * u).addcmul_(v, v).sqrt_()
+    if 0.7 < ratio < 1.4:
+        return radius.sub_(1).mul_((a * b) ** 0.5)
+    slope = (u / a).square_().addcmul_(v / b, v / b).add_(1e-8).sqrt_()
+    return radius.mul_(radius - 1).div_(slope)
+
+
+def _pixels(low: float, high: float, size: int, start: int, length: int) -> tuple[int, int]:
+    """The pixels of [start, start + length) that [low, high] touches, counted from start; at least one."""
+    first = math.floor((low + 1) * size / 2) - 1 - start
+    last = math.ceil((high + 1) * size / 2) + 1 - start
+    first = min(max(first, 0), length - 1)
+    return first, max(min(last, length), first + 1)
 
 
 def edge(distance: Tensor, blur: Tensor | float) -> Tensor:

@@ -23,7 +23,9 @@ _PLACES = {
     "bedroom": "in a bedroom",
     "snow": "in the snow",
 }
-_FILLERS = frozenset("a an the with at in on of and is are while who that wearing scarf scarves wears".split())
+_SCARF = ("scarf", "scarves")
+_FILLERS = {*_SCARF, "a", "an", "the", "with", "at", "in", "on", "of", "and", "is", "are", "while", "who", "that"}
+_FILLERS |= {"wearing", "wears", "its", "their"}
 _BEARS = {"bear": "one", "bears": "two", "teddy": "one", "teddies": "two"}
 _NUMBERS = {"one": "one", "single": "one", "1": "one", "two": "two", "pair": "two", "both": "two", "2": "two"}
 _ACTIVITIES = {
@@ -118,13 +120,12 @@ def _meaning(words: list[str], place: int, caption: str) -> tuple[str, str]:
 
 def _beside_scarf(words: list[str], place: int) -> bool:
     """A colour is the scarf's in "green scarf" and, where it has no other colour, "scarf green" or "scarf is green"."""
-    scarf = ("scarf", "scarves")
-    if words[place + 1 : place + 2] and words[place + 1] in scarf:
+    if words[place + 1 : place + 2] and words[place + 1] in _SCARF:
         return True
     before = [word for word in words[max(place - 2, 0) : place] if word not in ("is", "are", "in")]
-    if not before or before[-1] not in scarf:
+    if not before or before[-1] not in _SCARF:
         return False
-    where = max(i for i in range(place) if words[i] in scarf)
+    where = max(i for i in range(place) if words[i] in _SCARF)
     return where == 0 or not _is_colour(words[where - 1])
 
 
@@ -134,11 +135,12 @@ def _is_colour(word: str) -> bool:
 
 def _bare_scarf(words: list[str], place: int, caption: str) -> None:
     """A scarf without a colour says too little: ask for one."""
-    if words[place] not in ("scarf", "scarves"):
+    if words[place] not in _SCARF:
         return
     if not any(_is_colour(word) for word in words[max(place - 1, 0) : place] + words[place + 1 : place + 3]):
         raise ValueError(
-            f"which colour is the scarf in {caption!r}? Say one of {', '.join(VALUES['scarf'][1:])}, or 'without a scarf'."
+            f"which colour is the scarf in {caption!r}? "
+            f"Say one of {', '.join(VALUES['scarf'][1:])}, or 'without a scarf'."
         )
 
 

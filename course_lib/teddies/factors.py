@@ -127,14 +127,15 @@ def _fill(name: str, value, n: int, device) -> Tensor:
     tensor = tensor.to(torch.int64 if name in DISCRETE else torch.float32)
     if tensor.ndim > 1 or (tensor.ndim == 1 and len(tensor) not in (1, n)):
         raise ValueError(f"{name} has shape {tuple(tensor.shape)}; expected one value, or {n} of them.")
-    _in_range(name, *torch.aminmax(tensor)) if tensor.numel() else None
+    if tensor.numel():
+        _in_range(name, *torch.aminmax(tensor))
     return tensor.expand(n).contiguous()
 
 
 def _in_range(name: str, low, high) -> None:
     if name in DISCRETE:
         top = how_many(name) - 1
-        if not (0 <= low and high <= top):
+        if not (low >= 0 and high <= top):
             names = f" ({', '.join(VALUES[name])})" if name in VALUES else ""
             raise ValueError(
                 f"{name} holds index {int(low if low < 0 else high)}; its indices run from 0 to {top}{names}."
@@ -195,7 +196,7 @@ def combination(ids: Tensor | int) -> dict[str, Tensor]:
     `sample_factors(len(ids), seed, **combination(ids))` draws pictures of just these combinations.
     """
     rest = torch.as_tensor(ids).to(torch.int64)
-    if rest.numel() and not (0 <= int(rest.min()) and int(rest.max()) < NUM_COMBINATIONS):
+    if rest.numel() and not (int(rest.min()) >= 0 and int(rest.max()) < NUM_COMBINATIONS):
         raise ValueError(f"combination numbers run from 0 to {NUM_COMBINATIONS - 1}; got {rest.tolist()}.")
     parts = {}
     for name, levels in zip(reversed(SEMANTIC), reversed(LEVELS), strict=True):

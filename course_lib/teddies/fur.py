@@ -9,10 +9,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .canvas import Frame, Patch, wave
+from .canvas import Frame, Patch, rim, wave
 from .palette import Look
 
 WAVES = 40  # plane waves in the grain
+DOTS = 0.2  # the share of a dotted cloth that is dots
+FUZZ = 0.009  # how far the grain roughens an edge, in the bear's units
 
 
 class Part(NamedTuple):
@@ -38,7 +40,7 @@ def both(part: Part) -> list[Part]:
 
 @lru_cache(maxsize=8)
 def _waves(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Wave vectors (radians per unit) and weights of the grain, [WAVES] each: golden-angle directions, 4 to 45 waves."""
+    """Wave vectors (radians per unit) and weights of the grain, [WAVES] each: golden-angle directions, 4 to 45."""
     k = torch.arange(WAVES, device=device, dtype=torch.float32)
     rate = 2 * math.pi * 4.0 * (45.0 / 4.0) ** ((k * 0.618034) % 1.0)
     turn = k * (math.pi * (3 - math.sqrt(5)))
@@ -55,8 +57,8 @@ def grain(patch: Patch, frame: Frame, seed: Tensor) -> Tensor:
     number = torch.arange(WAVES, device=patch.device)
     mixed = (seed[:, None] * 7919 + number * 104729 + 12345) * 2654435761 % 4294967296 >> 8
     phase = mixed.to(torch.float32) * (2 * math.pi / 2**24)  # [N, WAVES]
-    x, y, ax, ay = (t.view(-1, 1) for t in frame[:4])
-    square = ax * ax + ay * ay
+    x, y, ax, ay, scale = (t.view(-1, 1) for t in frame[:5])
+    square = scale * scale
     kx = (frame.flip * wx * ax - wy * ay) / square  # the waves in picture units
     ky = (frame.flip * wx * ay + wy * ax) / square
     fade = torch.sinc(kx * (patch.pixel / (2 * math.pi))) * torch.sinc(ky * (patch.pixel / (2 * math.pi)))
@@ -67,48 +69,63 @@ def grain(patch: Patch, frame: Frame, seed: Tensor) -> Tensor:
     return left @ torch.cat([column.cos(), column.sin()], dim=1)
 
 
-def plush(patch: Patch, frame: Frame, parts: list[tuple[Frame, Part]], look: Look, noise: Tensor) -> None:
-    """Paint fur: the parts one over another, each lit like a ball from the lamp's side, its edge roughened by grain."""
-    alpha = torch.zeros_like(noise)
-    shade, cream = torch.zeros_like(noise), torch.zeros_like(noise)
+def plush(patch: Patch, frame: Frame, parts: list[tuple[Patch, Frame, Part]], look: Look) -> None:
+    """Paint fur: the parts one over another, each lit like a ball from the lamp's side, its edge roughened by grain.
+
+    Each part comes with the piece of the patch that it can reach, and is worked out only there.
+    """
+    noise = grain(patch, frame, look.grain)
+    alpha, shade, cream = (torch.zeros_like(noise) for _ in range(3))
     one = alpha.new_ones(())
-    for home, part in parts:
-        spot = home.at(part.x, part.y, part.angle)
-        u, v = patch.uv(spot, part.a, part.b)
-        square = (u * u).addcmul_(v, v)
-        blur = patch.blur(spot)
-        radius = math.sqrt(part.a * part.b)
+    per_blur = 1 / patch.blur(frame)
+    fuzz = torch.addcmul(one * 0.5, noise, per_blur, value=FUZZ)
+    lamps = {}
+    for piece, home, part in parts:
+        u, v = piece.uv(home.at(part.x, part.y, part.angle), part.a, part.b)
+        shade_here = piece.same(shade, patch)
         if part.shadow:
-            shade.mul_(square.sqrt_().sub_(1).clamp_(-1, 0).mul_(part.shadow).add_(1))
+            shade_here.mul_((u * u).addcmul_(v, v).sqrt_().sub_(1).clamp_(-1, 0).mul_(part.shadow).add_(1))
             continue
-        cover = square.sqrt().sub_(1).mul_(-radius / blur).addcmul_(noise, 0.012 / blur).add_(0.5).clamp_(0, 1)
-        lit = _lit(spot, look, u, v, square, part.base)
-        shade.lerp_(lit, cover)
-        alpha.lerp_(one, cover)
-        cream.lerp_(one * part.cream, cover)
+        distance = rim(u, v, part.a, part.b, part.a / part.b)
+        cover = torch.addcmul(piece.same(fuzz, patch), distance, per_blur, value=-1).clamp_(0, 1)
+        if id(home) not in lamps:
+            lamps[id(home)] = _lamp(home, look)
+        shade_here.lerp_(_lit(lamps[id(home)], part, u, v), cover)
+        piece.same(alpha, patch).lerp_(one, cover)
+        piece.same(cream, patch).lerp_(one * part.cream, cover)
     shade.add_(noise, alpha=0.055).clamp_(0, 1.12)
     body = torch.addcmul(look.dark, look.light - look.dark, shade.unsqueeze(1))
-    pale = look.cream * 0.62 + look.cream * 0.38 * shade.unsqueeze(1)
+    pale = torch.addcmul(look.light, look.cream - look.light, (shade * 0.65).add_(0.45).unsqueeze(1))
     patch.paint(alpha, body.lerp_(pale, cream.unsqueeze(1)))
 
 
-def _lit(spot: Frame, look: Look, u: Tensor, v: Tensor, square: Tensor, base: float) -> Tensor:
+def _lamp(home: Frame, look: Look) -> tuple[Tensor, Tensor]:
+    """The direction to the lamp in a frame."""
+    across = home.flip * (look.lamp_x * home.ax + 0.8 * home.ay) / home.scale
+    return across, (0.8 * home.ax - look.lamp_x * home.ay) / home.scale
+
+
+def _lit(lamp: tuple[Tensor, Tensor], part: Part, u: Tensor, v: Tensor) -> Tensor:
     """Brightness of a ball: lit from above and from the lamp, dark to its edge, a rim of light. Overwrites u, v."""
-    scale = spot.scale
-    across = spot.flip * (look.lamp_x * spot.ax + 0.8 * spot.ay) / scale
-    upward = (0.8 * spot.ax - look.lamp_x * spot.ay) / scale
-    toward = u.mul_(across).addcmul_(v, upward)
+    across, up = lamp
+    if part.angle:
+        cos, sin = math.cos(part.angle), math.sin(part.angle)
+        across, up = across * cos + up * sin, up * cos - across * sin
+    square = (u * u).addcmul_(v, v)
+    toward = u.mul_(across).addcmul_(v, up)
     lit = torch.addcmul(toward * 0.20, toward, square, value=0.16)
-    return lit.add_(square.mul_(square), alpha=-0.30).add_(base)
+    return lit.addcmul_(square, square, value=-0.30).add_(part.base)
 
 
-def fabric(u: Tensor, v: Tensor, period: float, blur: Tensor, kind: Tensor) -> Tensor:
-    """How much of the pattern's second colour shows, [N, H, W]: plain, stripes, checks or dots by `kind` [N, 1, 1]."""
-    across, along = wave(u.clone(), period, blur), wave(v.clone(), period, blur)
-    rate = 2 * math.pi / period
-    fade = (period / blur - 1).clamp_(0, 1)
-    dots = u.mul_(rate).cos_().add_(v.mul_(rate).cos_()).sub_(0.75).div_(rate * blur).add_(0.5).clamp_(0, 1)
-    dots = dots.sub_(0.2).mul_(fade).add_(0.2)
-    checks = (across + along).mul_(0.5)
-    shown = torch.where(kind == 1, along, torch.where(kind == 2, checks, dots))
-    return shown.mul_(kind > 0)
+def fabric(u: Tensor, v: Tensor, period: float, blur: tuple[Tensor, Tensor], kind: Tensor) -> Tensor:
+    """How much of the pattern's second colour shows, [N, H, W]: plain, stripes, checks or dots by `kind` [N, 1, 1].
+
+    `blur` is a pixel's width along u and along v. Overwrites both.
+    """
+    rate, (blur_u, blur_v) = 2 * math.pi / period, blur
+    cos_u, cos_v = (u * rate).cos_(), (v * rate).cos_()
+    fade = (period / blur_v - 1).clamp_(0, 1)
+    dots = (cos_u + cos_v).sub_(0.75).div_(rate * blur_v).add_(0.5).clamp_(0, 1).sub_(DOTS).mul_(fade).add_(DOTS)
+    along = wave(v, period, blur_v)
+    checks = wave(u, period, blur_u).add_(along).mul_(0.5)
+    return torch.where(kind == 1, along, torch.where(kind == 2, checks, dots)).mul_(kind > 0)

@@ -10,14 +10,14 @@ from torch import Tensor
 from .canvas import colours
 
 # In the order of factors.VALUES. Fur goes from dark (in shade) to light (lit); cream is muzzle, belly and paw pads.
-FUR_DARK = ("#5a3418", "#b06c14", "#cf5f88", "#55596a", "#b0a49e", "#3a62ad")
-FUR_LIGHT = ("#bd8049", "#fbc95c", "#ffb3cb", "#aab0bf", "#fffdf6", "#8fc3fa")
-CREAM = ("#f0d3a2", "#fff0c0", "#ffeaf0", "#e9ecf3", "#ffe6dc", "#e6f4ff")
+FUR_DARK = ("#4d2a12", "#b9730f", "#cf5585", "#484848", "#b3a59c", "#2f57a8")
+FUR_LIGHT = ("#a8683a", "#ffd25a", "#ffaecb", "#a3a3a3", "#fffdf6", "#86bdfb")
+CREAM = ("#efcf9c", "#fff3c8", "#ffeaf0", "#e6e6e6", "#ffe6dc", "#e6f4ff")
 SCARF = ("#000000", "#d92532", "#1f9d4d", "#2453d6", "#ffd21f")
 SCARF_MARK = ("#000000", "#ffc9c2", "#b5f0bd", "#a9c8ff", "#c97a00")
 BLANKET = ("#e8604c", "#2f9bb5", "#7a5bb8", "#4f7f6b", "#c8434e")
 BLANKET_MARK = ("#fff1dc", "#fdf6e3", "#d9c6ff", "#f3e3c0", "#fff5f0")
-AMBIENT = ("#ffffff", "#fffaf0", "#d4dcff", "#fff6ea", "#f6faff")
+AMBIENT = ("#ffffff", "#fffaf2", "#e2e6ff", "#fff8f0", "#f8fbff")
 
 
 class Look(NamedTuple):

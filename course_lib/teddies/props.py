@@ -35,12 +35,12 @@ def _book(bear: Bear) -> None:
     patch.paint(
         edge(u - 0.10, blur + 0.16).mul_(box(u.clone(), v - 0.01, 0.485, 0.255, blur)) * 0.35, bear.colour("#8a7358")
     )
-    lines = wave(v + 0.02, 0.11, blur).mul_(box(u - 0.28, v - 0.01, 0.14, 0.19, blur))
+    lines = wave(v + 0.02, 0.11, blur).mul_(box(u - 0.235, v - 0.01, 0.155, 0.19, blur))
     patch.paint(lines.mul_(edge(-side, blur)).mul_(0.55), bear.colour("#6b6b78"))
-    heart = book.at(-0.28, 0.06, -0.12)
-    x, y = patch.uv(heart, 0.12, 0.12)
+    heart = book.at(-0.215, 0.10, -0.10)
+    x, y = patch.uv(heart, 0.115, 0.115)
     y.sub_(x.abs() * 0.75)
-    ring = (x * x).addcmul_(y, y).sqrt_().sub_(1).mul_(0.12)
+    ring = (x * x).addcmul_(y, y).sqrt_().sub_(1).mul_(0.115)
     patch.paint(edge(ring, blur), bear.colour("#e8486a"))
     patch.paint(band(side, 0.012, blur).mul_(band(v, 0.255, blur)), bear.colour("#8a7358"))
 
@@ -113,13 +113,13 @@ def _nightcap(bear: Bear) -> None:
     u.add_(lean)
     half = (v * -0.72).add_(0.44)
     cone = edge(u.abs() - half, blur).mul_(edge(v - 0.60, blur)).mul_(edge(-v - 0.02, blur))
-    patch.paint(cone.clone(), bear.colour("#4a5bd4"))
+    patch.paint(cone.clone(), bear.colour("#8a55cf"))
     patch.paint(cone.mul_(wave(v.clone(), 0.26, blur)), bear.colour("#f7f4ff"))
     u, v = patch.uv(cap)
     v.addcmul_(u, u, value=0.30)
     patch.paint(box(u, v, 0.47, 0.075, blur), bear.colour("#fffdf8"))
     patch.paint(patch.disc(cap.at(-0.24, 0.62), 0.125), bear.colour("#fffdf8"))
-    patch.paint(patch.disc(cap.at(-0.20, 0.56), 0.09, soft=0.10) * 0.25, bear.colour("#6a6ab0"))
+    patch.paint(patch.disc(cap.at(-0.20, 0.56), 0.09, soft=0.10) * 0.25, bear.colour("#7a5ab0"))
     for x, y, size in ((0.74, 0.98, 0.085), (0.93, 1.22, 0.115)):
         _letter_z(bear, x, y, size)
 

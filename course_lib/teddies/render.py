@@ -15,7 +15,7 @@ from .scenes import background, blanket
 
 SMALLEST, LARGEST = 16, 1024
 #: Pixels drawn at once: on a CPU what its cache holds, on a GPU enough to fill it. Memory is about 150 bytes for each.
-PIXELS_AT_ONCE = {"cpu": 2**16}
+PIXELS_AT_ONCE = {"cpu": 2**18}
 PIXELS_AT_ONCE_GPU = 2**22
 
 
@@ -81,8 +81,8 @@ def _draw(factors: Factors, count: int, activity: int, scenes: Tensor) -> Tensor
 
 def _grade(sheet: Patch, factors: Factors) -> Tensor:
     """The light's colour and side over the whole picture, then [0, 1] to [-1, 1]."""
-    warm = factors.warmth.view(-1, 1, 1, 1) * colours(("#1f0a00",), sheet.device).sub(
-        colours(("#00001f",), sheet.device)
+    warm = factors.warmth.view(-1, 1, 1, 1) * colours(("#140600",), sheet.device).sub(
+        colours(("#000018",), sheet.device)
     ).view(1, 3, 1, 1)
     tint = colours(AMBIENT, sheet.device)[factors.background][:, :, None, None] + warm
     side = 1 + 0.10 * factors.light.view(-1, 1, 1, 1) * sheet.xs.unsqueeze(1)

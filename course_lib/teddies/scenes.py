@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from .canvas import Frame, Patch, band, box, colour, edge, page, wave
+from .canvas import Frame, Patch, box, colour, edge, page, wave
 from .factors import VALUES
 from .fur import fabric
 from .palette import Look
 
 
 def background(which: int, size: int, device: torch.device) -> Tensor:
-    """The empty scene [3, size, size] in [0, 1]."""
-    patch = Patch.whole(torch.zeros(1, 3, size, size, device=device))
+    """The empty scene [3, size, size] in [0, 1], drawn finer where it is small: it is drawn once for many pictures."""
+    finer = max(1, 256 // size)
+    patch = Patch.whole(torch.zeros(1, 3, size * finer, size * finer, device=device))
     {"meadow": _meadow, "beach": _beach, "night": _night, "bedroom": _bedroom, "snow": _snow}[
         VALUES["background"][which]
     ](Brush(patch))
-    return patch.rgb[0]
+    return F.avg_pool2d(patch.rgb, finer)[0]
 
 
 class Brush:
     """Shapes on a whole picture, by colour code."""
 
     def __init__(self, patch: Patch):
-        self.patch, self.frame, self.blur = patch, page(1, patch.device), patch.pixel
+        self.patch, self.frame = patch, page(1, patch.device)
+        self.blur = patch.blur(self.frame)
 
     def paint(self, cover: Tensor, code: str, strength: float = 1.0) -> None:
         self.patch.paint(cover * strength, colour(code, self.patch.device))
@@ -44,32 +49,53 @@ class Brush:
     def box(self, x: float, y: float, a: float, b: float, code: str, strength: float = 1.0) -> None:
         patch = self.patch.cut(x - a, x + a, y - b, y + b)
         u, v = patch.uv(self.frame.at(x, y))
-        patch.paint(box(u, v, a, b, torch.tensor(self.blur)) * strength, colour(code, patch.device))
+        patch.paint(box(u, v, a, b, self.blur) * strength, colour(code, patch.device))
+
+    def moon(self, x: float, y: float, radius: float, code: str) -> None:
+        """A crescent: one disc without another."""
+        dark = 1 - self.patch.disc(self.frame.at(x - 0.09, y + 0.05), radius * 0.83)
+        self.paint(self.patch.disc(self.frame.at(x, y), radius) * dark, code)
 
     def land(self, height: Tensor | float, code: str, soft: float = 0.0, strength: float = 1.0) -> None:
         """Everything below a line, given as heights [1, 1, W] over `patch.xs`."""
         distance = self.patch.ys - height + torch.zeros_like(self.patch.xs)
         self.paint(edge(distance, self.blur + soft), code, strength)
 
-    def cloud(self, x: float, y: float, s: float, code: str = "#ffffff", strength: float = 0.9) -> None:
-        for dx, dy, r in ((-0.9, 0.0, 0.55), (0.0, 0.28, 0.75), (0.85, 0.02, 0.5)):
-            self.disc(x + dx * s, y + dy * s, r * s, r * s * 0.8, code, soft=0.03, strength=strength)
-        self.box(x, y - 0.2 * s, 1.1 * s, 0.22 * s, code, strength)
+    def cloud(self, x: float, y: float, s: float, code: str = "#ffffff", strength: float = 0.95) -> None:
+        """Five soft discs, laid down as one, so that they do not show through one another."""
+        patch = self.patch.cut(x - 2.2 * s, x + 2.2 * s, y - s, y + 1.4 * s)
+        cover = torch.zeros(1)
+        for dx, dy, r in (
+            (-1.25, -0.1, 0.42),
+            (-0.6, 0.12, 0.62),
+            (0.15, 0.32, 0.78),
+            (0.85, 0.05, 0.6),
+            (1.4, -0.12, 0.38),
+        ):
+            puff = patch.disc(self.frame.at(x + dx * s, y + dy * s), r * s, r * s * 0.8, soft=0.02)
+            cover = puff.maximum(cover.to(puff.device))
+        shade = ((patch.ys - y) / (1.2 * s)).clamp(-0.35, 0.0) + 1
+        patch.paint(cover * strength, colour(code, patch.device) * shade.unsqueeze(1) ** 0.4)
+
+
+def _scatter(i: int, low: float, high: float) -> tuple[float, float]:
+    """The i-th of evenly scattered points (Roberts' R2 sequence), x in [-1, 1], y in [low, high]."""
+    return (i * 0.7549 + 0.4) % 1 * 2 - 1, low + (high - low) * ((i * 0.5698 + 0.2) % 1)
 
 
 def _meadow(b: Brush) -> None:
     x = b.patch.xs
     b.sky("#4fb3f2", "#d9f3ff", -0.2)
-    b.disc(0.66, 0.66, 0.19, None, "#fff3a8", soft=0.45, strength=0.7)
-    b.disc(0.66, 0.66, 0.16, None, "#ffd84a")
-    b.cloud(-0.60, 0.66, 0.17)
-    b.cloud(0.12, 0.84, 0.10, strength=0.7)
+    b.disc(-0.68, 0.66, 0.19, None, "#fff3a8", soft=0.45, strength=0.7)
+    b.disc(-0.68, 0.66, 0.16, None, "#ffd84a")
+    b.cloud(0.58, 0.60, 0.15)
+    b.cloud(-0.06, 0.84, 0.09, strength=0.75)
     b.land((x * 2.2 + 0.7).sin() * 0.16 - 0.08, "#8fd07a")
     b.land((x * 1.9 - 1.2).sin() * 0.12 - 0.20, "#68bd58")
     b.land(-0.34 + 0.03 * (x * 3).cos(), "#4caf45")
     b.land(-1.0, "#2f8a37", soft=0.9, strength=0.55)
     for i in range(16):
-        fx, fy = ((i * 0.618) % 1) * 2 - 1, -0.42 - 0.55 * ((i * 0.382 + 0.21) % 1)
+        fx, fy = _scatter(i, -0.97, -0.40)
         code = ("#ffffff", "#ffe25a", "#ff9ac2")[i % 3]
         for dx, dy in ((0.028, 0), (-0.028, 0), (0, 0.028), (0, -0.028)):
             b.disc(fx + dx, fy + dy, 0.022, None, code)
@@ -109,30 +135,31 @@ def _beach(b: Brush) -> None:
 def _night(b: Brush) -> None:
     x = b.patch.xs
     b.sky("#0d1440", "#4a3f8f", -0.3)
-    b.disc(0.62, 0.62, 0.26, None, "#8f8fe0", soft=0.5, strength=0.45)
-    b.disc(0.62, 0.62, 0.20, None, "#fff2bf")
-    b.disc(0.53, 0.67, 0.165, None, "#1b2058")
     for i in range(34):
-        sx, sy = ((i * 0.618 + 0.1) % 1) * 2 - 1, 1 - 1.15 * ((i * 0.7549 + 0.3) % 1)
+        sx, sy = _scatter(i, -0.1, 1.0)
+        if math.hypot(sx - 0.6, sy - 0.64) < 0.25:
+            continue
         b.disc(sx, sy, 0.012 + 0.012 * (i % 3 == 0), None, "#fffbe0", strength=0.95 - 0.3 * (i % 2))
+    b.disc(0.62, 0.62, 0.26, None, "#8f8fe0", soft=0.5, strength=0.45)
+    b.moon(0.64, 0.62, 0.20, "#fff2bf")
     b.land((x * 2.2 + 0.4).sin() * 0.14 - 0.10, "#2c3a74")
     b.land((x * 1.7 - 1.0).sin() * 0.10 - 0.24, "#22456a")
     b.land(-0.36 + 0.03 * (x * 3).cos(), "#20554f")
-    b.land(-1.0, "#0d2f38", soft=0.9, strength=0.7)
+    b.land(-1.0, "#123c42", soft=0.9, strength=0.7)
     for i in range(9):
-        fx, fy = ((i * 0.618 + 0.35) % 1) * 2 - 1, -0.45 - 0.5 * ((i * 0.382 + 0.6) % 1)
+        fx, fy = _scatter(i, -0.95, -0.45)
         b.disc(fx, fy, 0.05, None, "#d8ff7a", soft=0.06, strength=0.35)
         b.disc(fx, fy, 0.016, None, "#f4ffb0")
 
 
 def _bedroom(b: Brush) -> None:
     b.sky("#f3d2c1", "#f7e0cf", -0.3)
-    stripes = wave(b.patch.xs + 0 * b.patch.ys, 0.25, torch.tensor(b.blur))
+    stripes = wave(b.patch.xs + 0 * b.patch.ys, 0.25, b.blur)
     b.paint(stripes, "#eec3b2", 0.6)
     b.box(-0.52, 0.44, 0.35, 0.40, "#ffffff")
     b.box(-0.52, 0.44, 0.29, 0.34, "#86cdf5")
-    b.disc(-0.60, 0.34, 0.16, 0.09, "#ffffff", soft=0.04, strength=0.9)
-    b.disc(-0.44, 0.40, 0.12, 0.08, "#ffffff", soft=0.04, strength=0.9)
+    b.cloud(-0.60, 0.30, 0.07)
+    b.cloud(-0.42, 0.60, 0.05)
     b.box(-0.52, 0.44, 0.022, 0.36, "#ffffff")
     b.box(-0.52, 0.44, 0.31, 0.022, "#ffffff")
     b.box(-0.52, 0.045, 0.40, 0.03, "#fff7ee")
@@ -160,7 +187,7 @@ def _snow(b: Brush) -> None:
     b.land(-0.28 + 0.06 * (x * 2.4 + 0.5).sin(), "#eef5fc")
     b.land(-1.0, "#a9c3e6", soft=0.9, strength=0.75)
     for i in range(30):
-        sx, sy = ((i * 0.618 + 0.05) % 1) * 2 - 1, 1 - 1.5 * ((i * 0.7549 + 0.1) % 1)
+        sx, sy = _scatter(i, -0.5, 1.0)
         b.disc(sx, sy, 0.016 + 0.008 * (i % 3), None, "#ffffff", soft=0.01, strength=0.95)
 
 
@@ -177,17 +204,15 @@ def _pine(b: Brush, x: float, y: float, s: float) -> None:
 
 
 def blanket(patch: Patch, upright: Frame, look: Look, count: int) -> None:
-    """What the bears sit on, with the fabric's texture, and their soft shadow."""
-    wide = 1.12 if count == 1 else 1.72
-    spot = upright.at(0, 0.10)
-    blur = patch.blur(spot)
+    """What the bears sit on, with the fabric's texture and a hem, and their soft shadow."""
+    wide = 1.12 if count == 1 else 1.66
     low = patch.cut(-1, 1, -1, -0.40)
-    cover = low.disc(spot, wide, 0.30)
-    low.paint(low.disc(spot.at(0, -0.03), wide, 0.30), look.blanket * 0.62)
+    spot = upright.at(0, 0.10)
+    blur = low.blur(spot)
+    low.paint(low.disc(spot.at(0, -0.04), wide, 0.30), look.blanket * 0.55)
     u, v = low.uv(spot)
-    marks = fabric(u, v.mul_(2.2), 0.42, blur * 1.5, look.fabric)
-    low.paint(cover, torch.lerp(look.blanket, look.blanket_mark, marks.unsqueeze(1)))
-    rim = low.disc(spot, wide, 0.30).sub_(low.disc(spot, wide - 0.07, 0.27))
-    low.paint(rim.clamp_(0, 1), look.blanket_mark)
+    marks = fabric(u, v.mul_(2.2), 0.42, (blur, blur * 2.2), look.fabric)
+    marks.lerp_(marks.new_ones(()), 1 - low.disc(spot, wide - 0.07, 0.27))  # the hem
+    low.paint(low.disc(spot, wide, 0.30), torch.lerp(look.blanket, look.blanket_mark, marks.unsqueeze(1)))
     shade = low.disc(spot.at(-look.lamp_x * 0.25, 0.0), wide * 0.62, 0.17, soft=0.22)
     low.paint(shade.mul_(0.5), look.blanket * 0.25)
