@@ -169,7 +169,7 @@ class ELBO:
         return self.log_likelihood - self.kl
 
     def loss(self, beta: float = 1.0) -> Tensor:
-        """What training minimises, a scalar: the mean over the batch of KL · beta − log-likelihood (beta-VAE, Higgins et al. 2017)."""
+        """What training minimises: beta · KL − log-likelihood, averaged over the batch (beta-VAE, Higgins et al. 2017)."""
         return (beta * self.kl - self.log_likelihood).mean()
 
     def bits_per_dim(self, dims: int) -> Tensor:
