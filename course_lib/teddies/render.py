@@ -14,9 +14,8 @@ from .props import behind, held
 from .scenes import background, blanket
 
 SMALLEST, LARGEST = 16, 1024
-#: Pixels drawn at once: on a CPU what its cache holds, on a GPU enough to fill it. Memory is about 150 bytes for each.
-PIXELS_AT_ONCE = {"cpu": 2**18}
-PIXELS_AT_ONCE_GPU = 2**22
+#: Pixels drawn at once: on a CPU what its cache holds, elsewhere enough to fill the device (about 100 bytes for each).
+PIXELS_AT_ONCE_CPU, PIXELS_AT_ONCE = 2**18, 2**22
 
 
 @torch.no_grad()
@@ -32,17 +31,19 @@ def render(factors: Factors, size: int = 64, chunk: int | None = None) -> Tensor
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk is {chunk}; expected how many pictures to draw at once, 1 or more.")
     known = check(factors)
-    fine = size * 2 if size < 48 else size  # small pictures are drawn twice as large, then averaged
+    finer = 4 if size < 24 else 2 if size < 48 else 1  # small pictures are drawn larger, then averaged
+    fine = size * finer
     device = factors.device
-    at_once = chunk or max(1, PIXELS_AT_ONCE.get(device.type, PIXELS_AT_ONCE_GPU) // fine**2)
+    budget = PIXELS_AT_ONCE_CPU if device.type == "cpu" else PIXELS_AT_ONCE
+    at_once = chunk or max(1, budget // fine**2)
     pictures = torch.empty(len(factors), 3, size, size, device=device)
     with torch.autocast(device.type, enabled=False):
-        scenes = _scenes(known, fine, device)
+        scenes, scene = _scenes(known, fine, device)
         for count, activity, rows in _alike(known):
             for some in rows.split(at_once):
                 some = some.to(device)
-                drawn = _draw(factors[some], count, activity, scenes)
-                pictures[some] = F.avg_pool2d(drawn, 2) if fine > size else drawn
+                drawn = _draw(factors[some], count, activity, scenes[scene[some]])
+                pictures[some] = F.avg_pool2d(drawn, finer) if finer > 1 else drawn
     return pictures
 
 
@@ -53,17 +54,16 @@ def _alike(known: Factors):
         yield key % 2 + 1, key // 2, (kind == key).nonzero().flatten()
 
 
-def _scenes(known: Factors, size: int, device: torch.device) -> Tensor:
-    """The backgrounds [5, 3, size, size]; those that no picture shows stay empty."""
-    scenes = torch.zeros(len(colours(AMBIENT, device)), 3, size, size, device=device)
-    for which in known.background.unique().tolist():
-        scenes[which] = background(which, size, device)
-    return scenes
+def _scenes(known: Factors, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The backgrounds that the pictures show [K, 3, size, size], and which of them each shows [N]."""
+    shown, which = known.background.unique(return_inverse=True)
+    scenes = [background(number, size, device) for number in shown.tolist()]
+    return torch.stack(scenes) if scenes else torch.zeros(0, 3, size, size, device=device), which.to(device)
 
 
-def _draw(factors: Factors, count: int, activity: int, scenes: Tensor) -> Tensor:
-    """Pictures of one kind: back to front."""
-    sheet = Patch.whole(scenes[factors.background])
+def _draw(factors: Factors, count: int, activity: int, pictures: Tensor) -> Tensor:
+    """Draw on the empty scenes, back to front: pictures of one kind."""
+    sheet = Patch.whole(pictures)
     upright, places = stand(factors, count)
     paints = look(factors)
     blanket(sheet, upright, paints, count)

@@ -1,0 +1,341 @@
+"""Teddies: the same picture at every size, factors that stay apart, captions that read back."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from course_lib import teddies
+from course_lib.teddies import NUM_COMBINATIONS, SEMANTIC, VALUES, canvas, captions, parse, render, sample_factors
+
+EVERY_ACTIVITY = [i % 6 for i in range(12)]
+EVERY_COUNT = [i // 6 for i in range(12)]
+
+
+def everyone(**fixed):
+    """Every activity by one bear and by two, the rest at random."""
+    return sample_factors(12, 5, activity=EVERY_ACTIVITY, count=EVERY_COUNT, **fixed)
+
+
+# --- the picture -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def fine():
+    return render(everyone(), 256)
+
+
+@pytest.mark.parametrize(
+    ("size", "mean", "most"), [(16, 0.010, 0.10), (32, 0.010, 0.10), (64, 0.012, 0.19), (128, 0.006, 0.13)]
+)
+def test_same_picture_at_every_size(fine, size, mean, most):
+    """The oracle is the finer picture, averaged. Bounds are on a range of 2; `most` is what 99 % of pixels keep."""
+    scale = 256 // size
+    coarse = render(everyone(), size)
+    error = (F.avg_pool2d(fine, scale) - coarse).abs()
+    assert error.mean() < mean
+    assert error.amax(1).flatten().quantile(0.99) < most
+    for way in (-1, -2):  # half a pixel aside would be seen, and so would a picture half a pixel high
+        moved = (F.avg_pool2d(fine.roll(scale // 2, way), scale) - coarse).abs().mean()
+        assert moved > 2 * error.mean()
+
+
+def test_patches_cut_nothing_off(monkeypatch):
+    """Parts are drawn only where they can reach; drawn everywhere, they make the same picture, at every extreme."""
+    factors = sample_factors(72, 9, activity=[i % 6 for i in range(72)])
+    factors = factors.replace(**{name: getattr(factors, name).sign() for name in teddies.NUISANCE})
+    small, normal = render(factors, 16), render(factors, 64)
+    monkeypatch.setattr(canvas.Patch, "cut", lambda patch, *box: patch)
+    assert_close(render(factors, 16), small, atol=1e-4, rtol=0)
+    assert_close(render(factors, 64), normal, atol=1e-4, rtol=0)
+
+
+def test_odd_sizes_and_the_ends_of_the_range():
+    one = everyone()[:1]
+    for size in (16, 17, 23, 47, 97, 1024):
+        assert render(one, size).shape == (1, 3, size, size)
+
+
+def test_range_type_and_device():
+    factors = everyone(light=1.0, warmth=1.0)
+    pictures = render(factors)
+    assert pictures.dtype == torch.float32
+    assert pictures.shape == (12, 3, 64, 64)
+    assert pictures.device == factors.device
+    assert pictures.is_contiguous()
+    assert pictures.min() >= -1
+    assert pictures.max() <= 1
+    assert pictures.std() > 0.3
+
+
+def test_deterministic_and_alone_as_in_a_batch():
+    factors = sample_factors(40, 1)
+    together = render(factors)
+    assert torch.equal(together, render(factors))
+    for row in (0, 7, 39):
+        assert_close(render(factors[row]), together[row : row + 1], atol=1e-5, rtol=0)
+
+
+def test_chunks_do_not_change_the_picture():
+    factors = sample_factors(30, 2, activity="reading")
+    assert_close(render(factors, chunk=30), render(factors, chunk=1), atol=1e-5, rtol=0)
+    assert_close(render(factors, chunk=7), render(factors), atol=1e-5, rtol=0)
+
+
+def test_empty_batch():
+    assert render(sample_factors(0, 1), 32).shape == (0, 3, 32, 32)
+
+
+def test_autocast_does_not_reach_the_drawing():
+    factors = sample_factors(6, 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = render(factors)
+    assert torch.equal(inside, render(factors))
+
+
+def test_memory_is_bounded():
+    """More and larger pictures cost only the pictures themselves, measured in a process of its own."""
+    code = """
+import resource, torch
+torch.set_num_threads(1)
+from course_lib.teddies import render, sample_factors
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+render(sample_factors(1, 0, background="beach"), 1024); before = peak()
+render(sample_factors(4, 0, background="beach"), 1024); print(peak() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 3 * 12 + 75  # MiB: three more pictures of 12, and slack for the allocator
+
+
+# --- the factors -----------------------------------------------------------------------------------------------------
+
+
+def change(name):
+    base = sample_factors(1, 4, count="one", fur="brown", activity="waving", scarf="red", fabric="plain", grain=1,
+                          background="beach", **dict.fromkeys(teddies.CONTINUOUS, 0.0))  # fmt: skip
+    value = 0.7 if name in teddies.CONTINUOUS else getattr(base, name) + 1
+    return base, base.replace(**{name: value})
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(teddies.Factors)])
+def test_every_factor_changes_the_picture(name):
+    before, after = change(name)
+    seen = (render(before) - render(after)).abs().amax(1)
+    assert (seen > 0.05).sum() >= (6 if name == "grain" else 25)
+
+
+@pytest.mark.parametrize("name", teddies.PERCEPTUAL)
+def test_perceptual_factors_leave_the_shapes_alone(name):
+    """Perceptual factors change a little almost anywhere; they do not move what is dark against what is light."""
+    before, after = (render(one, 128).mean(1).flatten() for one in change(name))
+    assert torch.corrcoef(torch.stack([before, after]))[0, 1] > 0.9
+
+
+def test_scarf_changes_only_the_neck():
+    before, _ = change("scarf")
+    seen = (render(before, 128) - render(before.replace(scarf="green"), 128)).abs().amax(1)[0] > 0
+    rows, columns = seen.nonzero().T
+    bear = (render(before, 128) - render(before.replace(fur="blue"), 128)).abs().amax(1)[0] > 0
+    assert 0.005 < seen.float().mean() < 0.08
+    assert seen.float().mean() < bear.float().mean() / 3
+    assert rows.min() > 55
+    assert rows.max() < 110
+    assert columns.min() > 40
+    assert columns.max() < 88
+
+
+def test_scarf_reads_in_every_picture():
+    """The scarf's own colour is there, in every pose, at 64 pixels, for one bear and for two."""
+    factors = everyone(scarf="red", fur="grey", fabric="plain", warmth=0.0)
+    red = render(factors) - render(factors.replace(scarf="none"))
+    redder = (red[:, 0] - red[:, 1]) > 0.3
+    assert redder.flatten(1).sum(1).min() >= 12
+
+
+def test_background_leaves_the_bear_alone():
+    before, _ = change("background")
+    places = torch.cat([render(before.replace(background=name), 64) for name in ("meadow", "beach")])
+    face = places[:, :, 22:30, 28:36]
+    corner = places[:, :, :8, :8]
+    assert (face[0] - face[1]).abs().mean() < 0.05
+    assert (corner[0] - corner[1]).abs().mean() > 0.1
+
+
+def test_exactly_the_free_continuous_factors_span_the_pictures():
+    """The pictures' derivative with respect to the six continuous factors has rank six: none is idle or twice there."""
+    base = change("x")[0]
+    centre = render(base, 64)
+    step = 0.05
+    steps = [(render(base.replace(**{name: step}), 64) - centre).flatten() / step for name in teddies.CONTINUOUS]
+    values = torch.linalg.svdvals(F.normalize(torch.stack(steps), dim=1))
+    assert len(values) == 6
+    assert values[-1] > 0.15
+
+
+def test_nuisance_does_what_it_says():
+    """The bear's centre of mass, found from the picture alone, moves and grows as the factors say."""
+
+    def mass(**nuisance):
+        one = change("x")[0].replace(**nuisance)
+        shown = (render(one, 128) - render(one.replace(fur="blue"), 128)).abs().amax(1)[0] > 0.05
+        rows, columns = shown.nonzero().T.float()
+        upper = rows < rows.median()
+        return columns.mean(), rows.mean(), len(rows), columns[upper].mean() - columns[~upper].mean()
+
+    x, y, area, lean = zip(
+        *(mass(**change) for change in ({}, {"x": 1.0}, {"y": 1.0}, {"size": 1.0}, {"tilt": 1.0})), strict=True
+    )
+    assert x[1] > x[0] + 4
+    assert y[2] < y[0] - 3
+    assert area[3] > area[0] * 1.15
+    assert lean[4] > lean[0] + 3
+
+
+# --- drawing factors at random ---------------------------------------------------------------------------------------
+
+
+def test_sampling_is_seeded_uniform_and_holds_what_is_fixed():
+    factors = sample_factors(
+        6000, torch.Generator().manual_seed(3), light=0.0, scarf="green", x=torch.linspace(-1, 1, 6000)
+    )
+    again = sample_factors(6000, 3)
+    assert torch.equal(factors.fur, again.fur)
+    assert torch.equal(factors.tilt, again.tilt)
+    assert factors.scarf.eq(VALUES["scarf"].index("green")).all()
+    assert factors.light.eq(0).all()
+    assert torch.equal(factors.x, torch.linspace(-1, 1, 6000))
+    for name in ("count", "fur", "activity", "background", "fabric"):
+        expected = torch.full((len(VALUES[name]),), 6000 / len(VALUES[name]))
+        chi2 = ((getattr(factors, name).bincount(minlength=len(expected)) - expected) ** 2 / expected).sum()
+        assert chi2 < 25, name  # 99.9 % point at 5 degrees of freedom is 20.5
+    assert abs(again.tilt.mean()) < 0.03
+    assert_close(again.tilt.var(), torch.tensor(1 / 3), atol=0.02, rtol=0)
+
+
+def test_factors_index_slice_and_move():
+    factors = sample_factors(10, 0)
+    assert len(factors) == 10
+    assert len(factors[3]) == len(factors[-1]) == 1
+    assert torch.equal(factors[2:5].fur, factors.fur[2:5])
+    assert torch.equal(factors[torch.tensor([4, 1])].x, factors.x[[4, 1]])
+    assert factors.to("cpu").device.type == "cpu"
+    pink = factors.replace(fur="pink")
+    assert pink.fur.eq(2).all()
+    assert torch.equal(pink.grain, factors.grain)
+    assert pink.describe(0)["fur"] == "pink"
+    with pytest.raises(IndexError):
+        factors[10]
+
+
+def test_combinations_are_numbered_one_to_one():
+    ids = torch.arange(NUM_COMBINATIONS)
+    factors = sample_factors(NUM_COMBINATIONS, 0, **teddies.combination(ids))
+    assert torch.equal(teddies.combination_id(factors), ids)
+    assert len(set(map(tuple, factors.labels().tolist()))) == NUM_COMBINATIONS == 2 * 6 * 6 * 5 * 5
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: sample_factors(2, 0, fur="purple"), ["purple", "brown", "blue"]),
+        (lambda: sample_factors(2, 0, hat="red"), ["hat", "scarf"]),
+        (lambda: sample_factors(2, 0, count=2), ["count", "2", "0 to 1"]),
+        (lambda: sample_factors(2, 0, fur=0.5), ["fur", "whole"]),
+        (lambda: sample_factors(2, 0, x=1.5), ["x", "1.5", "[-1, 1]"]),
+        (lambda: sample_factors(2, 0, x=[0.0, 0.1, 0.2]), ["x", "(3,)", "2"]),
+        (lambda: sample_factors(-1, 0), ["-1"]),
+        (lambda: render(sample_factors(2, 0), 8), ["8", "16", "1024"]),
+        (lambda: render(sample_factors(2, 0), 2048), ["2048", "1024"]),
+        (lambda: render(sample_factors(2, 0), 64.0), ["64.0", "whole"]),
+        (lambda: render(sample_factors(2, 0), chunk=0), ["chunk", "0"]),
+        (lambda: render(dataclasses.replace(sample_factors(2, 0), fur=torch.tensor([0, 6]))), ["fur", "6", "0 to 5"]),
+        (lambda: render(dataclasses.replace(sample_factors(2, 0), x=torch.tensor([0.0, torch.nan]))), ["x", "nan"]),
+        (lambda: render(dataclasses.replace(sample_factors(2, 0), x=torch.zeros(3))), ["x", "(3,)", "(2,)"]),
+        (lambda: captions(sample_factors(2, 0), mention=("grain",)), ["grain", "fur"]),
+        (lambda: teddies.combination(NUM_COMBINATIONS), [str(NUM_COMBINATIONS)]),
+    ],
+)
+def test_errors_say_what_and_how_to_mend(call, words):
+    with pytest.raises(ValueError, match=r".+") as error:
+        call()
+    message = str(error.value)
+    assert all(word in message for word in words), message
+    assert "\n" not in message
+
+
+# --- captions --------------------------------------------------------------------------------------------------------
+
+
+def test_captions_round_trip_for_every_combination():
+    factors = sample_factors(NUM_COMBINATIONS, 0, **teddies.combination(torch.arange(NUM_COMBINATIONS)))
+    written = captions(factors)
+    assert len(set(written)) == NUM_COMBINATIONS
+    read = sample_factors(NUM_COMBINATIONS, 1, **{
+        name: [parse(caption)[name] for caption in written] for name in SEMANTIC
+    })  # fmt: skip
+    assert torch.equal(read.labels(), factors.labels())
+    assert torch.equal(teddies.prompt(written), factors.labels())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, NUM_COMBINATIONS - 1), st.sets(st.sampled_from(SEMANTIC)), st.randoms())
+def test_captions_round_trip_for_any_mention_and_any_order(number, mention, random):
+    factors = sample_factors(1, 0, **teddies.combination(torch.tensor([number])))
+    expected = {name: factors.describe()[name] for name in SEMANTIC if name in mention}
+    assert parse(captions(factors, mention)[0]) == expected
+    pieces = [captions(factors, [name])[0] for name in mention]  # any order, with commas
+    random.shuffle(pieces)
+    assert parse(", ".join(pieces)) == expected
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("two pink teddy bears with a green scarf reading", "two pink reading green -"),
+        ("one brown teddy bear sleeping on a meadow", "one brown sleeping - meadow"),
+        ("A blue bear in a blue scarf, at NIGHT!", "one blue - blue night"),
+        ("Golden bears eating without scarves", "two golden eating_honey none -"),
+        ("reading a book, scarf is yellow, gray teddies", "two grey reading yellow -"),
+        ("a red scarf, white bear", "one white - red -"),
+        ("waving in the snow", "- - waving - snow"),
+        ("holding a balloon", "- - holding_a_balloon - -"),
+        ("two teddy bear", "two - - - -"),
+        ("teddies", "two - - - -"),
+        ("", "- - - - -"),
+    ],
+)
+def test_parse_reads_free_wording(caption, expected):
+    values = [word.replace("_", " ") for word in expected.split()]
+    assert parse(caption) == {name: value for name, value in zip(SEMANTIC, values, strict=True) if value != "-"}
+
+
+@pytest.mark.parametrize(
+    ("caption", "words"),
+    [
+        ("a purple bear", ["purple", "brown", "blue", "reading"]),
+        ("a pink bear with a pink scarf", ["pink", "scarf", "green"]),
+        ("a green bear", ["green", "scarf", "brown"]),
+        ("a pink brown bear", ["pink", "brown", "once"]),
+        ("a bear with a scarf", ["scarf", "colour", "red"]),
+        ("three bears", ["three", "two"]),
+    ],
+)
+def test_parse_explains_what_it_cannot_read(caption, words):
+    with pytest.raises(ValueError, match=r".+") as error:
+        parse(caption)
+    message = str(error.value)
+    assert all(word in message for word in words), message
+    assert "\n" not in message
+
+
+def test_prompt_gives_the_null_label_to_what_is_left_out():
+    assert teddies.prompt("two pink bears").tolist() == [[1, 2, 6, 5, 5]]
+    assert teddies.prompt(["", "red scarf"]).tolist() == [[2, 6, 6, 5, 5], [2, 6, 6, 1, 5]]
