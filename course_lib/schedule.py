@@ -1,0 +1,122 @@
+"""Noise schedules: how much signal and how much noise a picture holds at each time step.
+
+Every schedule is one table: at step t the noisy picture is ``x_t = alpha · x0 + sigma · eps`` with unit Gaussian noise ``eps``.
+Index 0 is clean data (alpha 1, sigma 0), so t runs 1…T as in the DDPM paper and no "previous step" is a special case.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Level(NamedTuple):
+    """A noise level: ``x_t = alpha · x0 + sigma · eps``.
+
+    Floats (``t`` an int) while sampling, so that no step waits for the GPU; tensors (``t`` [B], the rates [B, 1, 1, 1])
+    in training.
+    """
+
+    t: int | Tensor
+    alpha: float | Tensor
+    sigma: float | Tensor
+
+    @property
+    def ratio(self) -> float | Tensor:
+        """Noise over signal, sigma / alpha: EDM's ``sigma`` (Karras et al. 2022), k-diffusion's too; inf where alpha is 0."""
+        if isinstance(self.alpha, Tensor):
+            return self.sigma / self.alpha
+        return self.sigma / self.alpha if self.alpha > 0 else math.inf
+
+    @property
+    def log_snr(self) -> float | Tensor:
+        """lambda = log(alpha / sigma), half the log signal-to-noise ratio (DPM-Solver, Lu et al. 2022, section 3)."""
+        if isinstance(self.alpha, Tensor):
+            return torch.log(self.alpha) - torch.log(self.sigma)
+        if self.alpha == 0:
+            return -math.inf
+        return math.log(self.alpha / self.sigma) if self.sigma > 0 else math.inf
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Signal and noise rates of T steps.
+
+    alphas, sigmas: float64 [T + 1]; index 0 is clean data.
+    """
+
+    alphas: Tensor
+    sigmas: Tensor
+    _tables: dict = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def T(self) -> int:
+        return len(self.alphas) - 1
+
+    def at(self, t: Tensor) -> Level:
+        """The levels of a batch of steps, for training: t integer [B] in 0…T → tensors that broadcast over [B, C, H, W]."""
+        if t.device not in self._tables:  # one copy of the tables for each device: float64 stays on the CPU, MPS has none
+            self._tables[t.device] = torch.stack([self.alphas, self.sigmas]).float().to(t.device)
+        alpha, sigma = self._tables[t.device][:, t].view(2, -1, 1, 1, 1)
+        return Level(t, alpha, sigma)
+
+    def level(self, t: int) -> Level:
+        """The level of one step as Python floats; raises ValueError outside 0…T."""
+        if not 0 <= t <= self.T:
+            raise ValueError(f"t is {t}, but this schedule has steps 0 to {self.T}; 0 is clean data, {self.T} pure noise.")
+        return Level(t, self.alphas[t].item(), self.sigmas[t].item())
+
+    def grid(self, steps: int) -> list[Level]:
+        """The levels that a sampler visits, from T down to 0: steps + 1 of them, evenly spaced in t.
+
+        "Trailing" spacing (Lin et al. 2023, table 2): it starts at pure noise and ends at clean data for any number of steps.
+        Raises ValueError unless 1 <= steps <= T.
+        """
+        if not 1 <= steps <= self.T:
+            raise ValueError(f"steps is {steps}, but a schedule of {self.T} steps can be walked in 1 to {self.T} steps.")
+        return [self.level(round(self.T * (steps - i) / steps)) for i in range(steps + 1)]
+
+
+def _from_betas(betas: Tensor) -> Schedule:
+    alphas_cumprod = torch.cat([betas.new_ones(1), torch.cumprod(1 - betas, 0)])
+    return Schedule(alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt())
+
+
+def _check(T: int) -> None:
+    if T < 1:
+        raise ValueError(f"T is {T}, but a schedule needs at least 1 step; 1000 is usual.")
+
+
+def linear(T: int = 1000) -> Schedule:
+    """DDPM's schedule (Ho et al. 2020, section 4): betas evenly spaced from 1e-4 to 0.02 at T = 1000, scaled for other T."""
+    _check(T)
+    scale = 1000 / T
+    return _from_betas(torch.linspace(1e-4 * scale, min(0.02 * scale, 0.999), T, dtype=torch.float64))
+
+
+def cosine(T: int = 1000) -> Schedule:
+    """Improved DDPM's schedule (Nichol & Dhariwal 2021, eq. 17, s = 0.008): betas capped at 0.999."""
+    _check(T)
+    u = torch.arange(T + 1, dtype=torch.float64) / T
+    f = torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
+    return _from_betas((1 - f[1:] / f[:-1]).clamp(max=0.999))
+
+
+def scaled_linear(T: int = 1000) -> Schedule:
+    """Latent diffusion's schedule (Rombach et al. 2022): square roots of beta evenly spaced, 0.00085 to 0.012 at T = 1000."""
+    _check(T)
+    scale = math.sqrt(1000 / T)
+    low, high = math.sqrt(0.00085) * scale, min(math.sqrt(0.012) * scale, 0.999)
+    return _from_betas(torch.linspace(low, high, T, dtype=torch.float64) ** 2)
+
+
+def flow(T: int = 1000) -> Schedule:
+    """Rectified flow's straight line (Liu et al. 2022; Lipman et al. 2023): alpha = 1 − t/T, sigma = t/T.
+
+    It does not preserve variance: alpha² + sigma² falls to 1/2 midway.
+    """
+    _check(T)
+    u = torch.arange(T + 1, dtype=torch.float64) / T
+    return Schedule(1 - u, u)
