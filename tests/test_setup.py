@@ -52,7 +52,7 @@ def test_torch_is_the_version_that_was_tested():
 
 
 def asked_for(python: str, system: str) -> list[Requirement]:
-    """The workbook's requirements, theirs, and so on, as the installed packages state them for that Python and system."""
+    """What the workbook needs, what that needs, and so on, as installed packages state it for that Python and system."""
     place = SYSTEMS[system] | {"python_version": python, "python_full_version": f"{python}.1"}
     asked, todo, seen = [], [Requirement("course-lib[dev]")], set()
     while todo:
