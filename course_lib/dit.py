@@ -1,0 +1,75 @@
+"""DiT, a transformer as denoising network (Peebles & Xie 2023), with adaLN-Zero conditioning."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib.layers import Conditioning, SelfAttention, zero
+
+
+class DiTBlock(nn.Module):
+    """Attention and MLP, each behind a norm that the conditioning scales, shifts and gates (DiT, figure 3)."""
+
+    def __init__(self, dim: int, heads: int, mlp_ratio: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim, elementwise_affine=False, eps=1e-6)
+        self.attention = SelfAttention(dim, heads)
+        hidden = int(dim * mlp_ratio)
+        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(approximate="tanh"), nn.Linear(hidden, dim))
+        self.modulation = zero(nn.Linear(dim, 6 * dim))
+
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:  # x [B, N, dim], c [B, dim]
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(c)[:, None].chunk(6, dim=2)  # each [B, 1, dim]
+        x = torch.addcmul(x, gate1, self.attention(torch.addcmul(shift1, self.norm(x), 1 + scale1)))
+        return torch.addcmul(x, gate2, self.mlp(torch.addcmul(shift2, self.norm(x), 1 + scale2)))
+
+
+class DiT(nn.Module):
+    """A denoising network: x_t [B, C, S, S], t [B] in 1…T, y [B] or None → [B, C, S, S].
+
+    size: side S of the input, a multiple of patch. patch: side of the square that becomes one token. dim, depth, heads:
+    width, number of blocks, attention heads. num_classes: labels 0…num_classes − 1; ``null_label`` is num_classes, the
+    last index; None for an unconditional network. Raises ValueError when size is no multiple of patch, and for x_t of
+    another size.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 4,
+        size: int = 4,
+        patch: int = 1,
+        dim: int = 256,
+        depth: int = 6,
+        heads: int = 4,
+        num_classes: int | None = 10,
+        mlp_ratio: float = 4.0,
+    ) -> None:
+        super().__init__()
+        if size % patch:
+            raise ValueError(f"size is {size} and patch {patch}, but the patches must tile it: make size a multiple.")
+        self.patch, self.null_label, self.input_shape = patch, num_classes, (in_channels, size, size)
+        tokens, features = (size // patch) ** 2, in_channels * patch**2
+        self.embed = nn.Linear(features, dim)
+        self.position = nn.Parameter(torch.randn(1, tokens, dim) * 0.02)
+        self.conditioning = Conditioning(dim, num_classes)
+        self.blocks = nn.ModuleList(DiTBlock(dim, heads, mlp_ratio) for _ in range(depth))
+        self.norm = nn.LayerNorm(dim, elementwise_affine=False, eps=1e-6)
+        self.modulation = zero(nn.Linear(dim, 2 * dim))
+        self.head = zero(nn.Linear(dim, features))
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        if x.shape[1:] != self.input_shape:
+            raise ValueError(
+                f"x_t is {tuple(x.shape)}, but this DiT was made for [B, {', '.join(map(str, self.input_shape))}]; "
+                "a latent of another size needs a DiT of that in_channels and size."
+            )
+        B, C, H, W = x.shape
+        p = self.patch
+        h = F.pixel_unshuffle(x, p).flatten(2).transpose(1, 2)  # [B, tokens, C·p²]
+        h = self.embed(h) + self.position  # [B, tokens, dim]
+        c = F.silu(self.conditioning(t, y))  # [B, dim]
+        for block in self.blocks:
+            h = block(h, c)
+        shift, scale = self.modulation(c)[:, None].chunk(2, dim=2)
+        h = self.head(torch.addcmul(shift, self.norm(h), 1 + scale))  # [B, tokens, C·p²]
+        return F.pixel_shuffle(h.transpose(1, 2).reshape(B, C * p * p, H // p, W // p), p)

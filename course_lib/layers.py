@@ -1,0 +1,85 @@
+"""Blocks that the networks share: residual convolutions, attention, and the embeddings of time and label."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def groups(channels: int) -> int:
+    """The number of groups for GroupNorm: 8 channels or more in each, at most 32 groups, dividing the channels."""
+    return math.gcd(channels, max(1, min(32, channels // 8)))
+
+
+def zero(module: nn.Module) -> nn.Module:
+    """The same layer with weights and bias at zero, so that a residual branch starts as the identity."""
+    for p in module.parameters():
+        nn.init.zeros_(p)
+    return module
+
+
+class ResBlock(nn.Module):
+    """Two 3×3 convolutions beside a shortcut: [B, in, H, W] → [B, out, H, W].
+
+    embed: width of a conditioning vector [B, embed] that scales and shifts the second norm (Dhariwal & Nichol 2021, adaptive
+    group normalisation); 0 for none.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, embed: int = 0) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(groups(in_channels), in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm2 = nn.GroupNorm(groups(out_channels), out_channels)
+        self.conv2 = zero(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.modulation = zero(nn.Linear(embed, 2 * out_channels)) if embed else None
+        same = in_channels == out_channels
+        self.shortcut = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        h = self.norm2(self.conv1(F.silu(self.norm1(x))))
+        if self.modulation is not None:
+            scale, shift = self.modulation(F.silu(c))[:, :, None, None].chunk(2, dim=1)
+            h = h * (1 + scale) + shift
+        return self.shortcut(x) + self.conv2(F.silu(h))
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention over tokens [B, N, dim] → [B, N, dim] (Vaswani et al. 2017); dim a multiple of heads."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"dim is {dim} and heads {heads}, but each head needs the same share: dim must be a multiple.")
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        B, N, D = x.shape
+        q, k, v = self.qkv(x).view(B, N, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)  # 3 × [B, heads, N, d]
+        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(B, N, D))
+
+
+class Conditioning(nn.Module):
+    """Time and label as one vector: t [B], y [B] or None → [B, dim].
+
+    Time: sines and cosines at frequencies from 1 to 1/10,000 of a radian a step (DDPM, after Vaswani et al. 2017), then a
+    two-layer network. Labels: a learned vector each; the last of the ``num_classes + 1`` rows is the null label.
+    """
+
+    def __init__(self, dim: int, num_classes: int | None, frequencies: int = 128) -> None:
+        super().__init__()
+        exponent = torch.arange(frequencies // 2) / (frequencies // 2)
+        self.register_buffer("rates", torch.exp(-math.log(10_000) * exponent), persistent=False)
+        self.time = nn.Sequential(nn.Linear(frequencies, dim), nn.SiLU(), nn.Linear(dim, dim))
+        self.label = nn.Embedding(num_classes + 1, dim) if num_classes is not None else None
+
+    def forward(self, t: Tensor, y: Tensor | None) -> Tensor:
+        angle = t[:, None].float() * self.rates
+        c = self.time(torch.cat([angle.cos(), angle.sin()], dim=1))
+        if self.label is None:
+            return c
+        if y is None:  # no label wanted: the null label, which is the last row
+            y = torch.full_like(t, self.label.num_embeddings - 1)
+        return c + self.label(y)

@@ -1,0 +1,97 @@
+"""A UNet as denoising network (Ho et al. 2020; Dhariwal & Nichol 2021): residual blocks down, across and up."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib.layers import Conditioning, ResBlock, SelfAttention, groups, zero
+
+
+class Attention2d(nn.Module):
+    """Self-attention over the positions of a feature map, beside a shortcut: [B, C, H, W] → [B, C, H, W]."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(groups(channels), channels)
+        self.attention = SelfAttention(channels, heads)
+        zero(self.attention.out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.norm(x).flatten(2).transpose(1, 2)  # [B, H·W, C]
+        return x + self.attention(tokens).transpose(1, 2).reshape(x.shape)
+
+
+class Stage(nn.Module):
+    """One residual block at one resolution, with attention behind it where asked."""
+
+    def __init__(self, in_channels: int, out_channels: int, embed: int, heads: int) -> None:
+        super().__init__()
+        self.block = ResBlock(in_channels, out_channels, embed)
+        self.attention = Attention2d(out_channels, heads) if heads else nn.Identity()
+
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:
+        return self.attention(self.block(x, c))
+
+
+class UNet(nn.Module):
+    """A denoising network: x_t [B, C, H, W], t [B] in 1…T, y [B] or None → [B, C, H, W].
+
+    H and W must be multiples of 2^(levels − 1), or a ValueError says so. width: channels at full resolution;
+    multipliers: of each level. blocks: residual blocks a level. attention: which levels attend (0 = full resolution).
+    num_classes: as in DiT; ``null_label`` is the last index.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 4,
+        width: int = 64,
+        multipliers: tuple[int, ...] = (1, 2),
+        blocks: int = 2,
+        attention: tuple[int, ...] = (1,),
+        heads: int = 4,
+        num_classes: int | None = 10,
+    ) -> None:
+        super().__init__()
+        self.null_label, self.multiple = num_classes, 2 ** (len(multipliers) - 1)
+        embed = 4 * width
+        channels = [width * m for m in multipliers]
+        self.conditioning = Conditioning(embed, num_classes)
+        self.stem = nn.Conv2d(in_channels, width, 3, padding=1)
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        skips, c = [width], width
+        for level, out in enumerate(channels):
+            for _ in range(blocks):
+                self.down.append(Stage(c, out, embed, heads * (level in attention)))
+                skips.append(c := out)
+            if level < len(channels) - 1:
+                self.down.append(nn.Conv2d(c, c, 3, stride=2, padding=1))
+                skips.append(c)
+        self.middle = nn.ModuleList([Stage(c, c, embed, heads), Stage(c, c, embed, 0)])
+        for level, out in reversed(list(enumerate(channels))):
+            for _ in range(blocks + 1):
+                self.up.append(Stage(c + skips.pop(), out, embed, heads * (level in attention)))
+                c = out
+            if level > 0:
+                self.up.append(nn.Conv2d(c, c, 3, padding=1))
+        self.norm = nn.GroupNorm(groups(c), c)
+        self.head = zero(nn.Conv2d(c, in_channels, 3, padding=1))
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        if x.shape[-1] % self.multiple or x.shape[-2] % self.multiple:
+            raise ValueError(
+                f"x_t is {tuple(x.shape)}, but this UNet halves the sides: they must be multiples of {self.multiple}."
+            )
+        c = self.conditioning(t, y)  # [B, 4·width]
+        h = self.stem(x)
+        skips = [h]
+        for module in self.down:
+            h = module(h, c) if isinstance(module, Stage) else module(h)
+            skips.append(h)
+        for stage in self.middle:
+            h = stage(h, c)
+        for module in self.up:
+            if isinstance(module, Stage):
+                h = module(torch.cat([h, skips.pop()], dim=1), c)
+            else:
+                h = module(F.interpolate(h, scale_factor=2, mode="nearest"))
+        return self.head(F.silu(self.norm(h)))
