@@ -91,7 +91,8 @@ def test_two_processes_equal_one(tmp_path):
             torch.save({"net": result.net.state_dict(), "losses": result.losses}, sys.argv[1] + "/two.pt")
     """)
     )
-    env = {**os.environ, "PYTHONPATH": os.path.dirname(__file__), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(script), str(tmp_path)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
