@@ -20,7 +20,6 @@ from course_lib.autoencoder import VAE
 from course_lib.codec import Codec, PixelCodec, VAECodec, decode_all
 from course_lib.device import Machine
 from course_lib.diffusion import denoiser, loss
-from course_lib.dit import DiT
 from course_lib.guidance import guide, within
 from course_lib.samplers import dpmpp_2m
 from course_lib.unet import UNet
@@ -60,7 +59,7 @@ def training_step(
 def denoiser_step(machine: Machine) -> tuple[float, float]:
     """The latent denoiser's training step, as its recipe has it."""
     config, training = recipes._DENOISER[recipes._size(machine)]
-    net = DiT(in_channels=4, **config).to(machine.device)
+    net = UNet(in_channels=4, **config).to(machine.device)
     x0 = torch.randn(training.batch_size, 4, 4, 4, device=machine.device)
     y = torch.zeros(training.batch_size, dtype=torch.long, device=machine.device)
     schedule = recipes.SCHEDULE()
@@ -104,14 +103,14 @@ def main() -> None:
         rate = flops / took
         print(f"{name + ' training step':34} {took * 1e3:10.1f} ms   {rate / 1e9:,.0f} GFLOP/s, {rate / peak:.0%} of matmul")
     size = recipes._size(machine)
-    dit = DiT(in_channels=4, **recipes._DENOISER[size][0]).to(machine.device).eval()
+    unet = UNet(in_channels=4, **recipes._DENOISER[size][0]).to(machine.device).eval()
     vae = VAE(**recipes._VAE[size][0]).to(machine.device)
-    unet = UNet(in_channels=1, **recipes._PIXEL_DENOISER[size][0]).to(machine.device).eval()
+    rival = UNet(in_channels=1, **recipes._PIXEL_DENOISER[size][0]).to(machine.device).eval()
     ones = torch.ones(vae.latent_channels, device=machine.device)
     latent = VAECodec(vae, 0 * ones, ones)
-    both = sampling(latent, dit, (4, 4, 4), 2.0, machine, 500, 20)
-    interval = sampling(latent, dit, (4, 4, 4), within(2.0, 0.2, 5.0), machine, 500, 20)
-    pixel = sampling(PixelCodec(), unet, (1, 32, 32), 2.0, machine, 50, 20)
+    both = sampling(latent, unet, (4, 4, 4), 2.0, machine, 500, 20)
+    interval = sampling(latent, unet, (4, 4, 4), within(2.0, 0.2, 5.0), machine, 500, 20)
+    pixel = sampling(PixelCodec(), rival, (1, 32, 32), 2.0, machine, 50, 20)
     print(f"guided samples, 20 steps, decoded  {both:10,.0f} images/s   guided in an interval: {interval:,.0f} images/s")
     print(f"the same in pixel space            {pixel:10,.1f} images/s   latent is {both / pixel:,.0f} times faster")
     factors = teddies.sample_factors(512, torch.Generator().manual_seed(0)).to(machine.device)
