@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_lib.data import as_float
+
 # What `course_lib.train.TrainConfig` takes; with all 60,000 images about five epochs.
 TRAINING = {"steps": 2400, "batch_size": 128, "lr": 2e-3, "weight_decay": 0.05, "ema": 0.998, "channels_last": True}
 
@@ -97,7 +99,7 @@ def classifier_loss(net: nn.Module, batch: tuple[Tensor, Tensor], generator: tor
     Args: batch: images [B, C, H, W], uint8 or floats in [-1, 1], and labels [B].
     """
     images, labels = batch
-    return F.cross_entropy(net(_as_float(augment(images, generator))).float(), labels, label_smoothing=0.02)
+    return F.cross_entropy(net(as_float(augment(images, generator))).float(), labels, label_smoothing=0.02)
 
 
 @torch.no_grad()
@@ -106,7 +108,7 @@ def read(net: Classifier, images: Tensor, batch_size: int = 500) -> tuple[Tensor
 
     Args: images: [N, C, H, W], uint8 or floats in [-1, 1] (others are clamped), on the device of `net`.
     """
-    features = torch.cat([net.features(_as_float(part).clamp(-1, 1)) for part in images.split(batch_size)])
+    features = torch.cat([net.features(as_float(part).clamp(-1, 1)) for part in images.split(batch_size)])
     return features, net.head(features)
 
 
@@ -127,7 +129,3 @@ def calibrate(net: Classifier, images: Tensor, labels: Tensor) -> float:
         net.head[1].weight.div_(temperature)
         net.head[1].bias.div_(temperature)
     return temperature
-
-
-def _as_float(images: Tensor) -> Tensor:
-    return images.float() / 127.5 - 1 if images.dtype == torch.uint8 else images

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from course_lib.autoencoder import VAE, Posterior
+from course_lib.data import as_float
 
 
 class Codec(Protocol):
@@ -65,15 +66,10 @@ class VAECodec:
         return self.vae.decode(latents * self.latents_std + self.latents_mean).float().clamp(-1, 1)
 
 
-def _as_float(images: Tensor) -> Tensor:
-    """uint8 0…255 → float32 [-1, 1]; floats are returned as they are."""
-    return images.float() / 127.5 - 1 if images.dtype == torch.uint8 else images
-
-
 @torch.no_grad()
 def posterior(vae: VAE, images: Tensor, batch: int = 500) -> Posterior:
     """q(z | x) of many images, batch by batch: mean and logvar [N, C, h, w]."""
-    parts = [vae.encode(_as_float(x)) for x in images.split(batch)]
+    parts = [vae.encode(as_float(x)) for x in images.split(batch)]
     return Posterior(torch.cat([p.mean for p in parts]), torch.cat([p.logvar for p in parts]))
 
 
@@ -86,7 +82,7 @@ def statistics(vae: VAE, images: Tensor, batch: int = 500) -> tuple[Tensor, Tens
 @torch.no_grad()
 def cache(codec: Codec, images: Tensor, batch: int = 500) -> Tensor:
     """All images encoded once, so that no training step pays for it: [N, c, h, w] on the images' device."""
-    return torch.cat([codec.encode(_as_float(x)) for x in images.split(batch)])
+    return torch.cat([codec.encode(as_float(x)) for x in images.split(batch)])
 
 
 @torch.no_grad()

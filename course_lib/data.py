@@ -52,6 +52,11 @@ def to_float(images: Tensor) -> Tensor:
     return images.to(torch.float32).div_(127.5).sub_(1.0)
 
 
+def as_float(images: Tensor) -> Tensor:
+    """Images in [-1, 1], whatever they come as: uint8 through `to_float`, floats as they are."""
+    return to_float(images) if images.dtype == torch.uint8 else images
+
+
 def to_uint8(images: Tensor) -> Tensor:
     """Float images in [-1, 1] -> uint8 0..255, rounded; values outside are clamped. Undoes `to_float` exactly."""
     if not images.is_floating_point():

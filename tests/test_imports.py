@@ -19,11 +19,11 @@ ALLOWED = {
     "unet": {"layers"},
     "dit": {"layers"},
     "autoencoder": {"layers"},
-    "codec": {"autoencoder"},
+    "codec": {"autoencoder", "data"},
     "device": set(),
     "manifest": set(),
 }
-WIRING = {"recipes", "cli", "bench"}
+WIRING = {"recipes", "cli", "bench", "experiments"}
 MODELS = {"autoencoder", "codec", "unet", "dit", "layers"}
 DIFFUSION = {"schedule", "diffusion", "guidance", "samplers"}
 # Modules not named above may be split as they grow; what they must not know is fixed.
