@@ -125,25 +125,18 @@ def gaussian_mixture(
     """
     shape = tuple(means.shape[1:]) if means.ndim == 4 else (means.shape[-1], 1, 1)
     if means.ndim not in (2, 4) or not means.is_floating_point() or len(means) == 0:
-        raise ValueError(
-            f"means is {means.dtype} {tuple(means.shape)}, but floats [K, D] or [K, C, H, W] are expected."
-        )
+        raise ValueError(f"means is {means.dtype} {tuple(means.shape)}, but floats [K, D] or [K, C, H, W] are expected.")
     means = means.flatten(1)
     K, D = means.shape
-    weights = torch.ones(K) if weights is None else torch.as_tensor(weights)
+    weights = means.new_ones(K) if weights is None else torch.as_tensor(weights).to(means)
     labels = torch.arange(K) if labels is None else torch.as_tensor(labels)
     if weights.shape != (K,) or not bool((weights > 0).all()):
         raise ValueError(f"weights is {weights.tolist()}, but each of the {K} Gaussians needs one number above 0.")
     classes = sorted(set(labels.tolist()))
     if labels.shape != (K,) or classes != list(range(len(classes))):
-        raise ValueError(
-            f"labels is {labels.tolist()}, but each of the {K} Gaussians needs a class, 0, 1, … without a gap."
-        )
-    variances, axes = _principal(torch.as_tensor(spread).to(means), K, D)
-    weights = weights.to(means)
-    return GaussianMixture(
-        means, variances, axes, weights / weights.sum(), labels.to(means.device), len(classes), shape
-    )
+        raise ValueError(f"labels is {labels.tolist()}, but each of the {K} Gaussians needs a class, 0, 1, … without a gap.")
+    variances, axes = _principal(torch.as_tensor(spread, dtype=means.dtype, device=means.device), K, D)
+    return GaussianMixture(means, variances, axes, weights / weights.sum(), labels.to(means.device), len(classes), shape)
 
 
 def _principal(spread: Tensor, K: int, D: int) -> tuple[Tensor, Tensor | None]:
@@ -162,9 +155,7 @@ def _principal(spread: Tensor, K: int, D: int) -> tuple[Tensor, Tensor | None]:
         )
     rounding = 1e-6 * float(variances.abs().max())  # may put a zero just below 0
     if bool((variances < -rounding).any()) or (axes is None and bool((spread < 0).any())):
-        raise ValueError(
-            "spread holds a negative: standard deviations are 0 or more, covariances positive semi-definite."
-        )
+        raise ValueError("spread holds a negative: standard deviations are 0 or more, covariances positive semi-definite.")
     return variances.clamp(min=0), axes
 
 

@@ -21,9 +21,7 @@ def covariances(mixture):
 def reference(mixture, level, k=slice(None)):
     """p(x_t) of the Gaussians k, by torch.distributions."""
     noisy = level.alpha**2 * covariances(mixture) + level.sigma**2 * torch.eye(mixture.means.shape[1]).to(mixture.means)
-    return MixtureSameFamily(
-        Categorical(mixture.weights[k]), MultivariateNormal(level.alpha * mixture.means[k], noisy[k])
-    )
+    return MixtureSameFamily(Categorical(mixture.weights[k]), MultivariateNormal(level.alpha * mixture.means[k], noisy[k]))
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -41,9 +39,7 @@ def test_density_and_score_agree_with_distributions_and_autograd(level):
 @pytest.mark.parametrize("level", LEVELS)
 def test_classifier_is_bayes_rule(level):
     mixture, x = toy(), normal(50, 2, 1, 1)
-    joint = [
-        reference(mixture, level, k).log_prob(x.flatten(1)) + mixture.weights[k].sum().log() for k in ([0], [1], [2, 3])
-    ]
+    joint = [reference(mixture, level, k).log_prob(x.flatten(1)) + mixture.weights[k].sum().log() for k in ([0], [1], [2, 3])]
     wanted = torch.stack(joint, 1) - reference(mixture, level).log_prob(x.flatten(1))[:, None]
     assert_close(mixture.class_log_prob(x, level), wanted)
     assert_close(mixture.class_log_prob(x, level).exp().sum(1), torch.ones(50, dtype=torch.float64))
@@ -100,10 +96,11 @@ def test_samples_have_the_mixtures_moments_and_classes():
 
 def test_one_spread_written_four_ways():
     means, level, x = normal(3, 2), Level(5, 0.8, 0.6), normal(10, 2, 1, 1, seed=1)
-    ways = [0.5, torch.full((3,), 0.5), torch.full((3, 2), 0.5), 0.25 * torch.eye(2).expand(3, 2, 2)]
+    exactly = torch.tensor(0.3, dtype=torch.float64)  # 0.3 is another number in float32
+    ways = [0.3, exactly.expand(3), exactly.expand(3, 2), (exactly**2 * torch.eye(2, dtype=torch.float64)).expand(3, 2, 2)]
     found = [gaussian_mixture(means, way).denoise(x, level) for way in ways]
     for other in found[1:]:
-        assert_close(other, found[0])
+        assert_close(other, found[0], rtol=1e-12, atol=1e-12)
 
 
 def test_labels_by_batch_and_levels_by_batch_equal_one_by_one():
