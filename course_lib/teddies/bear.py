@@ -128,9 +128,7 @@ class Bear:
         if self.activity == READING:
             self._glasses(self.about(self.head, 0, 0.01, 0.44, 0.20))
         for side in (-1, 1):
-            self._eye(
-                self.about(self.head, 0.245 * side, 0.02, 0.13, 0.14), self.head.at(0.245 * side, 0.05, flip=side)
-            )
+            self._eye(self.about(self.head, 0.245 * side, 0.02, 0.13, 0.14), self.head.at(0.245 * side, 0.05, flip=side))
         self._mouth(self.about(self.head, 0, -0.26, 0.19, 0.15))
         nose = self.head.at(0, -0.10)
         patch = self.about(self.head, 0, -0.10, 0.11, 0.08)

@@ -53,10 +53,7 @@ def captions(factors: Factors, mention: Iterable[str] = SEMANTIC) -> list[str]:
             f"a caption cannot mention {sorted(mention - set(SEMANTIC))[0]!r}; it can mention: {', '.join(SEMANTIC)}."
         )
     rows = factors.labels().tolist()
-    return [
-        _write({name: VALUES[name][i] for name, i in zip(SEMANTIC, row, strict=True) if name in mention})
-        for row in rows
-    ]
+    return [_write({name: VALUES[name][i] for name, i in zip(SEMANTIC, row, strict=True) if name in mention}) for row in rows]
 
 
 def _write(named: dict[str, str]) -> str:
@@ -139,8 +136,7 @@ def _bare_scarf(words: list[str], place: int, caption: str) -> None:
         return
     if not any(_is_colour(word) for word in words[max(place - 1, 0) : place] + words[place + 1 : place + 3]):
         raise ValueError(
-            f"which colour is the scarf in {caption!r}? "
-            f"Say one of {', '.join(VALUES['scarf'][1:])}, or 'without a scarf'."
+            f"which colour is the scarf in {caption!r}? Say one of {', '.join(VALUES['scarf'][1:])}, or 'without a scarf'."
         )
 
 
@@ -163,7 +159,6 @@ def prompt(text: str | list[str], device=None) -> Tensor:
     """
     named = [parse(caption) for caption in ([text] if isinstance(text, str) else text)]
     rows = [
-        [index(name, one[name]) if name in one else null for name, null in zip(SEMANTIC, LEVELS, strict=True)]
-        for one in named
+        [index(name, one[name]) if name in one else null for name, null in zip(SEMANTIC, LEVELS, strict=True)] for one in named
     ]
     return torch.tensor(rows, dtype=torch.int64, device=device).view(-1, len(SEMANTIC))

@@ -91,9 +91,7 @@ class Factors:
     def replace(self, **changes) -> Factors:
         """The same pictures with some factors changed: names, numbers or tensors, as in `sample_factors`."""
         _known(changes)
-        return dataclasses.replace(
-            self, **{name: _fill(name, value, len(self), self.device) for name, value in changes.items()}
-        )
+        return dataclasses.replace(self, **{name: _fill(name, value, len(self), self.device) for name, value in changes.items()})
 
     def labels(self) -> Tensor:
         """The semantic factors as int64 [N, 5], columns in the order of SEMANTIC: what a denoiser is told."""
@@ -137,9 +135,7 @@ def _in_range(name: str, low, high) -> None:
         top = how_many(name) - 1
         if not (low >= 0 and high <= top):
             names = f" ({', '.join(VALUES[name])})" if name in VALUES else ""
-            raise ValueError(
-                f"{name} holds index {int(low if low < 0 else high)}; its indices run from 0 to {top}{names}."
-            )
+            raise ValueError(f"{name} holds index {int(low if low < 0 else high)}; its indices run from 0 to {top}{names}.")
     elif not (low >= -1 and high <= 1):  # also true for NaN
         raise ValueError(f"{name} runs from {float(low):g} to {float(high):g}; it must lie in [-1, 1].")
 

@@ -32,9 +32,7 @@ def _book(bear: Bear) -> None:
     patch.paint(box(u.clone(), v + 0.05, 0.53, 0.275, blur), bear.colour("#7a3fa0"))
     patch.paint(box(u.clone(), v + 0.02, 0.49, 0.26, blur), bear.colour("#d9c9a8"))
     patch.paint(box(u.clone(), v - 0.01, 0.485, 0.255, blur), bear.colour("#fffaf0"))
-    patch.paint(
-        edge(u - 0.10, blur + 0.16).mul_(box(u.clone(), v - 0.01, 0.485, 0.255, blur)) * 0.35, bear.colour("#8a7358")
-    )
+    patch.paint(edge(u - 0.10, blur + 0.16).mul_(box(u.clone(), v - 0.01, 0.485, 0.255, blur)) * 0.35, bear.colour("#8a7358"))
     lines = wave(v + 0.02, 0.11, blur).mul_(box(u - 0.235, v - 0.01, 0.155, 0.19, blur))
     patch.paint(lines.mul_(edge(-side, blur)).mul_(0.55), bear.colour("#6b6b78"))
     heart = book.at(-0.215, 0.10, -0.10)

@@ -81,9 +81,9 @@ def _draw(factors: Factors, count: int, activity: int, pictures: Tensor) -> Tens
 
 def _grade(sheet: Patch, factors: Factors) -> Tensor:
     """The light's colour and side over the whole picture, then [0, 1] to [-1, 1]."""
-    warm = factors.warmth.view(-1, 1, 1, 1) * colours(("#140600",), sheet.device).sub(
-        colours(("#000018",), sheet.device)
-    ).view(1, 3, 1, 1)
+    warm = factors.warmth.view(-1, 1, 1, 1) * colours(("#140600",), sheet.device).sub(colours(("#000018",), sheet.device)).view(
+        1, 3, 1, 1
+    )
     tint = colours(AMBIENT, sheet.device)[factors.background][:, :, None, None] + warm
     side = 1 + 0.10 * factors.light.view(-1, 1, 1, 1) * sheet.xs.unsqueeze(1)
     return sheet.rgb.mul_(tint * side * 2).sub_(1).clamp_(-1, 1)

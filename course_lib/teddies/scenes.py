@@ -18,9 +18,9 @@ def background(which: int, size: int, device: torch.device) -> Tensor:
     """The empty scene [3, size, size] in [0, 1], drawn finer where it is small: it is drawn once for many pictures."""
     finer = max(1, 256 // size)
     patch = Patch.whole(torch.zeros(1, 3, size * finer, size * finer, device=device))
-    {"meadow": _meadow, "beach": _beach, "night": _night, "bedroom": _bedroom, "snow": _snow}[
-        VALUES["background"][which]
-    ](Brush(patch))
+    {"meadow": _meadow, "beach": _beach, "night": _night, "bedroom": _bedroom, "snow": _snow}[VALUES["background"][which]](
+        Brush(patch)
+    )
     return F.avg_pool2d(patch.rgb, finer)[0]
 
 
