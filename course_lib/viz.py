@@ -1,14 +1,14 @@
-# NOTE to the helper who owns viz, from the lead (delete this note): notebook authors already write against THIS file, widgets.py and
-# ledger.py as they stand (see /tmp/AUTHORING.md), because the first version took too long. Keep every name and call working; improve in
-# place (how alt text reaches JupyterLab, accessible widget, layout), fold what is better in pictures.py in here or drop it, write the tests.
-"""Figures of the workbook: the one module that draws. Every figure is a ``Picture``, a PNG with a text for those who cannot see it.
+"""Figures of the workbook: the one module that draws. Every figure is a `Picture` with a text for those who cannot see it.
 
-No pyplot: figures are made, rendered and dropped, so nothing leaks and nothing depends on a global state. Colours are Okabe and
-Ito's, told apart by colour-blind readers too. The ground is white, in a dark theme as well.
+No pyplot and no rcParams: figures are made, rendered and dropped, so nothing leaks and nothing depends on a global state. Colours
+are Okabe and Ito's, told apart by colour-blind readers too; lines also differ in dash and marker. The ground is white, in a dark
+theme as well.
 """
 
-import base64
+import functools
 import io
+import logging
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,14 +17,26 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 from PIL import Image
 from torch import Tensor
 
+from course_lib.pictures import PAGE, Picture, described, encode, enlarge, lighten, shrink, tile, to_uint8
+
+__all__ = ["COLOURS", "DASHES", "MARKERS", "Panels", "Picture", "bars", "draw_histogram", "draw_lines", "draw_points"]
+__all__ += ["encode", "grid", "histogram", "lines", "losses", "rows", "scatter", "spectrum", "tile"]
+
+logging.getLogger("matplotlib").setLevel(logging.ERROR)  # "building the font cache" would be a red box in a notebook
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = "osD^vPX*"
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 3)))
+DPI, FINE = 100, 1.5  # CSS pixels for an inch; picture pixels for a CSS pixel, so that letters stay sharp on a fine screen
 _STYLE = {
+    "font.family": "DejaVu Sans",  # comes with Matplotlib: the same letters on every machine
     "font.size": 11,
     "axes.titlesize": 11,
+    "axes.axisbelow": True,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -34,54 +46,6 @@ _STYLE = {
     "legend.frameon": False,
     "figure.facecolor": "white",
 }
-DPI = 100
-
-
-class Picture:
-    """A PNG that notebooks show, with its alternative text.
-
-    png: the bytes. alt: what a reader who cannot see it should know. width: shown width in pixels, None for the PNG's own.
-    """
-
-    def __init__(self, png: bytes, alt: str, width: int | None = None) -> None:
-        if not alt.strip():
-            raise ValueError("A picture needs alt=..., one sentence that says what it shows.")
-        self.png, self.alt, self.width = png, alt, width
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
-        size = {"width": self.width} if self.width else {}
-        data = {"image/png": base64.b64encode(self.png).decode(), "text/plain": f"[picture: {self.alt}]"}
-        return data, {"image/png": {"alt": self.alt, **size}}
-
-
-def encode(pixels: np.ndarray) -> bytes:
-    """uint8 [H, W] or [H, W, 3] → PNG bytes, lightly compressed, because a slider must answer at once."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def tile(images: Tensor, columns: int | None = None, scale: int | None = None, gap: int = 2) -> np.ndarray:
-    """Images [N, 1 or 3, H, W] (floats in [-1, 1] or uint8) side by side, row by row, on white: uint8 [h, w] or [h, w, 3].
-
-    columns: images in a row, all of them by default. scale: whole number of screen pixels for a pixel; by default a row is
-    about 700 wide. Pixels stay squares: nothing is smoothed. Raises ValueError for another shape.
-    """
-    if images.ndim != 4 or images.shape[1] not in (1, 3) or not len(images):
-        raise ValueError(f"The images are {tuple(images.shape)}, but a grid takes [N, 1 or 3, H, W] with N at least 1.")
-    if images.dtype != torch.uint8:
-        images = images.detach().float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-    N, C, H, W = images.shape
-    columns = min(columns or N, N)
-    scale = scale or max(1, 700 // (columns * W))
-    rows = -(-N // columns)
-    pixels = images.cpu().permute(0, 2, 3, 1).numpy().repeat(scale, axis=1).repeat(scale, axis=2)
-    h, w = H * scale + gap, W * scale + gap
-    sheet = np.full((rows * h - gap, columns * w - gap, C), 255, np.uint8)
-    for i, picture in enumerate(pixels):
-        y, x = i // columns * h, i % columns * w
-        sheet[y : y + H * scale, x : x + W * scale] = picture
-    return sheet[:, :, 0] if C == 1 else sheet
 
 
 def grid(
@@ -91,60 +55,93 @@ def grid(
     alt: str,
     scale: int | None = None,
     titles: Sequence[str] | None = None,
+    row_labels: Sequence[str] | None = None,
     title: str = "",
 ) -> Picture:
-    """A sheet of images, as in ``tile``. titles: one above each column. title: over the whole."""
-    sheet = tile(images, columns, scale)
-    if not titles and not title:
-        return Picture(encode(sheet), alt)
-    return _labelled_sheet(sheet, alt, column_titles=titles or [], row_titles=[], title=title)
+    """A sheet of images [N, 1 or 3, H, W], floats in [-1, 1] or uint8, every pixel a square.
+
+    columns: images in a row; by default all up to 12, else 10. scale: whole number of CSS pixels for a pixel; by default as large
+    as fits the page (no image over 256), and images too large for the page are averaged down. titles: one above each column, or
+    one above each image. row_labels: one before each row. title: over the whole. ValueError for what does not fit together.
+    """
+    pixels = to_uint8(images)
+    n, height, width, _ = pixels.shape
+    columns = min(columns or (n if n <= 12 else 10), n)
+    if titles and len(titles) not in (columns, n):
+        raise ValueError(f"There are {len(titles)} titles, but {columns} columns and {n} images: give one for each of either.")
+    if row_labels and len(row_labels) != -(-n // columns):
+        raise ValueError(f"There are {len(row_labels)} row labels, but {-(-n // columns)} rows.")
+    across = (PAGE - 110 * bool(row_labels)) // columns - 3
+    if scale is None and across < width:
+        pixels = shrink(pixels, -(-width // max(across, 1)))
+        height, width = pixels.shape[1:3]
+    return _sheet(
+        pixels, columns, scale or max(1, min(across // width, 256 // max(height, width))), titles, row_labels, title, alt
+    )
 
 
 def rows(groups: Mapping[str, Tensor], *, alt: str, scale: int | None = None, titles: Sequence[str] | None = None) -> Picture:
-    """Rows of images, each with its name on the left: {"original": [N, C, H, W], "decoded": [N, C, H, W], …}."""
-    columns = max(len(x) for x in groups.values())
-    scale = scale or max(1, 600 // (columns * next(iter(groups.values())).shape[-1]))
-    strips = [tile(x, scale=scale) for x in groups.values()]
-    height = sum(s.shape[0] for s in strips) + 4 * (len(strips) - 1)
-    width = max(s.shape[1] for s in strips)
-    strips = [s if s.ndim == 3 else s[:, :, None] for s in strips]
-    channels = max(s.shape[2] for s in strips)
-    sheet = np.full((height, width, channels), 255, np.uint8)
-    y = 0
-    for s in strips:
-        sheet[y : y + s.shape[0], : s.shape[1]] = s
-        y += s.shape[0] + 4
-    return _labelled_sheet(sheet.squeeze(-1) if channels == 1 else sheet, alt, titles or [], list(groups), "")
+    """Rows of images, each with its name on the left: {"original": [N, C, H, W], "decoded": [N, C, H, W], …}.
+
+    All images have one size; grey may stand beside RGB, and a shorter row is filled up with white.
+    """
+    sets = [torch.from_numpy(to_uint8(x)).permute(0, 3, 1, 2).expand(-1, 3, -1, -1) for x in groups.values()]
+    if len({x.shape[2:] for x in sets}) != 1:
+        sizes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in groups.items())
+        raise ValueError(
+            f"The rows hold images of different size ({sizes}): bring them to the same, for example by F.interpolate."
+        )
+    columns = max(len(x) for x in sets)
+    filled = [torch.cat([x, x.new_full((columns - len(x), *x.shape[1:]), 255)]) for x in sets]
+    return grid(torch.cat(filled), columns, alt=alt, scale=scale, titles=titles, row_labels=list(groups))
 
 
-def _labelled_sheet(sheet: np.ndarray, alt: str, column_titles: Sequence[str], row_titles: Sequence[str], title: str) -> Picture:
-    """A sheet of pixels with names above its columns and left of its rows, each screen pixel kept as it is."""
-    h, w = sheet.shape[:2]
-    left = 20 + 8 * max((len(t) for t in row_titles), default=-2)
-    top = 22 * bool(title) + 20 * bool(column_titles) + 4
+def _wrap(text: str, width: float) -> str:
+    """The text broken into lines of about `width` CSS pixels, at 9 points."""
+    return "\n".join(line for part in text.splitlines() for line in textwrap.wrap(part, max(4, int(width / 6.4))))
+
+
+def _sheet(pixels: np.ndarray, columns: int, scale: int, titles, row_labels, title: str, alt: str) -> Picture:
+    """Place every image at whole pixels on white, then write the names beside them."""
+    described(alt)
+    fine = 1 if scale == 1 else 2  # picture pixels for a CSS pixel; large photographs need no more of them
+    n, h, w, gap, line = len(pixels), pixels.shape[1] * scale, pixels.shape[2] * scale, 3, 15
+    names = [_wrap(str(t), w) for t in titles or ()]
+    labels = [_wrap(str(t), 104) for t in row_labels or ()]
+    each = len(names) > columns  # a title over every image, not over every column
+    band = line * max((t.count("\n") + 1 for t in names), default=0) + 4 * bool(names)
+    top = (line + 8) * bool(title) + band * (not each)
+    left = 7 * max((len(part) for t in labels for part in t.splitlines()), default=0) + 6 * bool(labels)
+    down = h + gap + band * each
+    height = top + -(-n // columns) * down - gap
+    width = left + int(max(columns * (w + gap) - gap, 6.9 * len(title)))
+    paper = np.full((height * fine, width * fine, 3), 255, np.uint8)
     with rc_context(_STYLE):
-        figure = Figure(figsize=((w + left) / DPI, (h + top) / DPI), dpi=DPI)
-        figure.figimage(sheet, left, 0, cmap="gray", vmin=0, vmax=255, origin="upper")
-        for i, name in enumerate(row_titles):
-            y = (h - (i + 0.5) * h / len(row_titles)) / (h + top)
-            figure.text((left - 8) / (w + left), y, name, ha="right", va="center", fontsize=10)
-        for i, name in enumerate(column_titles):
-            x = (left + (i + 0.5) * w / len(column_titles)) / (w + left)
-            figure.text(x, (h + 5) / (h + top), name, ha="center", va="bottom", fontsize=9)
+        figure = Figure(figsize=((width + 1e-3) / DPI, (height + 1e-3) / DPI), dpi=DPI * fine)
         if title:
-            figure.text((left + w / 2) / (w + left), (h + top - 4) / (h + top), title, ha="center", va="top")
-        return Picture(_render(figure), alt)
+            figure.text(left / width, 1 - 2 / height, title, va="top", fontsize=10)
+        for i, picture in enumerate(enlarge(pixels, scale * fine)):
+            y, x = top + i // columns * down + band * each, left + i % columns * (w + gap)
+            paper[y * fine : (y + h) * fine, x * fine : (x + w) * fine] = picture
+            if names and (each or i < columns):
+                figure.text((x + w / 2) / width, 1 - (y - 3) / height, names[i], ha="center", va="bottom", fontsize=9)
+            if labels and i % columns == 0:
+                figure.text((x - 6) / width, 1 - (y + h / 2) / height, labels[i // columns], ha="right", va="center", fontsize=9)
+        figure.figimage(paper, origin="upper")
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        return Picture(lighten(np.asarray(canvas.buffer_rgba())[..., :3]), alt, width)
 
 
 class Panels:
     """One row of plots: ``panels = Panels(2)``, draw on ``panels[0]`` (matplotlib axes), then ``panels.picture(alt)``.
 
-    n: plots side by side. width, height: of each, in inches.
+    n: plots side by side. width, height: of each, in inches of 100 CSS pixels.
     """
 
     def __init__(self, n: int = 1, width: float = 4.6, height: float = 3.4) -> None:
         with rc_context(_STYLE):
-            self.figure = Figure(figsize=(n * width + 0.4, height), dpi=DPI, layout="constrained")
+            self.figure = Figure(figsize=(n * width + 0.4, height), dpi=DPI * FINE, layout="constrained")
             self.axes = self.figure.subplots(1, n, squeeze=False)[0]
 
     def __getitem__(self, i: int) -> Axes:
@@ -152,19 +149,52 @@ class Panels:
 
     def picture(self, alt: str) -> Picture:
         with rc_context(_STYLE):
-            return Picture(_render(self.figure), alt)
+            return Picture(_render(self.figure), alt, round(self.figure.get_figwidth() * DPI))
 
 
 def _render(figure: Figure) -> bytes:
+    """A plot has few colours: a palette of 255 makes the PNG three times smaller. Where an eye could tell, all colours stay."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    palette = Image.fromarray(pixels.copy()).quantize(255, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    if np.abs(np.asarray(palette.convert("RGB")).astype(int) - pixels).max() > 24:
+        return lighten(pixels)
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
+    palette.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
+def _styled(draw):
+    """Matplotlib takes its style from global settings when something is drawn: lend it ours for that moment."""
+
+    @functools.wraps(draw)
+    def styled(*args, **options):
+        with rc_context(_STYLE):
+            return draw(*args, **options)
+
+    return styled
+
+
+def _plain_ticks(axes: Axes, log: str, curves: Mapping[str, tuple]) -> None:
+    """Logarithmic axes with numbers as people write them; where the curves have few x, the ticks are just these."""
+    for name in log:
+        axes.set(**{f"{name}scale": "log"})
+        axis = getattr(axes, f"{name}axis")
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
+    few = sorted({float(x) for curve in curves.values() for x in _array(curve[0])})
+    if "x" in log and len(few) <= 8:
+        axes.set_xticks(few, [f"{x:g}" for x in few])
+        axes.set_xticks([], minor=True)
+
+
 def _array(values: object) -> np.ndarray:
-    return values.detach().float().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    """On the CPU, at least one dimension; bfloat16 and tensors on a GPU included."""
+    return np.atleast_1d(values.detach().cpu().double().numpy() if isinstance(values, Tensor) else np.asarray(values))
 
 
+@_styled
 def draw_lines(
     axes: Axes,
     curves: Mapping[str, tuple],
@@ -178,21 +208,20 @@ def draw_lines(
 ) -> None:
     """Curves {"name": (x, y)} or {"name": (x, y, error)} on one plot; axis labels carry units.
 
-    log: "x", "y" or "xy". error: half-width of a band. references: named horizontal lines.
+    Up to 40 points are marked. log: "x", "y" or "xy". error: half-width of a band. references: named horizontal lines.
     """
     for i, (name, (x, y, *error)) in enumerate(curves.items()):
         x, y, colour = _array(x), _array(y), COLOURS[i % len(COLOURS)]
-        style = MARKERS[i % len(MARKERS)] + "-" if marker and len(x) <= 40 else "-"
-        axes.plot(x, y, style, color=colour, label=name)
+        if x.shape != y.shape:
+            raise ValueError(f"The curve {name!r} has {len(x)} x and {len(y)} y, but needs a y for each x.")
+        mark = MARKERS[i % len(MARKERS)] if marker and len(x) <= 40 else None
+        axes.plot(x, y, color=colour, linestyle=DASHES[i % len(DASHES)], marker=mark, label=name)
         if error:
             axes.fill_between(x, y - _array(error[0]), y + _array(error[0]), color=colour, alpha=0.2, linewidth=0)
     for name, value in (references or {}).items():
         axes.axhline(value, color="#555555", linestyle="--", linewidth=1.2)
         axes.annotate(name, (0.99, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9)
-    if "x" in log:
-        axes.set_xscale("log")
-    if "y" in log:
-        axes.set_yscale("log")
+    _plain_ticks(axes, log, curves)
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
     if len(curves) > 1 or next(iter(curves), ""):
         axes.legend(fontsize=9)
@@ -205,6 +234,7 @@ def lines(curves: Mapping[str, tuple], *, alt: str, width: float = 6.0, height: 
     return panels.picture(alt)
 
 
+@_styled
 def losses(values: Tensor, *, ylabel: str, alt: str, smooth: int = 50) -> Picture:
     """A training curve [steps]: each loss faint, the running mean of ``smooth`` steps above it."""
     values = _array(values)
@@ -219,36 +249,74 @@ def losses(values: Tensor, *, ylabel: str, alt: str, smooth: int = 50) -> Pictur
     return panels.picture(alt)
 
 
+@_styled
 def bars(
     values: Mapping[str, float], *, ylabel: str, alt: str, errors: Sequence[float] | None = None, log: bool = False
 ) -> Picture:
-    """Named bars with their values written on top."""
+    """Named bars with their values written on top. errors: half-widths, one for each bar."""
     panels = Panels(1, max(4.0, 1.1 * len(values) + 1.5), 3.4)
-    drawn = panels[0].bar(list(values), list(values.values()), yerr=errors, color=COLOURS[: len(values)], capsize=4)
-    panels[0].bar_label(drawn, fmt="%.3g", fontsize=9)
+    heights = [float(v) for v in values.values()]
+    drawn = panels[0].bar(
+        list(values), heights, yerr=errors, color=[COLOURS[i % len(COLOURS)] for i in range(len(values))], capsize=4
+    )
+    panels[0].bar_label(drawn, [f"{v:,.0f}" if abs(v) >= 1000 else f"{v:.3g}" for v in heights], fontsize=9, padding=2)
+    panels[0].margins(y=0.1)
     panels[0].set(ylabel=ylabel, yscale="log" if log else "linear")
     panels[0].grid(axis="x", visible=False)
     return panels.picture(alt)
 
 
+@_styled
 def draw_points(
     axes: Axes, groups: Mapping[str, Tensor], *, xlabel: str = "", ylabel: str = "", title: str = "", size: float = 6
 ) -> None:
     """Clouds of points {"name": [N, 2]} on one plot, equal scales on both axes."""
     for i, (name, points) in enumerate(groups.items()):
         xy = _array(points.flatten(1))
-        axes.scatter(xy[:, 0], xy[:, 1], s=size, color=COLOURS[i % len(COLOURS)], alpha=0.5, linewidths=0, label=name)
-    axes.set(xlabel=xlabel, ylabel=ylabel, title=title, aspect="equal")
+        style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]}
+        axes.scatter(xy[:, 0], xy[:, 1], s=size, alpha=0.5, linewidths=0, label=name, **style)
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    axes.set_aspect("equal", adjustable="datalim")
     if len(groups) > 1:
-        axes.legend(fontsize=9, markerscale=2)
+        beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(groups) > 5 else {}
+        axes.legend(fontsize=9, markerscale=2, **beside)
 
 
+@_styled
 def draw_histogram(axes: Axes, groups: Mapping[str, Tensor], *, xlabel: str, bins: int = 60, title: str = "") -> None:
-    """Histograms {"name": values}, each with area 1."""
-    for i, (name, values) in enumerate(groups.items()):
-        axes.hist(
-            _array(values).ravel(), bins, density=True, histtype="step", linewidth=2, color=COLOURS[i % len(COLOURS)], label=name
-        )
+    """Histograms {"name": values} over common bins, each with area 1."""
+    flat = {name: _array(values).ravel() for name, values in groups.items()}
+    if bad := [name for name, values in flat.items() if not len(values) or not np.isfinite(values).all()]:
+        raise ValueError(f"The histogram {bad[0]!r} has no values, or some that are not finite numbers.")
+    edges = np.histogram_bin_edges(np.concatenate(list(flat.values())), bins)
+    for i, (name, values) in enumerate(flat.items()):
+        style = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)], "linewidth": 2}
+        axes.stairs(np.histogram(values, edges, density=True)[0], edges, label=name, **style)
     axes.set(xlabel=xlabel, ylabel="density", title=title)
     if len(groups) > 1:
         axes.legend(fontsize=9)
+
+
+def scatter(groups: Mapping[str, Tensor], *, alt: str, width: float = 6.0, height: float = 4.2, **options) -> Picture:
+    """One plot of points {"name": [N, 2]}; options as in ``draw_points``."""
+    panels = Panels(1, width, height)
+    draw_points(panels[0], groups, **options)
+    return panels.picture(alt)
+
+
+def histogram(groups: Mapping[str, Tensor], *, alt: str, width: float = 6.0, height: float = 3.4, **options) -> Picture:
+    """One plot of histograms {"name": values}; options as in ``draw_histogram``."""
+    panels = Panels(1, width, height)
+    draw_histogram(panels[0], groups, **options)
+    return panels.picture(alt)
+
+
+def spectrum(variances: Mapping[str, Tensor], *, alt: str, share: float = 0.95, **options) -> Picture:
+    """How much variance (%) the first k principal components hold, against k: {"name": their variances, largest first}.
+
+    share: drawn as a reference line; options as in ``lines``.
+    """
+    held = {name: 100 * _array(v).cumsum() / _array(v).sum() for name, v in variances.items()}
+    curves = {name: (np.arange(1, len(v) + 1), v) for name, v in held.items()}
+    options = {"xlabel": "principal components kept", "ylabel": "variance held (%)", "log": "x", "marker": False, **options}
+    return lines(curves, alt=alt, references={f"{share:.0%}": 100 * share}, **options)
