@@ -1,0 +1,255 @@
+"""The experiments of chapter 5: a classifier on noisy latents, what guidance really samples, and the frontier of its kinds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib import recipes
+from course_lib.codec import Codec
+from course_lib.data import FASHION_CLASSES
+from course_lib.device import Machine
+from course_lib.diffusion import add_noise, stratified_steps
+from course_lib.exact import GaussianMixture, gaussian_mixture
+from course_lib.experiments.quality import Judge, Maker, Score, balanced, conditional, draw, unconditional
+from course_lib.guidance import classifier_guide, guide, within
+from course_lib.layers import Conditioning
+from course_lib.samplers import heun
+from course_lib.schedule import Level
+from course_lib.train import TrainConfig, TrainResult, train
+
+# ------------------------------------------------------------------------------------------- a classifier of noisy latents
+
+
+class NoisyClassifier(nn.Module):
+    """Which class a noisy latent shows: x_t [B, C, h, w], t [B] in 1…T → logits [B, num_classes].
+
+    numbers: C·h·w of a latent. Three linear layers over all its numbers, told the time as the denoiser is.
+    """
+
+    def __init__(self, numbers: int = 64, num_classes: int = recipes.NUM_CLASSES, width: int = 256) -> None:
+        super().__init__()
+        self.time = Conditioning(width, None)
+        self.read, self.think = nn.Linear(numbers, width), nn.Linear(width, width)
+        self.head = nn.Linear(width, num_classes)
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        h = F.silu(self.read(x_t.flatten(1)) + self.time(t, None))
+        return self.head(h + F.silu(self.think(h)))
+
+
+def train_noisy_classifier(latents: Tensor, labels: Tensor, machine: Machine, steps: int = 3000) -> TrainResult:
+    """Train a ``NoisyClassifier`` on latents [N, C, h, w] at all noise levels of the recipes' schedule: some seconds."""
+    schedule = recipes.SCHEDULE()
+
+    def objective(net: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
+        x0, y = batch
+        level = schedule.at(stratified_steps(len(x0), schedule.T, x0.device, generator))
+        eps = torch.randn(x0.shape, device=x0.device, generator=generator)
+        return F.cross_entropy(net(add_noise(x0, eps, level), level.t).float(), y)
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = NoisyClassifier(latents[0].numel())
+    config = TrainConfig(steps=steps, batch_size=256, lr=2e-3, ema=0.998, weight_decay=0.01)
+    return train(net, objective, (latents, labels), config, machine=machine)
+
+
+def log_prob_of(net: nn.Module, y: Tensor):
+    """The classifier as guidance wants it: (x_t, level) → log p(y | x_t) [B] of the wanted classes y [B]."""
+
+    def log_prob(x_t: Tensor, level: Level) -> Tensor:
+        t = torch.full((len(x_t),), level.t, device=x_t.device)
+        return net(x_t, t).log_softmax(1).gather(1, y[:, None])[:, 0]
+
+    return log_prob
+
+
+@torch.no_grad()
+def accuracy_by_level(net: nn.Module, latents: Tensor, labels: Tensor, ts: Sequence[int], seed: int = 0) -> list[float]:
+    """Share of latents whose class the noisy classifier reads, at each step t: 0…1."""
+    schedule = recipes.SCHEDULE()
+    eps = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed)).to(latents)
+
+    def accuracy(t: int) -> float:
+        x_t = add_noise(latents, eps, schedule.level(t))
+        logits = net(x_t, torch.full((len(x_t),), t, device=x_t.device))
+        return (logits.argmax(1) == labels).float().mean().item()
+
+    return [accuracy(t) for t in ts]
+
+
+# ------------------------------------------------------------------------------------------- what CFG really samples
+
+
+def two_classes() -> GaussianMixture:
+    """A toy with two classes in the plane, two Gaussians each, partly over one another, in float64."""
+    means = torch.tensor([[-1.0, 0.9], [-0.5, -0.9], [1.0, 0.9], [0.5, -0.9]], dtype=torch.float64)
+    spread = torch.tensor([[0.3, 0.3], [0.5, 0.25], [0.3, 0.3], [0.5, 0.25]], dtype=torch.float64)
+    return gaussian_mixture(means, spread, weights=torch.tensor([1.0, 2.0, 1.0, 2.0]), labels=torch.tensor([0, 0, 1, 1]))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A square of the plane cut into cells: points [cells, 2, 1, 1], side cells a side, half the square's width."""
+
+    points: Tensor
+    side: int
+    half: float
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """left, right, bottom, top: for an image of the cells."""
+        return -self.half, self.half, -self.half, self.half
+
+    def shares(self, x: Tensor) -> Tensor:
+        """Share of the points x [N, 2, 1, 1] in each cell: [side, side], rows from bottom up; those outside count too."""
+        index = ((x.flatten(1) + self.half) / (2 * self.half) * self.side).floor().long()
+        inside = ((index >= 0) & (index < self.side)).all(1)
+        flat = index[inside, 1] * self.side + index[inside, 0]
+        return (torch.bincount(flat, minlength=self.side**2).double() / len(x)).view(self.side, self.side)
+
+
+def plane(side: int = 48, half: float = 2.4) -> Grid:
+    """Cells over [-half, half]², the points in their middles, rows from bottom to top."""
+    line = (torch.arange(side, dtype=torch.float64) + 0.5) / side * 2 * half - half
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    return Grid(torch.stack([x, y], dim=-1).view(-1, 2, 1, 1), side, half)
+
+
+def sharpened(mixture: GaussianMixture, grid: Grid, y: int, scale: float) -> Tensor:
+    """The density that guidance is often said to sample, p(x) · p(y | x)^scale, as shares of the cells [side, side].
+
+    Closed form on clean data, normalised over the grid. Scale 1 is p(x | y) itself.
+    """
+    log_p = mixture.log_prob(grid.points) + scale * mixture.class_log_prob(grid.points)[:, y]
+    return log_p.softmax(0).view(grid.side, grid.side)
+
+
+def guided_points(mixture: GaussianMixture, y: int, scale: float, n: int = 20_000, steps: int = 50, seed: int = 0) -> Tensor:
+    """What classifier-free guidance samples when nothing is learned and nothing is coarse: exact denoisers, many steps."""
+    levels = recipes.SCHEDULE().grid(steps)
+    generator = torch.Generator().manual_seed(seed)
+    x_T = levels[0].sigma * torch.randn(n, 2, 1, 1, dtype=torch.float64, generator=generator)
+    return heun(guide(mixture.denoiser(y), mixture.denoiser(), scale), x_T, levels)
+
+
+def total_variation(p: Tensor, q: Tensor) -> float:
+    """Half the summed difference of two sets of shares: 0 where they agree, 1 where they share no cell."""
+    return ((p - q).abs().sum() / 2).item()
+
+
+# ------------------------------------------------------------------------------------------- the frontier
+
+
+@dataclass(frozen=True)
+class Guide:
+    """One kind of guidance: name, and (labels [B], scale) → denoiser."""
+
+    name: str
+    make: object
+
+    def at(self, scale: float) -> Maker:
+        return lambda y: self.make(y, scale)
+
+
+def kinds(net: nn.Module, weak: nn.Module, classifier: nn.Module, machine: Machine) -> dict[str, Guide]:
+    """The chapter's five kinds of guidance of one conditional network, on one scale: 1 is no guidance in each.
+
+    weak: a worse version of net, for autoguidance. classifier: of noisy latents; it steers the *unconditional* network, and
+    its own scale is the guidance scale (1 is Bayes' rule, which is the conditional network's place).
+    """
+    cond, null = conditional(net, machine), unconditional(net, machine)
+    worse = conditional(weak, machine)
+    made = [
+        Guide("classifier", lambda y, w: classifier_guide(null(y), log_prob_of(classifier, y), w)),
+        Guide("classifier-free", lambda y, w: guide(cond(y), null(y), w)),
+        Guide("in an interval", lambda y, w: guide(cond(y), null(y), within(w, *INTERVAL))),
+        Guide("rescaled", lambda y, w: guide(cond(y), null(y), w, rescale=RESCALE)),
+        Guide("autoguidance", lambda y, w: guide(cond(y), worse(y), w)),
+    ]
+    return {one.name: one for one in made}
+
+
+INTERVAL = (0.2, 3.0)  # noise over signal
+RESCALE = 0.7
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of the frontier: the scale, the judge's figures, and what guidance does to the pictures.
+
+    saturated: share of pixels within 2 % of white, in units of the real images' own share (1 = as real). diversity: mean
+    distance of the judge's features within a class, as a share of the real images' own.
+    """
+
+    scale: float
+    score: Score
+    saturated: float
+    diversity: float
+
+
+def frontier(
+    chosen: dict[str, tuple[Guide, Sequence[float]]], codec: Codec, judge: Judge, n: int = 500, steps: int = 10
+) -> dict[str, list[Point]]:
+    """Draw and score n samples for each kind of guidance at each scale, all from the same noise and labels."""
+    labels, levels = balanced(n, judge.machine), recipes.SCHEDULE().grid(steps)
+    real = judge.images[:n].float() / 127.5 - 1
+    white, spread = saturation(real), diversity(judge, real, judge.labels[:n])
+
+    def point(kind: Guide, scale: float) -> Point:
+        images = draw(kind.at(scale), labels, codec, (4, 4, 4), judge.machine, levels=levels)
+        score = judge.score(images, labels, errors=20, cover=True)
+        return Point(scale, score, saturation(images) / white, diversity(judge, images, labels) / spread)
+
+    return {name: [point(kind, scale) for scale in scales] for name, (kind, scales) in chosen.items()}
+
+
+def saturation(images: Tensor) -> float:
+    """Share of pixels within 2 % of white: images [N, C, H, W] in [-1, 1]."""
+    return (images > 0.96).float().mean().item()
+
+
+def diversity(judge: Judge, images: Tensor, labels: Tensor) -> float:
+    """Root-mean-square distance of the judge's features from their class's mean: images [N, C, H, W], labels [N]."""
+    from course_lib.classifier import read
+
+    features = read(judge.net, images)[0]
+    groups = [features[labels == y] for y in range(recipes.NUM_CLASSES)]
+    return torch.stack([(g - g.mean(0)).square().sum(1).mean() for g in groups if len(g)]).mean().sqrt().item()
+
+
+def weak_denoiser(machine: Machine, steps: int = 250) -> nn.Module:
+    """The conditional denoiser of chapter 4 after very little training, for autoguidance; kept under runs/."""
+    from course_lib import checkpoint
+    from course_lib.dit import DiT
+
+    file = recipes.saved("fashion-ldm-weak")
+    if not file.exists():
+        return recipes.fashion_ldm(steps=steps, out=file, machine=machine).ema
+    weights, card = checkpoint.load(file, machine.device)
+    net = DiT(**card["config"]).to(machine.device)
+    net.load_state_dict(weights)
+    return net.eval()
+
+
+# ------------------------------------------------------------------------------------------- the student's prompt
+
+
+def classes_of(prompt: str) -> list[int]:
+    """The classes that a prompt names, in its order: "sneaker, coat, bag" → [7, 4, 8].
+
+    Commas, "and" or new lines between them; capitals and a plural s do not matter, and either half of "T-shirt/top" will do.
+    Raises ValueError, with the names that are known, for any other word or none.
+    """
+    known = {part.lower(): y for y, name in enumerate(FASHION_CLASSES) for part in (name, *name.split("/"))}
+    words = [word.strip().lower() for word in prompt.replace("\n", ",").replace(" and ", ",").split(",")]
+    words = [word for word in words if word]
+    found = [known.get(w, known.get(w.removesuffix("s"), known.get(w.removesuffix("es")))) for w in words]
+    unknown = [word for word, y in zip(words, found, strict=True) if y is None]
+    if unknown or not found:
+        named = " or ".join(repr(word) for word in unknown) or "an empty prompt"
+        raise ValueError(f"This model cannot draw {named}; it knows {', '.join(FASHION_CLASSES)}. Put commas between names.")
+    return found
