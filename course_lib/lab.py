@@ -13,6 +13,8 @@ QUIET = (
     "--LabApp.news_url=None",  # no news feed, and no question whether one is wanted
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",  # the other manager asks a registry for its catalogue
+    "--LanguageServerManager.autodetect=False",  # the search for language servers starts other programs, npm among them
+    "--KernelManager.transport_encryption=auto",  # between server and kernels, for machines with several users
 )
 
 

@@ -1,4 +1,6 @@
-"""What all tests share: Jupyter's files stay out of the home folder; a test that needs a GPU says so where none is."""
+"""For the tests and for nbval alike: Jupyter's files stay out of the home folder, and where there is no GPU a test that
+needs one says so.
+"""
 
 import os
 
