@@ -29,8 +29,9 @@ def test_the_learning_rate_against_its_closed_form():
 
 def test_a_run_equals_a_loop_in_plain_torch():
     """AdamW, gradient clipping, warm-up and cosine, moving average, data order: each by torch's plainest own means."""
-    cfg = config(lr=0.02, betas=(0.8, 0.95), weight_decay=0.1, warmup=5, final=0.1, clip=0.5, ema=0.9, seed=3)
-    net = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1)).requires_grad_(True)
+    cfg = config(lr=0.02, betas=(0.8, 0.95), weight_decay=0.1, warmup=5, final=0.1, clip=4.5, ema=0.9, seed=3)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1))
     reference = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1))
     reference.load_state_dict(net.state_dict())
     x, y = make_data()
@@ -47,15 +48,15 @@ def test_a_run_equals_a_loop_in_plain_torch():
         adamw.zero_grad()
         loss.backward()
         norm = torch.stack([p.grad.double().square().sum() for p in reference.parameters()]).sum().sqrt()
-        clipped += int(norm > 0.5)
+        clipped += int(norm > 4.5)
         for p in reference.parameters():
-            p.grad *= min(1.0, 0.5 / float(norm))
+            p.grad *= min(1.0, 4.5 / float(norm))
         adamw.step()
         losses.append(loss.item())
         decay = min(0.9, (1 + step) / (10 + step))
         for name, value in reference.state_dict().items():
             mean[name] = decay * mean[name] + (1 - decay) * value.double()
-    assert clipped > 0  # clipping took part
+    assert 5 < clipped < 25  # in some steps only: AdamW does not feel a factor that is always the same
     torch.testing.assert_close(result.losses, torch.tensor(losses), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(result.net.state_dict(), reference.state_dict(), rtol=1e-4, atol=1e-5)
     mean = {name: value.float() for name, value in mean.items()}
