@@ -23,8 +23,8 @@ from torch import Tensor
 
 from course_lib.pictures import PAGE, Picture, described, encode, enlarge, lighten, shrink, tile, to_uint8
 
-__all__ = ["COLOURS", "DASHES", "MARKERS", "Panels", "Picture", "bars", "draw_histogram", "draw_lines", "draw_points"]
-__all__ += ["encode", "grid", "histogram", "lines", "losses", "rows", "scatter", "spectrum", "tile"]
+__all__ = ["COLOURS", "DASHES", "MARKERS", "Panels", "Picture", "bars", "described", "draw_histogram", "draw_lines"]
+__all__ += ["draw_points", "encode", "grid", "histogram", "lines", "losses", "rows", "scatter", "spectrum", "tile"]
 
 logging.getLogger("matplotlib").setLevel(logging.ERROR)  # "building the font cache" would be a red box in a notebook
 

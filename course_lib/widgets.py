@@ -1,39 +1,60 @@
 """Sliders that answer with a picture: the one module that uses ipywidgets.
 
-A picture travels as PNG bytes into ``ipywidgets.Image``, which is several times faster than a matplotlib figure. What was drawn once
-is kept. Below the sliders stands a caption, so that a value is read and not guessed. Where no widget runs (GitHub, print), the
-still strip of the same experiment stands in its place.
+A picture travels as PNG bytes into ``ipywidgets.Image``, which is several times faster than a matplotlib figure. What was drawn
+once is kept. Below the sliders stands a caption, so that a value is read and not guessed. While a picture is being drawn the
+browser holds back all but the latest move, so that a fast hand does not pile up work.
+
+A widget lives as long as its kernel, and a stored notebook does not keep it. There, in print and on code hosts, `strip` shows the
+same experiment as a still figure, in a cell of its own.
 """
 
-import itertools
+import functools
+import html
 import statistics
 import time
 from collections.abc import Callable, Sequence
 
 import ipywidgets
-from IPython.display import display
+import torch
+import traitlets
 from torch import Tensor
 
 from course_lib import viz
 
-Drawn = Tensor | tuple[Tensor, str]
+Drawn = Tensor | viz.Picture | bytes | tuple[Tensor | viz.Picture | bytes, str]
+KEPT = 256  # pictures remembered for each slider: a few megabytes at most
+
+
+class DescribedImage(ipywidgets.Image):
+    """An image widget that a screen reader can name: its ``tooltip`` becomes the title of the ``<img>``.
+
+    ipywidgets 8 has no alternative text for images, and gives a widget its title only where it has an (empty) description.
+    """
+
+    description = traitlets.Unicode("").tag(sync=True)
 
 
 class ImageSlider:
-    """Sliders above a picture; see ``image_slider``. ``set`` moves them from code, ``latency`` times an answer."""
+    """Sliders above a picture; see `image_slider`.
+
+    sliders: the widgets, by name. image, caption, status: what stands below them. box: the whole.
+    """
 
     def __init__(
         self, draw: Callable[..., Drawn], options: dict[str, Sequence], alt: str, columns: int | None, scale: int | None
     ) -> None:
-        self._draw, self._columns, self._scale, self._kept = draw, columns, scale, {}
+        self._draw, self._columns, self._scale, self.alt = draw, columns, scale, alt
+        self._positions = options
+        self._answer = functools.lru_cache(KEPT)(self._render)
+        self._moved_in_code = False
         self.sliders = {name: _slider(name, values) for name, values in options.items()}
-        self.image = ipywidgets.Image(format="png")
+        self.image = DescribedImage(format="png", tooltip=alt)
         self.image.add_class("course-picture")
-        self.caption = ipywidgets.HTML()
-        self.alt = alt
+        self.caption, self.status = ipywidgets.HTML(), ipywidgets.HTML()
+        self.status.add_class("course-status")
         for slider in self.sliders.values():
-            slider.observe(self._update, names="value")
-        self.box = ipywidgets.VBox([*self.sliders.values(), self.image, self.caption])
+            slider.observe(self._on_move, names="value")
+        self.box = ipywidgets.VBox([*self.sliders.values(), self.image, self.caption, self.status])
         self._update()
 
     @property
@@ -41,52 +62,81 @@ class ImageSlider:
         """Where the sliders stand."""
         return {name: slider.value for name, slider in self.sliders.items()}
 
+    @property
+    def value(self) -> object:
+        """Where the slider stands; with several sliders, `values`."""
+        return next(iter(self.values.values())) if len(self.sliders) == 1 else self.values
+
     def set(self, **values: object) -> str:
-        """Move sliders from code; returns the caption. Raises ValueError for a value that the slider does not have."""
+        """Move sliders from code, all at once, and draw; returns the caption.
+
+        Raises ValueError for a value that the slider does not have, and whatever `draw` raises.
+        """
         for name, value in values.items():
             if name not in self.sliders:
                 raise ValueError(f"There is no slider {name!r}; there are {', '.join(self.sliders)}.")
-            slider = self.sliders[name]
-            choices = [value for _, value in slider.options]
-            if value not in choices:
-                raise ValueError(f"{name} = {value!r} is not on the slider; it has {', '.join(map(str, choices))}.")
-            slider.value = value
-        return self.caption.value
+            if value not in self._positions[name]:
+                raise ValueError(f"{name} = {value!r} is not on the slider; it has {', '.join(map(str, self._positions[name]))}.")
+        self._moved_in_code = True
+        try:
+            for name, value in values.items():
+                self.sliders[name].value = value
+        finally:
+            self._moved_in_code = False
+        self._update()
+        return html.unescape(self.caption.value)
 
-    def latency(self) -> float:
-        """Median milliseconds from a slider's move to new picture bytes, over fresh positions (nothing kept)."""
+    def latency(self, n: int = 20) -> float:
+        """Median milliseconds from a move to new picture bytes, over n positions spread evenly, none of them remembered."""
         times = []
-        for values in itertools.islice(itertools.product(*([v for _, v in s.options] for s in self.sliders.values())), 20):
+        for i in range(n):
+            at = [values[round(i * (len(values) - 1) / max(1, n - 1))] for values in self._positions.values()]
             began = time.perf_counter()
-            self._render(dict(zip(self.sliders, values, strict=True)))
+            self._render(*at)
             times.append(time.perf_counter() - began)
         return 1000 * statistics.median(times)
 
-    def _render(self, values: dict[str, object]) -> tuple[bytes, str]:
-        drawn = self._draw(**values)
-        images, note = drawn if isinstance(drawn, tuple) else (drawn, "")
-        return viz.encode(viz.tile(images, self._columns, self._scale)), note
+    def _render(self, *at: object) -> tuple[bytes, str]:
+        drawn, note = _parts(self._draw(**dict(zip(self.sliders, at, strict=True))))
+        if isinstance(drawn, viz.Picture):
+            return drawn.png, note
+        return drawn if isinstance(drawn, bytes) else viz.encode(viz.tile(drawn, self._columns, self._scale)), note
 
-    def _update(self, change: object = None) -> None:
-        key = tuple(self.values.values())
-        if key not in self._kept:
-            self._kept[key] = self._render(self.values)
-        self.image.value, note = self._kept[key]
-        self.caption.value = note or self.alt
+    def _update(self) -> None:
+        picture, note = self._answer(*self.values.values())
+        self.image.value = picture
+        self.caption.value = html.escape(note or self.alt)
+        self.status.value = ""
 
-    def _ipython_display_(self) -> None:
-        display(self.box)
+    def _on_move(self, change: object) -> None:
+        """A hand moved a slider: an error becomes a sentence below it, since nobody sees what a callback raises."""
+        if self._moved_in_code:
+            return
+        try:
+            self._update()
+        except Exception as error:
+            self.status.value = f"<b>No picture here:</b> {html.escape(f'{type(error).__name__}: {error}')}"
+
+    def _repr_mimebundle_(self, **options) -> dict[str, object]:
+        return {**self.box._repr_mimebundle_(**options), "text/plain": f"[slider: {self.alt}]"}
+
+
+def _parts(drawn: Drawn) -> tuple[Tensor | viz.Picture | bytes, str]:
+    return (drawn[0], str(drawn[1])) if isinstance(drawn, tuple) else (drawn, "")
+
+
+def _label(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _slider(name: str, values: Sequence) -> ipywidgets.SelectionSlider:
-    options = [(f"{v:g}" if isinstance(v, float) else str(v), v) for v in values]
     return ipywidgets.SelectionSlider(
-        options=options,
+        options=[(_label(value), value) for value in values],
         value=values[0],
         description=name.replace("_", " "),
         continuous_update=True,
         style={"description_width": "initial"},
-        layout={"width": "420px"},
+        layout={"width": "420px", "max_width": "100%"},
     )
 
 
@@ -98,27 +148,33 @@ def image_slider(
     scale: int | None = None,
     **sliders: Sequence,
 ) -> ImageSlider:
-    """A picture that follows sliders: ``image_slider(draw, alt="…", noise_level=[0.0, 0.1, 0.2])``.
+    """A picture that follows sliders: ``image_slider(draw, alt="…", noise_level=[0.0, 0.1, 0.2])``. Last in its cell, it shows.
 
-    draw: called with one value for each slider by name → images [N, 1 or 3, H, W] in [-1, 1], or such images and a caption.
-    sliders: the positions of each, in order; it starts at the first. alt: what the picture shows. columns, scale: as in ``viz.tile``.
-    An error in draw is raised where the slider is moved.
+    draw: called with one value for each slider by name → images [N, 1 or 3, H, W] in [-1, 1], PNG bytes or a `Picture`; or such
+    and a caption. It answers the same for the same values: what it drew is kept. sliders: the positions of each, in order; it
+    starts at the first. alt: what the picture shows. columns, scale: as in `viz.tile`.
+
+    An error in draw is raised here and by `ImageSlider.set`; where a hand moves the slider it is written below the picture.
+    Raises ValueError for a slider without positions, or with two that are equal.
     """
     if not sliders:
         raise ValueError("image_slider needs at least one slider: name=[values, …].")
-    for name, values in sliders.items():
-        if not len(values):
+    positions = {name: values.tolist() if isinstance(values, Tensor) else list(values) for name, values in sliders.items()}
+    for name, values in positions.items():
+        if not values:
             raise ValueError(f"Slider {name!r} has no positions: give it a list of values.")
-    return ImageSlider(draw, {name: list(values) for name, values in sliders.items()}, alt, columns, scale)
+        if len({_label(value) for value in values}) < len(values):
+            raise ValueError(f"Slider {name!r} has positions that read the same: {', '.join(map(_label, values))}.")
+    return ImageSlider(draw, positions, viz.described(alt), columns, scale)
 
 
 def strip(
     draw: Callable[..., Drawn], name: str, values: Sequence, *, alt: str, scale: int | None = None, **fixed: object
 ) -> viz.Picture:
-    """The still reading of a slider: what it shows at some positions, side by side, each under its value."""
-    import torch
+    """The still reading of a slider: what it shows at some positions, side by side, each under its value.
 
-    drawn = [draw(**{name: value}, **fixed) for value in values]
-    images = torch.cat([(d[0] if isinstance(d, tuple) else d)[:1] for d in drawn])
-    titles = [f"{v:g}" if isinstance(v, float) else str(v) for v in values]
-    return viz.grid(images, alt=alt, scale=scale, titles=titles, title=name.replace("_", " "))
+    draw: as in `image_slider`, answering with images; the first of them is shown. fixed: the other sliders' values.
+    """
+    drawn = [_parts(draw(**{name: value}, **fixed))[0] for value in values]
+    images = torch.cat([x[:1].cpu() for x in drawn])
+    return viz.grid(images, len(drawn), alt=alt, scale=scale, titles=[_label(v) for v in values], title=name.replace("_", " "))
