@@ -1,0 +1,215 @@
+"""The denoising networks and their blocks: against torch's and diffusers' own layers, and what conditioning must do."""
+
+import pytest
+import torch
+from oracles import normal
+from torch import nn
+from torch.testing import assert_close
+
+from course_lib.dit import DiT
+from course_lib.layers import Conditioning, ResBlock, SelfAttention, groups
+from course_lib.unet import UNet
+
+
+def small_dit(**changes):
+    return DiT(**({"in_channels": 3, "size": 8, "patch": 2, "dim": 32, "depth": 2, "heads": 2, "num_classes": 5} | changes))
+
+
+def small_unet(**changes):
+    return UNet(**({"in_channels": 3, "width": 16, "heads": 2, "blocks": 1, "num_classes": 5} | changes))
+
+
+NETS = {"dit": small_dit, "unet": small_unet}
+each_net = pytest.mark.parametrize("make", NETS.values(), ids=NETS)
+
+
+def woken(net):
+    """Fresh networks end in zeros, so that they begin as the identity; with noise on all weights everything shows."""
+    with torch.no_grad():
+        for i, p in enumerate(net.parameters()):
+            p += 0.1 * normal(*p.shape, seed=i, dtype=p.dtype)
+    return net
+
+
+def batch(n=4, channels=3, side=8):
+    x = normal(n, channels, side, side, dtype=torch.float32)
+    return x, torch.linspace(1, 1000, n).long(), torch.arange(n) % 5
+
+
+@pytest.mark.parametrize(
+    ("net", "shape"),
+    [
+        (DiT(), (2, 4, 4, 4)),
+        (small_dit(patch=1, size=4, in_channels=1), (2, 1, 4, 4)),
+        (small_dit(patch=4, size=16, mlp_ratio=2.0), (3, 3, 16, 16)),
+        (UNet(), (2, 4, 4, 4)),
+        (small_unet(), (2, 3, 6, 10)),
+        (small_unet(multipliers=(1, 2, 3), attention=(0, 2), blocks=2), (2, 3, 8, 12)),
+        (small_unet(multipliers=(2,), attention=()), (2, 3, 5, 7)),
+    ],
+)
+def test_output_has_the_shape_of_the_input(net, shape):
+    x, t, y = torch.zeros(shape), torch.full((shape[0],), 7), torch.zeros(shape[0], dtype=torch.long)
+    assert net(x, t, y).shape == net(x, t).shape == shape
+
+
+@each_net
+def test_a_fresh_network_says_zero(make):
+    assert torch.equal(make()(*batch()), torch.zeros(4, 3, 8, 8))
+
+
+def test_a_fresh_dit_block_is_the_identity():
+    block = small_dit().blocks[0]
+    x, c = normal(2, 16, 32, dtype=torch.float32), normal(2, 32, seed=1, dtype=torch.float32)
+    assert torch.equal(block(x, c), x)
+
+
+@each_net
+def test_time_and_label_both_matter(make):
+    net = woken(make())
+    x, t, y = batch()
+    out = net(x, t, y)
+    assert (net(x, t + 100, y) - out).abs().flatten(1).max(1).values.min() > 1e-3
+    assert (net(x, t, (y + 1) % 5) - out).abs().flatten(1).max(1).values.min() > 1e-3
+
+
+@each_net
+def test_no_label_is_the_null_label(make):
+    net = woken(make())
+    x, t, _ = batch()
+    assert net.null_label == 5
+    assert torch.equal(net(x, t), net(x, t, torch.full((4,), 5)))
+
+
+@each_net
+def test_an_unconditional_network_has_no_label(make):
+    net = woken(make(num_classes=None))
+    x, t, y = batch()
+    assert net.null_label is None
+    assert torch.equal(net(x, t), net(x, t, y))
+
+
+@each_net
+def test_each_picture_is_denoised_alone(make):
+    net = woken(make())
+    x, t, y = batch()
+    assert_close(net(x[2:3], t[2:3], y[2:3]), net(x, t, y)[2:3], rtol=1e-4, atol=1e-4)
+
+
+@each_net
+def test_every_weight_learns(make):
+    net = woken(make())
+    x, t, _ = batch(6)
+    net(x, t, torch.arange(6)).square().mean().backward()  # labels 0 to 4 and the null label
+    silent = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
+    assert not silent
+
+
+def test_every_pixel_reaches_every_other():
+    for net in (woken(small_dit()), woken(small_unet())):
+        x, t, y = batch(1)
+        x.requires_grad_()
+        (slope,) = torch.autograd.grad(net(x, t, y)[0, 0, 0, 0], x)
+        assert slope.abs().min() > 0
+
+
+def test_patches_go_back_where_they_came_from():
+    net = woken(small_dit(depth=0))  # without blocks, a patch of the output depends on that patch of the input alone
+    x, t, y = batch(1)
+    x.requires_grad_()
+    (slope,) = torch.autograd.grad(net(x, t, y)[0, :, 2, 5].sum(), x)  # row 2, column 5: second patch down, third across
+    own = torch.zeros(8, 8, dtype=torch.bool)
+    own[2:4, 4:6] = True
+    assert (slope[0, :, own].abs() > 0).all()
+    assert (slope[0, :, ~own] == 0).all()
+
+
+@each_net
+def test_channels_last_changes_nothing(make):
+    net = woken(make())
+    x, t, y = batch()
+    wanted = net(x, t, y)
+    found = net.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last), t, y)
+    assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+@each_net
+def test_bfloat16_stays_near(make):
+    net = woken(make())
+    x, t, y = batch()
+    wanted = net(x, t, y)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = net(x, t, y).float()
+    error = (found - wanted).square().mean().sqrt() / wanted.std()
+    assert 1e-5 < error < 0.03  # 8 bits of mantissa: 0.4 % at each rounding
+
+
+@each_net
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside torch's tracer
+def test_the_compiled_network_is_the_same(make):
+    """Traced whole, gradients included; the backend that makes machine code is tested on a GPU."""
+    net = woken(make())
+    x, t, y = batch()
+    compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
+    wanted, found = net(x, t, y), compiled(x, t, y)
+    assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+    slopes = [torch.autograd.grad(out.square().mean(), list(net.parameters())) for out in (wanted, found)]
+    for a, b in zip(*slopes, strict=True):
+        assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_attention_is_that_of_torch():
+    ours = SelfAttention(12, 3)
+    theirs = nn.MultiheadAttention(12, 3, batch_first=True)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(ours.qkv.weight)
+        theirs.in_proj_bias.copy_(ours.qkv.bias)
+        theirs.out_proj.weight.copy_(ours.out.weight)
+        theirs.out_proj.bias.copy_(ours.out.bias)
+    x = normal(2, 7, 12, dtype=torch.float32)
+    assert_close(ours(x), theirs(x, x, x, need_weights=False)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_time_is_embedded_as_in_diffusers():
+    from diffusers.models.embeddings import get_timestep_embedding
+
+    block, seen = Conditioning(16, None), []
+    block.time[0].register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    t = torch.tensor([1, 2, 500, 1000])
+    block(t, None)
+    assert_close(seen[0], get_timestep_embedding(t, 128, flip_sin_to_cos=True, downscale_freq_shift=0), rtol=0, atol=1e-4)
+
+
+def test_modulation_scales_and_shifts_before_the_second_convolution():
+    block = woken(ResBlock(8, 16, embed=4))
+    x, c = normal(2, 8, 6, 6, dtype=torch.float32), normal(2, 4, seed=1, dtype=torch.float32)
+    scale, shift = (torch.nn.functional.silu(c) @ block.modulation.weight.T + block.modulation.bias).split(16, 1)
+    h = block.norm2(block.conv1(torch.nn.functional.silu(block.norm1(x))))
+    h = torch.stack([h[i] * (1 + scale[i, :, None, None]) + shift[i, :, None, None] for i in range(2)])
+    wanted = block.conv2(torch.nn.functional.silu(h)) + block.shortcut(x)
+    assert_close(block(x, c), wanted)
+
+
+def test_groups_divide_the_channels():
+    for channels in range(1, 300):
+        assert channels % groups(channels) == 0
+        assert groups(channels) <= 32
+    assert [groups(c) for c in (4, 16, 32, 64, 256, 512)] == [1, 2, 4, 8, 32, 32]
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 4), (2, 3, 8, 16), (2, 4, 8, 8), (3, 8, 8)])
+def test_dit_refuses_another_size(shape):
+    with pytest.raises(ValueError, match=r"made for \[B, 3, 8, 8\]"):
+        small_dit()(torch.zeros(shape), torch.ones(2), None)
+
+
+def test_unet_refuses_sides_that_it_cannot_halve():
+    with pytest.raises(ValueError, match="multiples of 4"):
+        small_unet(multipliers=(1, 1, 2))(torch.zeros(2, 3, 8, 6), torch.ones(2, dtype=torch.long))
+
+
+def test_networks_that_cannot_be_built_are_refused():
+    with pytest.raises(ValueError, match="size is 9 and patch 2"):
+        small_dit(size=9)
+    with pytest.raises(ValueError, match="dim is 32 and heads 3"):
+        small_dit(heads=3)
