@@ -1,5 +1,6 @@
 """The experiments of chapter 5: a classifier on noisy latents, what guidance really samples, and the frontier of its kinds."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib import recipes
+from course_lib import checkpoint, recipes
+from course_lib.classifier import read
 from course_lib.codec import Codec
 from course_lib.data import FASHION_CLASSES
 from course_lib.device import Machine
@@ -214,25 +216,22 @@ def saturation(images: Tensor) -> float:
 
 def diversity(judge: Judge, images: Tensor, labels: Tensor) -> float:
     """Root-mean-square distance of the judge's features from their class's mean: images [N, C, H, W], labels [N]."""
-    from course_lib.classifier import read
-
     features = read(judge.net, images)[0]
     groups = [features[labels == y] for y in range(recipes.NUM_CLASSES)]
     return torch.stack([(g - g.mean(0)).square().sum(1).mean() for g in groups if len(g)]).mean().sqrt().item()
 
 
-def weak_denoiser(machine: Machine, steps: int = 250) -> nn.Module:
-    """The conditional denoiser of chapter 4 after very little training, for autoguidance; kept under runs/."""
-    from course_lib import checkpoint
-    from course_lib.dit import DiT
+def weak_denoiser(net: nn.Module, machine: Machine, steps: int = 150) -> nn.Module:
+    """The network of chapter 4 after very little training, for autoguidance; kept under runs/.
 
-    file = recipes.saved("fashion-ldm-weak")
-    if not file.exists():
-        return recipes.fashion_ldm(steps=steps, out=file, machine=machine).ema
-    weights, card = checkpoint.load(file, machine.device)
-    net = DiT(**card["config"]).to(machine.device)
-    net.load_state_dict(weights)
-    return net.eval()
+    net: the well-trained one, for its architecture. A file of another architecture is trained anew.
+    """
+    file, weak = recipes.saved("fashion-ldm-weak"), copy.deepcopy(net)
+    try:
+        checkpoint.restore(weak, file)
+    except checkpoint.CheckpointError:
+        weak = recipes.fashion_ldm(steps=steps, out=file, machine=machine).ema
+    return weak.eval()
 
 
 # ------------------------------------------------------------------------------------------- the student's prompt

@@ -1,5 +1,6 @@
 """Pixels against latents, honestly: the same library, schedule, sampler, seconds and judge; only the codec differs."""
 
+import json
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib import device as devices
-from course_lib import recipes
+from course_lib import manifest, recipes
 from course_lib.codec import Codec, PixelCodec, VAECodec
 from course_lib.data import fashion_mnist
 from course_lib.device import Machine
@@ -19,8 +20,9 @@ from course_lib.guidance import guide
 from course_lib.train import TrainResult
 from course_lib.unet import UNet
 
-SCALES = (1.0, 1.5, 2.0, 3.0)
+SCALES = (1.0, 2.0, 3.0)
 SHAPES = {"latent": (4, 4, 4), "pixel": (1, 32, 32)}
+COMMAND = "course train pixel-vs-latent"
 SHARE = 1 / 3  # of the latent side's seconds that the VAE gets, as the recipes' own steps have it
 
 
@@ -42,13 +44,21 @@ def pixel_vs_latent(
     return {
         "machine": str(machine),
         "seconds": seconds,
-        "command": "course train pixel-vs-latent",
+        "command": COMMAND,
         "seed": seed,
         "samples": n,
         "steps": 20,
         "latent": {**spent, **_side("latent", latent, codec, judge, n)},
         "pixel": _side("pixel", rival, PixelCodec(), judge, n),
     }
+
+
+def stored() -> dict:
+    """What ``pixel_vs_latent`` measured once, undisturbed, and keeps under data/results/; DataError where it is missing."""
+    file = manifest.data_dir() / "results" / "pixel_vs_latent.json"
+    if not file.exists():
+        raise manifest.DataError(f"{file} is not there: restore it, or measure again with `{COMMAND}` (some minutes).")
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def _train_latent(seconds: float, folder: Path, options: dict) -> tuple[VAECodec, TrainResult, dict]:
