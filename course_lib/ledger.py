@@ -8,18 +8,20 @@
 ``close`` shows the table and raises AssertionError where a claim does not do what is said of it.
 """
 
+import ast
 import html
 import inspect
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from IPython.display import Code, Markdown, display
+from IPython.display import Markdown, display
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One sentence and its measurement. ``bound`` reads like "≥ 0.9"; ``lecture`` False marks a claim that is known not to hold."""
+    """One sentence and its measurement. bound reads like "≥ 0.9"; expected False: announced not to hold here, for this reason."""
 
     sentence: str
     measured: float
@@ -35,8 +37,8 @@ class Claim:
 
     @property
     def as_said(self) -> bool:
-        """Whether the claim does what is said of it: holds, or does not where that was announced."""
-        return self.holds == self.expected
+        """Whether the claim does what is said of it: holds, or does not where that was announced. A NaN does neither."""
+        return self.holds == self.expected and not math.isnan(self.measured)
 
 
 class Ledger:
@@ -59,11 +61,15 @@ class Ledger:
     ) -> bool:
         """Enter one claim (a second time under the same sentence replaces it); returns whether it holds.
 
-        measured: a number (bool, tensor of one). Give at_least, at_most, both, or equals. A NaN never holds. expected: False for a
-        claim of the lecture that does not hold on this data; then a reason is required.
+        measured: a number (bool, tensor of one), in ``unit``. Give at_least, at_most, both, or equals. A NaN never holds.
+        expected: False for a claim of the lecture that does not hold on this data; then a reason is required, and it is an
+        error if the claim holds after all. Raises ValueError for a missing or contradictory bound.
         """
-        if equals is None and at_least is None and at_most is None:
-            raise ValueError(f"The claim {sentence!r} has no bound: give at_least, at_most or equals.")
+        ranged = at_least is not None or at_most is not None
+        if ranged == (equals is not None):
+            raise ValueError(f"The claim {sentence!r} needs a bound: at_least, at_most or both; or else equals, alone.")
+        if at_least is not None and at_most is not None and at_least > at_most:
+            raise ValueError(f"The claim {sentence!r} can never hold: at_least={at_least} is more than at_most={at_most}.")
         if not expected and not reason:
             raise ValueError(f"The claim {sentence!r} is said not to hold: give the reason.")
         value = float(measured)
@@ -80,7 +86,12 @@ class Ledger:
         return holds
 
     def close(self) -> None:
-        """Show the table; raise AssertionError naming every claim that does not do what is said of it."""
+        """Show the table; raise AssertionError naming every claim that does not do what is said of it.
+
+        Raises ValueError where there is no claim at all.
+        """
+        if not self.claims:
+            raise ValueError(f"The ledger of chapter {self.chapter} is empty: enter its claims first.")
         table(
             ["claim", "measured", "bound", "verdict"],
             [
@@ -122,14 +133,30 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str =
     display(data, raw=True)
 
 
-def source(*blocks: Callable) -> None:
-    """Show the source of blocks of ``course_lib`` in place: the very lines that the notebook runs."""
+def source(*blocks: Callable, docstring: bool = True) -> None:
+    """Show the source of blocks of ``course_lib`` in place: the very lines that the notebook runs, under their file's name.
+
+    docstring: False leaves it out, where the text around the cell says the same.
+    """
     for block in blocks:
-        display(Markdown(f"`{block.__module__}.{block.__qualname__}`"), Code(inspect.getsource(block), language="python"))
+        text = textwrap.dedent(inspect.getsource(block))
+        if not docstring:
+            text = _without_docstring(text)
+        where = f"{block.__module__.replace('.', '/')}.py"
+        display(Markdown(f"`{block.__qualname__}` in `{where}`\n\n```python\n{text}```"))
+
+
+def _without_docstring(text: str) -> str:
+    """The source of one function or class, its first docstring cut out by line numbers."""
+    first = ast.parse(text).body[0].body[0]
+    if not (isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)):
+        return text
+    lines = text.splitlines(keepends=True)
+    return "".join(lines[: first.lineno - 1] + lines[first.end_lineno :])
 
 
 def _number(value: float) -> str:
-    """Whole numbers with thousands separators, others with four significant digits."""
+    """Whole numbers and large ones with thousands separators, others with four significant digits."""
     if isinstance(value, int) or (math.isfinite(value) and value == int(value) and abs(value) < 1e15):
         return f"{int(value):,}"
-    return f"{value:.4g}"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:,.4g}"

@@ -48,7 +48,8 @@ class ImageSlider:
         self._answer = functools.lru_cache(KEPT)(self._render)
         self._moved_in_code = False
         self.sliders = {name: _slider(name, values) for name, values in options.items()}
-        self.image = DescribedImage(format="png", tooltip=alt)
+        shape = {"align_self": "flex-start", "max_width": "100%", "object_fit": "contain"}  # else the box stretches it
+        self.image = DescribedImage(format="png", tooltip=alt, layout=shape)
         self.image.add_class("course-picture")
         self.caption, self.status = ipywidgets.HTML(), ipywidgets.HTML()
         self.status.add_class("course-status")
