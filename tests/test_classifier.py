@@ -42,19 +42,19 @@ def test_weights_are_small_enough_to_ship():
     assert sum(p.numel() for p in Classifier().state_dict().values()) * 2 < 1_000_000  # bytes in half precision
 
 
-@pytest.mark.parametrize("shift", [0, 2])
-def test_augment_agrees_with_a_plain_loop(shift):
+@pytest.mark.parametrize(("shift", "mirror"), [(0, True), (1, False), (2, True)])
+def test_augment_agrees_with_a_plain_loop(shift, mirror):
     x = torch.randint(0, 256, (12, 2, 9, 11), generator=seeded(1), dtype=torch.uint8)
-    found = classifier.augment(x, seeded(2), shift=shift)
+    found = classifier.augment(x, seeded(2), shift=shift, mirror=mirror)
     draws = seeded(2)
     down, right = torch.randint(-shift, shift + 1, (2, 12, 1), generator=draws)[..., 0].tolist()
-    mirrored = torch.randint(2, (12, 1), generator=draws)[:, 0].tolist()
+    mirrored = torch.randint(2, (12, 1), generator=draws)[:, 0].tolist() if mirror else [0] * 12
     for i, image in enumerate(x.numpy()):
         bordered = np.pad(image, ((0, 0), (shift, shift), (shift, shift)), mode="edge")
         top, left = shift + down[i], shift + right[i]
         wanted = bordered[:, top : top + 9, left : left + 11]
         np.testing.assert_array_equal(found[i].numpy(), wanted[:, :, ::-1] if mirrored[i] else wanted)
-    assert 0 < sum(mirrored) < 12
+    assert not mirror or 0 < sum(mirrored) < 12
 
 
 def test_augment_is_repeatable_and_leaves_its_input_alone():
