@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from course_lib import schedule
 from course_lib.exact import GaussianMixture, gaussian_mixture
@@ -44,3 +45,15 @@ def flowed(mixture: GaussianMixture, x_t: torch.Tensor, here: Level, there: Leve
     span = math.log(here.ratio), math.log(there.ratio)
     found = solve_ivp(slope, span, (x_t / here.alpha).flatten().numpy(), method="DOP853", rtol=1e-11, atol=1e-11)
     return there.alpha * torch.from_numpy(found.y[:, -1].copy()).view_as(x_t)
+
+
+class NoHostReads(TorchDispatchMode):
+    """Inside it, an operation that must know a tensor's values to go on fails: on a GPU it would wait for the device."""
+
+    READS = tuple(getattr(torch.ops.aten, name) for name in ("_local_scalar_dense", "nonzero", "masked_select", "equal"))
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        masks = args[1] if func.overloadpacket in (torch.ops.aten.index, torch.ops.aten.index_put_) else ()
+        if func.overloadpacket in self.READS or any(i is not None and i.dtype == torch.bool for i in masks):
+            raise AssertionError(f"{func} reads values back from the device")
+        return func(*args, **(kwargs or {}))
