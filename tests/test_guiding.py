@@ -1,0 +1,134 @@
+"""The experiments of chapter 5, against closed forms and counts that they do not compute themselves."""
+
+import pytest
+import torch
+from torch import nn
+
+from course_lib import device, recipes, schedule
+from course_lib.data import FASHION_CLASSES
+from course_lib.exact import gaussian_mixture
+from course_lib.experiments import guiding, quality
+
+CPU = device.find("cpu", "fp32")
+
+
+def test_the_classifier_learns_what_bayes_knows():
+    """Two classes at ±m: the best accuracy at a level is Phi(alpha·|m| / √(alpha² s² + sigma²)); training must come near it."""
+    generator = torch.Generator().manual_seed(0)
+    y = torch.randint(2, (4000,), generator=generator)
+    x0 = (2.0 * y - 1).view(-1, 1, 1, 1) * 0.25 + 0.5 * torch.randn(4000, 4, 2, 2, generator=generator)
+    net = guiding.train_noisy_classifier(x0, y, CPU, steps=300).ema
+    found = guiding.accuracy_by_level(net, x0, y, [1, 500, 1000])
+    best = []
+    for t in (1, 500, 1000):  # |m| = 0.25·√16 = 1 in all, the spread is 0.5
+        level = schedule.cosine().level(t)
+        z = level.alpha / (level.alpha**2 * 0.25 + level.sigma**2) ** 0.5
+        best.append(0.5 * (1 + torch.erf(torch.tensor(z / 2**0.5)).item()))
+    assert found == pytest.approx(best, abs=0.04)
+
+
+def test_log_prob_is_that_of_the_wanted_class():
+    class Known(nn.Module):
+        def forward(self, x_t, t):
+            return torch.tensor([[0.0, 1.0, 2.0]]).expand(len(x_t), 3)
+
+    got = guiding.log_prob_of(Known(), torch.tensor([2, 0]))(torch.zeros(2, 1, 1, 1), schedule.cosine().level(5))
+    total = sum(torch.tensor([0.0, 1.0, 2.0]).exp())
+    torch.testing.assert_close(got, torch.stack([torch.tensor(2.0), torch.tensor(0.0)]) - total.log())
+
+
+def test_shares_count_points_in_their_cells():
+    plane = guiding.plane(side=4, half=2.0)
+    points = torch.tensor([[-1.9, -1.9], [1.9, -1.9], [1.9, -1.1], [9.0, 0.0]], dtype=torch.float64).view(4, 2, 1, 1)
+    shares = plane.shares(points)  # rows from the bottom up
+    assert shares[0, 0] == 0.25
+    assert shares[0, 3] == 0.5
+    assert shares.sum() == 0.75  # one lies outside
+    assert torch.equal(plane.shares(plane.points), torch.full((4, 4), 1 / 16, dtype=torch.float64))
+
+
+def test_sharpening_at_scale_1_is_the_class_itself_and_0_is_everything():
+    mixture, plane = guiding.two_classes(), guiding.plane(side=40, half=4.0)
+    for scale, y in ((1.0, 0), (0.0, None)):
+        wanted = mixture.log_prob(plane.points, y=y).exp().view(40, 40) * (8.0 / 40) ** 2  # density times area
+        torch.testing.assert_close(guiding.sharpened(mixture, plane, 0, scale), wanted, atol=2e-4, rtol=0.01)
+
+
+def test_guided_gaussians_of_equal_width_move_by_the_closed_form():
+    """Two classes N(±m, s²): p(x)·p(y|x)^w is not Gaussian, but far from the other class guidance is off and nothing moves."""
+    far = gaussian_mixture(torch.tensor([[-40.0, 0.0], [40.0, 0.0]], dtype=torch.float64), 0.5)
+    x = guiding.guided_points(far, 0, scale=1.0, n=4000, steps=25).flatten(1)
+    torch.testing.assert_close(x.mean(0), torch.tensor([-40.0, 0.0], dtype=torch.float64), atol=0.05, rtol=0)
+    torch.testing.assert_close(x.std(0), torch.tensor([0.5, 0.5], dtype=torch.float64), atol=0.03, rtol=0)
+
+
+def test_cfg_samples_the_class_at_scale_1_and_overshoots_at_4():
+    mixture, plane = guiding.two_classes(), guiding.plane()
+    own = plane.shares(mixture.sample(5000, torch.Generator().manual_seed(3), y=0)[0])
+    one, four = (guiding.guided_points(mixture, 0, w, n=5000, steps=25) for w in (1.0, 4.0))
+    floor = guiding.total_variation(own, guiding.sharpened(mixture, plane, 0, 1.0))
+    assert guiding.total_variation(plane.shares(one), guiding.sharpened(mixture, plane, 0, 1.0)) < floor + 0.03
+    assert guiding.total_variation(plane.shares(four), guiding.sharpened(mixture, plane, 0, 4.0)) > floor + 0.2
+
+
+class Constant(nn.Module):
+    """A v-network whose answer depends on the label alone."""
+
+    def __init__(self, by_label: list[float]) -> None:
+        super().__init__()
+        self.values = torch.tensor(by_label)
+
+    def forward(self, x, t, y):
+        return self.values[y].view(-1, 1, 1, 1).expand_as(x)
+
+
+def test_each_kind_of_guidance_uses_the_networks_that_its_name_says():
+    labels = list(range(recipes.NUM_CLASSES + 1))  # the last is the null label
+    net, weak = Constant([float(i) for i in labels]), Constant([float(-i) for i in labels])
+    reader = lambda x_t, t: torch.zeros(len(x_t), 10)  # noqa: E731
+    y, x, level = torch.tensor([3]), torch.randn(1, 4, 4, 4), schedule.cosine().level(500)
+    kinds = guiding.kinds(net, weak, reader, CPU)
+
+    def v(name: str, scale: float) -> torch.Tensor:
+        x0 = kinds[name].at(scale)(y)(x, level)
+        return ((level.alpha * x - x0) / level.sigma).flatten()[0]
+
+    at_2 = {"classifier-free": 10 + 2 * (3 - 10), "autoguidance": -3 + 2 * (3 + 3)}
+    for name, wanted in at_2.items():
+        torch.testing.assert_close(v(name, 2.0), torch.tensor(float(wanted)), atol=1e-4, rtol=1e-4)
+    for name in ("classifier-free", "in an interval", "rescaled", "autoguidance"):
+        torch.testing.assert_close(v(name, 1.0), torch.tensor(3.0), atol=1e-4, rtol=1e-4)
+
+
+def test_saturation_counts_white_pixels():
+    images = torch.tensor([1.0, 0.97, 0.5, -1.0]).view(1, 1, 2, 2)
+    assert guiding.saturation(images) == 0.5
+
+
+def test_diversity_is_zero_for_copies_and_not_for_real_images():
+    judge = quality.Judge(CPU)
+    real = judge.images[:300].float() / 127.5 - 1
+    labels = judge.labels[:300]
+    first = torch.stack([real[(labels == y).nonzero()[0, 0]] for y in range(10)])
+    assert guiding.diversity(judge, first[labels], labels) == pytest.approx(0.0, abs=1e-3)
+    assert guiding.diversity(judge, real, labels) > 1
+
+
+@pytest.mark.parametrize(
+    ("prompt", "wanted"),
+    [
+        ("sneaker, coat, bag", [7, 4, 8]),
+        ("Sneakers and DRESSES", [7, 3]),
+        ("t-shirt, top, T-shirt/top,\n ankle boots", [0, 0, 0, 9]),
+        ("bag, bag,", [8, 8]),
+    ],
+)
+def test_a_prompt_names_classes(prompt, wanted):
+    assert guiding.classes_of(prompt) == wanted
+
+
+@pytest.mark.parametrize("prompt", ["sneaker, spaceship", "", " , "])
+def test_an_unknown_word_gets_the_known_ones(prompt):
+    with pytest.raises(ValueError, match="cannot draw") as refused:
+        guiding.classes_of(prompt)
+    assert all(name in str(refused.value) for name in FASHION_CLASSES)
