@@ -275,8 +275,7 @@ def draw_points(
         xy = _array(points.flatten(1))
         style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]}
         axes.scatter(xy[:, 0], xy[:, 1], s=size, alpha=0.5, linewidths=0, label=name, **style)
-    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
-    axes.set_aspect("equal", adjustable="datalim")
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=title, aspect="equal")
     if len(groups) > 1:
         beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(groups) > 5 else {}
         axes.legend(fontsize=9, markerscale=2, **beside)
