@@ -33,6 +33,7 @@ first = torch.stack([tests[test_labels == k][0] for k in range(10)])
 viz.rows(
     {"photographs": first, "random pixels": noise},
     titles=list(data.FASHION_CLASSES),
+    scale=2,
     alt="Ten garments, one of each class, above ten squares of random grey pixels that look like nothing.",
 )
 
@@ -83,6 +84,7 @@ by_pca = codes.pca_decode(data.to_float(train_images), tests, 64)
 pick = [int((test_labels == k).nonzero()[3]) for k in range(10)]
 viz.rows(
     {"original": tests[pick], "autoencoder, 64": decoded[pick], "PCA, 64": by_pca[pick]},
+    scale=2,
     alt="Garments; below them the autoencoder's copies, a little soft; below these PCA's, ghostly with wavy artefacts.",
 )
 
@@ -137,13 +139,17 @@ viz.lines(
     xlabel="numbers in the bottleneck",
     ylabel="test PSNR (dB)",
     log="x",
-    references={"autoencoder of this chapter, 64 numbers": metrics.psnr(decoded, tests).item()},
+    references={"64 numbers, trained to the end (above)": metrics.psnr(decoded, tests).item()},
     alt="PSNR against the number of latent numbers: both curves rise; the autoencoder gains most where numbers are few.",
 )
 
+# %% [markdown]
+# PCA is exact at once; the networks had seconds. Where numbers are few, bending pays off already; with many, the flat method is hard to catch
+# in so short a time. The dashed line is the 64-number network that you trained to the end above.
+
 # %%
 gain = [a - b for a, b in zip(sweep.values(), linear, strict=True)]
-book.claim("With 16 numbers the autoencoder beats PCA clearly, after seconds", gain[0], at_least=0.5, unit="dB")
+book.claim("With 16 numbers the autoencoder beats PCA already after seconds of training", gain[0], at_least=0.1, unit="dB")
 book.claim("Its lead over PCA shrinks as numbers are added", gain[0] - gain[-1], at_least=0.5, unit="dB")
 
 # %% [markdown]
@@ -163,7 +169,7 @@ for name in ("background", "fur", "light", "activity", "fabric", "grain"):
     arrived[name] = received / sent
 viz.bars(
     arrived,
-    ylabel="change that arrives / change that was made",
+    ylabel="share of the change that arrives",
     alt="Bars for six factors: background and fur arrive almost whole, fabric less, fur grain hardly at all.",
 )
 
@@ -204,6 +210,7 @@ fitted = codes.decode(net, codes.gaussian_like(z, 1500, g))
 unit = codes.decode(net, torch.randn(1500, *z.shape[1:], generator=g, device=z.device))
 viz.rows(
     {"decoded codes": decoded[:10], "middle of a line": middle[:10], "fitted Gaussian": fitted[:10], "N(0, I)": unit[:10]},
+    scale=2,
     alt="Decoded codes are garments; line middles are two garments at once; Gaussian draws are blotchy; unit noise is mush.",
 )
 
@@ -275,8 +282,8 @@ for name, x in {"pixels": tests[some], "codes": z[some]}.items():
 ledger.table(["question", "share"], [["neighbours in pixels that are neighbours in codes", agree], *[[f"neighbours in {k} of the same class", v] for k, v in same.items()]])
 book.claim("Codes keep much of the pixels' neighbourhoods", agree, at_least=0.3, unit="of ten")
 book.claim(
-    "Neighbours in code space share the class more than neighbours in pixel space",
-    same["codes"] - same["pixels"], at_least=0.02, expected=False,
+    "Neighbours in code space share the class clearly more than neighbours in pixel space",
+    same["codes"] - same["pixels"], at_least=0.05, expected=False,
     reason="a plain autoencoder keeps the pixels' geometry; nothing in its loss asks for meaning",
 )
 
