@@ -1,0 +1,560 @@
+# %% [markdown]
+# # 1 · Pixel space
+#
+# > Why not simply let a network draw the pixels?
+#
+# An image is a list of numbers, and a generator could learn to write that list. This chapter asks what kind of list it is,
+# and measures two answers. It is far too **long**: every number has to be paid for at every step of the generator. And a
+# number in it **means** too little: almost every list is snow, almost every step from a picture leads into snow, and the
+# distance between two lists knows little of what they show.
+#
+# **Afterwards you can** say what a denoising step costs at any size and why; measure how redundant an image is; estimate how
+# many numbers it needs, and know when the estimate lies; and show why noise, averages and densities fail in pixels.
+#
+# **You need** Python, a little PyTorch, and the idea of a vector's length. For the minutes, see the table in the
+# [README](../README.md).
+
+# %%
+from course_lib import data, device, dimension, ledger, recipes, teddies, viz, widgets
+from course_lib.experiments import pixels
+import torch
+
+machine = device.find()
+print(machine)
+book = ledger.Ledger("1 Pixel space")
+
+# %% [markdown]
+# ## The question in one picture
+#
+# Below are three points of the same space. The first is a photograph. The second has *exactly the same numbers* in another
+# order. The third is a point chosen blindly, each number by a fair throw of 256 sides. Drawing blindly is what a generator
+# does before it has learnt anything.
+
+# %%
+photos = data.photographs()
+photo = photos["dogs"]
+generator = torch.Generator().manual_seed(0)
+order = torch.randperm(1024 * 1024, generator=generator)
+shuffled = photo.flatten(1)[:, order].view(3, 1024, 1024)
+snow = torch.randint(0, 256, photo.shape, generator=generator, dtype=torch.uint8)
+viz.grid(
+    torch.stack([x[:, ::5, ::5] for x in (photo, shuffled, snow)]),  # every fifth pixel, to fit the page
+    titles=["a photograph", "the same pixels, shuffled", "numbers at random"],
+    alt="Three squares: a photograph of dogs, the same pixels shuffled into snow, and random numbers, also snow.",
+)
+
+# %% [markdown]
+# **Predict, then run.** How many numbers does one colour photograph of 1024 × 1024 have?
+
+# %%
+pixel_count, numbers = photo[0].numel(), photo.numel()
+book.claim("A 1024×1024 RGB photograph has 3,145,728 numbers", numbers, equals=3_145_728)
+book.claim(
+    "Lecture: it has 'about a million' numbers", numbers, at_most=1_100_000, expected=False,
+    reason="a million is the number of pixels; each has three channels",
+)  # fmt: skip
+ledger.table(
+    ["what is counted", "how many"],
+    [["pixels", pixel_count], ["numbers: red, green and blue of each", numbers], ["values that each can take", 256]],
+)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# 1024 · 1024 · 3 = 3,145,728. The "about a million" that one hears counts pixels and forgets that each has three colours.
+# A network that denoises this picture reads and writes every one of these numbers, at every step.
+#
+# </details>
+#
+# ## What one step costs
+#
+# A diffusion model draws an image in many steps (DDPM: 1,000), and each step runs a whole network. What does one cost when
+# the side of the image grows? Two networks, the two families that the field uses:
+#
+# - **convolution**: a UNet without attention. Each pixel looks at its neighbours: the cost should grow like the number of
+#   pixels, $\text{side}^2$.
+# - **attention**: a transformer with one token for each pixel. Each pixel looks at every pixel: $(\text{side}^2)^2$.
+#
+# **Predict, then run.** Doubling the side makes a step how many times dearer, for each of the two? FLOPs are *counted* for
+# every size, without computing anything; seconds are *measured* where this machine can bear it, and *extrapolated* beyond
+# that by the FLOPs. Extrapolated points are hollow in the figure.
+
+# %%
+ledger.source(pixels.step_flops)
+
+# %%
+makers = {"convolution": pixels.convolution, "attention": pixels.attention}
+sides = [16, 32, 64, 128, 256, 512, 1024]
+on_cpu = machine.device.type == "cpu"  # a GPU is hardly awake at 16 pixels: there, larger ones tell more
+timed = {"convolution": sides[:4] if on_cpu else sides[4:], "attention": sides[:3] if on_cpu else sides[2:5]}
+flops = {name: [pixels.step_flops(make, side) for side in sides] for name, make in makers.items()}
+seconds = {name: [pixels.step_seconds(makers[name], side, machine) for side in timed[name]] for name in makers}
+
+# %%
+full = {}  # seconds at every side: the largest measured one, times the ratio of FLOPs
+for name in makers:
+    last = sides.index(timed[name][-1])
+    full[name] = [seconds[name][-1] * count / flops[name][last] for count in flops[name]]
+panels = viz.Panels(2)
+viz.draw_lines(panels[0], {n: (sides, [f / 1e12 for f in flops[n]]) for n in makers}, log="xy",
+               xlabel="side of the image (pixels)", ylabel="one step (TFLOP)", title="counted")  # fmt: skip
+viz.draw_lines(panels[1], {f"{n}, measured": (timed[n], seconds[n]) for n in makers}, log="xy",
+               xlabel="side of the image (pixels)", ylabel="one step (seconds)", title="measured, then extrapolated")  # fmt: skip
+for name, colour in zip(makers, viz.COLOURS, strict=False):
+    beyond = [i for i, side in enumerate(sides) if side >= timed[name][-1]]
+    panels[1].plot([sides[i] for i in beyond], [full[name][i] for i in beyond], ":", color=colour, marker="o",
+                   markevery=(1, 1), markerfacecolor="white", label=f"{name}, extrapolated")  # fmt: skip
+panels[1].set_xticks(sides, [str(side) for side in sides])
+panels[1].legend(fontsize=8)
+panels.picture("FLOPs and seconds of one step against the side, log-log. Convolution is a line of slope two, attention of four.")
+
+# %%
+slope = {n: pixels.exponent(sides, flops[n]) for n in makers}
+steep = {n: pixels.exponent(sides[-2:], flops[n][-2:]) for n in makers}
+clock = {n: pixels.exponent(timed[n], seconds[n]) for n in makers}
+book.claim(
+    "Convolution: the FLOPs of a step grow with the side to the power 2", steep["convolution"], at_least=1.99, at_most=2.01
+)
+book.claim("Attention over pixels: they grow to the power 4", steep["attention"], at_least=3.95, at_most=4.01)
+book.claim("Measured seconds of convolution grow with a power between 1 and 3", clock["convolution"], at_least=1, at_most=3)
+book.claim(
+    "Measured seconds of attention grow faster than those of convolution", clock["attention"] - clock["convolution"],
+    at_least=0.3, unit="in the exponent",
+)  # fmt: skip
+ledger.table(
+    ["exponent of the side", "FLOPs, 16 to 1024", "FLOPs, 512 to 1024", "seconds, measured sides"],
+    [[n, f"{slope[n]:.2f}", f"{steep[n]:.2f}", f"{clock[n]:.1f}"] for n in makers],
+)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Four times for convolution, and up to sixteen times for attention. At small sides the exponent of attention is lower: while
+# there are few tokens, the layers that treat each token alone cost more than the table of all pairs. The clock's exponent
+# is lower than that of the FLOPs where a network is so small that starting its operations takes the time.
+#
+# </details>
+#
+# So what would a whole image cost here: 1,000 steps at 1024 × 1024? And what if an encoder first made the *side* eight
+# times smaller, so that the same network worked at 128 × 128?
+
+# %%
+at = {side: i for i, side in enumerate(sides)}
+saved = {n: flops[n][at[1024]] / flops[n][at[128]] for n in makers}
+book.claim("A side 8 times smaller saves 64 times the FLOPs of convolution", saved["convolution"], at_least=63, at_most=65)
+book.claim("… and more than 3,500 times those of attention", saved["attention"], at_least=3500, at_most=4096)
+ledger.table(
+    ["network", "1,000 steps at 1024", "1,000 steps at 128", "FLOPs saved (times)"],
+    [[n, pixels.as_time(1000 * full[n][at[1024]]), pixels.as_time(1000 * full[n][at[128]]),
+      round(flops[n][at[1024]] / flops[n][at[128]])] for n in makers],
+    title="One image on this machine; the times at 1024 (and of attention at 128) are extrapolated, where not measured above",
+)  # fmt: skip
+
+# %% [markdown]
+# Both networks are toys: real ones do hundreds of times more for each pixel. Their *exponents* are the same. That is the
+# first half of the reason for latent space: Stable Diffusion makes the side eight times smaller before the first step.
+#
+# ## Most of the numbers say nothing new
+#
+# May one throw so many numbers away? Look at what a pixel adds to its neighbours. Four measurements, each on
+# photographs, on Fashion-MNIST, and on white noise as the control that should fail all of them:
+#
+# - the **correlation** of two pixels against their distance;
+# - how much of a pixel's variance its **four earlier neighbours** (left, and the three above) predict linearly, $R^2$;
+# - the share of **principal axes** that holds 95 % of the variance of 16 × 16 squares;
+# - the **bits** that a pixel takes after lossless compression.
+#
+# **Predict, then run.** How similar are two pixels that are eight pixels apart in a photograph, and in Fashion-MNIST?
+
+# %%
+train, _ = data.fashion_mnist("train", machine.device)
+sets = {name: pixels.centre(picture, 512) for name, picture in photos.items()}
+sets |= {"Fashion-MNIST": train[:1000, :, 2:-2, 2:-2].cpu(), "white noise": pixels.centre(snow, 512)}
+reach = {name: 13 if name == "Fashion-MNIST" else 32 for name in sets}
+found = {name: pixels.redundancy(images, reach[name]) for name, images in sets.items()}
+viz.lines(
+    {name: (range(len(r.correlation)), r.correlation) for name, r in found.items()},
+    xlabel="distance (pixels)", ylabel="correlation of two pixels", marker=False,
+    alt="Correlation against distance: photographs stay high over 32 pixels, Fashion-MNIST falls, noise is at zero.",
+)  # fmt: skip
+
+# %%
+pooled = torch.cat([pixels.patches(sets[name].float(), 16) for name in photos])
+views = {"photographs, 16×16 RGB": pooled, "white noise, 16×16 RGB": pixels.patches(snow[None].float(), 16)}
+views["Fashion-MNIST, 32×32 grey"] = train[:4000].flatten(1).float()
+spectra = {name: dimension.pca_spectrum(x) for name, x in views.items()}
+viz.spectrum(spectra, alt="Variance held against components kept: photographs need few, Fashion-MNIST more, noise nearly all.")
+
+# %%
+ledger.table(
+    ["images", "correlation at 1 px", "at 8 px", "R² from 4 neighbours", "bits a pixel, packed", "of"],
+    [[n, f"{r.correlation[1]:.2f}", f"{r.correlation[8]:.2f}", f"{r.r2:.3f}", f"{r.bits:.1f}", r.raw] for n, r in found.items()],
+)
+
+# %%
+least = min(found[n].correlation[1].item() for n in photos)
+far = min(found[n].correlation[8].item() for n in photos)
+book.claim("Neighbouring pixels of photographs correlate", least, at_least=0.9)
+book.claim("… and still do eight pixels away", far, at_least=0.6)
+book.claim("Four neighbours predict a photograph's pixel", min(found[n].r2 for n in photos), at_least=0.9, unit="R²")
+book.claim("… and nothing of white noise", found["white noise"].r2, at_most=0.01, unit="R²")
+packed = max(found[n].bits / found[n].raw for n in photos)
+book.claim("Lossless compression takes the bits of every photograph to 60 % or less", 100 * packed, at_most=60, unit="%")
+book.claim("… and those of noise not below 100 %", 100 * found["white noise"].bits / 24, at_least=100, unit="%")
+axes = {name: dimension.pca_dimension(s) for name, s in spectra.items()}
+share = {name: 100 * axes[name] / x.shape[1] for name, x in views.items()}
+book.claim("A tenth of the axes holds 95 % of the variance of photographs' squares", share["photographs, 16×16 RGB"],
+           at_most=10, unit="%")  # fmt: skip
+book.claim("… and of noise it takes most of them", share["white noise, 16×16 RGB"], at_least=80, unit="%")
+ledger.table(
+    ["images", "numbers", "axes for 95 % of the variance", "share (%)"],
+    [[n, views[n].shape[1], axes[n], f"{share[n]:.0f}"] for n in views],
+)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# In the photographs, very similar: the picture hardly changes within eight pixels. In Fashion-MNIST a garment is only some
+# twenty pixels wide, and eight pixels cross a good part of it, so the correlation has mostly gone. Larger images are *more*
+# redundant, not richer in proportion: that is why they can be made eight times smaller. Noise fails all four tests, as
+# it must: it has no structure to use.
+#
+# **Note what lossless compression does not do.** It saves a half, of a smooth picture three quarters, never 48 times. Every bit of sensor noise is kept. To save
+# more, an encoder must be allowed to forget what nobody sees: that is chapter 2.
+#
+# </details>
+#
+# ## How many numbers does an image need?
+#
+# A teddy that leans by one angle is described by *one* number, however many pixels draw it. The **intrinsic dimension** of
+# a set of images is how many numbers locate an image within the set. Three estimators:
+#
+# - **PCA**: axes that hold 95 % of the variance. It can only count straight directions.
+# - **Participation ratio** $(\sum_i\lambda_i)^2/\sum_i\lambda_i^2$ of the same spectrum.
+# - **TwoNN** (Facco et al. 2017): the ratio of the distances to a point's two nearest neighbours. In $d$ dimensions
+#   $\log (r_2/r_1)$ is exponential with rate $d$, so it reads the dimension from the smallest neighbourhoods, curved or not.
+#
+# No instrument is believed before it is **calibrated**. So first: sets whose dimension is known. Flat ones, curved ones
+# (the surface of a sphere), and teddies, whose renderer lets exactly $k$ continuous factors go.
+#
+# **Predict, then run.** Which estimator will count the factors of the teddies?
+
+# %%
+ledger.source(dimension.participation_ratio)
+truth = {"subspace": [2, 4, 8, 16, 32], "sphere": [2, 4, 8, 16]}
+measured = {kind: [pixels.dimensions(pixels.known(kind, d, 1000, seed=d)) for d in ds] for kind, ds in truth.items()}
+truth["teddies"] = [1, 2, 4, 6]
+bears = {k: pixels.free_teddies(k, 1000, seed=3) for k in truth["teddies"]}
+measured["teddies"] = [pixels.dimensions(bears[k]) for k in truth["teddies"]]
+viz.rows({f"{k} free": bears[k][:8] for k in bears}, alt="Rows of teddies: with one factor free they only lean; with six they "
+         "also move, grow, and change light and warmth.", scale=2)  # fmt: skip
+
+# %%
+panels = viz.Panels(3, width=3.2)
+for i, kind in enumerate(truth):
+    curves = {"PCA, 95 %": [m.pca for m in measured[kind]], "participation": [m.participation for m in measured[kind]]}
+    curves["TwoNN"] = [m.two_nn for m in measured[kind]]
+    viz.draw_lines(panels[i], {n: (truth[kind], v) for n, v in curves.items()}, log="xy", title=kind,
+                   xlabel="true dimension", ylabel="estimate")  # fmt: skip
+    panels[i].plot(truth[kind], truth[kind], color="#555555", linewidth=1, label="the truth")
+    panels[i].legend(fontsize=8)
+panels.picture(
+    "Estimated against true dimension. On teddies only TwoNN follows the grey diagonal; at 32 flat dimensions it is low."
+)
+
+# %%
+rows = [[kind, d, m.pca, f"{m.participation:.1f}", f"{m.two_nn:.1f} ± {m.error:.1f}"]
+        for kind in truth for d, m in zip(truth[kind], measured[kind], strict=True)]  # fmt: skip
+noisy = pixels.dimensions(pixels.known("noisy subspace", 2, 1000, seed=2))
+rows.append(["subspace, 1 % noise", 2, noisy.pca, f"{noisy.participation:.1f}", f"{noisy.two_nn:.1f} ± {noisy.error:.1f}"])
+
+
+def worst(kind, most):
+    return 100 * max(abs(m.two_nn / d - 1) for d, m in zip(truth[kind], measured[kind], strict=True) if d <= most)
+
+
+book.claim("TwoNN is within 20 % of the truth on flat sets up to 8 dimensions", worst("subspace", 8), at_most=20, unit="%")
+book.claim("… on spheres up to 8 dimensions", worst("sphere", 8), at_most=20, unit="%")
+book.claim("… and on teddies with 1, 2, 4 and 6 factors free", worst("teddies", 6), at_most=20, unit="%")
+low = 1 - measured["subspace"][-1].two_nn / 32
+book.claim("At 32 dimensions TwoNN reads at least 15 % too low", 100 * low, at_least=15, unit="%")
+times = min(m.pca / k for k, m in zip(truth["teddies"], measured["teddies"], strict=True))
+book.claim("PCA says at least three times too many on every set of teddies", times, at_least=3, unit="times")
+book.claim("1 % of noise makes TwoNN say more than 6 where the truth is 2", noisy.two_nn, at_least=6)
+ledger.table(["set (1,000 points)", "truth", "PCA, 95 %", "participation", "TwoNN"], rows)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Only TwoNN. PCA is right on flat sets and counts one axis too many on a sphere (a surface of dimension $d$ lies in $d+1$
+# straight ones); for the teddies it is several times too high, because *moving* an edge is no straight line in pixels. The participation ratio
+# fails in the same way, less loudly.
+#
+# **Where TwoNN fails**, and you have just seen it: in high dimension a thousand points are too few to have truly near
+# neighbours, and it reads too low; and it looks so closely that it takes a whiff of noise for dimensions, and
+# reads too high.
+#
+# </details>
+#
+# Calibrated, it may look at Fashion-MNIST, where nobody knows the truth. An honest answer comes with the question *at which
+# scale*: more images mean nearer neighbours.
+
+# %%
+counts = [1000, 2000, 4000, 8000]
+garments = [pixels.dimensions(train[:n].float()) for n in counts]
+book.claim("TwoNN on 8,000 garments: far fewer than the 1,024 pixels", garments[-1].two_nn, at_least=8, at_most=30)
+book.claim("… and the estimate grows with the number of images", garments[-1].two_nn - garments[0].two_nn, at_least=0.7)
+ledger.table(
+    ["Fashion-MNIST images", "numbers each", "PCA, 95 %", "participation", "TwoNN"],
+    [[n, 1024, m.pca, f"{m.participation:.1f}", f"{m.two_nn:.1f} ± {m.error:.1f}"]
+     for n, m in zip(counts, garments, strict=True)],
+)  # fmt: skip
+
+# %% [markdown]
+# A hundredth of the number of pixels, or thereabouts. As the estimate still grows with more images, and as TwoNN reads low at such
+# heights, take it for a lower bound rather than the truth. Keep in mind the **64 numbers** that the encoder of chapter 2 will keep.
+#
+# ## A step of noise is not a step of meaning
+#
+# If images fill only a thin sheet of few dimensions, then nearly every direction from an image leads *off* the sheet.
+# Take a teddy and go the same Euclidean distance twice: once by changing a **factor** (it tilts), once by adding
+# **pixel noise**. How far is each result from the nearest image in a bank of teddies that differ in place and tilt?
+#
+# **Predict, then run.** Which of the two, at the same distance from the start, ends further from every real image?
+
+# %%
+bank = pixels.teddy_bank(1500, seed=1)
+steps = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+walk = pixels.teddy_walk(steps, 16, bank, seed=2)
+viz.lines(
+    {"the factor changed": (walk.distance.mean(1), walk.moved_to_bank.mean(1)),
+     "noise added": (walk.distance.mean(1), walk.noisy_to_bank.mean(1))},
+    xlabel="distance from the start (length of the change)", ylabel="distance to the nearest teddy",
+    alt="Distance to the nearest image: flat and small when tilt changes, rising along the diagonal when noise is added.",
+)  # fmt: skip
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# The noise. Its line is the diagonal: each unit of noise is a unit away from *all* images. The tilted teddy is as far from
+# its start, and yet always next to some real image: it walked along the sheet.
+#
+# </details>
+#
+# Move the slider and compare with your eye. All three pictures in the row: the start, the tilted one, the noisy one; both
+# changes have the same length.
+
+
+# %%
+def walked(step):
+    i = steps.index(step)
+    shown = torch.stack([walk.moved[0, 0], walk.moved[i, 0], walk.noisy[i, 0]])
+    near = f"nearest teddy: {walk.moved_to_bank[i, 0]:.1f} from the tilted one, {walk.noisy_to_bank[i, 0]:.1f} from the noisy one"
+    return shown, f"both changes have length {walk.distance[i, 0]:.1f}; {near}"
+
+
+slider = widgets.image_slider(
+    walked, alt="Three teddies: the start, tilted, and noisy; both changes equally long.", columns=3, scale=3, step=steps
+)
+slider
+
+# %%
+print(slider.set(step=0.5))
+some = [0, 2, 5, 10]
+viz.rows(
+    {"tilted": walk.moved[some, 0], "noisy, just as far": walk.noisy[some, 0]}, scale=2,
+    titles=[f"distance {walk.distance[i, 0]:.1f}" for i in some],
+    alt="Upper row: a teddy that tilts more and more. Lower row: the same teddy under more and more noise of the same length.",
+)  # fmt: skip
+
+# %% [markdown]
+# **And the average of two images?** Halfway between two teddies there is no third teddy, but two ghosts. Next, the same
+# three changes on real garments: a *move* by two pixels (a factor that we know how to change in a photograph), noise of exactly that
+# length, and the average of two. The judge is a small classifier that this workbook trained, and whose confidence is calibrated; the
+# bank holds all 60,000 training images.
+
+# %%
+ghosts = (walk.moved[0, :8] + walk.moved[0, 8:]) / 2
+ghost_distance = pixels.to_bank(ghosts, bank).mean().item()
+test_images, test_labels = data.fashion_mnist("test", machine.device)
+x0, y = data.to_float(test_images[:100]), test_labels[:100]
+moved = pixels.shifted(x0, 2)
+noise = torch.randn(x0.shape, generator=generator).to(x0)
+changed = {"as they are": x0, "moved by 2 pixels": moved}
+changed["noise, just as far"] = x0 + pixels.of_length(noise, (moved - x0).flatten(1).norm(dim=1))
+changed["average of two"] = (x0 + x0.roll(1, 0)) / 2
+viz.rows({**{n: x[1:9] for n, x in changed.items()}}, alt="Rows of garments: as they are, moved, noisy, and averages of two.")
+
+# %%
+base = walk.moved_to_bank[0].mean()
+book.claim("A change of tilt by half its range ends no further from the nearest teddy than 1.5 times the start",
+           walk.moved_to_bank[-1].mean() / base, at_most=1.5, unit="times")  # fmt: skip
+book.claim(
+    "Noise of the same length ends at least 5 times further", walk.noisy_to_bank[-1].mean() / base, at_least=5, unit="times"
+)
+book.claim("The average of two teddies is at least 3 times further than a teddy", ghost_distance / base, at_least=3, unit="times")
+viz.grid(ghosts[:5], alt="Five averages of two teddies each: two transparent ghosts in every picture.", scale=2,
+         title="averages of two teddies")  # fmt: skip
+
+# %%
+judge = recipes.ready("fashion-classifier", machine)
+read = {n: pixels.readings(judge, x, y) for n, x in changed.items()}
+near = {n: pixels.to_bank(x, train).mean().item() for n, x in changed.items()}
+length = {n: (x - x0).flatten(1).norm(dim=1).mean().item() for n, x in changed.items()}
+
+# %%
+plain, shift, noised, average = changed
+book.claim("The judge reads moved garments almost as well as untouched ones", read[plain][1] - read[shift][1], at_most=0.08)
+book.claim(
+    "… but loses at least 15 points in a hundred under noise of the same length", read[plain][1] - read[noised][1], at_least=0.15
+)
+book.claim("The judge is less sure of averages than of garments", read[plain][0] - read[average][0], at_least=0.08)
+book.claim("Noise ends further from the 60,000 garments than the move", near[noised] / near[shift], at_least=1.15, unit="times")
+book.claim("The average of two is further from them than a garment is", near[average] / near[plain], at_least=1.1, unit="times")
+book.claim(
+    "The average of two is further from them than a moved garment", near[average] / near[shift], at_least=1, expected=False,
+    unit="times", reason="a blurred average is never far from some garment, and few garments stand two pixels to the right: "
+    "the distance to the nearest image is no judge of being one",
+)  # fmt: skip
+
+
+# %% [markdown]
+# Read the last row of the table slowly. For teddies, where the bank is dense, an average is far from every image, as it should be.
+# For garments the average is *nearer* to the bank than a perfectly good garment that stands two pixels to the right. The judge, who
+# looks at what is shown, is not deceived: it is sure of the moved one and unsure of the average. Pixel distance had it
+# the wrong way round. It will do so again below.
+#
+# ## Spiky: a density that learns by heart
+#
+# To generate is to sample from a density. The simplest density of images puts a soft Gaussian **kernel** on each training image,
+# $\hat p(x)=\frac1N\sum_i \mathcal N(x;\,x_i,\,h^2 I)$ (Parzen 1962, eq. 1.4), with the width $h$ that makes *held-out* images most
+# likely. We ask of each new point: how many kernels hold it up? Hundreds: a smooth hill. One: a heap of spikes.
+#
+# **Predict, then run.** 4,000 kernels, from 1 to 256 dimensions. In how many dimensions does a new point still have ten
+# kernels that share it?
+
+# %%
+ledger.source(pixels.spikes)
+dims, parts = [1, 2, 4, 8, 16, 32, 64, 256], (4000, 500, 500)
+gauss = [pixels.spikes(*pixels.gaussian_points(d, parts, seed=d)) for d in dims]
+coordinates = pixels.principal_points(data.to_float(train[:5000]).cpu(), 256, parts)
+cloth = [pixels.spikes(*(part[:, :d] for part in coordinates)) for d in dims]
+best = [-0.5 * d * (torch.tensor(2 * torch.pi).log() + 1).item() for d in dims]  # of the true Gaussian, nats for a point
+lost = [b - s.log_likelihood for b, s in zip(best, gauss, strict=True)]
+
+# %%
+book.claim("In one dimension, at least 50 of 4,000 kernels share a new garment", cloth[0].kernels, at_least=50)
+book.claim("In 16 principal dimensions of the garments fewer than ten do", cloth[dims.index(16)].kernels, at_most=10)
+book.claim("In 256 it is one", cloth[-1].kernels, at_most=1.5)
+book.claim("In 256 dimensions even a Gaussian is held up by fewer than 5", gauss[-1].kernels, at_most=5)
+book.claim("In one dimension the kernels lose almost nothing against the truth", lost[0], at_most=0.3, unit="nats")
+book.claim("… in 256, at least 20 nats for each point", lost[-1], at_least=20, unit="nats")
+panels = viz.Panels(2)
+viz.draw_lines(panels[0], {"Gaussian": (dims, [s.kernels for s in gauss]), "Fashion-MNIST": (dims, [s.kernels for s in cloth])},
+               log="xy", xlabel="dimensions", ylabel="kernels that share a new point", title="how many hold it up")  # fmt: skip
+viz.draw_lines(panels[1], {"": (dims, lost)}, log="x", xlabel="dimensions", ylabel="lost against the truth (nats a point)",
+               title="Gaussian, where the truth is known")  # fmt: skip
+panels.picture(
+    "Left: kernels sharing a new point fall from hundreds to one as dimensions grow. Right: the log-likelihood lost grows."
+)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# For the garments, only in a handful of dimensions. By a hundred or so the density is 4,000 separate spikes: sampling from it returns a training image
+# with snow on it. Even for a plain Gaussian, the friendliest of all densities, thousands of kernels lose dozens of nats for each point.
+# Pixel space has a thousand dimensions here and three million in the photograph. No number of images fills it; a generator
+# must *know* something about images, or work in a smaller space.
+#
+# </details>
+#
+# ## Meaning against look
+#
+# Last, the question that decides what a "small error" is. Take a teddy, the **anchor**. One picture shares its *meaning* (same
+# count, fur colour, activity, scarf and place) and differs in *look*: the grain of the fur, the fabric, the light, the warmth. Another shares the whole look and
+# means something else: one word of the caption has changed. A good distance puts the same meaning nearer.
+#
+# **Predict, then run.** How often does the squared error of pixels (MSE) get it wrong? And SSIM, which is meant to see
+# like a person? And if the same-meaning teddy also sits elsewhere and tilts a little?
+
+# %%
+three = pixels.triplets(5, "activity", moved=True, seed=4)
+caption = teddies.captions(teddies.sample_factors(5, torch.Generator().manual_seed(4)))[0]
+print(f"caption of the first anchor, and of the teddy below it: {caption}")
+viz.rows(
+    {"anchor": three.anchor, "same meaning": three.same, "other meaning": three.other}, scale=2,
+    alt="Three rows of teddies: anchors; the same meaning with another look and place; the same look doing something else.",
+)  # fmt: skip
+
+# %%
+each = 200  # triplets for each factor
+errors = {}
+for moved_too in (False, True):
+    for i, factor in enumerate(teddies.SEMANTIC):
+        errors[factor, moved_too] = pixels.wrong(pixels.triplets(each, factor, moved_too, seed=100 + i))
+ledger.table(
+    ["what changes in the other meaning", "MSE wrong (%)", "SSIM wrong (%)", "MSE, moved too (%)", "SSIM, moved too (%)"],
+    [[f, *(f"{100 * errors[f, m][d]:.0f}" for m in (False, True) for d in ("MSE", "SSIM"))] for f in teddies.SEMANTIC],
+    title=f"Triplets in which a distance calls the other meaning nearer ({each} for each number; 50 % is guessing)",
+)
+
+# %%
+mean = {(d, m): 100 * sum(errors[f, m][d] for f in teddies.SEMANTIC) / len(teddies.SEMANTIC)
+        for d in ("MSE", "SSIM") for m in (False, True)}  # fmt: skip
+book.claim("When the same meaning also moves a little, MSE gets at least half of the triplets wrong", mean["MSE", True],
+           at_least=50, unit="%")  # fmt: skip
+book.claim("… and SSIM at least half", mean["SSIM", True], at_least=50, unit="%")
+book.claim("Over a changed scarf SSIM errs in at least 80 % even when nothing moves", 100 * errors["scarf", False]["SSIM"],
+           at_least=80, unit="%")  # fmt: skip
+book.claim(
+    "A changed background is never missed when nothing moves", 100 * errors["background", False]["MSE"], at_most=2, unit="%"
+)
+book.claim(
+    "MSE gets at least half wrong even when only grain, fabric and light differ", mean["MSE", False], at_least=50,
+    unit="%", expected=False, reason="a new background or a second bear repaints so many pixels that MSE notices; small meanings are lost",
+)  # fmt: skip
+viz.bars(
+    {"MSE": mean["MSE", False], "SSIM": mean["SSIM", False], "MSE,\nmoved too": mean["MSE", True],
+     "SSIM,\nmoved too": mean["SSIM", True]},
+    ylabel="triplets wrong (%)", alt="Triplets wrong: a part when only the look differs, most when the teddy also moved.",
+)  # fmt: skip
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# It depends on how many pixels a meaning paints. A background or a second bear covers half the picture, and nobody misses it. A scarf
+# is a matter of a few pixels and of one word in the caption: the light outvotes it. And once a bear moves by a few
+# pixels, every edge pays twice, and the distances are wrong more often than a coin.
+#
+# </details>
+#
+# ## The ledger
+
+# %%
+book.close()
+
+# %%
+# NBVAL_CHECK_OUTPUT
+book.verdicts()
+
+# %% [markdown]
+# ## What to take along
+#
+# Pixels are too many: every step pays for each of them, by the square of the side or by its fourth power. They are redundant:
+# neighbours predict them, and few numbers place an image in its set. And they mean little: noise and meaning look alike to the
+# distance between pixels. We want a space with **fewer** numbers (chapter 2) in which **distance and density mean something**
+# (chapter 3), and only then will we learn to draw in it (chapter 4). Continue with [chapter 2](02_autoencoder.ipynb).
+#
+# ## Where it comes from
+#
+# | formula or method | name in `course_lib` | source |
+# |---|---|---|
+# | $O(n^2 d)$ for attention over $n$ tokens, $O(k\,n\,d^2)$ for convolution | `layers.SelfAttention`, `layers.ResBlock` | Vaswani et al. 2017, table 1 |
+# | UNet, DiT as denoisers | `unet.UNet`, `dit.DiT` | Ho et al. 2020; Peebles and Xie 2023 |
+# | working at a side 8 times smaller | chapters 2 to 5 | Rombach et al. 2022, section 4.1 |
+# | the predictor behind the bits a pixel | `dimension.prediction_error` | Weinberger et al. 2000, eq. 1 |
+# | $(\sum\lambda)^2/\sum\lambda^2$ | `dimension.participation_ratio` | Gao et al. 2017 |
+# | $\log(r_2/r_1)\sim\mathrm{Exp}(d)$ | `dimension.two_nn` | Facco et al. 2017 |
+# | $\frac1N\sum_i\mathcal N(x; x_i, h^2I)$ | `experiments.pixels.spikes` | Parzen 1962, eq. 1.4 |
+# | SSIM | `metrics.ssim` | Wang et al. 2004, eq. 13 |
+# | calibrated confidence | `classifier.calibrate` | Guo et al. 2017, eq. 9 |
