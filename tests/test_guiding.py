@@ -27,9 +27,22 @@ def test_the_classifier_learns_what_bayes_knows():
     assert found == pytest.approx(best, abs=0.04)
 
 
+def test_the_guiding_gradient_stays_bounded_where_the_signal_fades():
+    """sigma² / alpha times the gradient of an untrained net: about the same at t = 990 (alpha 0.02) and t = 900 (0.15)."""
+    torch.manual_seed(0)
+    net, schedule_ = guiding.NoisyClassifier(64), schedule.cosine()
+    x = torch.randn(32, 4, 4, 4, requires_grad=True)
+    moves = []
+    for t in (900, 990):
+        level = schedule_.level(t)
+        (g,) = torch.autograd.grad(guiding.log_prob_of(net, torch.zeros(32, dtype=torch.long))(x, level).sum(), x)
+        moves.append((level.sigma**2 / level.alpha * g).norm(dim=1).mean().item())
+    assert moves[1] < 2 * moves[0]
+
+
 def test_log_prob_is_that_of_the_wanted_class():
     class Known(nn.Module):
-        def forward(self, x_t, t):
+        def forward(self, x_t, level):
             return torch.tensor([[0.0, 1.0, 2.0]]).expand(len(x_t), 3)
 
     got = guiding.log_prob_of(Known(), torch.tensor([2, 0]))(torch.zeros(2, 1, 1, 1), schedule.cosine().level(5))
@@ -85,7 +98,7 @@ class Constant(nn.Module):
 def test_each_kind_of_guidance_uses_the_networks_that_its_name_says():
     labels = list(range(recipes.NUM_CLASSES + 1))  # the last is the null label
     net, weak = Constant([float(i) for i in labels]), Constant([float(-i) for i in labels])
-    reader = lambda x_t, t: torch.zeros(len(x_t), 10)  # noqa: E731
+    reader = lambda x_t, level: torch.zeros(len(x_t), 10)  # noqa: E731
     y, x, level = torch.tensor([3]), torch.randn(1, 4, 4, 4), schedule.cosine().level(500)
     kinds = guiding.kinds(net, weak, reader, CPU)
 

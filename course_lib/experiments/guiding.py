@@ -26,9 +26,11 @@ from course_lib.train import TrainConfig, TrainResult, train
 
 
 class NoisyClassifier(nn.Module):
-    """Which class a noisy latent shows: x_t [B, C, h, w], t [B] in 1…T → logits [B, num_classes].
+    """Which class a noisy latent shows: x_t [B, C, h, w] at a level → logits [B, num_classes].
 
-    numbers: C·h·w of a latent. Three linear layers over all its numbers, told the time as the denoiser is.
+    numbers: C·h·w of a latent. Three linear layers over all its numbers, told the time as the denoiser is. It reads
+    alpha · x_t, the best linear guess of a unit latent: so its gradient fades with the signal, as the true one does. Guidance
+    multiplies the gradient by sigma² / alpha, and an error that did not fade would be blown up at the start of the walk.
     """
 
     def __init__(self, numbers: int = 64, num_classes: int = recipes.NUM_CLASSES, width: int = 256) -> None:
@@ -37,8 +39,9 @@ class NoisyClassifier(nn.Module):
         self.read, self.think = nn.Linear(numbers, width), nn.Linear(width, width)
         self.head = nn.Linear(width, num_classes)
 
-    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
-        h = F.silu(self.read(x_t.flatten(1)) + self.time(t, None))
+    def forward(self, x_t: Tensor, level: Level) -> Tensor:
+        t = level.t if isinstance(level.t, Tensor) else torch.full((len(x_t),), level.t, device=x_t.device)
+        h = F.silu(self.read((level.alpha * x_t).flatten(1)) + self.time(t, None))
         return self.head(h + F.silu(self.think(h)))
 
 
@@ -50,7 +53,7 @@ def train_noisy_classifier(latents: Tensor, labels: Tensor, machine: Machine, st
         x0, y = batch
         level = schedule.at(stratified_steps(len(x0), schedule.T, x0.device, generator))
         eps = torch.randn(x0.shape, device=x0.device, generator=generator)
-        return F.cross_entropy(net(add_noise(x0, eps, level), level.t).float(), y)
+        return F.cross_entropy(net(add_noise(x0, eps, level), level).float(), y)
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -63,8 +66,7 @@ def log_prob_of(net: nn.Module, y: Tensor):
     """The classifier as guidance wants it: (x_t, level) → log p(y | x_t) [B] of the wanted classes y [B]."""
 
     def log_prob(x_t: Tensor, level: Level) -> Tensor:
-        t = torch.full((len(x_t),), level.t, device=x_t.device)
-        return net(x_t, t).log_softmax(1).gather(1, y[:, None])[:, 0]
+        return net(x_t, level).log_softmax(1).gather(1, y[:, None])[:, 0]
 
     return log_prob
 
@@ -76,8 +78,8 @@ def accuracy_by_level(net: nn.Module, latents: Tensor, labels: Tensor, ts: Seque
     eps = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed)).to(latents)
 
     def accuracy(t: int) -> float:
-        x_t = add_noise(latents, eps, schedule.level(t))
-        logits = net(x_t, torch.full((len(x_t),), t, device=x_t.device))
+        level = schedule.level(t)
+        logits = net(add_noise(latents, eps, level), level)
         return (logits.argmax(1) == labels).float().mean().item()
 
     return [accuracy(t) for t in ts]

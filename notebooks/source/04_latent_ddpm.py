@@ -86,7 +86,7 @@ book.claim(
     expected=False,
     reason="scaled linear, which trained Stable Diffusion, does not (Lin et al. 2023)",
 )
-book.claim("The workbook's own schedule does", float(recipes.SCHEDULE().alphas[-1]), at_most=0.01)
+book.claim("The workbook's own schedule does", float(recipes.SCHEDULE().alphas[-1]), at_most=0.01);
 
 # %% [markdown]
 # ## A denoiser is a plain function
@@ -149,7 +149,7 @@ book.claim(
     at_least=1.6,
     expected=False,
     reason="the first step (from nothing) and the last (to clean data) are first order, as in everybody's implementation",
-)
+);
 
 # %% [markdown]
 # <details><summary>The answer</summary>
@@ -170,7 +170,7 @@ sets, floor = diffusing.set_errors(few)
 viz.lines({k: (few, v) for k, v in sets.items()}, xlabel="steps", ylabel="distance between sets (toy's unit)", log="xy", references={"two sets of true points": floor}, alt="Distance of the sampled set from the true set against steps: DDPM highest, then DDIM, DPM-Solver++ lowest, all falling towards the dashed floor.")
 
 # %%
-book.claim("At 10 steps DDPM's points are further off than DPM-Solver++'s: times", sets["DDPM"][1] / sets["DPM-Solver++(2M)"][1], at_least=1.05)
+book.claim("At 10 steps DDPM's points are further off than DPM-Solver++'s: times", sets["DDPM"][1] / sets["DPM-Solver++(2M)"][1], at_least=1.05);
 
 # %% [markdown]
 # ## From pixels to latents, and the famous constant
@@ -222,7 +222,7 @@ book.claim(
     at_least=2,
     expected=False,
     reason="our VAE's KL term is at full weight and already pulls its latents towards spread 1; Stable Diffusion's KL has next to none",
-)
+);
 
 # %% [markdown]
 # <details><summary>The answer</summary>
@@ -263,7 +263,7 @@ viz.lines({"": (ts, left)}, xlabel="step t", ylabel="variance left unexplained",
 first, last = result.losses[:20].mean(), result.losses[-200:].mean()
 book.claim("Training lowers the loss: first 20 steps over last 200", first / last, at_least=1.3)
 book.claim("With little noise (t = 50) the denoiser knows nearly all: unexplained share", left[1], at_most=0.1)
-book.claim("From noise alone (t = 999) it knows little, but more than nothing: the label", left[-1], at_least=0.3, at_most=0.98)
+book.claim("From noise alone (t = 999) it knows little, but more than nothing: the label", left[-1], at_least=0.3, at_most=0.98);
 
 # %% [markdown]
 # ## The contrast of the course
@@ -299,7 +299,7 @@ book.claim("Samples of the latent model are nearer to real than decoded prior no
 book.claim("The judge is sure of more of them: share, minus the prior's", sure["latent diffusion"] - sure["decoded from N(0, I)"], at_least=0.1)
 agreed = judge.score(drawn, wanted).agreement
 book.claim("They show the class that was asked for: share", agreed, at_least=0.6)
-book.claim("The VAE's own blur is a part of the distance: reconstructions over real images", distances["the VAE's reconstructions"] / distances["real images"], at_least=1.5)
+book.claim("The VAE's own blur is a part of the distance: reconstructions over real images", distances["the VAE's reconstructions"] / distances["real images"], at_least=1.5);
 
 # %% [markdown]
 # ## Watch one walk
@@ -348,7 +348,7 @@ panels.picture("Left: Fréchet distance against steps for three samplers; DPM-So
 # %%
 best = {name: {n: s.frechet for n, s in zip(grid[name], curves[name], strict=True)} for name in grid}
 book.claim("DPM-Solver++(2M): 10 steps are as good as 20; Fréchet distance, 10 over 20", best["DPM-Solver++(2M)"][10] / best["DPM-Solver++(2M)"][20], at_most=1.25)
-book.claim("At 5 steps DDPM is worse than DPM-Solver++(2M): times", best["DDPM"][5] / best["DPM-Solver++(2M)"][5], at_least=1.1)
+book.claim("At 5 steps DDPM is worse than DPM-Solver++(2M): times", best["DDPM"][5] / best["DPM-Solver++(2M)"][5], at_least=1.1);
 
 # %% [markdown]
 # <details><summary>The answer</summary>
@@ -367,7 +367,7 @@ book.claim("At 5 steps DDPM is worse than DPM-Solver++(2M): times", best["DDPM"]
 last_weights = quality.draw(quality.conditional(result.net, machine), wanted, latent_codec, shape, machine)
 averages = {"last weights": judge.frechet(last_weights), "moving average": distances["latent diffusion"]}
 ledger.table(["1,000 samples with", "Fréchet distance"], [[k, v] for k, v in averages.items()])
-book.claim("The moving average draws at least as well as the last weights: distance, average over last", averages["moving average"] / averages["last weights"], at_most=1.1)
+book.claim("The moving average draws at least as well as the last weights: distance, average over last", averages["moving average"] / averages["last weights"], at_most=1.1);
 
 # %% [markdown]
 # Little, in a run whose learning rate falls to zero: that is a kind of averaging, too. With a constant learning rate the gap is large.
@@ -411,7 +411,7 @@ book.claim("The latent has fewer numbers than the image: times", train_images[0]
 book.claim("A network call in pixel space costs more operations: times", work["pixel"] / work["latent"], at_least=5)
 book.claim("Sampling in latent space is faster, decoding included: times", speed["latent"] / speed["pixel"], at_least=3)
 book.claim("After equal seconds the latent model is nearer to real (stored, unguided): times", fight["pixel"]["frechet_by_scale"]["1"] / stored, at_least=1.2)
-book.claim("Today's run agrees with the stored one: Fréchet distance, today over stored", distances["latent diffusion"] / stored, at_least=0.4, at_most=2.0)
+book.claim("Today's run agrees with the stored one: Fréchet distance, today over stored", distances["latent diffusion"] / stored, at_least=0.4, at_most=2.0);
 
 # %% [markdown]
 # ## The ledger
