@@ -42,20 +42,22 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Where the trained weights go.")] = None,
 ) -> None:
     """Train one of the workbook's models. What is not given is as the recipe has it."""
-    from course_lib.recipes import RECIPES
+    from course_lib import recipes
+    from course_lib.experiments import rivals
 
+    known = {**recipes.RECIPES, "pixel-vs-latent": rivals.measure}
     if list_ or recipe is None:
-        for name, function in RECIPES.items():
+        for name, function in known.items():
             print(f"{name}\n    {inspect.getdoc(function).splitlines()[0]}")
         return
-    if recipe not in RECIPES:
-        raise ValueError(f"there is no recipe {recipe!r}; choose from {', '.join(RECIPES)}")
+    if recipe not in known:
+        raise ValueError(f"there is no recipe {recipe!r}; choose from {', '.join(known)}")
     given = {"seconds": seconds, "steps": steps, "seed": seed, "out": out}
     given = {name: value for name, value in given.items() if value is not None}
-    takes = list(inspect.signature(RECIPES[recipe]).parameters)
+    takes = list(inspect.signature(known[recipe]).parameters)
     if unknown := [name for name in given if name not in takes]:
         raise ValueError(f"recipe {recipe} takes no --{unknown[0]}; it takes {', '.join(takes)}")
-    result = RECIPES[recipe](**given)
+    result = known[recipe](**given)
     if result is not None:
         print(result)
 

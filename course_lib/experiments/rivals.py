@@ -53,6 +53,20 @@ def pixel_vs_latent(
     }
 
 
+def measure(seconds: float = 180.0, seed: int = 0, out: Path | None = None) -> Path:
+    """Pixels against latents at the same seconds of training, kept as JSON; what goes to ``data/`` enters the manifest.
+
+    Takes twice the seconds, and some minutes of sampling; nothing else may run on the machine.
+    """
+    figures = pixel_vs_latent(seconds, seed)
+    file = Path(out) if out else manifest.data_dir() / "results" / "pixel_vs_latent.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    manifest.write_whole(file, (json.dumps(figures, indent=1) + "\n").encode())
+    if file.resolve().is_relative_to(manifest.data_dir().resolve()):
+        manifest.record(file, "MIT", "measured by the workbook on Fashion-MNIST", COMMAND)
+    return file
+
+
 def stored() -> dict:
     """What ``pixel_vs_latent`` measured once, undisturbed, and keeps under data/results/; DataError where it is missing."""
     file = manifest.data_dir() / "results" / "pixel_vs_latent.json"

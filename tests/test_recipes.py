@@ -1,0 +1,79 @@
+"""The recipes: what they save can be loaded, belongs to its data, and repeats."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from course_lib import checkpoint, codec, data, device, recipes
+from course_lib.metrics import psnr
+
+
+@pytest.fixture(scope="module")
+def machine():
+    return device.find(device="cpu", precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def trained(machine, tmp_path_factory):
+    """A VAE of a few steps, saved in a folder of its own for the whole module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COURSE_RUNS", str(tmp_path_factory.mktemp("runs")))
+        yield recipes.fashion_vae(steps=12, machine=machine, progress=False)
+
+
+def test_ready_loads_what_was_saved(trained, machine):
+    loaded = recipes.ready("fashion-vae", machine)
+    x = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        assert_close(loaded(x), trained.ema(x), rtol=0, atol=0)
+    assert not loaded.training
+
+
+def test_the_card_says_how_good_it_is(trained, machine):
+    _, card = checkpoint.load(recipes.saved("fashion-vae"))
+    tests = data.to_float(data.fashion_mnist("test")[0])
+    with torch.no_grad():
+        decoded = torch.cat([trained.ema(x) for x in tests.split(1000)])
+    assert card["metrics"]["test_psnr"] == pytest.approx(psnr(decoded, tests).item(), abs=1e-3)
+    assert card["steps"] == 12
+    assert card["command"] == "course train fashion-vae"
+
+
+def test_the_codec_gives_unit_variance_latents(trained, machine):
+    latents = codec.cache(recipes.fashion_codec(machine), data.fashion_mnist("train")[0])
+    assert_close(latents.mean(dim=(0, 2, 3)), torch.zeros(4), atol=1e-3, rtol=0)
+    assert_close(latents.std(dim=(0, 2, 3)), torch.ones(4), atol=1e-3, rtol=0)
+
+
+def test_a_seed_repeats_a_run_and_leaves_the_callers_numbers_alone(machine, tmp_path):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    runs = [
+        recipes.fashion_autoencoder(steps=3, seed=s, machine=machine, progress=False, out=tmp_path / f"{i}.safetensors")
+        for i, s in enumerate((0, 0, 1))
+    ]
+    assert_close(torch.get_rng_state(), before)
+    assert_close(runs[0].losses, runs[1].losses, rtol=0, atol=0)
+    assert not torch.equal(runs[0].losses, runs[2].losses)
+
+
+def test_the_denoiser_trains_on_the_saved_vae(trained, machine, tmp_path):
+    file = tmp_path / "ldm.safetensors"
+    result = recipes.fashion_ldm(steps=2, machine=machine, progress=False, out=file)
+    state, card = checkpoint.load(file)
+    assert card["config"]["in_channels"] == 4
+    assert set(state) == set(result.ema.state_dict())
+
+
+def test_an_unknown_network_is_one_sentence(machine):
+    with pytest.raises(ValueError, match=r"no recipe for a network 'mona-lisa'; choose from fashion-autoencoder"):
+        recipes.ready("mona-lisa", machine)
+
+
+def test_the_shipped_judge_reads_the_test_images(machine):
+    from course_lib.classifier import read
+
+    net = recipes.ready("fashion-classifier", machine)
+    images, labels = data.fashion_mnist("test")
+    right = (read(net, images[:2000])[1].argmax(1) == labels[:2000]).double().mean().item()
+    assert right >= 0.9
