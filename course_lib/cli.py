@@ -43,9 +43,9 @@ def train(
 ) -> None:
     """Train one of the workbook's models. What is not given is as the recipe has it."""
     from course_lib import recipes
-    from course_lib.experiments import rivals
+    from course_lib.experiments import cover, rivals
 
-    known = {**recipes.RECIPES, "pixel-vs-latent": rivals.measure}
+    known = {**recipes.RECIPES, "pixel-vs-latent": rivals.measure, "readme-picture": cover.draw}
     if list_ or recipe is None:
         for name, function in known.items():
             print(f"{name}\n    {inspect.getdoc(function).splitlines()[0]}")
