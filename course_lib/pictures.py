@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-PAGE = 700  # CSS pixels: the width of a notebook's page on a laptop
+PAGE = 760  # CSS pixels: the width of a notebook's page on a laptop
 HEAVY = 100_000  # bytes; a PNG larger than this is a photograph, and a JPEG shows it as well in a fifth of the bytes
 
 
@@ -104,7 +104,7 @@ def tile(images: Tensor | np.ndarray, columns: int | None = None, scale: int | N
     """Images [N, 1 or 3, H, W] (floats in [-1, 1] or uint8) side by side, row by row, on white: uint8 [h, w] or [h, w, 3].
 
     columns: images in a row, all of them by default. scale: whole number of screen pixels for a pixel; by default a row is about
-    700 wide. gap: white pixels between two images. Pixels stay squares. Raises ValueError for another shape.
+    760 wide. gap: white pixels between two images. Pixels stay squares. Raises ValueError for another shape.
     """
     pixels = to_uint8(images)
     n, _, width, channels = pixels.shape

@@ -71,13 +71,13 @@ def grid(
         raise ValueError(f"There are {len(titles)} titles, but {columns} columns and {n} images: give one for each of either.")
     if row_labels and len(row_labels) != -(-n // columns):
         raise ValueError(f"There are {len(row_labels)} row labels, but {-(-n // columns)} rows.")
-    across = (PAGE - 110 * bool(row_labels)) // columns - 3
+    across = (PAGE - _label_width([_wrap(str(t), 104) for t in row_labels or ()])) // columns - 3
     if scale is None and across < width:
         pixels = shrink(pixels, -(-width // max(across, 1)))
         height, width = pixels.shape[1:3]
-    return _sheet(
-        pixels, columns, scale or max(1, min(across // width, 256 // max(height, width))), titles, row_labels, title, alt
-    )
+    fine = 2 if max(height, width) < 256 else 1  # picture pixels for a CSS pixel: a photograph needs no more of them
+    zoom = fine * scale if scale else max(1, min(fine * across // width, fine * 256 // max(height, width)))
+    return _sheet(pixels, columns, zoom, fine, titles, row_labels, title, alt)
 
 
 def rows(groups: Mapping[str, Tensor], *, alt: str, scale: int | None = None, titles: Sequence[str] | None = None) -> Picture:
@@ -98,39 +98,45 @@ def rows(groups: Mapping[str, Tensor], *, alt: str, scale: int | None = None, ti
 
 def _wrap(text: str, width: float) -> str:
     """The text broken into lines of about `width` CSS pixels, at 9 points."""
-    return "\n".join(line for part in text.splitlines() for line in textwrap.wrap(part, max(4, int(width / 6.4))))
+    return "\n".join(line for part in text.splitlines() for line in textwrap.wrap(part, max(4, int(width / 6))))
 
 
-def _sheet(pixels: np.ndarray, columns: int, scale: int, titles, row_labels, title: str, alt: str) -> Picture:
-    """Place every image at whole pixels on white, then write the names beside them."""
+def _label_width(labels: Sequence[str]) -> int:
+    """CSS pixels to leave before the rows for these (wrapped) labels."""
+    return 7 * max((len(part) for t in labels for part in t.splitlines()), default=0) + 6 * bool(labels)
+
+
+def _sheet(pixels: np.ndarray, columns: int, zoom: int, fine: int, titles, row_labels, title: str, alt: str) -> Picture:
+    """Place every image at whole pixels on white, then write the names beside them. All lengths are in picture pixels."""
     described(alt)
-    fine = 1 if scale == 1 else 2  # picture pixels for a CSS pixel; large photographs need no more of them
-    n, h, w, gap, line = len(pixels), pixels.shape[1] * scale, pixels.shape[2] * scale, 3, 15
-    names = [_wrap(str(t), w) for t in titles or ()]
+    n, h, w, gap, line = len(pixels), pixels.shape[1] * zoom, pixels.shape[2] * zoom, 3 * fine, 15 * fine
+    names = [_wrap(str(t), w / fine) for t in titles or ()]
     labels = [_wrap(str(t), 104) for t in row_labels or ()]
     each = len(names) > columns  # a title over every image, not over every column
-    band = line * max((t.count("\n") + 1 for t in names), default=0) + 4 * bool(names)
-    top = (line + 8) * bool(title) + band * (not each)
-    left = 7 * max((len(part) for t in labels for part in t.splitlines()), default=0) + 6 * bool(labels)
+    band = line * max((t.count("\n") + 1 for t in names), default=0) + 4 * fine * bool(names)
+    top = (line + 8 * fine) * bool(title) + band * (not each)
+    left = fine * _label_width(labels)
     down = h + gap + band * each
     height = top + -(-n // columns) * down - gap
-    width = left + int(max(columns * (w + gap) - gap, 6.9 * len(title)))
-    paper = np.full((height * fine, width * fine, 3), 255, np.uint8)
+    width = left + max(columns * (w + gap) - gap, 7 * fine * len(title))
+    paper = np.full((height, width, 3), 255, np.uint8)
     with rc_context(_STYLE):
-        figure = Figure(figsize=((width + 1e-3) / DPI, (height + 1e-3) / DPI), dpi=DPI * fine)
+        dpi = DPI * fine
+        figure = Figure(figsize=((width + 1e-3) / dpi, (height + 1e-3) / dpi), dpi=dpi)
         if title:
-            figure.text(left / width, 1 - 2 / height, title, va="top", fontsize=10)
-        for i, picture in enumerate(enlarge(pixels, scale * fine)):
+            figure.text(left / width, 1 - 2 * fine / height, title, va="top", fontsize=10)
+        for i, picture in enumerate(enlarge(pixels, zoom)):
             y, x = top + i // columns * down + band * each, left + i % columns * (w + gap)
-            paper[y * fine : (y + h) * fine, x * fine : (x + w) * fine] = picture
+            paper[y : y + h, x : x + w] = picture
             if names and (each or i < columns):
-                figure.text((x + w / 2) / width, 1 - (y - 3) / height, names[i], ha="center", va="bottom", fontsize=9)
+                figure.text((x + w / 2) / width, 1 - (y - gap) / height, names[i], ha="center", va="bottom", fontsize=9)
             if labels and i % columns == 0:
-                figure.text((x - 6) / width, 1 - (y + h / 2) / height, labels[i // columns], ha="right", va="center", fontsize=9)
+                at = ((x - 2 * gap) / width, 1 - (y + h / 2) / height)
+                figure.text(*at, labels[i // columns], ha="right", va="center", fontsize=9)
         figure.figimage(paper, origin="upper")
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        return Picture(lighten(np.asarray(canvas.buffer_rgba())[..., :3]), alt, width)
+        return Picture(lighten(np.asarray(canvas.buffer_rgba())[..., :3]), alt, width // fine)
 
 
 class Panels:
@@ -181,7 +187,7 @@ def _plain_ticks(axes: Axes, log: str, curves: Mapping[str, tuple]) -> None:
     for name in log:
         axes.set(**{f"{name}scale": "log"})
         axis = getattr(axes, f"{name}axis")
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_major_formatter(lambda v, _: f"{v:,g}" if 1e-3 <= v < 1e6 else rf"$10^{{{round(np.log10(v))}}}$")
         axis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
     few = sorted({float(x) for curve in curves.values() for x in _array(curve[0])})
     if "x" in log and len(few) <= 8:

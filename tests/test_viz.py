@@ -220,7 +220,7 @@ def test_a_logarithmic_axis_reads_as_people_write():
     viz.draw_lines(panels[0], {"a": ([5, 10, 20, 50], [1, 10, 100, 1000.0])}, xlabel="x", ylabel="y", log="xy")
     panels.picture(ALT)
     assert [t.get_text() for t in panels[0].get_xticklabels()] == ["5", "10", "20", "50"]
-    assert {"1", "10", "100", "1000"} <= {t.get_text() for t in panels[0].get_yticklabels()}
+    assert {"1", "10", "100", "1,000"} <= {t.get_text() for t in panels[0].get_yticklabels()}
 
 
 def test_drawing_changes_no_setting_and_keeps_no_figure():
