@@ -97,6 +97,11 @@ def assemble(source: Path) -> NotebookNode:
     return nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
 
 
+def _is_picture(data: dict[str, str]) -> bool:
+    """Whether an output is an image, or HTML with one, as ``viz.Picture`` shows itself."""
+    return "<img" in data.get("text/html", "") or any(mime.startswith("image/") for mime in data)
+
+
 def execute(nb: NotebookNode, folder: Path = FOLDER, timeout: int = CELL_TIMEOUT) -> tuple[float, float | None]:
     """Run every cell of ``nb``, in place, in a fresh kernel whose working directory is ``folder``.
 
@@ -106,7 +111,7 @@ def execute(nb: NotebookNode, folder: Path = FOLDER, timeout: int = CELL_TIMEOUT
     pictures: list[float] = []
 
     def after_cell(cell: NotebookNode, **_: object) -> None:
-        if any(mime.startswith("image/") for out in cell.outputs for mime in out.get("data", {})):
+        if any(_is_picture(out.get("data", {})) for out in cell.outputs):
             pictures.append(time.perf_counter() - start)
 
     client = NotebookClient(

@@ -76,18 +76,14 @@ def linear_autoencoder_error(images: Tensor, k: int, machine: Machine, steps: in
         return (ema(x) - x).square().mean().item()
 
 
-def bottleneck_sweep(
-    images: Tensor, tests: Tensor, channels: list[int], machine: Machine, steps: int = 350
-) -> dict[int, float]:
+def bottleneck_sweep(images: Tensor, tests: Tensor, channels: list[int], machine: Machine, steps: int = 350) -> dict[int, float]:
     """Test PSNR (dB) of autoencoders with so many latent channels at 4×4, each trained for a few seconds."""
     result = {}
     for c in channels:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             net = Autoencoder(latent_channels=c)
-        config = TrainConfig(
-            steps=steps, batch_size=64, lr=4e-3, betas=(0.9, 0.99), clip=None, ema=0.99, progress=False
-        )
+        config = TrainConfig(steps=steps, batch_size=64, lr=4e-3, betas=(0.9, 0.99), clip=None, ema=0.99, progress=False)
         ema = train(net, autoencoder_loss, (images,), config, machine=machine).ema
         result[c] = psnr(decode(ema, codes(ema, tests)), tests).item()
     return result

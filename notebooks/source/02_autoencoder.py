@@ -33,7 +33,6 @@ first = torch.stack([tests[test_labels == k][0] for k in range(10)])
 viz.rows(
     {"photographs": first, "random pixels": noise},
     titles=list(data.FASHION_CLASSES),
-    scale=2,
     alt="Ten garments, one of each class, above ten squares of random grey pixels that look like nothing.",
 )
 
@@ -63,7 +62,7 @@ for layer in [*net.encoder, *net.decoder]:
         kind = type(layer).__name__.replace("2d", "")
         rows.append([f"{kind} {layer.kernel_size[0]}×{layer.kernel_size[0]}", " × ".join(map(str, x.shape[1:])), x[0].numel()])
 ledger.table(["stage", "channels × height × width", "numbers"], rows)
-book.claim("The code has 16 times fewer numbers than the image", 1024 / net.encode(tests[:1].cpu())[0].numel(), equals=16)
+book.claim("The code has 16 times fewer numbers than the image", 1024 / net.encode(tests[:1].cpu())[0].numel(), equals=16);
 
 # %% [markdown]
 # **Predict.** The narrowest place has 64 numbers, a sixteenth of the picture. After a minute of training, will you be able to tell
@@ -84,7 +83,6 @@ by_pca = codes.pca_decode(data.to_float(train_images), tests, 64)
 pick = [int((test_labels == k).nonzero()[3]) for k in range(10)]
 viz.rows(
     {"original": tests[pick], "autoencoder, 64": decoded[pick], "PCA, 64": by_pca[pick]},
-    scale=2,
     alt="Garments; below them the autoencoder's copies, a little soft; below these PCA's, ghostly with wavy artefacts.",
 )
 
@@ -108,7 +106,7 @@ for name, images in {"autoencoder": decoded, "PCA": by_pca}.items():
     rows.append([name, 64, *quality])
 ledger.table(["method", "numbers", "PSNR (dB)", "SSIM", "Fréchet distance"], rows)
 book.claim("At 64 numbers the autoencoder beats PCA", rows[0][2] - rows[1][2], at_least=1.0, unit="dB PSNR")
-book.claim("… and looks more like garments to the judge", rows[1][4] / rows[0][4], at_least=1.5, unit="× less distance")
+book.claim("… and looks more like garments to the judge", rows[1][4] / rows[0][4], at_least=1.5, unit="× less distance");
 
 # %% [markdown]
 # ## Is it the network, or the bend in it?
@@ -121,7 +119,7 @@ small = torch.nn.functional.avg_pool2d(tests, 4)
 trained = codes.linear_autoencoder_error(small, 8, machine)
 best = codes.pca_error(small, 8)
 ledger.table(["", "mean squared error"], [["linear autoencoder, trained", trained], ["PCA, closed form", best]])
-book.claim("A linear autoencoder reaches PCA's error", trained / best, at_least=0.999, at_most=1.01, unit="× PCA's")
+book.claim("A linear autoencoder reaches PCA's error", trained / best, at_least=0.999, at_most=1.01, unit="× PCA's");
 
 # %% [markdown]
 # So what the autoencoder gains over PCA, it gains by bending: its sheet of pictures is curved, PCA's is flat.
@@ -150,7 +148,7 @@ viz.lines(
 # %%
 gain = [a - b for a, b in zip(sweep.values(), linear, strict=True)]
 book.claim("With 16 numbers the autoencoder beats PCA already after seconds of training", gain[0], at_least=0.1, unit="dB")
-book.claim("Its lead over PCA shrinks as numbers are added", gain[0] - gain[-1], at_least=0.5, unit="dB")
+book.claim("Its lead over PCA shrinks as numbers are added", gain[0] - gain[-1], at_least=0.5, unit="dB");
 
 # %% [markdown]
 # ## Which facts fit through? Ask pictures whose facts are known
@@ -180,7 +178,7 @@ viz.rows({"drawn": teddies_seen[:8], "decoded": copies}, alt="Eight teddies and 
 # %%
 book.claim("A change of background arrives", arrived["background"], at_least=0.8, unit="of it")
 book.claim("A change of fur grain hardly arrives", arrived["grain"], at_most=0.5, unit="of it")
-book.claim("What a bear does arrives less than where it is", arrived["background"] - arrived["activity"], at_least=0.05)
+book.claim("What a bear does arrives less than where it is", arrived["background"] - arrived["activity"], at_least=0.05);
 
 # %% [markdown]
 # <details><summary><b>Your ranking</b></summary>
@@ -210,7 +208,6 @@ fitted = codes.decode(net, codes.gaussian_like(z, 1500, g))
 unit = codes.decode(net, torch.randn(1500, *z.shape[1:], generator=g, device=z.device))
 viz.rows(
     {"decoded codes": decoded[:10], "middle of a line": middle[:10], "fitted Gaussian": fitted[:10], "N(0, I)": unit[:10]},
-    scale=2,
     alt="Decoded codes are garments; line middles are two garments at once; Gaussian draws are blotchy; unit noise is mush.",
 )
 
@@ -225,7 +222,7 @@ distance = {k: judge.frechet(v[:1500]) for k, v in kinds.items()}
 ledger.table(["pictures", "readable (share)", "Fréchet distance"], [[k, readable[k], distance[k]] for k in kinds])
 book.claim("Middles of lines are less readable than decoded codes", readable["decoded codes"] - readable["middle of a line"], at_least=0.1)
 book.claim("Gaussian draws are less readable than decoded codes", readable["decoded codes"] - readable["fitted Gaussian"], at_least=0.1)
-book.claim("N(0, I) decodes to something far from garments", distance["N(0, I)"] / distance["decoded codes"], at_least=4, unit="×")
+book.claim("N(0, I) decodes to something far from garments", distance["N(0, I)"] / distance["decoded codes"], at_least=4, unit="×");
 
 # %% [markdown]
 # <details><summary><b>Your prediction</b></summary>
@@ -264,7 +261,7 @@ for stop in (0.0, 0.5, 1.0):
     print(f"{stop:.1f}: {slider.set(position=stop)}")
 line = codes.decode(net, codes.line(z[pairs[0][:300]], z[pairs[1][:300]], 5).flatten(0, 1))
 sure = judge.confidence(line).view(300, 5).mean(0)
-book.claim("On a line, the judge is least sure in the middle", (min(sure[0], sure[4]) - sure[2]).item(), at_least=0.05, unit="confidence")
+book.claim("On a line, the judge is least sure in the middle", (min(sure[0], sure[4]) - sure[2]).item(), at_least=0.05, unit="confidence");
 
 # %% [markdown]
 # ## Are neighbours still neighbours?
@@ -285,7 +282,7 @@ book.claim(
     "Neighbours in code space share the class clearly more than neighbours in pixel space",
     same["codes"] - same["pixels"], at_least=0.05, expected=False,
     reason="a plain autoencoder keeps the pixels' geometry; nothing in its loss asks for meaning",
-)
+);
 
 # %% [markdown]
 # ## The ledger
