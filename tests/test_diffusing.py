@@ -65,7 +65,7 @@ def test_every_scaling_decodes_the_same_code_alike(codec):
     assert arms["one number"].latents_std.flatten().tolist() == pytest.approx([own.std().item()] * 4, rel=1e-5)
     spreads = {name: ((own - arm.latents_mean) / arm.latents_std).std(dim=(0, 2, 3)) for name, arm in arms.items()}
     torch.testing.assert_close(spreads["per channel"], torch.ones(4), atol=0.03, rtol=0)
-    torch.testing.assert_close(spreads["4 times too large"], 4 * torch.ones(4), atol=0.12, rtol=0)
+    torch.testing.assert_close(spreads["4× too large"], 4 * torch.ones(4), atol=0.12, rtol=0)
 
 
 def test_the_prior_is_drawn_in_the_vaes_own_units(codec):

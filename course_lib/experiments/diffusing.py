@@ -134,8 +134,8 @@ def scaling_codecs(codec: VAECodec, latents: Tensor, stretch: float = 5.0) -> di
         "none": (zero, torch.ones_like(std)),
         "one number": (zero, one),
         "per channel": (mean, std),
-        f"{stretch:g} times too large": (mean, std / stretch),
-        f"{stretch:g} times too small": (mean, std * stretch),
+        f"{stretch:g}× too large": (mean, std / stretch),
+        f"{stretch:g}× too small": (mean, std * stretch),
     }
     return {name: VAECodec(codec.vae, *numbers) for name, numbers in statistics.items()}
 
