@@ -10,7 +10,7 @@ from course_lib.data import as_float
 
 
 class Codec(Protocol):
-    """Images in [-1, 1] → latents of unit variance, and back."""
+    """Images in [-1, 1] → what diffusion works on, and back. A VAE's latents have unit variance; pixels stay as they are."""
 
     def encode(self, images: Tensor) -> Tensor:
         """Images [B, C, H, W] → latents [B, c, h, w]."""

@@ -15,6 +15,7 @@ ALLOWED = {
     "diffusion": {"schedule"},
     "guidance": {"schedule", "diffusion"},
     "samplers": {"schedule", "diffusion"},
+    "exact": {"schedule"},
     "layers": set(),
     "unet": {"layers"},
     "dit": {"layers"},
