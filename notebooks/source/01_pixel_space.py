@@ -377,7 +377,7 @@ viz.rows(
 ghosts = (walk.moved[0, :8] + walk.moved[0, 8:]) / 2
 ghost_distance = pixels.to_bank(ghosts, bank).mean().item()
 test_images, test_labels = data.fashion_mnist("test", machine.device)
-x0, y = data.to_float(test_images[:100]), test_labels[:100]
+x0, y = data.to_float(test_images[:1000]), test_labels[:1000]
 moved = pixels.shifted(x0, 2)
 noise = torch.randn(x0.shape, generator=generator).to(x0)
 changed = {"as they are": x0, "moved by 2 pixels": moved}
@@ -399,16 +399,17 @@ viz.grid(ghosts[:5], alt="Five averages of two teddies each: two transparent gho
 # %%
 judge = recipes.ready("fashion-classifier", machine)
 read = {n: pixels.readings(judge, x, y) for n, x in changed.items()}
-near = {n: pixels.to_bank(x, train).mean().item() for n, x in changed.items()}
-length = {n: (x - x0).flatten(1).norm(dim=1).mean().item() for n, x in changed.items()}
+near = {n: pixels.to_bank(x[:100], train).mean().item() for n, x in changed.items()}  # the first 100: it takes long
+length = {n: (x - x0)[:100].flatten(1).norm(dim=1).mean().item() for n, x in changed.items()}
 
 # %%
 plain, shift, noised, average = changed
 book.claim("The judge reads moved garments almost as well as untouched ones", read[plain][1] - read[shift][1], at_most=0.08)
 book.claim(
-    "… but loses at least 15 points in a hundred under noise of the same length", read[plain][1] - read[noised][1], at_least=0.15
+    "… but loses at least 10 points in a hundred under noise of the same length", read[plain][1] - read[noised][1], at_least=0.1
 )
 book.claim("The judge is less sure of averages than of garments", read[plain][0] - read[average][0], at_least=0.08)
+book.claim("… and less sure of averages than of moved garments", read[shift][0] - read[average][0], at_least=0.03)
 book.claim("Noise ends further from the 60,000 garments than the move", near[noised] / near[shift], at_least=1.15, unit="times")
 book.claim("The average of two is further from them than a garment is", near[average] / near[plain], at_least=1.1, unit="times")
 book.claim(
@@ -421,7 +422,7 @@ book.claim(
 # %% [markdown]
 # Read the last row of the table slowly. For teddies, where the bank is dense, an average is far from every image, as it should be.
 # For garments the average is *nearer* to the bank than a perfectly good garment that stands two pixels to the right. The judge, who
-# looks at what is shown, is not deceived: it is sure of the moved one and unsure of the average. Pixel distance had it
+# looks at what is shown, is not deceived: it is surer of the moved one than of the average. Pixel distance had it
 # the wrong way round. It will do so again below.
 #
 # ## Spiky: a density that learns by heart
