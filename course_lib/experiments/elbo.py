@@ -235,7 +235,7 @@ HELD |= {"grain": 0} | dict.fromkeys(teddies.CONTINUOUS, 0.0)
 
 
 def teddy_vae(
-    free: tuple[str, ...], n: int, steps: int, machine: Machine, latents: int = 8, noise_std: float = 0.3, seed: int = 0
+    free: tuple[str, ...], n: int, steps: int, machine: Machine, latents: int = 8, noise_std: float = 0.2, seed: int = 0
 ) -> tuple[VAE, Tensor, teddies.Factors]:
     """A VAE with ``latents`` numbers for 32×32 teddies whose ``free`` factors alone vary; 500 held out, with factors."""
     held = {name: value for name, value in HELD.items() if name not in free}

@@ -1,0 +1,591 @@
+# %% [markdown]
+# # 3 · The variational autoencoder
+#
+# > Chapter 2 made images few. But its space is a map without a scale: nobody knows where the garments are and where there is
+# > nothing. Can we *train* a space so that every place near the origin is a garment, and the way between two garments leads through
+# > garments?
+#
+# **After this chapter you can**
+#
+# - derive the evidence lower bound (ELBO) and say, line by line, which code computes it, and in which unit;
+# - sample through a random draw and still have a gradient, and say how much worse the other way would be;
+# - find the averaging mistake that turns a beta of 1 into a beta of hundreds;
+# - measure what a prior buys, and what it does not.
+#
+# **You need** chapter 2, Gaussians, and the logarithm. How many minutes the chapter takes on your kind of machine is in the table of the
+# [README](../README.md).
+
+# %%
+import math
+
+import torch
+
+from course_lib import autoencoder, data, device, dimension, ledger, metrics, recipes, viz, widgets
+from course_lib.autoencoder import VAE, Posterior
+from course_lib.codec import posterior
+from course_lib.experiments import codes, elbo
+from course_lib.experiments.quality import Judge
+
+machine = device.find()
+print(machine)
+book = ledger.Ledger("3 VAE")
+
+# %%
+train_images, train_labels = data.fashion_mnist("train", machine.device)
+test_images, test_labels = data.fashion_mnist("test", machine.device)
+tests = data.to_float(test_images)
+generator = torch.Generator(machine.device).manual_seed(0)
+boot, dress = tests[test_labels == 9][:1], tests[test_labels == 3][:1]
+some = data.to_float(train_images[:4000])
+viz.rows(
+    {"a line, in pixels": codes.line(boot, dress, 9)[0], "a fitted Gaussian, in pixels": codes.gaussian_like(some, 9, generator)},
+    scale=2,
+    alt="From a boot to a dress in pixels: the two fade into each other. Below: Gaussian pixels, ghosts of garments in noise.",
+)
+
+# %% [markdown]
+# In pixel space, halfway between a boot and a dress lies a double exposure, and a Gaussian that has the photographs' own mean and
+# covariance draws ghosts. We want a space where both rows are garments. That is the question of this chapter, and at its end we make
+# the same two rows again.
+#
+# ## A code that is a cloud
+#
+# Chapter 2's encoder answers with a point. Between points there is nothing, so the decoder may do there what it likes. The variational
+# autoencoder (VAE; Kingma & Welling 2014) answers with a small *cloud*: a Gaussian with a mean and a standard deviation
+# for each of its numbers,
+#
+# $$q(z \mid x) = \mathcal N\big(\mu(x),\ \operatorname{diag}\sigma^2(x)\big).$$
+#
+# The decoder must be able to draw the picture from *anywhere* in its cloud. And all clouds are pulled towards one place that we know
+# beforehand, the **prior** $p(z) = \mathcal N(0, I)$. Clouds that are wide enough, and pulled together, leave no holes. This is the code:
+
+# %%
+ledger.source(Posterior.sample, Posterior.kl_per_dim, Posterior.kl)
+
+# %% [markdown]
+# ## The ELBO, line by line
+#
+# What should such a network maximise? The only honest score of a generative model is the likelihood that it gives to a real picture,
+# $\log p(x)$. With a latent $z$ behind every picture,
+#
+# $$\log p(x) = \log \int p(x \mid z)\, p(z)\, dz .$$
+#
+# The integral runs over 64 dimensions, and for almost all $z$ the picture $x$ is impossible. So look only where the encoder says that
+# $x$ may come from: multiply and divide by $q$.
+#
+# $$\log p(x) = \log \mathbb E_{q(z \mid x)}\left[\frac{p(x \mid z)\, p(z)}{q(z \mid x)}\right]
+# \ \ge\ \mathbb E_{q(z \mid x)}\left[\log \frac{p(x \mid z)\, p(z)}{q(z \mid x)}\right]$$
+#
+# (Jensen: the logarithm of a mean is at least the mean of the logarithms.) Split the fraction:
+#
+# $$\boxed{\ \log p(x)\ \ge\ \underbrace{\mathbb E_{q}\big[\log p(x \mid z)\big]}_{\text{how well it is drawn}}
+# \ -\ \underbrace{\mathrm{KL}\big(q(z \mid x)\,\|\,p(z)\big)}_{\text{what the code costs}}\ =\ \mathrm{ELBO}(x)\ }$$
+#
+# and what was lost on the way is exactly $\mathrm{KL}\big(q(z \mid x)\,\|\,p(z \mid x)\big)$: the bound is tight when the encoder's cloud is the
+# true posterior. All of it is in **nats per image**: summed over all pixels, summed over all latent numbers.
+
+# %% [markdown]
+# **Predict.** Take the smallest model there is, one number $z \sim \mathcal N(0, 1)$ and one pixel $x \sim \mathcal N(z, 0.5^2)$, where
+# $\log p(x)$ is known exactly. We see $x = 1$. At which mean of $q$ is the ELBO highest: at 1, where the pixel is, at 0, where
+# the prior is, or between? Does it ever reach $\log p(x)$?
+
+# %%
+mean, right = torch.linspace(-0.5, 2, 251), math.sqrt(1 / (1 + 1 / 0.5**2))  # the true posterior's standard deviation
+curves = {f"q with std {s:.2f}": (mean, elbo.toy_elbo(1.0, mean, torch.full_like(mean, s)).value) for s in (0.2, right, 0.9)}
+evidence = elbo.toy_evidence(1.0)
+viz.lines(
+    curves, xlabel="mean of q", ylabel="ELBO (nats)", references={"log p(x)": evidence},
+    alt="ELBO against the mean of q for three widths: all peak at 0.8, and only the curve with the right width touches log p(x).",
+)
+
+# %%
+best = elbo.toy_elbo(1.0, mean, torch.full_like(mean, right)).value
+book.claim("The ELBO touches log p(x) where q is the true posterior", (evidence - best.max()).item(), at_least=-1e-6, at_most=1e-4, unit="nats")
+book.claim("… and lies below it everywhere else", max(c.max().item() for _, c in curves.values()) - evidence, at_most=1e-6, unit="nats")
+book.claim("The best mean lies between prior and pixel", mean[best.argmax()], at_least=0.79, at_most=0.81)
+
+# %% [markdown]
+# <details><summary><b>Between, and it touches</b></summary>
+#
+# The true posterior has mean $x / (1 + 0.5^2) = 0.8$: pulled a little towards the prior. All three curves peak there, and only the one with the
+# right width reaches the dashed line. The two that are too narrow and too wide stay below by their KL from the true posterior.
+# </details>
+#
+# Now the same two terms for real pictures. The decoder's noise is part of the model: $p(x \mid z) = \mathcal N(\mathrm{decode}(z), \sigma_x^2 I)$,
+# so the first term is a squared error in units of that noise, plus a constant that does not train but belongs to the likelihood.
+
+# %%
+ledger.source(autoencoder.log_likelihood, VAE.elbo, autoencoder.ELBO.loss)
+
+# %% [markdown]
+# | line of the derivation | code |
+# |---|---|
+# | $q(z \mid x)$ | `vae.encode(images)` → `Posterior(mean, logvar)` |
+# | $z \sim q$ | `posterior.sample(generator)` |
+# | $\log p(x \mid z)$ | `log_likelihood(images, vae.decode(z), vae.noise_std)` |
+# | $\mathrm{KL}(q \,\Vert\, p)$ | `posterior.kl()` |
+# | the ELBO, and the loss to minimise | `vae.elbo(images).value`, `.loss()` |
+#
+# ## Train it
+#
+# The network is chapter 2's: same convolutions, same 64 numbers in the middle. Only the encoder's last layer is twice as wide (mean and
+# log-variance), and the loss is the ELBO. What this trains is saved; chapter 4 will walk in the space that you make here.
+
+# %%
+result = recipes.fashion_vae(machine=machine)
+vae = result.ema
+viz.losses(
+    result.losses,
+    ylabel="−ELBO (nats per image)",
+    alt="The negative ELBO falls steeply at first and then ever more slowly; it becomes negative, as a density may.",
+)
+
+# %% [markdown]
+# A negative "negative log-likelihood" is no mistake: pixels are treated as continuous, and a *density* may well be above 1. The same
+# network on the 10,000 test pictures, with one standard error:
+
+# %%
+q = posterior(vae, tests)
+with torch.no_grad():
+    drawn = torch.cat([vae.decode(z) for z in q.sample(generator).split(500)])
+bound = autoencoder.ELBO(autoencoder.log_likelihood(tests, drawn, vae.noise_std), q.kl())
+decoded = codes.decode(vae, q.mode())
+terms = {"log-likelihood": bound.log_likelihood, "KL": bound.kl, "ELBO": bound.value}
+rows = [[name, v.mean().item(), (v.std() / len(v) ** 0.5).item(), "nats per image"] for name, v in terms.items()]
+bits = bound.bits_per_dim(tests[0].numel())
+rows += [["−ELBO", bits.mean().item(), (bits.std() / len(bits) ** 0.5).item(), "bits per pixel (density over [−1, 1])"]]
+rows += [["PSNR of the decoded mean", metrics.psnr(decoded, tests).item(), "", "dB"]]
+ledger.table(["test set", "value", "standard error", "unit"], rows)
+
+# %%
+pick = [int((test_labels == k).nonzero()[3]) for k in range(10)]
+viz.rows(
+    {"original": tests[pick], "VAE: decoded mean": decoded[pick], "VAE: decoded sample": drawn[pick].clamp(-1, 1)},
+    titles=list(data.FASHION_CLASSES), scale=2,
+    alt="Ten garments and below them the VAE's copies, soft but right; a sample from the cloud decodes to nearly the same.",
+)
+
+# %%
+psnr = metrics.psnr(decoded, tests).item()
+book.claim("Test PSNR of 64 numbers instead of 1,024", psnr, at_least=22.0, unit="dB")
+book.claim("A picture's code costs this much", bound.kl.mean(), at_least=40, at_most=400, unit="nats")
+book.claim("Two draws from one cloud decode to nearly the same picture", metrics.psnr(drawn.clamp(-1, 1), tests).item() - psnr, at_least=-3.0, unit="dB")
+
+# %% [markdown]
+# ## The KL: a formula against the dice
+#
+# `kl_per_dim` is a closed form, $\tfrac12(\mu^2 + \sigma^2 - 1 - \log \sigma^2)$ for each number. By definition it is the mean of $\log q(z \mid x) - \log p(z)$
+# over draws $z \sim q$: so dice must agree with the formula, if we throw them often enough.
+#
+# **Predict.** One picture, 64 numbers. How many draws until the dice are within 1 % of the formula?
+
+# %%
+counts = [4**i for i in range(8)]
+error = elbo.kl_error(Posterior(q.mean[:1], q.logvar[:1]), counts, generator)
+falls = [error[0] / n**0.5 for n in counts]
+viz.lines(
+    {"root-mean-square error": (counts, error), "error of one draw / √n": (counts, falls)},
+    references={"1 % of the KL": 0.01 * q.kl()[0].item()}, log="xy", xlabel="draws n", ylabel="error of the KL (nats)",
+    alt="The Monte Carlo error of the KL falls on a straight line of slope one half in logarithmic axes.",
+)
+
+# %%
+logs = torch.tensor([counts[:6], error[:6]], dtype=torch.float64).log()
+slope = torch.cov(logs)[0, 1] / logs[0].var()
+book.claim("The Monte Carlo error of the KL falls as n to this power", slope, at_least=-0.55, at_most=-0.45)
+true = torch.distributions.kl_divergence(torch.distributions.Normal(q.mean, q.std), torch.distributions.Normal(0.0, 1.0))
+book.claim("The closed form is torch.distributions' own", (q.kl_per_dim() - true).abs().max(), at_most=1e-3, unit="nats")
+
+# %% [markdown]
+# <details><summary><b>Many</b></summary>
+#
+# Where the curve crosses the dashed line: ten times more precision costs a hundred times more draws. The formula is free and exact. So the
+# KL is never sampled in training; the likelihood term, which has no formula, is — with one draw for each picture, since a batch averages over many.
+# </details>
+#
+# ## A gradient through dice
+#
+# The draw $z \sim q$ stands between the encoder and the loss, and one cannot differentiate a die. Two ways out:
+#
+# - **score function** (Williams 1992): $\nabla_\mu \mathbb E_q[f(z)] = \mathbb E_q[f(z)\, \nabla_\mu \log q(z)]$. It needs no gradient of $f$, only values;
+# - **reparameterisation**: write $z = \mu + \sigma\,\varepsilon$ with $\varepsilon \sim \mathcal N(0, 1)$. The die does not depend on $\mu$ and $\sigma$ any more, so
+#   $\nabla_\mu \mathbb E[f] = \mathbb E[\nabla f(\mu + \sigma\varepsilon)]$. That is `Posterior.sample` above.
+#
+# Both are right on average. **Predict:** how many times more does one noisy estimate scatter than the other, with 64 numbers? A *baseline*
+# (subtract the other samples' mean from $f$) is the best-known rescue of the score function: does it close the gap?
+#
+# First where the answer is known: $f(z) = -\tfrac12 \lVert z \rVert^2$ at $\mu = 0$, $\sigma = 1$, in $d$ dimensions. There the variances are $1$,
+# $(d+2)(d+4)/4$ and, with the baseline, $(d+4)/2$: the lines. Then for our VAE: the likelihood of one picture.
+
+# %%
+dims = [1, 2, 4, 8, 16, 32, 64]
+toy = [elbo.gradients(lambda z: -z.square().sum(1) / 2, torch.zeros(d), torch.ones(d), 20_000, torch.Generator().manual_seed(d)).variances() for d in dims]
+panels = viz.Panels(2)
+viz.draw_lines(panels[0], {k: (dims, [v[k] for v in toy]) for k in toy[0]}, log="xy", xlabel="dimensions d", ylabel="variance of a gradient", title="a parabola")
+panels[0].plot(dims, [(d + 2) * (d + 4) / 4 for d in dims], "k:", dims, [(d + 4) / 2 for d in dims], "k:", lw=1)
+real = elbo.decoder_gradients(vae, tests[:1], 512, generator)
+panels[1].bar(list(real.variances()), list(real.variances().values()), color=viz.COLOURS[:3])
+panels[1].set(yscale="log", ylabel="variance of a gradient (nats²)", title="the VAE's own likelihood")
+panels.picture("Left: variance against dimension, flat for reparameterisation, rising for the others. Right: the same order for the VAE, on a log scale.")
+
+# %%
+v, known = real.variances(), toy[-1]
+ledger.table(
+    ["estimator", "variance ÷ reparameterised: parabola, 64 dimensions", "the VAE"],
+    [[k, known[k] / known["reparameterised"], v[k] / v["reparameterised"]] for k in v],
+)
+book.claim("Score-function variance on the parabola, of its closed form", known["score"] / (66 * 68 / 4), at_least=0.9, at_most=1.1)
+book.claim("Score function ÷ reparameterised variance, in the VAE", v["score"] / v["reparameterised"], at_least=30, unit="×")
+book.claim("… and still with a baseline", v["baseline"] / v["reparameterised"], at_least=3, unit="×")
+
+# %% [markdown]
+# <details><summary><b>Not close</b></summary>
+#
+# The score function learns only "this draw was better than that one", one number for 64 directions. Reparameterisation asks the decoder which way is
+# up. To average the noise away, the score function would need as many times more samples as the table says. This line of code is why
+# VAEs train at all.
+# </details>
+#
+# ## Which beta do you really have?
+#
+# Much code writes the loss as "mean squared error plus KL". *Mean* over what? The ELBO sums over 1,024 pixels and over 64 latent numbers. Averaging one of
+# them divides it by its count, and the balance of the two terms — the **beta** of a beta-VAE (Higgins et al. 2017) — moves by that factor. Nothing crashes, no
+# curve looks odd.
+
+# %%
+ledger.source(elbo.effective_beta)
+
+# %%
+P, D = tests[0].numel(), q.mean[0].numel()
+ways = {"sum": (1, 1), "error averaged over pixels": (P, 1), "KL averaged over latents": (1, D), "both averaged": (P, D)}
+ledger.table(
+    ["what the code writes, with beta = 1", "beta of a plain squared error", f"beta of our ELBO (noise {vae.noise_std})"],
+    [[k, elbo.effective_beta(1, *v), elbo.effective_beta(1, *v, noise_std=vae.noise_std)] for k, v in ways.items()],
+)
+squares = (drawn - tests).square()
+wrong = squares.flatten(1).mean(1) + q.kl_per_dim().flatten(1).mean(1)
+right = squares.flatten(1).sum(1) / (2 * vae.noise_std**2) + elbo.effective_beta(1, P, D, vae.noise_std) * q.kl()
+book.claim("Averaging both is our ELBO at the computed beta, up to one factor", (right / wrong).std() / (right / wrong).mean(), at_most=1e-3)
+book.claim("Averaging only the error multiplies beta by the number of pixels", elbo.effective_beta(1, P) / elbo.effective_beta(1), equals=P)
+
+# %% [markdown]
+# **Predict.** Three VAEs, a few seconds each: the true ELBO, "both averaged", and "error averaged, KL summed". How many of the 64 numbers will each use?
+# A number is an **active unit** if its mean moves from picture to picture (variance above 0.01; Burda et al. 2016); one that
+# does not carries nothing.
+
+# %%
+betas = {k: elbo.effective_beta(1, *ways[k], noise_std=vae.noise_std) for k in ("both averaged", "error averaged over pixels")}
+trained = {name: elbo.short_vae(train_images, beta, machine) for name, beta in {"the ELBO": 1.0, **betas}.items()}
+shown, rows = {"original": tests[pick]}, []
+for name, (net, cloud) in trained.items():
+    shown[name] = codes.decode(net, codes.codes(net, tests[pick]))
+    active = autoencoder.active_units(cloud).sum().item()
+    rows.append([name, {"the ELBO": 1.0, **betas}[name], active, cloud.kl().mean().item(), metrics.psnr(shown[name], tests[pick]).item()])
+ledger.table(["loss", "effective beta", "active units of 64", "KL (nats per image)", "PSNR (dB)"], rows)
+viz.rows(shown, scale=2, alt="Copies by three losses: the ELBO gives soft garments, averaging both gives fewer details, averaging the error one grey blur for all.")
+
+# %%
+book.claim("After seconds of training, the true ELBO uses the numbers", rows[0][2], at_least=32, unit="of 64")
+book.claim("Averaging the error and summing the KL kills all of them", rows[2][2], at_most=0, unit="of 64")
+book.claim("Averaging both leaves fewer than the ELBO", rows[0][2] - rows[1][2], at_least=8, unit="units")
+
+# %% [markdown]
+# <details><summary><b>None</b></summary>
+#
+# With the error averaged over pixels the KL is worth so much that the cheapest code is no code: every cloud becomes the prior itself, the KL is zero, and
+# the decoder draws the same mean picture for all. This is **posterior collapse**, and here it is not a mystery of deep learning but a missing factor.
+# </details>
+#
+# ## What the 64 numbers do
+#
+# In our trained VAE, sorted by what each costs:
+
+# %%
+cost = q.kl_per_dim().mean(0).flatten().sort(descending=True).values
+active = autoencoder.active_units(q).sum().item()
+book.claim("Active units of the trained VAE", active, equals=64, unit="of 64")
+viz.lines(
+    {"": (torch.arange(1, len(cost) + 1), cost)}, xlabel="latent number, the dearest first", ylabel="mean KL (nats)", marker=False,
+    alt="KL of each of the 64 latent numbers in falling order: all are above zero.",
+)
+
+# %% [markdown]
+# Take hold of one. The slider sets one latent number of six garments to a value and leaves the other 63 alone; number 1 is the dearest. Since the prior is
+# $\mathcal N(0, 1)$, we know beforehand what range is sensible: this is the first thing that a prior buys.
+
+# %%
+order, base = elbo.by_kl(q).tolist(), q.mean[[*pick[:10:2], pick[9]]]
+
+
+def turn(value: float = 0.0, number: int = 1) -> tuple[torch.Tensor, str]:
+    index = order[number - 1]
+    pictures = elbo.traverse(vae, base, index, value)
+    moved = (pictures - elbo.traverse(vae, base, index, 0.0)).square().mean().sqrt().item()
+    return pictures.cpu(), f"latent number {number} at {value:+.1f}: the pictures differ from those at 0 by {moved:.3f} (root mean square)"
+
+
+values = [round(0.5 * i, 1) for i in range(-6, 7)]
+traversal = widgets.image_slider(turn, alt="Six garments that change as one latent number is turned.", columns=6, scale=4, value=values, number=[1, 2, 3, 8, 32, 64])
+traversal
+
+# %%
+stops = [-3.0, -1.5, 0.0, 1.5, 3.0]
+rows = {f"{stop:+.1f}": turn(stop, 1)[0] for stop in stops}
+viz.rows(rows, scale=2, alt="Five rows of six garments: the dearest latent number set to -3, -1.5, 0, 1.5 and 3 changes one part of each.")
+
+# %%
+for number in (1, 64):
+    print(traversal.set(value=3.0, number=number))
+
+# %% [markdown]
+# Each number sits at one of the 4×4 places of the latent, and so it changes that *part* of the garment. Nothing in the loss asks a single number to
+# mean something that has a name.
+#
+# ## What the prior buys
+#
+# Now the comparison that chapter 2 asked for. Its autoencoder has the same network, the same 64 numbers, the same pictures, the same training. The only
+# difference is the cloud and its price. (If chapter 2 left no network on this machine, it is trained now.) As a third we take a VAE that pays *sixteen*
+# times more for its code, beta = 16, trained for seconds only.
+#
+# **Predict**, for each line of the table, who wins: a copy of a photograph; the middle between two codes; a decoded $\mathcal N(0, I)$; a decoded Gaussian
+# that was fitted to the codes; keeping neighbours; a code that is shaken by half its own spread.
+
+# %%
+plain, strong = recipes.ready("fashion-autoencoder", machine), elbo.short_vae(train_images, 16.0, machine, steps=350)[0]
+judge, nets = Judge(machine), {"autoencoder": plain, "VAE": vae, "VAE, beta 16": strong}
+report = {name: elbo.space_report(net, tests[:2000], test_labels[:2000], judge, generator) for name, net in nets.items()}
+ledger.table(
+    ["measured on 2,000 test pictures", *nets],
+    [[row, *(report[name][row] for name in nets)] for row in report["VAE"]],
+)
+
+# %%
+noise = torch.randn(8, *base.shape[1:], generator=generator, device=machine.device)
+lines, units, fits = {}, {}, {}
+for name, net in nets.items():
+    z, ends = codes.codes(net, tests[:4000]), codes.codes(net, torch.cat([boot, dress]))
+    lines[f"line: {name}"] = codes.decode(net, codes.line(ends[:1], ends[1:], 8)[0])
+    units[f"N(0, I): {name}"] = codes.decode(net, noise)
+    fits[f"fitted: {name}"] = codes.decode(net, codes.gaussian_like(z, 8, generator))
+viz.rows(lines | units | fits, scale=2, alt="Lines, unit noise and fitted Gaussians as each of the three networks decodes them; only beta 16 draws calm shapes.")
+
+# %% [markdown]
+# <details><summary><b>Less than promised — and exactly what was paid for</b></summary>
+#
+# Lectures often say that the prior makes lines and samples good. On this data, at the true ELBO, it does not: lines, fitted Gaussians and
+# neighbours are about as good or bad as the plain autoencoder's, whose space was never as torn as the story goes. What the
+# VAE has for sure is a known *scale*, and *calm*: a disturbed code still decodes to the picture, because the decoder has seen the whole cloud. Its clouds are
+# simply much narrower than the room between them. Beta 16 shows the other end: wide clouds fill the room, $\mathcal N(0, I)$ becomes far better — and
+# every copy is blurred. With a prior alone, one buys samples with sharpness.
+# </details>
+
+# %%
+a, v, s = report.values()
+shaken, unit, fitted, middle = "codes shaken by half their spread: PSNR (dB)", "decoded N(0, I): Fréchet", "decoded fitted Gaussian: Fréchet", "halfway: Fréchet"
+book.claim("A shaken code keeps more of the picture with the prior", v[shaken] - a[shaken], at_least=0.3, unit="dB")
+copy = "reconstruction: Fréchet"
+book.claim("A dearer code (beta 16) brings N(0, I) nearer to the copies", (v[unit] / v[copy]) / (s[unit] / s[copy]), at_least=3, unit="× less apart")
+book.claim("… and costs sharpness", v["reconstruction: PSNR (dB)"] - s["reconstruction: PSNR (dB)"], at_least=1.5, unit="dB")
+narrow = "at beta 1 a cloud is far narrower than the space between clouds, so most of the room stays unseen by the decoder"
+book.claim("The prior makes the middle of a line a garment", a[middle] / v[middle], at_least=1.5, unit="× less distance", expected=False, reason=narrow)
+book.claim("The prior makes a fitted Gaussian draw garments", a[fitted] / v[fitted], at_least=1.5, unit="× less distance", expected=False, reason=narrow)
+same = "same 10 neighbours as in pixels (share)"
+book.claim("The prior keeps more of the pixels' neighbours", v[same] - a[same], at_least=0.05, expected=False, reason="a plain autoencoder keeps them just as well: noise in the code costs some order")
+
+# %% [markdown]
+# How much calmer? Shake the codes harder and harder.
+
+# %%
+strength = [0.0, 0.125, 0.25, 0.5, 1.0]
+kept = {}
+for name, net in nets.items():
+    z = codes.codes(net, tests[:1000])
+    shaken_by = [elbo.disturbed(net, z, s, generator) for s in strength]
+    kept[name] = (strength, [metrics.psnr(x, tests[:1000]).item() for x in shaken_by])
+viz.lines(
+    kept, xlabel="noise on the code (in standard deviations of each number)", ylabel="PSNR to the photograph (dB)",
+    alt="PSNR falls with noise on the code: the autoencoder starts highest and falls fastest; beta 16 starts lowest and hardly falls.",
+)
+
+# %% [markdown]
+# Walk the line yourself, in the three spaces at once.
+
+# %%
+paths = {name: codes.line(*codes.codes(net, torch.cat([boot, dress])).split(1), 21)[0] for name, net in nets.items()}
+
+
+def walk(position: float = 0.0) -> tuple[torch.Tensor, str]:
+    step = round(20 * position)
+    pictures = torch.cat([codes.decode(net, paths[name][step][None]) for name, net in nets.items()])
+    sure = judge.confidence(pictures).tolist()
+    return pictures.cpu(), "the judge is sure: " + ", ".join(f"{name} {c:.0%}" for name, c in zip(nets, sure, strict=True))
+
+
+positions = [round(0.05 * i, 2) for i in range(21)]
+slider = widgets.image_slider(walk, alt="From a boot to a dress: autoencoder, VAE, VAE with beta 16, side by side.", columns=3, scale=5, position=positions)
+slider
+
+# %%
+for stop in (0.0, 0.5, 1.0):
+    print(f"{stop:.1f}: {slider.set(position=stop)}")
+
+# %% [markdown]
+# ## What it does not buy: the clouds together are not the prior
+#
+# Each cloud is pulled towards $\mathcal N(0, I)$. Is the *sum* of all clouds then $\mathcal N(0, I)$? That sum, the **aggregate posterior**
+# $q(z) = \mathbb E_x[q(z \mid x)]$, is what the decoder was trained on; $\mathcal N(0, I)$ is where we would draw from. The KL that we pay splits exactly in
+# two (Hoffman & Johnson 2016):
+#
+# $$\mathbb E_x\,\mathrm{KL}\big(q(z \mid x)\,\|\,p(z)\big) = \underbrace{I(x; z)}_{\text{what the code tells}} + \underbrace{\mathrm{KL}\big(q(z)\,\|\,p(z)\big)}_{\text{drawing from the wrong place}}$$
+#
+# The second part is at least the KL of the Gaussian with $q(z)$'s mean and covariance, because the rest is one more KL: $q(z)$'s from that Gaussian.
+
+# %%
+total = elbo.aggregate(q)
+panels = viz.Panels(2)
+viz.draw_histogram(panels[0], {"mean": total.mean, "standard deviation": total.std}, bins=24, xlabel="over the 64 latent numbers")
+ranks = torch.arange(1, len(total.mean) + 1)
+viz.draw_lines(panels[1], {"": (ranks, total.eigenvalues)}, references={"N(0, I)": 1.0}, log="y", marker=False, xlabel="direction, widest first", ylabel="variance of q(z)")
+panels.picture("Left: means spread around 0 and standard deviations around 1. Right: variances along principal directions from far above 1 to far below 1.")
+
+# %%
+with torch.no_grad():
+    cloud = codes.decode(vae, q.sample(generator)[:2000])
+ledger.table(
+    ["what is decoded by the VAE", "Fréchet distance to photographs"],
+    [
+        ["the means of the clouds", v["reconstruction: Fréchet"]],
+        ["draws from the clouds, q(z)", judge.frechet(cloud)],
+        ["a Gaussian with q(z)'s mean and covariance", v[fitted]],
+        ["N(0, I)", v[unit]],
+    ],
+)
+spread = total.eigenvalues[0] / total.eigenvalues[-1]
+book.claim("Each number's own spread is near the prior's", total.std.mean(), at_least=0.5, at_most=1.5)
+book.claim("But together: widest ÷ narrowest direction of q(z), in variance", spread, at_least=10, unit="×")
+book.claim("KL of the fitted Gaussian from N(0, I), a lower bound for q(z)'s", total.kl(), at_least=5, unit="nats")
+book.claim("N(0, I) decodes farther from garments than copies do", v[unit] / v["reconstruction: Fréchet"], at_least=10, unit="×")
+book.claim("So does even the fitted Gaussian: two moments are not enough", v[fitted] / v["reconstruction: Fréchet"], at_least=3, unit="×")
+
+# %% [markdown]
+# One by one the numbers look like the prior's; together they do not. They are strongly correlated, and the correct covariance alone does not mend it: $q(z)$ is not a
+# Gaussian at all. Draws from the clouds themselves decode well, so the *decoder* is innocent. What is missing is a way to draw from $q(z)$. That is
+# the whole task of [chapter 4](04_latent_ddpm.ipynb), and it explains a habit of latent diffusion: keep the prior's price low, for the sake of sharp copies and a calm space,
+# and let a diffusion model learn where the codes really are.
+#
+# ## Why copies blur
+#
+# The likelihood term is a squared error. **Predict:** an edge may stand at many places with equal chance, and you must give *one* answer. Which answer has the least squared
+# error: an edge in the middle, or something that is no edge at all?
+
+# %%
+signals = elbo.edges(1000, 0.15)
+answer, place = elbo.best_answer(signals), torch.linspace(0, 1, signals.shape[1])
+guess = torch.linspace(-1.5, 1.5, 61)
+risk = (((guess - 1) ** 2 + (guess + 1) ** 2) / 2, ((guess.abs() - 1) ** 2))
+panels = viz.Panels(2)
+viz.draw_lines(panels[0], {"truth is +1 or −1": (guess, risk[0]), "if one knew which": (guess, risk[1])}, xlabel="the one answer", ylabel="mean squared error", marker=False)
+curves = {"one edge": (place, signals[0]), "another": (place, signals[1]), "least squared error": (place, answer)}
+viz.draw_lines(panels[1], curves, xlabel="place", ylabel="brightness", marker=False)
+panels.picture("Left: the risk of an answer to a truth of +1 or -1 is least at 0, which is never true. Right: two edges, and the best answer, a ramp.")
+
+# %%
+book.claim("The least-squares answer is the mean of all possible edges", (answer - signals.mean(0)).abs().max(), at_most=1e-4)
+book.claim("Its steepest step, of an edge's 2", answer.diff().max(), at_most=0.4)
+sharp = {"photographs": elbo.sharpness(tests[:2000])}
+for name, net in nets.items():
+    sharp[name] = elbo.sharpness(codes.decode(net, codes.codes(net, tests[:2000])))
+viz.bars(sharp, ylabel="difference of neighbouring pixels (rms)", alt="Sharpness of photographs and of three networks' copies: each copy is softer, beta 16 the softest.")
+
+# %%
+book.claim("The VAE's copies are softer than photographs", sharp["VAE"] / sharp["photographs"], at_most=0.92, unit="of their sharpness")
+book.claim("A plain autoencoder's copies blur too, without any prior", sharp["autoencoder"] / sharp["photographs"], at_most=0.95, unit="of their sharpness")
+book.claim("A dearer code blurs more", sharp["VAE"] - sharp["VAE, beta 16"], at_least=0.01)
+
+# %% [markdown]
+# <details><summary><b>No edge at all</b></summary>
+#
+# Squared error is least at the *mean* of what is possible, and the mean of sharp things is soft. Wherever the code does not say exactly where a seam runs, the
+# decoder draws all possible seams at once. So "VAEs blur" is half the truth: the error blurs, with or without a prior; a prior only makes the code say less. The
+# remedies change the error: perceptual and adversarial losses.
+# </details>
+#
+# ## Do latent numbers find the true factors?
+#
+# Of garments nobody knows the factors. Of teddies we do: here is one bear, of which only **three** things vary: its place to the left and right, its place up and
+# down, and its size. A VAE gets eight latent numbers and must decide how many to use.
+#
+# **Predict:** three factors, eight numbers. How many stay active? Does each follow one factor?
+
+# %%
+free = ("x", "y", "size")
+teddy_net, bears, factors = elbo.teddy_vae(free, 2500, 300, machine)
+tq, truth = posterior(teddy_net, bears), torch.stack([getattr(factors, name) for name in free], 1)
+viz.rows({"drawn": bears[:10], "decoded": codes.decode(teddy_net, tq.mode()[:10])}, scale=2, alt="Ten bears at different places and sizes, and their copies.")
+
+# %%
+match = elbo.follows(tq.mean, truth.to(bears.device)).cpu()
+order = elbo.by_kl(tq).cpu()
+panels = viz.Panels(1, 4.6, 3.6)
+image = panels[0].imshow(match[order], vmin=0, vmax=1, cmap="cividis", aspect="auto")
+panels[0].set_xticks(range(3), free)
+panels[0].set(ylabel="latent number, the dearest first", xlabel="true factor")
+panels[0].grid(False)
+panels.figure.colorbar(image, label="squared correlation")
+panels.picture("Heat map of squared correlations of eight latent numbers with three factors: the factors are spread over several numbers.")
+
+# %%
+two_nn = {"true factors": truth, "latent means": tq.mean.flatten(1), "pixels": bears.flatten(1)}
+two_nn = {name: dimension.two_nn(x).dimension for name, x in two_nn.items()}
+active = autoencoder.active_units(tq).sum().item()
+ledger.table(["", "number"], [["free factors", len(free)], ["active units (of 8)", active], *[[f"TwoNN dimension of the {k}", d] for k, d in two_nn.items()]])
+squares = torch.cat([tq.mean.flatten(1), tq.mean.flatten(1).square(), torch.ones(len(truth), 1, device=bears.device)], 1).cpu()
+residual = truth - squares @ torch.linalg.lstsq(squares, truth).solution
+told = 1 - residual.square().sum(0) / (truth - truth.mean(0)).square().sum(0)
+ledger.table(["factor", "best single latent number (squared correlation)", "all numbers and their squares (R²)"], [[n, match[:, i].max().item(), told[i].item()] for i, n in enumerate(free)])
+
+# %%
+book.claim("At least as many numbers are active as factors are free", active, at_least=3, at_most=8)
+book.claim("Place can be read from the code", told[:2].min(), at_least=0.8, unit="R²")
+book.claim(
+    "The number of active units is the number of factors", active, equals=3, expected=False,
+    reason="a curved sheet of pictures is told more cheaply by several numbers than by as many as it has dimensions",
+)
+
+# %% [markdown]
+# <details><summary><b>More numbers than factors</b></summary>
+#
+# A moving bear is a *curved* path through the space of pictures, and the VAE lays it out curved: each factor is told by several numbers, most of them by none alone. The
+# ELBO asks for cheap and right, not for named axes; that a VAE "discovers the factors" is more than it promises (Locatello et al. 2019). What it does find is that
+# there is little to say: the facts are all in the code, and the sheet of codes has few dimensions.
+# </details>
+#
+# ## The ledger
+
+# %%
+book.close()
+
+# %%
+# NBVAL_CHECK_OUTPUT
+book.verdicts()
+
+# %% [markdown]
+# ## What you take along
+#
+# The ELBO trades how well a picture is drawn against what its code costs, in nats, and every term has a line of code. Reparameterisation makes it trainable; a forgotten
+# sum makes it collapse. The prior gives the latent space a scale and calm. It does not make it a place to draw from: the clouds together are not the prior. That is
+# where diffusion comes in, and [chapter 4](04_latent_ddpm.ipynb) uses the VAE that you have just trained.
+#
+# ## Where it comes from
+#
+# | here | in the literature | in the code |
+# |---|---|---|
+# | the ELBO | Kingma & Welling 2014, eq. 3 | `VAE.elbo`, `ELBO.value` |
+# | closed-form KL | Kingma & Welling 2014, appendix B | `Posterior.kl` |
+# | reparameterisation | Kingma & Welling 2014, eq. 10; Rezende et al. 2014 | `Posterior.sample` |
+# | score-function gradient with a baseline | Williams 1992 | `experiments.elbo.gradients` |
+# | beta | Higgins et al. 2017, eq. 4 | `ELBO.loss(beta)` |
+# | active units | Burda et al. 2016, section 5.2 | `autoencoder.active_units` |
+# | splitting the KL | Hoffman & Johnson 2016 | `experiments.elbo.aggregate` |
+# | factors are not found unasked | Locatello et al. 2019 | `experiments.elbo.follows` |
+# | $\mu, \log \sigma^2$ · $z$ · $\sigma_x$ | | `posterior.mean`, `.logvar` · latents · `vae.noise_std` |
