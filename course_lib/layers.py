@@ -40,7 +40,7 @@ class ResBlock(nn.Module):
         h = self.norm2(self.conv1(F.silu(self.norm1(x))))
         if self.modulation is not None:
             scale, shift = self.modulation(F.silu(c))[:, :, None, None].chunk(2, dim=1)
-            h = h * (1 + scale) + shift
+            h = torch.addcmul(shift, h, 1 + scale)
         return self.shortcut(x) + self.conv2(F.silu(h))
 
 

@@ -36,7 +36,10 @@ NUM_CLASSES = 10
 
 # network, then TrainConfig: one setting for a CPU, one for a GPU
 _VAE = {
-    "cpu": ({"width": 16}, TrainConfig(steps=3000, batch_size=64, lr=4e-3, betas=(0.9, 0.99), clip=None, ema=0.998)),
+    "cpu": (
+        {"width": 16},
+        TrainConfig(steps=2500, batch_size=64, lr=4e-3, betas=(0.9, 0.99), clip=None, ema=0.998, channels_last=True),
+    ),
     "gpu": (
         {"width": 64, "blocks": 2},
         TrainConfig(steps=4000, batch_size=256, lr=2e-3, betas=(0.9, 0.99), clip=None, ema=0.998, channels_last=True),
@@ -45,7 +48,7 @@ _VAE = {
 _DENOISER = {
     "cpu": (
         {"width": 48, "multipliers": (1, 2), "blocks": 1, "attention": ()},
-        TrainConfig(steps=2350, batch_size=128, lr=2e-3, betas=(0.9, 0.99), ema=0.999),
+        TrainConfig(steps=2100, batch_size=128, lr=2e-3, betas=(0.9, 0.99), ema=0.999, channels_last=True),
     ),
     "gpu": (
         {"width": 128, "multipliers": (1, 2), "blocks": 2, "attention": (0, 1)},
@@ -246,9 +249,7 @@ def _seeded(seed: int, make: Callable[..., nn.Module], *args) -> nn.Module:
         return make(*args)
 
 
-def _configure(
-    config: TrainConfig, seed: int, steps: int | None, seconds: float | None, progress: bool
-) -> TrainConfig:
+def _configure(config: TrainConfig, seed: int, steps: int | None, seconds: float | None, progress: bool) -> TrainConfig:
     return replace(config, seed=seed, steps=steps or config.steps, seconds=seconds, progress=progress)
 
 
