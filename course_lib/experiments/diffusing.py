@@ -145,17 +145,18 @@ def spread(codec: VAECodec, latents: Tensor) -> float:
     return (latents * codec.latents_std + codec.latents_mean).std().item()
 
 
-def scaling(codec: VAECodec, latents: Tensor, labels: Tensor, judge: Judge, steps: int = 300, n: int = 500) -> list[Scaling]:
+def scaling(codec: VAECodec, latents: Tensor, labels: Tensor, judge: Judge, steps: int = 200, n: int = 400) -> list[Scaling]:
     """Train the same small denoiser on the same latents in several units, equally long, and judge what each draws."""
-    wanted, results = balanced(n, judge.machine), []
+    wanted, results, levels = balanced(n, judge.machine), [], recipes.SCHEDULE().grid(10)
     for name, other in scaling_codecs(codec, latents).items():
         scaled = (latents * codec.latents_std + codec.latents_mean - other.latents_mean) / other.latents_std
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             net = DiT(latents.shape[1], latents.shape[2], dim=64, depth=2)
-        config = TrainConfig(steps=steps, batch_size=128, lr=3e-3, betas=(0.9, 0.99), ema=0.99, progress=False)
+        config = TrainConfig(steps=steps, batch_size=64, lr=3e-3, betas=(0.9, 0.99), ema=0.99, progress=False)
         result = train(net, objective(), (scaled, labels), config, machine=judge.machine)
-        images = draw(conditional(result.ema, judge.machine), wanted, other, tuple(latents.shape[1:]), judge.machine)
+        shape = tuple(latents.shape[1:])
+        images = draw(conditional(result.ema, judge.machine), wanted, other, shape, judge.machine, levels=levels)
         results.append(Scaling(name, other, scaled.std(dim=(0, 2, 3)), judge.score(images, wanted), result.seconds))
     return results
 
