@@ -12,9 +12,9 @@ from course_lib.guidance import guide
 
 
 def draw(seed: int = 0, out: Path | None = None) -> Path:
-    """The README's picture, from the saved VAE and denoiser (trained now where they are missing): prior against guided samples.
+    """The README's picture, from the saved VAE and denoiser, which are trained now where they are missing.
 
-    Upper row: standard normal noise, decoded. Lower row: the same noise, walked to data by the guided denoiser, decoded by the same VAE.
+    Upper row: standard normal noise, decoded. Lower row: the same noise after the guided walk, decoded by the same VAE.
     """
     machine = devices.find()
     codec = recipes.fashion_codec(machine)
