@@ -62,7 +62,15 @@ def test_exponent_of_a_power_law():
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.25, "0.25 s"), (90, "90 s"), (200, "3.3 minutes"), (46800, "13 hours"), (4.5e10, "1,426 years"), (8.2e7, "2.6 years")],
+    [
+        (0.25, "0.25 s"),
+        (90, "90 s"),
+        (114, "114 s"),
+        (200, "3.3 minutes"),
+        (46800, "13 hours"),
+        (4.5e10, "1,426 years"),
+        (8.2e7, "2.6 years"),
+    ],
 )
 def test_times_read_as_people_say_them(seconds, text):
     assert pixels.as_time(seconds) == text

@@ -117,7 +117,7 @@ def as_time(seconds: float) -> str:
         if seconds >= 2 * length:
             count = seconds / length
             return f"{count:.1f} {name}" if count < 10 else f"{count:,.0f} {name}"
-    return f"{seconds:.2g} s"
+    return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
 def redundancy(images: Tensor, reach: int) -> Redundancy:

@@ -417,7 +417,11 @@ book.claim(
     unit="times", reason="a blurred average is never far from some garment, and few garments stand two pixels to the right: "
     "the distance to the nearest image is no judge of being one",
 )  # fmt: skip
-
+ledger.table(
+    ["garments", "length of the change", "distance to the nearest of 60,000", "judge's confidence", "read correctly"],
+    [[n, f"{length[n]:.1f}", f"{near[n]:.1f}", f"{read[n][0]:.2f}", "–" if n == average else f"{read[n][1]:.2f}"]
+     for n in changed],
+)  # fmt: skip
 
 # %% [markdown]
 # Read the last row of the table slowly. For teddies, where the bank is dense, an average is far from every image, as it should be.
@@ -428,7 +432,7 @@ book.claim(
 # ## Spiky: a density that learns by heart
 #
 # To generate is to sample from a density. The simplest density of images puts a soft Gaussian **kernel** on each training image,
-# $\hat p(x)=\frac1N\sum_i \mathcal N(x;\,x_i,\,h^2 I)$ (Parzen 1962, eq. 1.4), with the width $h$ that makes *held-out* images most
+# $\hat p(x)=\frac1N\sum_i \mathcal N(x;\,x_i,\,h^2 I)$ (Parzen 1962), with the width $h$ that makes *held-out* images most
 # likely. We ask of each new point: how many kernels hold it up? Hundreds: a smooth hill. One: a heap of spikes.
 #
 # **Predict, then run.** 4,000 kernels, from 1 to 256 dimensions. In how many dimensions does a new point still have ten
@@ -556,6 +560,6 @@ book.verdicts()
 # | the predictor behind the bits a pixel | `dimension.prediction_error` | Weinberger et al. 2000, eq. 1 |
 # | $(\sum\lambda)^2/\sum\lambda^2$ | `dimension.participation_ratio` | Gao et al. 2017 |
 # | $\log(r_2/r_1)\sim\mathrm{Exp}(d)$ | `dimension.two_nn` | Facco et al. 2017 |
-# | $\frac1N\sum_i\mathcal N(x; x_i, h^2I)$ | `experiments.pixels.spikes` | Parzen 1962, eq. 1.4 |
+# | $\frac1N\sum_i\mathcal N(x; x_i, h^2I)$ | `experiments.pixels.spikes` | Parzen 1962 |
 # | SSIM | `metrics.ssim` | Wang et al. 2004, eq. 13 |
 # | calibrated confidence | `classifier.calibrate` | Guo et al. 2017, eq. 9 |
