@@ -38,7 +38,7 @@ NUM_CLASSES = 10
 _VAE = {
     "cpu": (
         {"width": 16},
-        TrainConfig(steps=2500, batch_size=64, lr=4e-3, betas=(0.9, 0.99), clip=None, ema=0.998, channels_last=True),
+        TrainConfig(steps=2100, batch_size=64, lr=4e-3, betas=(0.9, 0.99), clip=None, ema=0.998, channels_last=True),
     ),
     "gpu": (
         {"width": 64, "blocks": 2},
@@ -48,7 +48,7 @@ _VAE = {
 _DENOISER = {
     "cpu": (
         {"width": 48, "multipliers": (1, 2), "blocks": 1, "attention": ()},
-        TrainConfig(steps=2100, batch_size=128, lr=2e-3, betas=(0.9, 0.99), ema=0.999, channels_last=True),
+        TrainConfig(steps=1750, batch_size=128, lr=2e-3, betas=(0.9, 0.99), ema=0.999, channels_last=True),
     ),
     "gpu": (
         {"width": 128, "multipliers": (1, 2), "blocks": 2, "attention": (0, 1)},
