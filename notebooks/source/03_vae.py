@@ -462,6 +462,8 @@ ledger.table(
         ["N(0, I)", v[unit]],
     ],
 )
+
+# %%
 spread = total.eigenvalues[0] / total.eigenvalues[-1]
 book.claim("Each number's own spread is near the prior's", total.std.mean(), at_least=0.5, at_most=1.5)
 book.claim("But together: widest ÷ narrowest direction of q(z), in variance", spread, at_least=10, unit="×")
