@@ -20,7 +20,7 @@ from course_lib.guidance import guide
 from course_lib.train import TrainResult
 from course_lib.unet import UNet
 
-SCALES = (1.0, 2.0, 3.0)
+SCALES = (1.0, 3.0)
 SHAPES = {"latent": (4, 4, 4), "pixel": (1, 32, 32)}
 COMMAND = "course train pixel-vs-latent"
 SHARE = 1 / 3  # of the latent side's seconds that the VAE gets, as the recipes' own steps have it
