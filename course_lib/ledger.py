@@ -58,8 +58,8 @@ class Ledger:
         unit: str = "",
         expected: bool = True,
         reason: str = "",
-    ) -> bool:
-        """Enter one claim (a second time under the same sentence replaces it); returns whether it holds.
+    ) -> None:
+        """Enter one claim; a second time under the same sentence replaces it.
 
         measured: a number (bool, tensor of one), in ``unit``. Give at_least, at_most, both, or equals. A NaN never holds.
         expected: False for a claim of the lecture that does not hold on this data; then a reason is required, and it is an
@@ -83,7 +83,6 @@ class Ledger:
             )
             holds = low <= value <= high
         self.claims[sentence] = Claim(sentence, value, bound, holds, expected, reason, unit)
-        return holds
 
     def close(self) -> None:
         """Show the table; raise AssertionError naming every claim that does not do what is said of it.

@@ -103,7 +103,7 @@ def _wrap(text: str, width: float) -> str:
 
 def _label_width(labels: Sequence[str]) -> int:
     """CSS pixels to leave before the rows for these (wrapped) labels."""
-    return 7 * max((len(part) for t in labels for part in t.splitlines()), default=0) + 6 * bool(labels)
+    return 8 * max((len(part) for t in labels for part in t.splitlines()), default=0) + 6 * bool(labels)
 
 
 def _sheet(pixels: np.ndarray, columns: int, zoom: int, fine: int, titles, row_labels, title: str, alt: str) -> Picture:

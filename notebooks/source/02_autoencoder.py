@@ -279,12 +279,16 @@ for name, x in {"pixels": tests[some], "codes": z[some]}.items():
 ledger.table(["question", "share"], [["neighbours in pixels that are neighbours in codes", agree], *[[f"neighbours in {k} of the same class", v] for k, v in same.items()]])
 book.claim("Codes keep much of the pixels' neighbourhoods", agree, at_least=0.3, unit="of ten")
 book.claim(
-    "Neighbours in code space share the class clearly more than neighbours in pixel space",
-    same["codes"] - same["pixels"], at_least=0.05, expected=False,
-    reason="a plain autoencoder keeps the pixels' geometry; nothing in its loss asks for meaning",
+    "Neighbours in code space share the class hardly more often than neighbours in pixel space",
+    same["codes"] - same["pixels"], at_least=-0.02, at_most=0.1, unit="share",
 );
 
 # %% [markdown]
+# <details><summary><b>What a plain autoencoder does to neighbourhoods</b></summary>
+#
+# It keeps most of the pixels' own geometry. Nothing in its loss asks that things of one kind lie together, and so they hardly do more than before.
+# </details>
+#
 # ## The ledger
 
 # %%

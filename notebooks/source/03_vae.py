@@ -523,7 +523,7 @@ book.claim("A dearer code blurs more", sharp["VAE"] - sharp["VAE, beta 16"], at_
 
 # %%
 free = ("x", "y", "size")
-teddy_net, bears, factors = elbo.teddy_vae(free, 2000, 300, machine)
+teddy_net, bears, factors = elbo.teddy_vae(free, 3000, 600, machine)
 tq, truth = posterior(teddy_net, bears), torch.stack([getattr(factors, name) for name in free], 1)
 viz.rows({"drawn": bears[:10], "decoded": codes.decode(teddy_net, tq.mode()[:10])}, scale=2, alt="Ten bears at different places and sizes, and their copies.")
 
