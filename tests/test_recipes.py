@@ -23,9 +23,7 @@ def trained(machine, tmp_path_factory):
 
 def test_ready_loads_what_was_saved(trained, machine):
     loaded = recipes.ready("fashion-vae", machine)
-    x = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    with torch.no_grad():
-        assert_close(loaded(x), trained.ema(x), rtol=0, atol=0)
+    assert_close(loaded.state_dict(), trained.ema.state_dict(), rtol=0, atol=0)
     assert not loaded.training
 
 
