@@ -36,7 +36,9 @@ def environment() -> dict[str, str]:
 
 def arguments(extra: list[str]) -> list[str]:
     """JupyterLab's command line: our settings first, so that ``extra`` (for example ``--no-browser``) wins."""
-    return [*QUIET, f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{START_PAGE}", *extra]
+    # in a container people are root, and Jupyter would refuse to start
+    root = ["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
+    return [*QUIET, *root, f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{START_PAGE}", *extra]
 
 
 def main(extra: list[str]) -> None:
