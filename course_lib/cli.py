@@ -54,7 +54,8 @@ def train(
         raise ValueError(f"there is no recipe {recipe!r}; choose from {', '.join(known)}")
     given = {"seconds": seconds, "steps": steps, "seed": seed, "out": out}
     given = {name: value for name, value in given.items() if value is not None}
-    takes = list(inspect.signature(known[recipe]).parameters)
+    parameters = inspect.signature(known[recipe]).parameters
+    takes = given if "options" in parameters else list(parameters)  # **options: the recipe passes them on
     if unknown := [name for name in given if name not in takes]:
         raise ValueError(f"recipe {recipe} takes no --{unknown[0]}; it takes {', '.join(takes)}")
     result = known[recipe](**given)
