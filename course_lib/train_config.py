@@ -95,6 +95,9 @@ class TrainResult:
     images_per_second: float
     steps: int
 
+    def __str__(self) -> str:
+        return f"{self.steps:,} steps in {self.seconds:,.1f} s, loss {float(self.losses[-100:].mean()):.4g} at the end"
+
 
 class Diverged(ValueError):
     """The loss stopped being a finite number.

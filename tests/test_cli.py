@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -108,6 +109,16 @@ def test_train_passes_on_what_was_given_and_nothing_else(recipes):
     run("train", "fashion-vae", "--seconds", "1.5", "--seed", "7")
     run("train", "fashion-vae", "--seed", "0")
     assert recipes == [(60, 0), (1.5, 7), (60, 0)]
+
+
+def test_train_passes_options_through_a_recipe_that_takes_any(recipes):
+    def fashion_ldm(**options) -> str:
+        """A denoiser."""
+        return f"trained with {options}"
+
+    sys.modules["course_lib.recipes"].RECIPES["fashion-ldm"] = fashion_ldm
+    result = run("train", "fashion-ldm", "--steps", "5", "--seed", "0", "--out", "here")
+    assert result.stdout.strip() == f"trained with {dict(steps=5, seed=0, out=Path('here'))}"
 
 
 @pytest.mark.parametrize("arguments", [["train"], ["train", "--list"]])

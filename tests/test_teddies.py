@@ -95,9 +95,9 @@ def test_drawing_stays_on_its_device_and_waits_for_nothing():
         for name, whole in fields.items()
     })  # fmt: skip
     for activity in range(6):
-        drawn = _draw(factors, 1, activity, torch.zeros(2, 3, 32, 32, device="meta"))
+        drawn = _draw(factors, 1, activity, torch.zeros(3, 32, 32, 2, device="meta"))
         assert drawn.device.type == "meta"
-        assert drawn.shape == (2, 3, 32, 32)
+        assert drawn.shape == (3, 32, 32, 2)
     for background in range(5):
         assert scenes.background(background, 32, torch.device("meta")).device.type == "meta"
 

@@ -42,12 +42,13 @@ PAWS = {
 
 def stand(factors: Factors, count: int) -> tuple[Frame, list[Frame]]:
     """The group's upright frame on the ground, and each bear's own frame (its soles at y = -1)."""
-    x, y, size, tilt = (getattr(factors, name).view(-1, 1, 1) for name in ("x", "y", "size", "tilt"))
-    scale = (1 + 0.13 * size) * (0.64 if count == 1 else 0.51)
+    x, y, size, tilt = (getattr(factors, name) for name in ("x", "y", "size", "tilt"))
+    middle = 0.64 if count == 1 else 0.51
+    scale, least = (1 + 0.13 * size) * middle, 0.87 * middle
     turn = -0.17 * tilt
     left, ground = 0.15 * x, -0.78 + 0.09 * y
-    upright = Frame(left, ground, scale, torch.zeros_like(scale), scale)
-    group = Frame(left, ground, scale * turn.cos(), scale * turn.sin(), scale)
+    upright = Frame(left, ground, scale, torch.zeros_like(scale), 1 / scale, least)
+    group = Frame(left, ground, scale * turn.cos(), scale * turn.sin(), 1 / scale, least)
     if count == 1:
         return upright, [group.at(0, 1)]
     return upright, [group.at(-0.70, 1.0, -0.08, flip=-1.0), group.at(0.70, 1.0, 0.08)]
@@ -193,5 +194,5 @@ class Bear:
         look, blur = self.look, patch.blur(self.frame)
         fold = (1 - (u * 6).square_().mul_(0.25).clamp_(0, 0.35)).mul_(bright)
         marks = fabric(u, v, 0.13, (blur, blur), look.fabric)
-        cloth = torch.lerp(look.scarf, look.scarf_mark, marks.unsqueeze(1)).mul_(fold.unsqueeze(1))
+        cloth = torch.lerp(look.scarf, look.scarf_mark, marks).mul_(fold)
         patch.paint(cover.mul_(look.scarved), cloth)

@@ -3,6 +3,9 @@
 Nothing here knows of teddies. A picture spans [-1, 1] × [-1, 1] with y upwards, at any number of pixels. A shape is a
 signed distance, and its coverage of a pixel is the distance through a ramp one pixel wide (the box filter of a
 straight edge). A picture is therefore the same at every size, up to sampling.
+
+The number of pictures N is the last dimension of every tensor: a part is a few pixels wide, but drawn in many pictures at
+once, and operations are fast along the last.
 """
 
 from __future__ import annotations
@@ -22,40 +25,46 @@ def colours(codes: tuple[str, ...], device: torch.device) -> Tensor:
 
 
 def colour(code: str, device: torch.device) -> Tensor:
-    """One colour "#rrggbb" as [3, 1, 1]."""
-    return colours((code,), device)[0, :, None, None]
+    """One colour "#rrggbb" as [3, 1, 1, 1]."""
+    return colours((code,), device)[0, :, None, None, None]
 
 
 class Frame(NamedTuple):
-    """Where a thing stands: origin, x axis and scale (tensors [N, 1, 1]), and handedness."""
+    """Where a thing stands: origin, x axis and scale (tensors [N]), and handedness."""
 
     x: Tensor
     y: Tensor
     ax: Tensor  # the x axis; its length is the scale
     ay: Tensor
-    scale: Tensor
+    inverse: Tensor  # 1 / scale
+    least: float = 1.0  # the smallest scale there can be
     flip: float = 1.0  # -1: a mirror image
 
     def at(self, x: float | Tensor, y: float | Tensor, angle: float = 0.0, flip: float = 1.0) -> Frame:
         """The frame at (x, y) of this one, turned by `angle` radians anticlockwise, mirrored by flip = -1."""
         u, ax, ay = self.flip * x, self.ax, self.ay
+        left, up = _add(_add(self.x, ax, u), ay, -y), _add(_add(self.y, ay, u), ax, y)
         if angle:
             cos, sin = math.cos(self.flip * angle), math.sin(self.flip * angle)
-            ax, ay = ax * cos - ay * sin, ay * cos + ax * sin
-        left = self.x + u * self.ax - y * self.ay
-        return Frame(left, self.y + u * self.ay + y * self.ax, ax, ay, self.scale, self.flip * flip)
+            ax, ay = torch.add(ax * cos, ay, alpha=-sin), torch.add(ay * cos, ax, alpha=sin)
+        return self._replace(x=left, y=up, ax=ax, ay=ay, flip=self.flip * flip)
+
+
+def _add(start: Tensor, axis: Tensor, by: float | Tensor) -> Tensor:
+    """start + by · axis in one operation: there are thousands of these, and each costs more to call than to do."""
+    return torch.addcmul(start, axis, by) if isinstance(by, Tensor) else torch.add(start, axis, alpha=by)
 
 
 def page(n: int, device: torch.device) -> Frame:
     """The whole picture's own frame."""
-    zero = torch.zeros(n, 1, 1, device=device)
+    zero = torch.zeros(n, device=device)
     return Frame(zero, zero, zero + 1, zero, zero + 1)
 
 
 class Patch:
     """A rectangle of a batch of pictures, painted in place.
 
-    `rgb` [N, 3, H, W] is a view into the pictures, `xs` [1, 1, W] and `ys` [1, H, 1] are the pixels' centres, and
+    `rgb` [3, H, W, N] is a view into the pictures, `xs` [W, 1] and `ys` [H, 1, 1] are the pixels' centres, and
     `pixel` is a pixel's width, all in picture units.
     """
 
@@ -66,26 +75,26 @@ class Patch:
 
     @classmethod
     def whole(cls, pictures: Tensor) -> Patch:
-        size = pictures.shape[-1]
+        size = pictures.shape[1]
         line = (torch.arange(size, device=pictures.device, dtype=torch.float32) + 0.5) * (2 / size) - 1
-        return cls(pictures, line[None, None, :], -line[None, :, None], size)
+        return cls(pictures, line[:, None], -line[:, None, None], size)
 
     def cut(self, left: float, right: float, bottom: float, top: float) -> Patch:
         """The part of this patch that covers a box in picture units, one pixel wider on every side."""
-        x0, x1 = _pixels(left, right, self.size, self.place[1], self.xs.shape[2])
-        y0, y1 = _pixels(-top, -bottom, self.size, self.place[0], self.ys.shape[1])
+        x0, x1 = _pixels(left, right, self.size, self.place[1], len(self.xs))
+        y0, y1 = _pixels(-top, -bottom, self.size, self.place[0], len(self.ys))
         place = (self.place[0] + y0, self.place[1] + x0)
-        return Patch(self.rgb[:, :, y0:y1, x0:x1], self.xs[:, :, x0:x1], self.ys[:, y0:y1], self.size, place)
+        return Patch(self.rgb[:, y0:y1, x0:x1], self.xs[x0:x1], self.ys[y0:y1], self.size, place)
 
     def same(self, field: Tensor, whole: Patch) -> Tensor:
-        """The part of a field [N, H, W] over a larger patch that lies over this one: a view."""
+        """The part of a field [H, W, N] over a larger patch that lies over this one: a view."""
         y, x = self.place[0] - whole.place[0], self.place[1] - whole.place[1]
-        return field[:, y : y + self.ys.shape[1], x : x + self.xs.shape[2]]
+        return field[y : y + len(self.ys), x : x + len(self.xs)]
 
     def uv(self, frame: Frame, a: float | Tensor = 1.0, b: float | Tensor = 1.0) -> tuple[Tensor, Tensor]:
-        """The pixels' coordinates in a frame, in units of a and b: two tensors [N, H, W]."""
-        inverse = 1 / (frame.scale * frame.scale)
-        cos, sin = frame.ax * inverse, frame.ay * inverse
+        """The pixels' coordinates in a frame, in units of a and b: two tensors [H, W, N]."""
+        square = frame.inverse * frame.inverse
+        cos, sin = frame.ax * square, frame.ay * square
         dx, dy = self.xs - frame.x, self.ys - frame.y
         side = frame.flip / a
         u = torch.addcmul(dx * (cos * side), dy, sin * side)
@@ -93,12 +102,12 @@ class Patch:
         return u, v
 
     def blur(self, frame: Frame) -> Tensor:
-        """A pixel's width in a frame's units, [N, 1, 1]."""
-        return self.pixel / frame.scale
+        """A pixel's width in a frame's units, [N]."""
+        return frame.inverse * self.pixel
 
     def paint(self, cover: Tensor, paint: Tensor) -> None:
-        """Lay a colour ([3, 1, 1] or [N, 3, 1, 1] or a full picture) over the patch where `cover` [N, H, W] says."""
-        self.rgb.lerp_(paint, cover.unsqueeze(1))
+        """Lay a colour ([3, 1, 1, 1 or N] or a full picture) over the patch where `cover` [H, W, N] says."""
+        self.rgb.lerp_(paint, cover)
 
     def disc(self, frame: Frame, a: float, b: float | None = None, soft: float = 0.0) -> Tensor:
         """Coverage of an ellipse of half-axes a, b. `soft` widens its edge into a glow or a shadow.
@@ -107,10 +116,11 @@ class Patch:
         """
         b = a if b is None else b
         blur = self.blur(frame)
-        wide, high = (blur * 0.5).clamp(min=a), (blur * 0.5).clamp(min=b)
+        may_vanish = min(a, b) < 0.5 * self.pixel / frame.least
+        wide, high = ((blur * 0.5).clamp(min=a), (blur * 0.5).clamp(min=b)) if may_vanish else (a, b)
         u, v = self.uv(frame, wide, high)
-        cover = rim(u, v, wide, high, a / b).mul_(-1 / (blur + soft)).add_(0.5).clamp_(0, 1)
-        return cover.mul_(a * b / (wide * high))
+        cover = edge(rim(u, v, wide, high, a / b), blur + soft if soft else blur)
+        return cover.mul_(a * b / (wide * high)) if may_vanish else cover
 
 
 def rim(u: Tensor, v: Tensor, a: float | Tensor, b: float | Tensor, ratio: float) -> Tensor:

@@ -48,7 +48,7 @@ def _waves(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def grain(patch: Patch, frame: Frame, seed: Tensor) -> Tensor:
-    """Noise [N, H, W] of about unit variance, fixed to the frame: a sum of plane waves whose phases come from the seed.
+    """Noise [H, W, N] of about unit variance, fixed to the frame: a sum of plane waves whose phases come from the seed.
 
     cos(k·p + phase) splits into a row and a column term, so that the sum over waves is one matrix product; each wave is
     averaged over the pixel (a sinc), so that what is too fine to be seen is not drawn.
@@ -57,16 +57,16 @@ def grain(patch: Patch, frame: Frame, seed: Tensor) -> Tensor:
     number = torch.arange(WAVES, device=patch.device)
     mixed = (seed[:, None] * 7919 + number * 104729 + 12345) * 2654435761 % 4294967296 >> 8
     phase = mixed.to(torch.float32) * (2 * math.pi / 2**24)  # [N, WAVES]
-    x, y, ax, ay, scale = (t.view(-1, 1) for t in frame[:5])
-    square = scale * scale
-    kx = (frame.flip * wx * ax - wy * ay) / square  # the waves in picture units
-    ky = (frame.flip * wx * ay + wy * ax) / square
+    x, y, ax, ay, inverse = (t.view(-1, 1) for t in frame[:5])
+    square = inverse * inverse
+    kx = (frame.flip * wx * ax - wy * ay) * square  # the waves in picture units
+    ky = (frame.flip * wx * ay + wy * ax) * square
     fade = torch.sinc(kx * (patch.pixel / (2 * math.pi))) * torch.sinc(ky * (patch.pixel / (2 * math.pi)))
-    column = kx[:, :, None] * (patch.xs - x[:, :, None])  # [N, WAVES, W]
-    row = (ky[:, :, None] * (patch.ys.mT - y[:, :, None]) + phase[:, :, None]).mT  # [N, H, WAVES]
+    column = kx[:, :, None] * (patch.xs.mT - x[:, :, None])  # [N, WAVES, W]
+    row = (ky[:, :, None] * (patch.ys.view(1, -1) - y[:, :, None]) + phase[:, :, None]).mT  # [N, H, WAVES]
     strength = (fade * weight)[:, None, :]
     left = torch.cat([row.cos() * strength, row.sin() * -strength], dim=2)
-    return left @ torch.cat([column.cos(), column.sin()], dim=1)
+    return (left @ torch.cat([column.cos(), column.sin()], dim=1)).permute(1, 2, 0).contiguous()
 
 
 def plush(patch: Patch, frame: Frame, parts: list[tuple[Patch, Frame, Part]], look: Look) -> None:
@@ -94,15 +94,15 @@ def plush(patch: Patch, frame: Frame, parts: list[tuple[Patch, Frame, Part]], lo
         piece.same(alpha, patch).lerp_(one, cover)
         piece.same(cream, patch).lerp_(one * part.cream, cover)
     shade.add_(noise, alpha=0.055).clamp_(0, 1.12)
-    body = torch.addcmul(look.dark, look.light - look.dark, shade.unsqueeze(1))
-    pale = torch.addcmul(look.light, look.cream - look.light, (shade * 0.65).add_(0.45).unsqueeze(1))
-    patch.paint(alpha, body.lerp_(pale, cream.unsqueeze(1)))
+    body = torch.addcmul(look.dark, look.light - look.dark, shade)
+    pale = torch.addcmul(look.light, look.cream - look.light, (shade * 0.65).add_(0.45))
+    patch.paint(alpha, body.lerp_(pale, cream))
 
 
 def _lamp(home: Frame, look: Look) -> tuple[Tensor, Tensor]:
     """The direction to the lamp in a frame."""
-    across = home.flip * (look.lamp_x * home.ax + 0.8 * home.ay) / home.scale
-    return across, (0.8 * home.ax - look.lamp_x * home.ay) / home.scale
+    across = home.flip * (look.lamp_x * home.ax + 0.8 * home.ay) * home.inverse
+    return across, (0.8 * home.ax - look.lamp_x * home.ay) * home.inverse
 
 
 def _lit(lamp: tuple[Tensor, Tensor], part: Part, u: Tensor, v: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ def _lit(lamp: tuple[Tensor, Tensor], part: Part, u: Tensor, v: Tensor) -> Tenso
 
 
 def fabric(u: Tensor, v: Tensor, period: float, blur: tuple[Tensor, Tensor], kind: Tensor) -> Tensor:
-    """How much of the pattern's second colour shows, [N, H, W]: plain, stripes, checks or dots by `kind` [N, 1, 1].
+    """How much of the pattern's second colour shows, [H, W, N]: plain, stripes, checks or dots by `kind` [N].
 
     `blur` is a pixel's width along u and along v. Overwrites both.
     """

@@ -21,7 +21,7 @@ AMBIENT = ("#ffffff", "#fffaf2", "#e2e6ff", "#fff8f0", "#f8fbff")
 
 
 class Look(NamedTuple):
-    """Colours of N pictures, each [N, 3, 1, 1], and where the light comes from, [N, 1, 1]."""
+    """Colours of N pictures, each [3, 1, 1, N], and where the light comes from, [N]."""
 
     dark: Tensor
     light: Tensor
@@ -32,8 +32,8 @@ class Look(NamedTuple):
     blanket_mark: Tensor
     lamp_x: Tensor
     grain: Tensor  # [N], the seed of the fur
-    fabric: Tensor  # [N, 1, 1]
-    scarved: Tensor  # [N, 1, 1], 1 where there is a scarf
+    fabric: Tensor  # [N]
+    scarved: Tensor  # [N], 1 where there is a scarf
 
 
 def look(factors) -> Look:
@@ -41,7 +41,7 @@ def look(factors) -> Look:
     device = factors.device
 
     def pick(codes: tuple[str, ...], which: Tensor) -> Tensor:
-        return colours(codes, device)[which][:, :, None, None]
+        return colours(codes, device).T[:, which][:, None, None]
 
     return Look(
         dark=pick(FUR_DARK, factors.fur),
@@ -51,8 +51,8 @@ def look(factors) -> Look:
         scarf_mark=pick(SCARF_MARK, factors.scarf),
         blanket=pick(BLANKET, factors.background),
         blanket_mark=pick(BLANKET_MARK, factors.background),
-        lamp_x=factors.light.view(-1, 1, 1) * 0.8,
+        lamp_x=factors.light * 0.8,
         grain=factors.grain,
-        fabric=factors.fabric.view(-1, 1, 1),
-        scarved=(factors.scarf > 0).view(-1, 1, 1).to(torch.float32),
+        fabric=factors.fabric,
+        scarved=(factors.scarf > 0).to(torch.float32),
     )

@@ -17,11 +17,11 @@ from .palette import Look
 def background(which: int, size: int, device: torch.device) -> Tensor:
     """The empty scene [3, size, size] in [0, 1], drawn finer where it is small: it is drawn once for many pictures."""
     finer = max(1, 256 // size)
-    patch = Patch.whole(torch.zeros(1, 3, size * finer, size * finer, device=device))
+    patch = Patch.whole(torch.zeros(3, size * finer, size * finer, 1, device=device))
     {"meadow": _meadow, "beach": _beach, "night": _night, "bedroom": _bedroom, "snow": _snow}[VALUES["background"][which]](
         Brush(patch)
     )
-    return F.avg_pool2d(patch.rgb, finer)[0]
+    return F.avg_pool2d(patch.rgb[..., 0], finer)
 
 
 class Brush:
@@ -38,7 +38,7 @@ class Brush:
         """A smooth change of colour from `low` up to `high`."""
         y = self.patch.ys.sub(low).div_(high - low).clamp_(0, 1)
         self.patch.rgb.copy_(colour(bottom, self.patch.device))
-        self.paint(y.expand(1, -1, self.patch.xs.shape[2]), top)
+        self.paint(y.expand(-1, len(self.patch.xs), 1), top)
 
     def disc(self, x: float, y: float, a: float, b: float | None, code: str, soft=0.0, strength=1.0, angle=0.0) -> None:
         reach = max(a, b or a) + soft + 0.01
@@ -57,7 +57,7 @@ class Brush:
         self.paint(self.patch.disc(self.frame.at(x, y), radius) * dark, code)
 
     def land(self, height: Tensor | float, code: str, soft: float = 0.0, strength: float = 1.0) -> None:
-        """Everything below a line, given as heights [1, 1, W] over `patch.xs`."""
+        """Everything below a line, given as heights [W, 1] over `patch.xs`."""
         distance = self.patch.ys - height + torch.zeros_like(self.patch.xs)
         self.paint(edge(distance, self.blur + soft), code, strength)
 
@@ -75,7 +75,7 @@ class Brush:
             puff = patch.disc(self.frame.at(x + dx * s, y + dy * s), r * s, r * s * 0.8, soft=0.02)
             cover = puff.maximum(cover.to(puff.device))
         shade = ((patch.ys - y) / (1.2 * s)).clamp(-0.35, 0.0) + 1
-        patch.paint(cover * strength, colour(code, patch.device) * shade.unsqueeze(1) ** 0.4)
+        patch.paint(cover * strength, colour(code, patch.device) * shade**0.4)
 
 
 def _scatter(i: int, low: float, high: float) -> tuple[float, float]:
@@ -213,6 +213,6 @@ def blanket(patch: Patch, upright: Frame, look: Look, count: int) -> None:
     u, v = low.uv(spot)
     marks = fabric(u, v.mul_(2.2), 0.42, (blur, blur * 2.2), look.fabric)
     marks.lerp_(marks.new_ones(()), 1 - low.disc(spot, wide - 0.07, 0.27))  # the hem
-    low.paint(low.disc(spot, wide, 0.30), torch.lerp(look.blanket, look.blanket_mark, marks.unsqueeze(1)))
+    low.paint(low.disc(spot, wide, 0.30), torch.lerp(look.blanket, look.blanket_mark, marks))
     shade = low.disc(spot.at(-look.lamp_x * 0.25, 0.0), wide * 0.62, 0.17, soft=0.22)
     low.paint(shade.mul_(0.5), look.blanket * 0.25)

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 5 Guidance
+# # 5 · Guidance
 #
 # > How does one steer the walk?
 #
