@@ -37,8 +37,8 @@ class UNet(nn.Module):
     """A denoising network: x_t [B, C, H, W], t [B] in 1…T, y [B] or None → [B, C, H, W].
 
     H and W must be multiples of 2^(levels − 1), or a ValueError says so. width: channels at full resolution;
-    multipliers: of each level. blocks: residual blocks a level. attention: which levels attend (0 = full resolution).
-    num_classes: as in DiT; ``null_label`` is the last index.
+    multipliers: of each level. blocks: residual blocks a level. attention: which levels attend (0 = full resolution); the
+    middle always does. num_classes: as in DiT; ``null_label`` is the last index.
     """
 
     def __init__(
