@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from course_lib import checkpoint, manifest
+from course_lib import checkpoint, manifest, reader, teddies
 from course_lib import device as devices
 from course_lib.autoencoder import VAE, Autoencoder, elbo_loss, reconstruction_loss
 from course_lib.classifier import TRAINING, Classifier, calibrate, classifier_loss, read
@@ -33,6 +33,7 @@ from course_lib.unet import UNet
 KIND = "v"  # what every denoising network of the workbook predicts
 SCHEDULE = cosine
 NUM_CLASSES = 10
+_FASHION = "fashion_mnist/train-images-idx3-ubyte.gz"
 
 # Network, then TrainConfig: one setting for a CPU, one for a GPU. The latent denoiser of a CPU stays at the latents' 4×4 all
 # through: halved once more, a 3×3 convolution would spend more than half of its products on the padding about 2×2.
@@ -67,6 +68,12 @@ _PIXEL_DENOISER = {
     ),
 }
 
+# One network for every machine, since its weights are shipped; 2,000 steps take about ten minutes on two cores.
+_TEDDIES_VAE = (
+    {"in_channels": 3, "width": 32, "noise_std": 0.05},
+    TrainConfig(steps=9000, batch_size=48, lr=4e-3, betas=(0.9, 0.99), clip=None, ema=0.995, channels_last=True),
+)
+_TEDDIES = 24_000  # pictures in the training set of a Teddies network
 
 _NETWORKS: dict[str, type[nn.Module]] = {
     "fashion-autoencoder": Autoencoder,
@@ -74,6 +81,8 @@ _NETWORKS: dict[str, type[nn.Module]] = {
     "fashion-ldm": UNet,
     "fashion-pixel-ddpm": UNet,
     "fashion-classifier": Classifier,
+    "teddies-vae": VAE,
+    "teddies-reader": reader.FactorReader,
 }
 
 
@@ -134,12 +143,65 @@ def fashion_classifier(
     return result
 
 
+def teddies_vae(
+    seed: int = 0, steps: int | None = None, out: Path | None = None, machine: Machine | None = None, progress: bool = True
+) -> TrainResult:
+    """The VAE of Teddies, 64×64×3 → 8×8×4, shipped as ``data/weights/teddies_vae.safetensors``.
+
+    Three pictures of four are drawn without grain and texture, which do not fit through 48×. About forty minutes on two
+    cores; an interrupted run goes on where it stopped. Test PSNR 33 dB or more without grain and texture.
+    """
+    machine = machine or devices.find()
+    config, training = _TEDDIES_VAE
+    training = _configure(training, seed, steps, progress=progress)
+    images = torch.cat([
+        teddies.dataset(_TEDDIES * 3 // 4, 1, device=machine.device, fine=False)[0],
+        teddies.dataset(_TEDDIES // 4, 2, device=machine.device)[0],
+    ])  # fmt: skip
+    net = _seeded(seed, _build, "teddies-vae", config)
+    resume = runs_dir() / "teddies_vae.checkpoint"
+    result = train(net, autoencoder_loss, (images,), training, machine=machine, checkpoint=resume)
+    facts = {"metrics": {}, "latents": {}}
+    for name, fine in {"test_psnr_without_grain_and_texture": False, "test_psnr": True}.items():
+        tests = to_float(teddies.dataset(1000, 3, device=machine.device, unseen=True, fine=fine)[0])
+        with torch.no_grad():
+            decoded = torch.cat([result.ema(x) for x in tests.split(100)])
+        facts["metrics"][name] = psnr(decoded, tests).item()
+    mean, std = statistics(result.ema, images)
+    facts["latents"] = {"mean": mean.tolist(), "std": std.tolist()}
+    _save("teddies-vae", result, out or _shipped("teddies-vae"), training, config, facts, torch.float16)
+    return result
+
+
+def teddies_reader(
+    seed: int = 0, steps: int | None = None, out: Path | None = None, machine: Machine | None = None, progress: bool = True
+) -> TrainResult:
+    """Reads the factors of Teddies from pictures, shipped as ``data/weights/teddies_reader.safetensors``.
+
+    About five minutes on two cores; on fresh pictures every semantic factor is right in 97 % or more. It is a judge, so it
+    alone has seen every combination of factors.
+    """
+    machine = machine or devices.find()
+    training = _configure(TrainConfig(**reader.TRAINING), seed, steps, progress=progress)
+    (some, shown), (others, also) = (teddies.dataset(n, 4, device=machine.device, unseen=unseen) for n, unseen in
+                                     ((_TEDDIES * 9 // 10, False), (_TEDDIES // 10, True)))  # fmt: skip
+    parts = [torch.cat(pair) for pair in zip(reader.targets(shown), reader.targets(also), strict=True)]
+    net = _seeded(seed, _build, "teddies-reader", {})
+    result = train(net, reader.reader_loss, (torch.cat([some, others]), *parts), training, machine=machine)
+    tests, factors = teddies.dataset(2000, 5, device=machine.device)
+    facts = {"metrics": reader.accuracy(result.ema, tests, factors)}
+    _save("teddies-reader", result, out or _shipped("teddies-reader"), training, net.config, facts, torch.float16)
+    return result
+
+
 RECIPES: dict[str, Callable[..., TrainResult]] = {
     "fashion-autoencoder": fashion_autoencoder,
     "fashion-vae": fashion_vae,
     "fashion-ldm": fashion_ldm,
     "fashion-pixel-ddpm": fashion_pixel_ddpm,
     "fashion-classifier": fashion_classifier,
+    "teddies-vae": teddies_vae,
+    "teddies-reader": teddies_reader,
 }
 
 
@@ -265,11 +327,12 @@ def _save(
         "seed": training.seed,
         "steps": result.steps,
         "seconds": round(result.seconds, 1),
-        "data_sum": manifest.entries()["fashion_mnist/train-images-idx3-ubyte.gz"]["sha256"],
+        "data_sum": manifest.entries()[_FASHION]["sha256"] if "fashion" in name else "drawn by course_lib.teddies",
         "config": config,
         "loss": float(result.losses[-100:].mean()),
         **(facts or {}),
     }
     file = checkpoint.save(file, result.ema, card, dtype)
     if file.resolve().is_relative_to(manifest.data_dir().resolve()):
-        manifest.record(file, "MIT", "trained on Fashion-MNIST by its recipe", card["command"])
+        source = "Fashion-MNIST" if "fashion" in name else "Teddies"
+        manifest.record(file, "MIT", f"trained on {source} by its recipe", card["command"])

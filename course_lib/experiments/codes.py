@@ -1,14 +1,16 @@
 """Experiments with the codes of an autoencoder: what they keep, what lies between them, and what noise decodes to."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from course_lib import teddies
 from course_lib.autoencoder import VAE, Autoencoder
-from course_lib.data import to_float, to_uint8
 from course_lib.device import Machine
 from course_lib.dimension import pca_spectrum
-from course_lib.metrics import nearest, psnr
+from course_lib.metrics import nearest, psnr, ssim
 from course_lib.recipes import autoencoder_loss
 from course_lib.train import TrainConfig, train
 
@@ -76,40 +78,54 @@ def linear_autoencoder_error(images: Tensor, k: int, machine: Machine, steps: in
         return (ema(x) - x).square().mean().item()
 
 
-def bottleneck_sweep(images: Tensor, tests: Tensor, channels: list[int], machine: Machine, steps: int = 350) -> dict[int, float]:
-    """Test PSNR (dB) of autoencoders with so many latent channels at 4×4, each trained for a few seconds."""
-    result = {}
-    for c in channels:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            net = Autoencoder(latent_channels=c)
-        config = TrainConfig(steps=steps, batch_size=64, lr=4e-3, betas=(0.9, 0.99), clip=None, ema=0.99, progress=False)
-        ema = train(net, autoencoder_loss, (images,), config, machine=machine).ema
-        result[c] = psnr(decode(ema, codes(ema, tests)), tests).item()
-    return result
+class Bottleneck(NamedTuple):
+    """One autoencoder of a sweep: its factor and channels, the numbers in its code, and how well it copies test images."""
+
+    factor: int
+    channels: int
+    numbers: int
+    psnr: float  # dB
+    ssim: float
 
 
-def teddy_autoencoder(n: int, steps: int, machine: Machine, seed: int = 0) -> tuple[Autoencoder, Tensor, teddies.Factors]:
-    """An autoencoder of 32×32 teddies, 3,072 numbers to 64, with 500 pictures held out and their factors."""
-    factors = teddies.sample_factors(n + 500, torch.Generator().manual_seed(seed))
-    images = to_uint8(teddies.render(factors, 32)).to(machine.device)
+def bottleneck_sweep(
+    images: Tensor, tests: Tensor, shapes: Sequence[tuple[int, int]], machine: Machine, steps: int = 350
+) -> list[Bottleneck]:
+    """Autoencoders with these (factor, latent channels), each trained for a few seconds on images uint8 [N, C, S, S]."""
+    swept = []
+    for factor, channels in shapes:
+        net = _trained(images, machine, steps, in_channels=images.shape[1], factor=factor, latent_channels=channels)
+        copies = decode(net, codes(net, tests))
+        numbers = channels * (images.shape[-1] // factor) ** 2
+        swept.append(Bottleneck(factor, channels, numbers, psnr(copies, tests).item(), ssim(copies, tests).item()))
+    return swept
+
+
+def teddy_autoencoder(images: Tensor, channels: int, machine: Machine, steps: int = 250) -> Autoencoder:
+    """An autoencoder of 64×64 teddies (uint8), 12,288 numbers to 16 for each latent channel: factor 16."""
+    return _trained(images, machine, steps, 32, in_channels=3, width=16, factor=16, latent_channels=channels)
+
+
+def _trained(images: Tensor, machine: Machine, steps: int, batch: int = 64, **shape) -> Autoencoder:
+    """A network of this shape after a short training, without a progress line."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = Autoencoder(in_channels=3, width=24)
-    config = TrainConfig(steps=steps, batch_size=64, lr=4e-3, betas=(0.9, 0.99), clip=None, ema=0.99, progress=False)
-    ema = train(net, autoencoder_loss, (images[500:],), config, machine=machine).ema
-    return ema, to_float(images[:500]), factors[slice(0, 500)]
+        torch.manual_seed(0)
+        net = Autoencoder(**shape)
+    config = TrainConfig(
+        steps=steps, batch_size=batch, lr=6e-3, betas=(0.9, 0.99), clip=None, ema=0.98, channels_last=True, progress=False
+    )
+    return train(net, autoencoder_loss, (images,), config, machine=machine).ema
 
 
 def teddy_difference(net: Autoencoder, factors: teddies.Factors, name: str, seed: int = 1) -> tuple[float, float]:
-    """How far one factor moves a picture, and how far it moves the decoded picture: two root mean squares.
+    """How far one factor moves a 64×64 picture, and how far it moves the decoded picture: two root mean squares.
 
     The factor ``name`` is drawn anew for every picture, all others stay. Their ratio says how much of it fits through.
     """
     other = teddies.sample_factors(len(factors), torch.Generator().manual_seed(seed))
     changed = factors.replace(**{name: getattr(other, name)})
     device = next(net.parameters()).device
-    a, b = (teddies.render(f, 32).to(device) for f in (factors, changed))
+    a, b = (teddies.render(f.to(device), 64) for f in (factors, changed))
     decoded = decode(net, codes(net, a)) - decode(net, codes(net, b))
     return (a - b).square().mean().sqrt().item(), decoded.square().mean().sqrt().item()
 

@@ -1,6 +1,7 @@
 """Teddies: pictures of teddy bears drawn from known factors, with captions, at any size, on CPU or GPU."""
 
 from .captions import captions, parse, prompt, vocabulary
+from .dataset import dataset
 from .factors import (
     CONTINUOUS,
     DISCRETE,
@@ -14,6 +15,7 @@ from .factors import (
     Factors,
     combination,
     combination_id,
+    held_out,
     index,
     sample_factors,
 )
@@ -33,6 +35,8 @@ __all__ = [
     "captions",
     "combination",
     "combination_id",
+    "dataset",
+    "held_out",
     "index",
     "parse",
     "prompt",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -199,3 +200,13 @@ def combination(ids: Tensor | int) -> dict[str, Tensor]:
         parts[name] = rest % levels
         rest = rest // levels
     return {name: parts[name] for name in SEMANTIC}
+
+
+@lru_cache(maxsize=1)
+def _held_out_ids() -> Tensor:
+    return torch.randperm(NUM_COMBINATIONS, generator=torch.Generator().manual_seed(0))[: NUM_COMBINATIONS // 10]
+
+
+def held_out(factors: Factors) -> Tensor:
+    """Which pictures show one of the tenth of all semantic combinations that no model is ever trained on, bool [N]."""
+    return torch.isin(combination_id(factors), _held_out_ids().to(factors.device))
