@@ -182,14 +182,57 @@ def test_background_leaves_the_bear_alone():
 
 
 def test_exactly_the_free_continuous_factors_span_the_pictures():
-    """The pictures' derivative with respect to the six continuous factors has rank six: none is idle or twice there."""
+    """The pictures' derivative with respect to the eight continuous factors has rank eight: none is idle or twice there."""
     base = change("x")[0]
     centre = render(base, 64)
     step = 0.05
     steps = [(render(base.replace(**{name: step}), 64) - centre).flatten() / step for name in teddies.CONTINUOUS]
     values = torch.linalg.svdvals(F.normalize(torch.stack(steps), dim=1))
-    assert len(values) == 6
+    assert len(values) == 8
     assert values[-1] > 0.15
+
+
+def test_brightness_bends_the_tones_between_black_and_white():
+    """Where the light is white, no pixel is darkened by a brighter picture, and black and white stay."""
+    base = change("x")[0].replace(background="meadow")
+    dark, plain, bright = (render(base.replace(brightness=b), 64) for b in (-1.0, 0.0, 1.0))
+    assert (bright - plain).min() >= -1e-6
+    assert (plain - dark).min() >= -1e-6
+    assert_close((bright + dark) / 2, plain)  # as much up as down
+    assert 0.1 < (bright - dark).mean() < 0.6
+    ends = plain.abs() > 0.98
+    assert ends.any()
+    assert (bright - dark)[ends].abs().max() < 0.05
+
+
+def test_saturation_scales_the_colours_and_keeps_the_luma():
+    """The oracle is the standard's luma and colour differences; clipping, which breaks both, is left out."""
+    base = change("x")[0].replace(background="meadow")
+    grey, plain, vivid = (render(base.replace(saturation=s), 64).double() for s in (-1.0, 0.0, 1.0))
+    luma = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)
+    kept = vivid.abs().amax(1, keepdim=True) < 0.999
+    assert kept.double().mean() > 0.5
+    light, chroma = [], []
+    for x in (grey, plain, vivid):
+        light.append(torch.einsum("nchw,c->nhw", x, luma)[:, None])
+        chroma.append(((x - light[-1]) * kept).square().mean().sqrt())
+    assert_close(light[0], light[1], atol=1e-5, rtol=0)
+    assert_close(light[2][kept], light[1][kept], atol=1e-5, rtol=0)
+    assert_close(chroma[0] / chroma[1], 2 - chroma[2] / chroma[1], atol=1e-5, rtol=0)
+    assert 0.3 < chroma[0] / chroma[1] < 0.8
+
+
+def test_without_fine_texture_grain_and_fabric_are_not_drawn():
+    """All else is: every other factor still shows, and what has neither fur nor cloth is the same picture."""
+    factors = everyone()
+    plain = render(factors, 64, fine=False)
+    assert torch.equal(plain, render(factors.replace(grain=5, fabric="dots"), 64, fine=False))
+    assert_close(plain[:, :, :4], render(factors, 64)[:, :, :4])
+    assert (plain - render(factors.replace(fabric="plain"), 64)).abs().mean() < 0.05
+    rough, smooth = (
+        render(factors.replace(fabric="plain", scarf="none"), 256, fine=fine).diff(dim=-1).abs().mean() for fine in (True, False)
+    )
+    assert smooth < rough
 
 
 def test_nuisance_does_what_it_says():

@@ -21,8 +21,8 @@ from course_lib.unet import UNet
 
 # One picture of teddies but for place and tilt: what `teddy_bank` and `teddy_walk` hold fixed.
 SCENE = {"count": "one", "fur": "pink", "activity": "waving", "scarf": "green", "background": "meadow", "grain": 7}
-SCENE |= {"fabric": "dots", "light": 0.0, "warmth": 0.0, "y": 0.0, "size": 0.0}
-LOOK, PLACE = ("grain", "fabric", "light", "warmth"), teddies.NUISANCE
+SCENE |= {"fabric": "dots", **dict.fromkeys(set(teddies.CONTINUOUS) - {"x", "tilt"}, 0.0)}
+LOOK, PLACE = teddies.PERCEPTUAL, teddies.NUISANCE
 
 
 class Dimensions(NamedTuple):
@@ -169,8 +169,8 @@ def known(kind: str, d: int, n: int, seed: int, ambient: int = 256) -> Tensor:
 
 
 def free_teddies(k: int, n: int, seed: int, size: int = 32) -> Tensor:
-    """n teddies [n, 3, size, size] of which k continuous factors vary, 0 to 6, and nothing else does."""
-    order = ("tilt", "x", "size", "light", "y", "warmth")
+    """n teddies [n, 3, size, size] of which k continuous factors vary, 0 to 8, and nothing else does."""
+    order = ("tilt", "x", "size", "light", "y", "warmth", "brightness", "saturation")
     held = {name: value for name, value in SCENE.items() if name not in order}
     held |= {name: 0.0 for name in order[k:]}
     return teddies.render(teddies.sample_factors(n, seed, **held), size)
@@ -269,7 +269,7 @@ class Triplets(NamedTuple):
 
 
 def triplets(n: int, factor: str, moved: bool, seed: int, size: int = 64) -> Triplets:
-    """n triplets of teddies. `same` shares every semantic factor with its anchor and differs in grain, fabric, light and warmth
+    """n triplets of teddies. `same` shares every semantic factor with its anchor and differs in all that is only looks
     (and, if `moved`, in place, size and tilt); `other` differs in the one semantic `factor` alone.
     """
     generator = torch.Generator().manual_seed(seed)

@@ -24,10 +24,11 @@ VALUES: dict[str, tuple[str, ...]] = {
     "fabric": ("plain", "stripes", "checks", "dots"),
 }
 SEMANTIC = ("count", "fur", "activity", "scarf", "background")
-PERCEPTUAL = ("grain", "fabric", "light", "warmth")
+PERCEPTUAL = ("grain", "fabric", "light", "warmth", "brightness", "saturation")
 NUISANCE = ("x", "y", "size", "tilt")
 #: Every continuous factor: the intrinsic dimension of the pictures when all discrete factors are held fixed.
-CONTINUOUS = ("light", "warmth", *NUISANCE)
+#: The order in which they are drawn: a new one goes last, so that a seed keeps giving the others as before.
+CONTINUOUS = ("light", "warmth", *NUISANCE, "brightness", "saturation")
 DISCRETE = (*SEMANTIC, "grain", "fabric")
 #: `grain` is the seed of the fur's pattern: 0 .. GRAINS - 1. It is discrete, and adds no dimension.
 GRAINS = 65536
@@ -67,6 +68,8 @@ class Factors:
     y: Tensor  # place, down and up
     size: Tensor
     tilt: Tensor  # -1 leans left, 1 leans right
+    brightness: Tensor  # -1 darker, 1 brighter
+    saturation: Tensor  # -1 towards grey, 1 away from it
 
     def __len__(self) -> int:
         return len(self.count)
@@ -164,7 +167,7 @@ def sample_factors(n: int, generator: torch.Generator | int | None = None, devic
 
     `generator` is a torch.Generator or a seed (None: torch's own). `device` is where the factors go (default: the
     generator's). Any factor may be held: `fur="pink"`, `light=0.0`, `x=tensor_of_n`. Held factors do not change what
-    the others draw. With all discrete factors and `light` and `warmth` held, exactly the four of NUISANCE are free.
+    the others draw. With all discrete factors held, exactly the eight of CONTINUOUS are free, the intrinsic dimension.
     Raises ValueError for an unknown factor, name, or a value out of range.
     """
     _known(fixed)

@@ -74,7 +74,8 @@ def plush(patch: Patch, frame: Frame, parts: list[tuple[Patch, Frame, Part]], lo
 
     Each part comes with the piece of the patch that it can reach, and is worked out only there.
     """
-    noise = grain(patch, frame, look.grain)
+    h, w, n = patch.rgb.shape[1:]
+    noise = patch.rgb.new_zeros(h, w, n) if look.grain is None else grain(patch, frame, look.grain)
     alpha, shade, cream = (torch.zeros_like(noise) for _ in range(3))
     one = alpha.new_ones(())
     per_blur = 1 / patch.blur(frame)

@@ -31,13 +31,13 @@ class Look(NamedTuple):
     blanket: Tensor
     blanket_mark: Tensor
     lamp_x: Tensor
-    grain: Tensor  # [N], the seed of the fur
+    grain: Tensor | None  # [N], the seed of the fur; None: fur without grain
     fabric: Tensor  # [N]
     scarved: Tensor  # [N], 1 where there is a scarf
 
 
-def look(factors) -> Look:
-    """The colours that the factors ask for."""
+def look(factors, fine: bool = True) -> Look:
+    """The colours that the factors ask for; without `fine`, fur has no grain and cloth no texture."""
     device = factors.device
 
     def pick(codes: tuple[str, ...], which: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def look(factors) -> Look:
         blanket=pick(BLANKET, factors.background),
         blanket_mark=pick(BLANKET_MARK, factors.background),
         lamp_x=factors.light * 0.8,
-        grain=factors.grain,
-        fabric=factors.fabric,
+        grain=factors.grain if fine else None,
+        fabric=factors.fabric if fine else torch.zeros_like(factors.fabric),
         scarved=(factors.scarf > 0).to(torch.float32),
     )
