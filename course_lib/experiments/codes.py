@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from course_lib import teddies
 from course_lib.autoencoder import VAE, Autoencoder
+from course_lib.data import as_float
 from course_lib.device import Machine
 from course_lib.dimension import pca_spectrum
 from course_lib.metrics import nearest, psnr, ssim
@@ -22,7 +23,7 @@ def codes(net: Autoencoder, images: Tensor, batch: int = 500) -> Tensor:
     """Images [N, C, H, W] (uint8 or [-1, 1]) → their codes; for a VAE the means of the posteriors. [N, c, h, w]."""
     parts = []
     for x in images.split(batch):
-        code = net.encode(to_float(x) if x.dtype == torch.uint8 else x)
+        code = net.encode(as_float(x))
         parts.append(code.mode() if isinstance(net, VAE) else code)
     return torch.cat(parts)
 
