@@ -98,7 +98,9 @@ def rows(groups: Mapping[str, Tensor], *, alt: str, scale: int | None = None, ti
 
 def _wrap(text: str, width: float) -> str:
     """The text broken into lines of about `width` CSS pixels, at 9 points."""
-    return "\n".join(line for part in text.splitlines() for line in textwrap.wrap(part, max(4, int(width / 6))))
+    most = max(4, int(width / 6))
+    words = (" ".join(w if len(w) <= most else w.replace("/", "/ ") for w in part.split(" ")) for part in text.splitlines())
+    return "\n".join(line for part in words for line in textwrap.wrap(part, most))
 
 
 def _label_width(labels: Sequence[str]) -> int:

@@ -90,7 +90,7 @@ class Bottleneck(NamedTuple):
 
 
 def bottleneck_sweep(
-    images: Tensor, tests: Tensor, shapes: Sequence[tuple[int, int]], machine: Machine, steps: int = 350
+    images: Tensor, tests: Tensor, shapes: Sequence[tuple[int, int]], machine: Machine, steps: int = 250
 ) -> list[Bottleneck]:
     """Autoencoders with these (factor, latent channels), each trained for a few seconds on images uint8 [N, C, S, S]."""
     swept = []

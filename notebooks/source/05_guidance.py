@@ -229,8 +229,8 @@ slider.set(guidance_scale=2.0), slider.set(guidance_scale=8.0)
 # %%
 plan = {
     "classifier": (1.0, 2.0, 4.0),
-    "classifier-free": (1.0, 1.5, 2.0, 3.0, 5.0),
-    "in an interval": (2.0, 3.0, 5.0),
+    "classifier-free": (1.0, 1.25, 1.5, 2.0, 3.0, 5.0),
+    "in an interval": (1.5, 2.0, 3.0, 5.0),
     "rescaled": (2.0, 3.0, 5.0),
     "autoguidance": (1.5, 2.0, 3.0),
 }
@@ -242,7 +242,7 @@ panels = viz.Panels(2)
 for axes, (label, of) in zip((panels[0], panels[1]), measures.items(), strict=True):
     curves = {name: ([p.scale for p in ps], [of(p) for p in ps]) for name, ps in frontier.items()}
     viz.draw_lines(axes, curves, xlabel="guidance scale (1 = none)", ylabel=label)
-panels.picture("Left: Fréchet distance against guidance scale for five kinds of guidance, with a minimum for plain classifier-free guidance at a moderate scale. Right: share of samples of the wanted class, rising.")
+panels.picture("Left: Fréchet distance against guidance scale for five kinds of guidance, flat at first and then rising for plain classifier-free guidance, lower in an interval. Right: share of samples of the wanted class, rising.")
 
 # %%
 panels = viz.Panels(2)
@@ -260,7 +260,9 @@ ledger.table(["guidance", "scale", "Fréchet distance", "wanted class", "precisi
 at = {name: {p.scale: p for p in ps} for name, ps in frontier.items()}
 free = at["classifier-free"]
 best = {name: min(p.score.frechet for p in ps) for name, ps in frontier.items()}
-book.claim("A moderate scale brings the samples nearer to real: unguided Fréchet distance over the best", free[1.0].score.frechet / best["classifier-free"], at_least=1.05)
+book.claim("A little guidance hardly moves the Fréchet distance: scale 1.5 over unguided", free[1.5].score.frechet / free[1.0].score.frechet, at_least=0.6, at_most=1.4)
+book.claim("And yet it makes more classes right: share at 1.5 minus unguided", free[1.5].score.agreement - free[1.0].score.agreement, at_least=0.03)
+book.claim("In an interval it does bring the samples nearer: unguided Fréchet distance over the best", free[1.0].score.frechet / best["in an interval"], at_least=1.05)
 book.claim("Guidance makes the class right: share at scale 3", free[3.0].score.agreement, at_least=0.85)
 book.claim("And more often than unguided: difference", free[3.0].score.agreement - free[1.0].score.agreement, at_least=0.01)
 book.claim("It costs variety: diversity at scale 5 over unguided", free[5.0].diversity / free[1.0].diversity, at_most=0.95)
@@ -275,7 +277,7 @@ book.claim("Autoguidance keeps variety: diversity at scale 3 over classifier-fre
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# The share of right classes rises and stays up. The Fréchet distance falls, reaches a best at a moderate scale and rises again: at first guidance removes the failures, then it removes the variety. Recall
+# The share of right classes rises and stays up. The Fréchet distance hardly moves at first and then rises: at first guidance removes the failures and pays with variety in equal coin, then there are no failures left. Recall
 # shows the bill. A guide that is on only at middle noise levels pays less of it, and is cheaper too: elsewhere the reference network is not even called. Rescaling takes back the contrast, which is
 # what the eye sees first, but not the lost variety. Autoguidance does another thing altogether: it pushes away from *bad pictures* and not from *other classes*, so variety stays, and the
 # share of right classes rises less. Mind the error bars in the table: with 500 samples, neighbouring points are not a ranking.
