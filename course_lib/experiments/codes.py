@@ -90,7 +90,7 @@ class Bottleneck(NamedTuple):
 
 
 def bottleneck_sweep(
-    images: Tensor, tests: Tensor, shapes: Sequence[tuple[int, int]], machine: Machine, steps: int = 250
+    images: Tensor, tests: Tensor, shapes: Sequence[tuple[int, int]], machine: Machine, steps: int = 350
 ) -> list[Bottleneck]:
     """Autoencoders with these (factor, latent channels), each trained for a few seconds on images uint8 [N, C, S, S]."""
     swept = []
@@ -102,7 +102,7 @@ def bottleneck_sweep(
     return swept
 
 
-def teddy_autoencoder(images: Tensor, channels: int, machine: Machine, steps: int = 250) -> Autoencoder:
+def teddy_autoencoder(images: Tensor, channels: int, machine: Machine, steps: int = 220) -> Autoencoder:
     """An autoencoder of 64×64 teddies (uint8), 12,288 numbers to 16 for each latent channel: factor 16."""
     return _trained(images, machine, steps, 32, in_channels=3, width=16, factor=16, latent_channels=channels)
 
