@@ -1,11 +1,12 @@
 """Every notebook in JupyterLab in a real browser: all cells run, and every slider answers the keyboard and the mouse in time.
 
-    pytest -m browser              all notebooks, about 12 minutes on two cores; the last lines name the folder of the screenshots
+    pytest -m browser              all notebooks, about 12 minutes on two cores; prints latencies, and where the screenshots lie
     pytest -m browser -k 05        one of them
 
 Needs Chromium (Debian's package `chromium`); nothing is downloaded.
 """
 
+import os
 import shutil
 import statistics
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ def jupyterlab(folder) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def browser(folder):
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, env={"HOME": str(folder)})
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, env={**os.environ, "HOME": str(folder)})
         yield browser
         browser.close()
 
@@ -92,6 +93,13 @@ def test_a_slider_without_effect_and_errors_are_found(browser, jupyterlab, monke
     file.unlink()
 
 
+def test_errors_in_the_servers_log_are_found(tmp_path):
+    log = tmp_path / "log"
+    wrong = ["[E 2026-11-23 08:00:01.000 ServerApp] not fine", "Traceback (most recent call last):", "ValueError: nor this"]
+    log.write_text("\n".join(["[I 2026-11-23 08:00:00.000 ServerApp] an Error that is none", *wrong]))
+    assert Server("", "", tmp_path, log).complaints() == wrong
+
+
 # --- every notebook ------------------------------------------------------------------------------------------------
 
 
@@ -99,8 +107,9 @@ def test_all_cells_run(notebook):
     assert notebook.problems() == []
 
 
-def test_every_chapter_has_a_slider(notebook):
-    assert bool(list(notebook.sliders())) == (notebook.name != "00_start_here")
+def test_every_slider_is_on_the_page(notebook):
+    source = (lab.ROOT / "notebooks" / "source" / f"{notebook.name}.py").read_text(encoding="utf-8")
+    assert len({slider.alt for slider in notebook.sliders()}) == source.count("widgets.image_slider(")
 
 
 def test_each_slider_answers_the_keyboard_in_time(notebook, capsys):
