@@ -277,6 +277,11 @@ class LabPage:
                 boxes.nth(i).scroll_into_view_if_needed()
                 yield Slider(self.page, boxes.nth(i), picture, caption, alt)
 
+    def sliders_to_start(self) -> None:
+        """All of them, before one is moved: elsewhere another slider may leave it without effect."""
+        for slider in self.sliders():
+            slider.to_start()
+
     def contrast(self, text: Locator) -> float:
         """Of a text with what is behind it, from 1 to 21 (WCAG 2.2, contrast ratio)."""
         return text.evaluate(

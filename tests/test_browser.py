@@ -113,8 +113,8 @@ def test_every_slider_is_on_the_page(notebook):
 
 
 def test_each_slider_answers_the_keyboard_in_time(notebook, capsys):
+    notebook.sliders_to_start()
     for slider in notebook.sliders():
-        slider.to_start()
         before = slider.look()
         took = [slider.press("ArrowRight") for _ in range(slider.last)]
         assert slider.position == slider.last
@@ -128,8 +128,8 @@ def test_each_slider_answers_the_keyboard_in_time(notebook, capsys):
 
 
 def test_each_slider_follows_the_mouse(notebook):
+    notebook.sliders_to_start()
     for slider in notebook.sliders():
-        slider.to_start()
         before = slider.look()
         slider.drag(to=1)
         assert slider.position == slider.last
