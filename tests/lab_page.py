@@ -24,6 +24,7 @@ from course_lib.notebooks import WIDGET_VIEW
 
 RUN_LIMIT = 900  # seconds for all the cells of a notebook
 ANSWER_LIMIT = 10  # seconds for one picture
+PATIENCE = 180  # seconds for the server to start and for the page to do what it is asked, where others want the cores too
 
 
 @dataclass
@@ -74,9 +75,9 @@ def _free_port() -> int:
         return listener.getsockname()[1]
 
 
-def _address(process: subprocess.Popen, runtime: Path, log: Path, patience: float = 60) -> tuple[str, str]:
+def _address(process: subprocess.Popen, runtime: Path, log: Path) -> tuple[str, str]:
     """URL and token from the file that a Jupyter server writes once it listens."""
-    end = time.monotonic() + patience
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
         for file in runtime.glob("jpserver-*.json"):
             try:
@@ -197,6 +198,7 @@ class LabPage:
 
     def __init__(self, page: Page, server: Server) -> None:
         self.page, self.server, self.errors, self.name = page, server, [], ""
+        page.set_default_timeout(1000 * PATIENCE)
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
 
@@ -208,7 +210,7 @@ class LabPage:
         """Open notebooks/NAME.ipynb, alone, and wait for its kernel."""
         self.name = name
         self.page.goto(f"{self.server.url}lab/tree/notebooks/{name}.ipynb?reset&token={self.server.token}")
-        self.page.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel", timeout=60_000)
+        self.page.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel")
         self.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.ready")
 
     def command(self, name: str, **arguments: object) -> object:
