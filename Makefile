@@ -15,10 +15,10 @@ STAMP := .venv/installed
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900 -p no:randomly
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test unit lint notebooks bench gpu-test lock clean
+.PHONY: help lab test unit browser-test lint notebooks bench gpu-test lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 lab: $(STAMP)  ## set up what is missing, then open JupyterLab at the start page
 	@$(BIN)/course lab $(LAB_FLAGS)
@@ -27,7 +27,10 @@ test: $(STAMP)  ## set up what is missing, then unit tests and every notebook, c
 	$(BIN)/python -m pytest $(NBVAL) tests $(sort $(wildcard notebooks/[0-9]*.ipynb))
 
 unit: $(STAMP)  ## the unit tests alone
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest -m "not browser" tests
+
+browser-test: $(STAMP)  ## every notebook in JupyterLab in Chromium, where there is one: runs all, moves every slider
+	$(BIN)/python -m pytest -m browser tests
 
 lint: $(STAMP)  ## ruff, and that every notebook is what its source says
 	$(BIN)/ruff check .

@@ -131,10 +131,12 @@ def _label(value: object) -> str:
 
 
 def _slider(name: str, values: Sequence) -> ipywidgets.SelectionSlider:
+    words = name.replace("_", " ")
     return ipywidgets.SelectionSlider(
         options=[(_label(value), value) for value in values],
         value=values[0],
-        description=name.replace("_", " "),
+        description=words,
+        tooltip=f"{words}: drag it, or use the arrow keys, Home and End",  # without one ipywidgets says "null"
         continuous_update=True,
         style={"description_width": "initial"},
         layout={"width": "420px", "max_width": "100%"},

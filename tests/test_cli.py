@@ -171,6 +171,29 @@ def test_lab_settings_are_understood_by_jupyterlab(tmp_path, monkeypatch):
     assert app.config.ServerApp.root_dir == str(lab.ROOT)
 
 
+def test_a_setting_that_is_given_replaces_ours():
+    """Jupyter refuses to start where one is given twice."""
+    arguments = lab.arguments(["--ServerApp.root_dir=elsewhere", "--no-browser"])
+    assert [option for option in arguments if "root_dir" in option] == ["--ServerApp.root_dir=elsewhere"]
+    assert set(lab.QUIET) < set(arguments)
+
+
+def test_jupyterlab_finds_its_settings_and_the_connection(tmp_path):
+    from jupyterlab_server.settings_utils import _get_overrides
+    from traitlets import import_item
+
+    setting = "--ServerApp.kernel_websocket_connection_class="
+    (connection,) = [option.removeprefix(setting) for option in lab.QUIET if option.startswith(setting)]
+    assert callable(import_item(connection))
+    variables = lab.prepare(tmp_path)
+    assert set(variables) == set(lab.environment())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_CONFIG_DIR", variables["JUPYTER_CONFIG_DIR"])
+        found, error = _get_overrides(str(tmp_path))
+    assert not error
+    assert found["@jupyterlab/apputils-extension:notification"] == {"fetchNews": "false"}
+
+
 def test_jupyters_files_stay_out_of_the_home_folder():
     assert len(lab.environment()) == 4
     for folder in lab.environment().values():

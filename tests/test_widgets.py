@@ -135,6 +135,7 @@ def test_it_is_labelled_reachable_and_named_for_a_screen_reader():
     assert [label for label, _ in control.options] == ["0.25", "0.5"]
     assert control.continuous_update
     assert control.tabbable is not False
+    assert control.tooltip.startswith("noise level: ")
     state = slider.image.get_state()
     assert state["tooltip"] == ALT
     assert state["description"] == "", "without it ipywidgets gives the image no title"
