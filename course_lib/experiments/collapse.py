@@ -24,7 +24,7 @@ class PlainVAE(nn.Module):
 
     elbo = VAE.elbo  # the very lines that train the big one
 
-    def __init__(self, dims: int, latents: int = 8, width: int = 64, depth: int = 8, noise_std: float = 0.5**0.5) -> None:
+    def __init__(self, dims: int, latents: int = 16, width: int = 64, depth: int = 8, noise_std: float = 0.5**0.5) -> None:
         super().__init__()
         self.encoder = _plain([dims, *[width] * depth, 2 * latents])
         self.decoder = _plain([latents, *[width] * depth, dims])
@@ -53,7 +53,7 @@ class Patient:
 
 
 def treat(
-    x: Tensor, beta: float = 1.0, warmup: int = 0, floor: float = 0.0, steps: int = 600, depth: int = 8, seed: int = 0
+    x: Tensor, beta: float = 1.0, warmup: int = 0, floor: float = 0.0, steps: int = 750, depth: int = 8, seed: int = 0
 ) -> Patient:
     """Train a ``PlainVAE`` on rows x [N, D], a few seconds: beta is the KL's weight in the end, warmup the steps in which it gets
     there, floor the nats that each latent number may say for nothing.
