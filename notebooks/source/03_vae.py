@@ -11,7 +11,7 @@
 # - say how tight the bound is, and tighten it with more draws;
 # - sample through a random draw and still have a gradient, and say how much worse the other way would be;
 # - find the averaging mistake that turns a beta of 1 into a beta of hundreds;
-# - diagnose a collapsed VAE, and choose its cure;
+# - read a rate–distortion curve, diagnose a collapsed VAE, and choose its cure;
 # - measure what a prior buys, and what it does not.
 #
 # **You need** chapter 2, Gaussians, and the logarithm. How many minutes the chapter takes on your kind of machine is in the table of the
@@ -25,7 +25,7 @@ import torch
 from course_lib import autoencoder, data, device, dimension, ledger, metrics, recipes, viz, widgets
 from course_lib.autoencoder import VAE, Posterior
 from course_lib.codec import posterior
-from course_lib.experiments import codes, collapse, elbo, evidence
+from course_lib.experiments import betas, codes, collapse, elbo, evidence
 from course_lib.experiments.quality import Judge
 
 machine = device.find()
@@ -392,6 +392,57 @@ book.claim("Averaging both leaves little of what the ELBO's code tells", rows[1]
 # hardly say anything. This is **posterior collapse**, and here it is not a mystery of deep learning but a missing factor.
 # </details>
 #
+# ## Rate against distortion
+#
+# So beta is a price. Set it on purpose: the KL is a **rate** (nats spent to tell the decoder which picture it is), the negative log-likelihood a
+# **distortion** (nats by which the decoder then still misses it), and beta says how many nats of distortion one nat of rate must save to be
+# worth its price (Alemi et al. 2018). One command, `course train rate-distortion`, trained this VAE at eight betas, for some of the recipe's steps each, and stored
+# where each one lies on the test set.
+#
+# **Predict.** At which beta is the ELBO highest? And how steep is the curve at the point of beta 4?
+
+# %%
+stored = betas.stored()
+ledger.table(["made by", "seed", "steps for each beta", "test pictures", "machine"], [[stored[k] for k in ("command", "seed", "steps", "images", "machine")]])
+names = {"beta": "beta", "rate": "rate (nats)", "distortion": "distortion (nats)", "elbo": "ELBO (nats)", "elbo_error": "its standard error", "psnr": "PSNR (dB)", "active": "active units of 64"}
+ledger.table(list(names.values()), [[point[k] for k in names] for point in stored["points"]])
+
+# %% [markdown]
+# One of them is trained again, now: beta 16, from another seed. It must land on the stored curve, or one of the two is wrong.
+
+# %%
+strong = betas.beta_vae(16.0, machine, steps=stored["steps"], seed=1)
+live = betas.point(strong, tests)
+by_beta = {point["beta"]: point for point in stored["points"]}
+price, rate, distortion, elbos = (torch.tensor([point[k] for point in stored["points"]]) for k in ("beta", "rate", "distortion", "elbo"))
+panels = viz.Panels(2)
+viz.draw_lines(panels[0], {"stored": (rate, distortion), "beta 16, trained now": ([live["rate"]], [live["distortion"]])}, xlabel="rate: KL (nats)", ylabel="distortion: −log-likelihood (nats)")
+for point in stored["points"]:
+    panels[0].annotate(f"{point['beta']:g}", (point["rate"], point["distortion"]), xytext=(3, 4), textcoords="offset points")
+viz.draw_lines(panels[1], {"": (price, elbos)}, log="x", xlabel="beta", ylabel="ELBO (nats)")
+panels.picture("Left: distortion falls as rate rises, steeply at first; the live point lies on the curve. Right: the ELBO peaks near beta 1.")
+
+# %%
+slopes = -distortion.diff() / rate.diff()  # between neighbours, nats of distortion saved for each nat of rate
+between = (price[1:] * price[:-1]).sqrt()
+ledger.table(["from beta", "to beta", "nats of distortion for a nat of rate"], [[a.item(), b.item(), c.item()] for a, b, c in zip(price, price[1:], slopes, strict=True)])
+twin = by_beta[16.0]
+book.claim("Betas on the stored curve", len(stored["points"]), at_least=6)
+book.claim("The live point's rate, of the stored one", live["rate"] / twin["rate"], at_least=0.9, at_most=1.1)
+reach = distortion.max() - distortion.min()
+book.claim("The live point's distance from the stored distortion, of the curve's height", abs(live["distortion"] - twin["distortion"]) / reach, at_most=0.03)
+book.claim("A higher beta always spends less rate: the largest step", rate.diff().max(), at_most=0, unit="nats")
+book.claim("… for more distortion: the least step", distortion.diff().min(), at_least=0, unit="nats")
+book.claim("The beta with the highest ELBO", price[elbos.argmax()], at_least=0.5, at_most=2)
+book.claim("The curve's slope, of beta: the worst of all pairs of neighbours", (slopes / between).log2().abs().max(), at_most=1, unit="factors of two")
+
+# %% [markdown]
+# <details><summary><b>At 1, and as steep as beta</b></summary>
+#
+# The ELBO is rate plus distortion, each nat counted once: that is beta 1, and every other price gives some of it away. And the training at beta stops where one more nat of
+# rate saves just beta nats of distortion. So the slope of the curve *is* minus beta, and one can read it off the table between neighbours.
+# </details>
+#
 # ## The collapse clinic
 #
 # A wrong factor is not the only way to fall silent. **First patient:** the garments of 8×8 pixels again, a plain squared error, *summed*, and the right beta of 1. But
@@ -526,14 +577,14 @@ for number in (1, 64):
 # ## What the prior buys
 #
 # Now the comparison that chapter 2 asked for. Its autoencoder has the same network, the same 64 numbers, the same pictures, the same training. The only
-# difference is the cloud and its price. (If chapter 2 left no network on this machine, it is trained now.) As a third we take a VAE that pays *sixteen*
-# times more for its code, beta = 16, trained for seconds only.
+# difference is the cloud and its price. (If chapter 2 left no network on this machine, it is trained now.) As a third we take the VAE that pays *sixteen*
+# times more for its code: the point of the curve above that you have trained.
 #
 # **Predict**, for each line of the table, who wins: a copy of a photograph; the middle between two codes; a decoded $\mathcal N(0, I)$; a decoded Gaussian
 # that was fitted to the codes; keeping neighbours; a code that is shaken by half its own spread.
 
 # %%
-plain, strong = recipes.ready("fashion-autoencoder", machine), elbo.short_vae(train_images, 16.0, machine, steps=400)[0]
+plain = recipes.ready("fashion-autoencoder", machine)
 judge, nets = Judge(machine), {"autoencoder": plain, "VAE": vae, "VAE, beta 16": strong}
 report = {name: elbo.space_report(net, tests[:2000], test_labels[:2000], judge, generator) for name, net in nets.items()}
 ledger.table(
@@ -772,6 +823,7 @@ book.verdicts()
 # | importance-weighted bound | Burda et al. 2016, eq. 8 | `autoencoder.iwae` |
 # | linear VAE, probabilistic PCA | Lucas et al. 2019; Tipping & Bishop 1999, eq. 7 and 8 | `experiments.evidence` |
 # | beta | Higgins et al. 2017, eq. 4 | `ELBO.loss(beta)` |
+# | rate and distortion | Alemi et al. 2018 | `experiments.betas` |
 # | KL warm-up | Bowman et al. 2016; Sønderby et al. 2016 | `autoencoder.kl_warmup` |
 # | free bits | Kingma et al. 2016, eq. 15 | `autoencoder.free_bits` |
 # | active units | Burda et al. 2016, section 5.2 | `autoencoder.active_units` |
