@@ -7,7 +7,7 @@ import torch
 from oracles import seeded
 from torch.distributions import Normal, kl_divergence
 
-from course_lib import device, recipes
+from course_lib import device
 from course_lib.autoencoder import VAE
 from course_lib.experiments import betas
 
@@ -32,6 +32,7 @@ def test_a_point_is_rate_and_distortion_of_torch_distributions():
 
 def test_the_command_measures_every_beta_and_says_how(monkeypatch, tmp_path):
     monkeypatch.setattr(betas, "fashion_mnist", lambda split, on: ((images(80) * 127.5 + 127.5).to(torch.uint8), None))
+    monkeypatch.setattr(betas, "start", lambda machine: VAE(width=8))
     file = betas.measure(steps=1, out=tmp_path / "curve.json")
     figures = json.loads(file.read_text())
     assert [p["beta"] for p in figures["points"]] == list(betas.BETAS)
@@ -40,10 +41,15 @@ def test_the_command_measures_every_beta_and_says_how(monkeypatch, tmp_path):
     assert figures["machine"] == str(device.find())
 
 
-def test_the_network_is_the_recipe_s(monkeypatch):
+def test_moving_on_starts_at_the_trained_network_and_leaves_it_alone(monkeypatch):
     monkeypatch.setattr(betas, "fashion_mnist", lambda split, on: ((images(80) * 127.5 + 127.5).to(torch.uint8), None))
-    net = betas.beta_vae(1.0, device.find("cpu"), steps=1, progress=False)
-    assert net.config == VAE(1, **recipes._VAE["cpu"][0]).config
+    torch.manual_seed(0)
+    net = VAE(width=8).eval()
+    before = {name: w.clone() for name, w in net.state_dict().items()}
+    moved = betas.beta_vae(4.0, net, device.find("cpu"), steps=1, progress=False)
+    for name, w in net.state_dict().items():
+        assert torch.equal(w, before[name])
+        assert (moved.state_dict()[name] - w).abs().max() <= 1.1 * betas.LR  # one step of Adam
 
 
 def test_a_missing_curve_is_named(monkeypatch, tmp_path):

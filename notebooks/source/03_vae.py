@@ -396,8 +396,8 @@ book.claim("Averaging both leaves little of what the ELBO's code tells", rows[1]
 #
 # So beta is a price. Set it on purpose: the KL is a **rate** (nats spent to tell the decoder which picture it is), the negative log-likelihood a
 # **distortion** (nats by which the decoder then still misses it), and beta says how many nats of distortion one nat of rate must save to be
-# worth its price (Alemi et al. 2018). One command, `course train rate-distortion`, trained this VAE at eight betas, for some of the recipe's steps each, and stored
-# where each one lies on the test set.
+# worth its price (Alemi et al. 2018). One command, `course train rate-distortion`, took the recipe's VAE, trained it on at eight betas, each until it had moved
+# to its new place, and stored where that lies on the test set.
 #
 # **Predict.** At which beta is the ELBO highest? And how steep is the curve at the point of beta 4?
 
@@ -408,10 +408,10 @@ names = {"beta": "beta", "rate": "rate (nats)", "distortion": "distortion (nats)
 ledger.table(list(names.values()), [[point[k] for k in names] for point in stored["points"]])
 
 # %% [markdown]
-# One of them is trained again, now: beta 16, from another seed. It must land on the stored curve, or one of the two is wrong.
+# One of them is made again, now: your own VAE is moved on to beta 16, with another seed. It must land on the stored curve, or one of the two is wrong.
 
 # %%
-strong = betas.beta_vae(16.0, machine, steps=stored["steps"], seed=1)
+strong = betas.beta_vae(16.0, betas.start(machine), machine, steps=stored["steps"], seed=1)
 live = betas.point(strong, tests)
 by_beta = {point["beta"]: point for point in stored["points"]}
 price, rate, distortion, elbos = (torch.tensor([point[k] for point in stored["points"]]) for k in ("beta", "rate", "distortion", "elbo"))
