@@ -188,6 +188,40 @@ def elbo_loss(vae: VAE, images: Tensor, beta: float = 1.0, generator: torch.Gene
     return vae.elbo(images, generator).loss(beta)
 
 
+@torch.no_grad()
+def log_weights(vae: VAE, images: Tensor, k: int, generator: torch.Generator | None = None) -> Tensor:
+    """log p(x | z) + log p(z) − log q(z | x) for k draws z ~ q(z | x) of each image, [k, B] in nats; their mean is the ELBO."""
+    q, weights = vae.encode(images), []
+    for _ in range(k):
+        z = q.sample(generator)
+        prior_to_q = (((z - q.mean) / q.std).square() + q.logvar - z.square()) / 2  # the two logs of 2π cancel
+        fit = log_likelihood(images, vae.decode(z).float(), vae.noise_std)
+        weights.append(fit + prior_to_q.flatten(1).sum(1))
+    return torch.stack(weights)
+
+
+def iwae(log_weights: Tensor, k: int) -> Tensor:
+    """The importance-weighted bound of log p(x), [K, B] → [B] in nats per image: log of the mean of k weights (Burda et al. 2016,
+    eq. 8), averaged over the K // k groups that the draws make. k = 1 is the ELBO. Raises ValueError if k does not divide K."""
+    K = len(log_weights)
+    if k < 1 or K % k:
+        raise ValueError(f"k is {k}, but the {K} draws must fall into whole groups of k.")
+    return (log_weights.view(K // k, k, -1).logsumexp(1) - math.log(k)).mean(0)
+
+
+def free_bits(kl_per_dim: Tensor, floor: float) -> Tensor:
+    """KL [B, ...] with ``floor`` nats of each latent number for free, a scalar in nats per image (Kingma et al. 2016, eq. 15).
+
+    The floor is on the mean over the batch: one picture may pay less, if another pays more. Below it a number has no gradient.
+    """
+    return kl_per_dim.mean(0).clamp(min=floor).sum()
+
+
+def kl_warmup(step: int, steps: int) -> float:
+    """The KL's weight in step 0, 1, …: from 0 evenly to 1, where it stays from ``steps`` on (Sønderby et al. 2016)."""
+    return min(1.0, step / steps) if steps else 1.0
+
+
 def reconstruction_loss(net: Autoencoder, images: Tensor, noise_std: float = 0.14) -> Tensor:
     """The plain autoencoder's loss on the VAE's scale: the squared error's term of the negative log-likelihood, a scalar."""
     return ((net(images).float() - images) / noise_std).square().flatten(1).sum(1).mean() / 2

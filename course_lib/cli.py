@@ -43,9 +43,10 @@ def train(
 ) -> None:
     """Train one of the workbook's models. What is not given is as the recipe has it."""
     from course_lib import recipes
-    from course_lib.experiments import cover, rivals
+    from course_lib.experiments import betas, cover, rivals
 
-    known = {**recipes.RECIPES, "pixel-vs-latent": rivals.measure, "readme-picture": cover.draw}
+    measured = {"rate-distortion": betas.measure, "pixel-vs-latent": rivals.measure}
+    known = {**recipes.RECIPES, **measured, "readme-picture": cover.draw}
     if list_ or recipe is None:
         for name, function in known.items():
             print(f"{name}\n    {inspect.getdoc(function).splitlines()[0]}")

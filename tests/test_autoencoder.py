@@ -19,7 +19,11 @@ from course_lib.autoencoder import (
     Posterior,
     active_units,
     elbo_loss,
+    free_bits,
+    iwae,
+    kl_warmup,
     log_likelihood,
+    log_weights,
     reconstruction_loss,
 )
 
@@ -130,6 +134,52 @@ def test_elbo_is_likelihood_less_kl_of_one_sample():
     assert_close(elbo.loss(beta=2.5), (2.5 * kl - likelihood).mean())
     assert_close(elbo_loss(vae, x, 2.5, seeded(4)), (2.5 * kl - likelihood).mean())
     assert_close(elbo.bits_per_dim(256), -(likelihood - kl) / 256 / math.log(2))
+
+
+def test_log_weights_are_those_of_torch_distributions():
+    vae, x = woken(VAE(1, width=8, factor=4, noise_std=0.3)), pictures(3, 1, 16, 16)
+    q, generator = vae.encode(x), seeded(4)
+    for found in log_weights(vae, x, 2, seeded(4)):
+        z = q.sample(generator)
+        terms = Normal(0.0, 1.0).log_prob(z), -Normal(q.mean, q.std).log_prob(z), Normal(vae.decode(z), 0.3).log_prob(x)
+        assert_close(found, sum(t.sum((1, 2, 3)) for t in terms), rtol=1e-4, atol=1e-2)
+
+
+def test_the_importance_weighted_bound_is_the_log_of_the_mean_weight():
+    weights = normal(12, 5) * 3
+    assert_close(iwae(weights, 12), weights.exp().mean(0).log())
+    assert_close(iwae(weights, 1), weights.mean(0))
+    assert_close(iwae(weights, 4), weights.view(3, 4, 5).exp().mean(1).log().mean(0))
+    assert_close(iwae(weights + 1000, 12), iwae(weights, 12) + 1000)  # far outside of what exp can hold
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=20, deadline=None)
+def test_the_bound_rises_with_k_for_every_image(seed):
+    weights = normal(12, 5, seed=seed) * 2
+    bounds = torch.stack([iwae(weights, k) for k in (1, 2, 6, 12)])
+    assert (bounds.diff(dim=0) >= -1e-12).all()
+
+
+@pytest.mark.parametrize("k", [0, 5, 24])
+def test_draws_that_make_no_whole_groups_are_refused(k):
+    with pytest.raises(ValueError, match=f"k is {k}"):
+        iwae(normal(12, 5), k)
+
+
+def test_free_bits_charge_only_what_exceeds_the_floor_on_average():
+    kl = torch.tensor([[0.0, 3.0, 0.1], [1.0, 1.0, 0.1]], requires_grad=True)  # means 0.5, 2 and 0.1
+    cost = free_bits(kl, 0.5)
+    assert cost.item() == pytest.approx(0.5 + 2.0 + 0.5)
+    cost.backward()
+    assert kl.grad[:, 1:].tolist() == [[0.5, 0.0], [0.5, 0.0]]  # the last number pays nothing more for saying more
+    assert free_bits(kl, 0.0).item() == pytest.approx(kl.sum(1).mean().item())
+    assert free_bits(kl.view(2, 3, 1, 1), 4.0).item() == pytest.approx(12.0)
+
+
+def test_the_warm_up_rises_evenly_and_then_stays():
+    assert [kl_warmup(step, 4) for step in range(7)] == [0, 0.25, 0.5, 0.75, 1, 1, 1]
+    assert kl_warmup(0, 0) == 1
 
 
 def test_the_autoencoders_loss_is_the_likelihood_up_to_its_constant():
