@@ -425,7 +425,7 @@ panels.picture("Left: distortion falls as rate rises, steeply at first; the live
 # %%
 slopes = -distortion.diff() / rate.diff()  # between neighbours, nats of distortion saved for each nat of rate
 between = (price[1:] * price[:-1]).sqrt()
-ledger.table(["from beta", "to beta", "nats of distortion for a nat of rate"], [[a.item(), b.item(), c.item()] for a, b, c in zip(price, price[1:], slopes, strict=True)])
+ledger.table(["from beta", "to beta", "nats of distortion for a nat of rate"], [[a.item(), b.item(), c.item()] for a, b, c in zip(price[:-1], price[1:], slopes, strict=True)])
 twin = by_beta[16.0]
 book.claim("Betas on the stored curve", len(stored["points"]), at_least=6)
 book.claim("The live point's rate, of the stored one", live["rate"] / twin["rate"], at_least=0.9, at_most=1.1)
