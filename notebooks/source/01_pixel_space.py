@@ -38,7 +38,7 @@ order = torch.randperm(1024 * 1024, generator=generator)
 shuffled = photo.flatten(1)[:, order].view(3, 1024, 1024)
 snow = torch.randint(0, 256, photo.shape, generator=generator, dtype=torch.uint8)
 viz.grid(
-    torch.stack([x[:, ::5, ::5] for x in (photo, shuffled, snow)]),  # every fifth pixel, to fit the page
+    torch.stack([x[:, ::6, ::6] for x in (photo, shuffled, snow)]),  # every sixth pixel, to fit the page
     titles=["a photograph", "the same pixels, shuffled", "numbers at random"],
     alt="Three squares: a photograph of dogs, the same pixels shuffled into snow, and random numbers, also snow.",
 )
@@ -110,12 +110,14 @@ panels.picture("FLOPs and seconds of one step against the side, log-log. Convolu
 
 # %%
 def shown(name, i):
-    """Seconds of a step, and whether they were measured."""
-    return f"{full[name][i]:.2g}, extrapolated" if sides[i] not in timed[name] else f"{seconds[name][timed[name].index(sides[i])]:.2g}"
+    """The time of a step, and whether it was measured."""
+    if sides[i] in timed[name]:
+        return pixels.as_time(seconds[name][timed[name].index(sides[i])])
+    return pixels.as_time(full[name][i]) + ", extrapolated"
 
 
 ledger.table(
-    ["side (pixels)", "convolution (GFLOP)", "(seconds)", "attention (GFLOP)", "(seconds) "],
+    ["side (pixels)", "convolution (GFLOP)", "convolution, time", "attention (GFLOP)", "attention, time"],
     [[side, f"{flops['convolution'][i] / 1e9:,.2f}", shown("convolution", i), f"{flops['attention'][i] / 1e9:,.2f}", shown("attention", i)]
      for i, side in enumerate(sides)],
     title="One denoising step for one image",
@@ -312,7 +314,7 @@ ledger.table(["set (2,000 points)", "truth", "PCA, 95 %", "participation", "TwoN
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Only TwoNN. PCA is right on flat sets and counts one axis too many on a sphere (a surface of dimension $d$ lies in $d+1$
+# Only TwoNN. PCA is right on flat sets and counts one axis too many on spheres of few dimensions and on the roll (a surface of dimension $d$ lies in $d+1$
 # straight ones); for the teddies it is several times too high, because *moving* an edge is no straight line in pixels. The participation ratio
 # fails in the same way, less loudly.
 #
@@ -353,7 +355,7 @@ book.claim("… for the nearest neighbours are no further than the noise alone p
            unit="of σ√(2D)")  # fmt: skip
 book.claim("With an eighth of the points they are further, and the error is smaller", noises[1] / noises[-1], at_most=0.8)
 times = min(m.pca / k for k, m in zip(truth["teddies"], measured["teddies"], strict=True))
-book.claim("PCA says at least 1.5 times too many on every set of teddies", times, at_least=1.5, unit="times")
+book.claim("PCA says at least 2.5 times too many on every set of teddies", times, at_least=2.5, unit="times")
 #
 # Calibrated, it may look at Fashion-MNIST, where nobody knows the truth. An honest answer comes with the question *at which
 # scale*: more images mean nearer neighbours.
@@ -403,6 +405,7 @@ viz.lines(
 # Move the slider and compare with your eye. All three pictures in the row: the start, the tilted one, the noisy one; both
 # changes have the same length.
 
+
 # %%
 def walked(step):
     i = steps.index(step)
@@ -447,7 +450,7 @@ ledger.table(
 # **Predict, then run.** The longest step along the tilt above is some thirty units long. After thirty units of noise, how many of the words are still read right?
 
 # %%
-lengths = [0, 15, 30, 60, 120, 240]
+lengths = [0, 30, 60, 120, 240]
 direction = torch.randn(drawn[:400].shape, generator=generator)
 through_noise = {n: drawn[:400] + pixels.of_length(direction, torch.full((400,), float(n))) for n in lengths}
 noisy_read = {n: [v.mean().item() for v in pixels.teddy_readings(reader, x, fresh[:400])] for n, x in through_noise.items()}
@@ -467,16 +470,13 @@ book.claim("The reader reads at least nine words in ten right on unseen teddies"
 book.claim("After 240 units of noise it has lost at least 10 points in a hundred", noisy_read[0][1] - noisy_read[240][1], at_least=0.1)
 book.claim("… and is surer than it is right: the judge's own confidence is no alarm", noisy_read[240][0] - noisy_read[240][1],
            at_least=0.05)  # fmt: skip
-book.claim(
-    "Lecture: noise as long as the longest tilt makes teddies unreadable", noisy_read[30][1], at_most=0.8, expected=False,
-    reason="a convolution averages noise away: thirty units are a little noise in each of 12,288 numbers",
-)  # fmt: skip
+book.claim("Noise of 30 units, about the longest tilt, leaves at least nine words in ten readable", noisy_read[30][1], at_least=0.9)
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
 # Practically all. So "noise leaves the set of images" and "noise destroys the meaning" are two sentences, and only the first is true at this
-# length: the picture is far from every teddy *and* perfectly legible. That is no comfort for a generator, whose noise must come *out* of the picture; it is
+# length: the picture is far from every teddy *and* perfectly legible, for thirty units are a little noise in each of 12,288 numbers, and the reader averages over neighbours. That is no comfort for a generator, whose noise must come *out* of the picture; it is
 # the reason why a denoiser is possible at all: under a good deal of noise, the image can still be told.
 #
 # </details>
@@ -599,6 +599,7 @@ viz.draw_lines(panels[1], {"": (dims, lost)}, log="x", xlabel="dimensions", ylab
                title="Gaussian: truth is known")  # fmt: skip
 viz.draw_lines(panels[2], {"own images above held-out ones": (dims, gap), "kernels above one Gaussian": (dims, won)}, log="x",
                xlabel="dimensions", ylabel="log-likelihood (nats a point)", title="Fashion-MNIST")  # fmt: skip
+panels[2].legend(fontsize=8, loc="upper left")
 panels.picture("Left: kernels sharing a new point fall from hundreds to one as dimensions grow. Middle: the log-likelihood lost "
                "grows. Right: so does what is learned by heart, and in 256 dimensions one Gaussian beats the kernels.")  # fmt: skip
 
@@ -664,15 +665,16 @@ book.claim("… and SSIM at least half", mean["SSIM", True], at_least=50, unit="
 book.claim("Over a changed scarf SSIM errs in at least 80 % even when nothing moves", 100 * errors["scarf", False]["SSIM"],
            at_least=80, unit="%")  # fmt: skip
 book.claim(
-    "A changed background is never missed when nothing moves", 100 * errors["background", False]["MSE"], at_most=2, unit="%"
+    "A changed background is hardly ever missed when nothing moves", 100 * errors["background", False]["MSE"], at_most=5, unit="%"
 )
 book.claim(
-    "MSE gets at least half wrong even when only grain, fabric and light differ", mean["MSE", False], at_least=50,
+    "MSE gets at least half wrong even when only the look differs", mean["MSE", False], at_least=50,
     unit="%", expected=False, reason="a new background or a second bear repaints so many pixels that MSE notices; small meanings are lost",
 )  # fmt: skip
 book.claim("The features of the reader err in at most 5 % when nothing moves", mean["features", False], at_most=5, unit="%")
 book.claim("… and in at most a third as many as MSE when the teddy has moved, too", mean["features", True] / mean["MSE", True],
            at_most=1 / 3, unit="of MSE's errors")  # fmt: skip
+book.claim("… and in more than when nothing moves", mean["features", True] - mean["features", False], at_least=1, unit="points")
 book.claim("The code of an autoencoder, told nothing, still errs in at least 20 %", mean["code", False], at_least=20, unit="%")
 book.claim("… and over a scarf in at least half, for it learned to keep what paints many pixels", 100 * errors["scarf", False]["code"],
            at_least=50, unit="%")  # fmt: skip
@@ -686,8 +688,8 @@ viz.bars({labels[k]: mean[k] for k in labels}, errors=[spread[k] for k in labels
 #
 # It depends on how many pixels a meaning paints. A background or a second bear covers half the picture, and nobody misses it. A scarf
 # is a matter of a few pixels and of one word in the caption: the light outvotes it. And once a bear moves by a few
-# pixels, every edge pays twice, and the distances are wrong more often than a coin. The autoencoder's code is hardly better: it, too, learned from squared errors.
-# Only a network that was *taught* meaning measures it, and even that one hesitates where it was never asked to be even: a new background moves its features little.
+# pixels, every edge pays twice, and the distances are wrong more often than a coin. The autoencoder's code is no way out: it, too, learned from squared errors.
+# Only the network that was *taught* meaning measures it, and even that one errs more often once the teddy has moved.
 #
 # </details>
 #
@@ -705,7 +707,7 @@ def morphed(words, look):
     factors = pixels.morph(left, other, words, look)
     x = teddies.render(factors)
     values = ", ".join(f"{name} {distance(still, x).item():.3g}" for name, distance in distances.items())
-    return torch.cat([still, x]), f"{teddies.captions(factors)[0]}: {values} (SSIM as 1 - SSIM)"
+    return torch.cat([still, x]), f"{teddies.captions(factors)[0]}: {values} (1 - SSIM)"
 
 
 morphs = widgets.image_slider(morphed, alt="A teddy, and the same with some words of its caption, or its look, changed.",
@@ -715,8 +717,8 @@ morphs
 # %%
 print(morphs.set(words=1, look=0.0))
 print(morphs.set(words=0, look=1.0))
-book.claim("A position of this slider is drawn in less than a second, whatever else the machine does", morphs.latency() / 1000, at_most=1,
-           unit="s")  # fmt: skip
+book.claim("A position of this slider is drawn in less than a second, whatever else the machine does", morphs.latency(), at_most=1000,
+           unit="ms")  # fmt: skip
 grids = {"meaning": [morphed(w, 0.0)[0][1] for w in range(6)], "look": [morphed(0, v / 4)[0][1] for v in range(5)]}
 viz.rows({k: torch.stack(v) for k, v in grids.items()}, scale=2,
          alt="Upper row: a teddy that loses word after word of its caption. Lower row: the same teddy in ever stranger light.")  # fmt: skip
