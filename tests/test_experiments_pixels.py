@@ -26,7 +26,7 @@ def test_flops_of_a_convolution_are_those_of_the_textbook():
 
 
 def test_flops_of_attention_include_the_table_of_all_pairs():
-    dim, depth = 64, 4
+    dim, depth = 32, 2
     side = 48
 
     def rest(side):  # everything that is not the table of pairs
@@ -95,12 +95,63 @@ def test_centre_cuts_and_does_not_resize():
     assert torch.equal(pixels.centre(image, 4)[0], image[:, 3:7, 5:9])
 
 
-@pytest.mark.parametrize(("kind", "d", "rank"), [("subspace", 3, 3), ("sphere", 3, 4), ("noisy subspace", 3, 32)])
-def test_known_points_have_the_dimension_they_claim(kind, d, rank):
-    x = pixels.known(kind, d, 200, seed=0, ambient=32)
+def test_a_slow_first_step_is_not_repeated():
+    calls = []
+
+    class Slower(nn.Module):
+        def forward(self, x, t):
+            calls.append(time.sleep(0.05))
+            return x
+
+    machine = Machine(torch.device("cpu"), "32-true", 1, "test")
+    assert 0.05 <= pixels.step_seconds(lambda side: Slower(), 8, machine, at_least=0.004) < 0.2
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "d", "noise", "rank"),
+    [("subspace", 3, 0.0, 3), ("subspace", 3, 0.01, 32), ("sphere", 3, 0.0, 4), ("swiss roll", 2, 0.0, 3)],
+)
+def test_known_points_lie_in_as_many_axes_as_they_claim(kind, d, noise, rank):
+    x = pixels.known(kind, d, 200, seed=0, ambient=32, noise=noise)
+    assert x.shape == (200, 32)
     assert torch.linalg.matrix_rank(x) == rank
     if kind == "sphere":
         assert_close(x.norm(dim=1), torch.ones(200, dtype=x.dtype))
+
+
+def test_the_swiss_roll_is_the_textbooks_one_and_keeps_its_lengths():
+    """The oracle is scikit-learn's: the distances between points have the same distribution; and the radius is the angle."""
+    from sklearn.datasets import make_swiss_roll
+
+    ours = torch.pdist(pixels.known("swiss roll", 2, 1500, seed=0))
+    theirs = torch.pdist(torch.from_numpy(make_swiss_roll(1500, random_state=0)[0]))
+    levels = torch.linspace(0.05, 0.95, 10, dtype=torch.float64)
+    assert_close(*(d[:: len(d) // 100_000].quantile(levels) for d in (ours, theirs)), rtol=0.03, atol=0)
+
+
+def levina_bickel(x, k=10):
+    """The maximum-likelihood dimension of Levina & Bickel 2004, eq. 9, averaged as MacKay & Ghahramani 2005 advise."""
+    near = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").sort(1).values[:, 1 : k + 1]
+    return 1 / (near[:, -1:] / near[:, :-1]).log().mean().item() * (k - 2) / (k - 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "d", "noise"),
+    [("subspace", d, 0.0005) for d in (2, 4, 8)] + [("sphere", d, 0.0) for d in (2, 4, 8)] + [("swiss roll", 2, 0.0)],
+)
+def test_two_nn_and_a_second_opinion_are_within_15_percent_on_the_calibration_sets(kind, d, noise):
+    """The second opinion is another estimator, from ten neighbours, written here; it reads 8 dimensions low on 2,000 points."""
+    x = pixels.known(kind, d, 2000, seed=4, noise=noise)
+    assert pixels.dimensions(x).two_nn == pytest.approx(d, rel=0.15)
+    assert levina_bickel(x) == pytest.approx(d, rel=0.2)
+
+
+@pytest.mark.parametrize("k", [1, 2, 4, 8])
+def test_two_nn_and_a_second_opinion_count_the_free_factors_of_teddies(k):
+    x = pixels.free_teddies(k, 1200, seed=7).flatten(1).double()
+    assert pixels.dimensions(x).two_nn == pytest.approx(k, rel=0.15)
+    assert levina_bickel(x) == pytest.approx(k, rel=0.25)
 
 
 def test_known_refuses_what_it_does_not_know():
@@ -169,6 +220,8 @@ def test_a_kernel_density_agrees_with_one_computed_by_torch_distributions():
     kernels = torch.distributions.Normal(train, found.bandwidth)
     each = kernels.log_prob(test[:, None]).sum(2)
     assert_close(found.log_likelihood, (each.logsumexp(1) - math.log(80)).mean().item())
+    own = kernels.log_prob(train[:30, None]).sum(2).logsumexp(1) - math.log(80)
+    assert_close(found.own, own.mean().item())
     shares = torch.distributions.Categorical(logits=each)
     assert_close(found.kernels, shares.entropy().exp().median().item())
 
@@ -179,6 +232,15 @@ def test_principal_points_hold_the_largest_variances_in_order():
     assert train.shape == (200, 3)
     assert rest.shape == (100, 3)
     assert_close(train.T.cov().diagonal(), torch.linalg.eigvalsh(x[:200].flatten(1).double().T.cov()).flip(0)[:3])
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_one_gaussian_agrees_with_scipy(d):
+    from scipy.stats import multivariate_normal
+
+    train, test = pixels.gaussian_points(d, (60, 20), seed=1)
+    fitted = multivariate_normal(train.mean(0).numpy(), train.T.cov().numpy())
+    assert_close(pixels.one_gaussian(train, test), fitted.logpdf(test.numpy()).mean().item())
 
 
 def test_triplets_change_what_they_say_and_nothing_else():
@@ -195,3 +257,47 @@ def test_wrong_counts_triplets_by_hand():
     near, far = anchor + 0.1, anchor + torch.randn(anchor.shape, generator=torch.Generator().manual_seed(0))
     three = pixels.Triplets(anchor, torch.cat([near[:3], far[3:]]), torch.cat([far[:3], near[3:]]))
     assert pixels.wrong(three) == {"MSE": 0.25, "SSIM": 0.25}
+
+
+def test_wrong_takes_any_distance_and_counts_no_tie():
+    anchor = torch.zeros(4, 3, 2, 2)
+    three = pixels.Triplets(anchor, anchor + torch.tensor([1.0, 2, 3, 4]).view(4, 1, 1, 1), anchor + 2)
+    distances = {"mean": pixels.distance_of(lambda x: x.mean((1, 2, 3))[:, None]), "blind": pixels.distance_of(lambda x: 0 * x)}
+    assert pixels.wrong(three, distances) == {"mean": 0.5, "blind": 0.0}
+
+
+def test_distance_of_features_is_euclidean():
+    a, b = torch.zeros(2, 3, 1, 1), torch.tensor([[3.0, 4, 0], [0, 0, 2]]).view(2, 3, 1, 1)
+    assert_close(pixels.distance_of(lambda x: x)(a, b), torch.tensor([5.0, 2.0]))
+
+
+def test_morph_changes_words_in_order_and_the_look_evenly():
+    start, end = (teddies.sample_factors(1, seed) for seed in (0, 1))
+    end = end.replace(**{name: (getattr(start, name) + 1) % len(teddies.VALUES[name]) for name in teddies.SEMANTIC})
+    for words in range(6):
+        moved = pixels.morph(start, end, words, 0.0)
+        changed = {name for name in teddies.SEMANTIC if getattr(moved, name) != getattr(start, name)}
+        assert changed == set(pixels.WORDS[:words])
+        assert all(torch.equal(getattr(moved, name), getattr(start, name)) for name in (*teddies.PERCEPTUAL, *teddies.NUISANCE))
+    half, whole = (pixels.morph(start, end, 0, look) for look in (0.5, 1.0))
+    assert_close(half.light, (start.light + end.light) / 2)
+    assert torch.equal(half.grain, end.grain)
+    assert torch.equal(half.fabric, start.fabric)
+    assert all(torch.equal(getattr(whole, name), getattr(end, name)) for name in teddies.PERCEPTUAL)
+    assert set(pixels.WORDS) == set(teddies.SEMANTIC)
+
+
+def test_a_reader_of_teddies_learns_what_they_show():
+    """Twenty steps are enough to tell places apart, which chance does in a fifth of them."""
+    net = pixels.teddy_reader(256, 20, Machine(torch.device("cpu"), "32-true", 1, "test"))
+    factors = teddies.sample_factors(100, 5)
+    confidence, right = pixels.teddy_readings(net, teddies.render(factors, 64), factors)
+    assert right[teddies.SEMANTIC.index("background")] > 0.4
+    assert confidence.min() >= 1 / 6
+    assert confidence.max() <= 1
+
+
+def test_small_pictures_are_averages():
+    x = torch.arange(64 * 64.0).view(1, 1, 64, 64)
+    assert_close(pixels.small(x)[0, 0, 0, 0], x[0, 0, :2, :2].mean())
+    assert torch.equal(pixels.small(x[..., :32, :32]), x[..., :32, :32])
