@@ -623,7 +623,7 @@ panels.picture("Left: kernels sharing a new point fall from hundreds to one as d
 # **Predict, then run.** How often does the squared error of pixels (MSE) get it wrong? And SSIM, which is meant to see
 # like a person? And if the same-meaning teddy also sits elsewhere and tilts a little?
 #
-# Two *learned* distances stand beside them, both between what a network makes of 32×32 versions of the pictures: the **code** of a small autoencoder
+# Two *learned* distances stand beside them, both between what a network makes of the pictures: the **code** of a small autoencoder
 # (chapter 2; it was told nothing), and the 64 **features** of the reader above, which was taught, on other teddies, exactly the words that are
 # asked for here. That is not a fair race, and is not meant as one: it shows what a distance can be once something has learned what matters.
 
@@ -637,9 +637,9 @@ viz.rows(
 )  # fmt: skip
 
 # %%
-encoder, _, _ = codes.teddy_autoencoder(2500, 200, machine)
+encoder = codes.teddy_autoencoder(teddies.dataset(2500, 7, device=machine.device)[0], 4, machine, 200)
 distances = dict(pixels.DISTANCES)
-distances["code"] = pixels.distance_of(lambda x: codes.codes(encoder, pixels.small(x).to(machine.device)).cpu())
+distances["code"] = pixels.distance_of(lambda x: codes.codes(encoder, x.to(machine.device)).cpu())
 distances["features"] = pixels.distance_of(lambda x: classifier.read(reader, pixels.small(x).to(machine.device))[0].cpu())
 each = 400  # triplets for each factor: 2,000 in all, and 2,000 that have moved
 errors = {}
