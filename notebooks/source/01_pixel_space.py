@@ -314,11 +314,11 @@ ledger.table(["set (2,000 points)", "truth", "PCA, 95 %", "participation", "TwoN
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Only TwoNN. PCA is right on flat sets and counts one axis too many on spheres of few dimensions and on the roll (a surface of dimension $d$ lies in $d+1$
+# Only TwoNN. PCA is right or nearly so on flat sets and counts one axis too many on spheres of few dimensions and on the roll (a surface of dimension $d$ lies in $d+1$
 # straight ones); for the teddies it is several times too high, because *moving* an edge is no straight line in pixels. The participation ratio
 # fails in the same way, less loudly.
 #
-# **Where TwoNN fails**, and you have just seen it: in high dimension a thousand points are too few to have truly near
+# **Where TwoNN fails**, and you have just seen it: in high dimension two thousand points are too few to have truly near
 # neighbours, and it reads too low; and it looks so closely that it takes 1 % of noise for dimensions, and
 # reads too high. Both are worth a measurement of their own.
 #
@@ -356,7 +356,8 @@ book.claim("… for the nearest neighbours are no further than the noise alone p
 book.claim("With an eighth of the points they are further, and the error is smaller", noises[1] / noises[-1], at_most=0.8)
 times = min(m.pca / k for k, m in zip(truth["teddies"], measured["teddies"], strict=True))
 book.claim("PCA says at least 2.5 times too many on every set of teddies", times, at_least=2.5, unit="times")
-#
+
+# %% [markdown]
 # Calibrated, it may look at Fashion-MNIST, where nobody knows the truth. An honest answer comes with the question *at which
 # scale*: more images mean nearer neighbours.
 
@@ -372,7 +373,7 @@ ledger.table(
 )  # fmt: skip
 
 # %% [markdown]
-# A hundredth of the number of pixels, or thereabouts. As the estimate still grows with more images, and as TwoNN reads low at such
+# One or two hundredths of the number of pixels. As the estimate still grows with more images, and as TwoNN reads low at such
 # heights, take it for a lower bound rather than the truth. Keep in mind the **64 numbers** that the encoder of chapter 2 will keep.
 #
 # ## A step of noise is not a step of meaning
@@ -458,7 +459,7 @@ viz.lines(
     {"words read right": (lengths, [100 * noisy_read[n][1] for n in lengths]),
      "confidence": (lengths, [100 * noisy_read[n][0] for n in lengths])},
     xlabel="length of the noise", ylabel="five words, mean (%)",
-    alt="Words read right stay near all up to thirty units of noise and fall slowly beyond; the confidence falls less.",
+    alt="Words read right stay near all up to thirty units of noise and fall beyond, to two thirds at the end; the confidence falls less.",
 )  # fmt: skip
 
 # %%
@@ -606,7 +607,7 @@ panels.picture("Left: kernels sharing a new point fall from hundreds to one as d
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# For the garments, only in a handful of dimensions. By a hundred or so the density is 4,000 separate spikes: sampling from it returns a training image
+# For the garments, only in a handful of dimensions. By 64 the density is 4,000 separate spikes: sampling from it returns a training image
 # with snow on it, and it finds its own images far likelier than new ones. In the end a single Gaussian, which knows nothing but variances, is the better
 # model of garments. Even for a plain Gaussian, the friendliest of all densities, thousands of kernels lose dozens of nats for each point.
 # Pixel space has a thousand dimensions here and three million in the photograph. No number of images fills it; a generator
@@ -689,7 +690,7 @@ viz.bars({labels[k]: mean[k] for k in labels}, errors=[spread[k] for k in labels
 # It depends on how many pixels a meaning paints. A background or a second bear covers half the picture, and nobody misses it. A scarf
 # is a matter of a few pixels and of one word in the caption: the light outvotes it. And once a bear moves by a few
 # pixels, every edge pays twice, and the distances are wrong more often than a coin. The autoencoder's code is no way out: it, too, learned from squared errors.
-# Only the network that was *taught* meaning measures it, and even that one errs more often once the teddy has moved.
+# Only the network that was *taught* meaning measures it in most cases, and even that one errs more often once the teddy has moved.
 #
 # </details>
 #
