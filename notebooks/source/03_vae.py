@@ -624,7 +624,7 @@ book.claim("… and costs sharpness", v["reconstruction: PSNR (dB)"] - s["recons
 book.claim("The prior makes the middle of a line a garment", a[middle] / v[middle], at_least=1.5, unit="× less distance", expected=False,
            reason="the middle of two codes is no code of a garment here either, and wider clouds (beta 16) do not help")  # fmt: skip
 book.claim("The prior makes a fitted Gaussian draw garments", a[fitted] / v[fitted], at_least=1.5, unit="× less distance", expected=False,
-           reason="the means of the clouds lie on a bent sheet that a Gaussian does not follow")  # fmt: skip
+           reason="two moments of the codes do not say where the codes lie")  # fmt: skip
 same = "same 10 neighbours as in pixels (share)"
 book.claim("The prior keeps more of the pixels' neighbours", v[same] - a[same], at_least=0.05, expected=False, reason="a plain autoencoder keeps them better: noise in the code costs some order")
 
