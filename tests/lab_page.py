@@ -125,13 +125,14 @@ class Slider:
                 window.answer = new Promise(resolve => {
                     let pressed = NaN
                     window.addEventListener("keydown", event => { pressed = event.timeStamp }, {capture: true, once: true})
-                    const watch = new MutationObserver(async () => {
-                        watch.disconnect()
-                        await image.decode()
-                        requestAnimationFrame(() => resolve(performance.now() - pressed))
-                    })
+                    let over = false
+                    const shown = () => image.decode().then(
+                        () => requestAnimationFrame(() => resolve(performance.now() - pressed)),
+                        // a newer picture took its place before it was decoded: wait for that one
+                        () => over || requestAnimationFrame(shown))
+                    const watch = new MutationObserver(() => { watch.disconnect(); shown() })
                     watch.observe(image, {attributes: true, attributeFilter: ["src"]})
-                    setTimeout(() => { watch.disconnect(); resolve(null) }, limit)
+                    setTimeout(() => { over = true; watch.disconnect(); resolve(null) }, limit)
                 })
             }""",
             1000 * ANSWER_LIMIT,
