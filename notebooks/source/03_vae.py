@@ -763,9 +763,9 @@ viz.rows({"drawn": bears[:10], "decoded": codes.decode(teddy_net, tq.mode()[:10]
 
 # %%
 match = elbo.follows(tq.mean, truth.to(bears.device)).cpu()
-order = elbo.by_kl(tq).cpu()
+ranked = elbo.by_kl(tq).cpu()
 panels = viz.Panels(1, 4.6, 3.6)
-image = panels[0].imshow(match[order], vmin=0, vmax=1, cmap="cividis", aspect="auto")
+image = panels[0].imshow(match[ranked], vmin=0, vmax=1, cmap="cividis", aspect="auto")
 panels[0].set_xticks(range(3), free)
 panels[0].set_yticks(range(8), range(1, 9))
 panels[0].set(ylabel="latent number, the dearest first", xlabel="true factor")
