@@ -120,6 +120,19 @@ def record(name: str | Path, licence: str, source: str, command: str) -> dict[st
     return entry
 
 
+def record_if_shipped(file: Path, source: str, command: str) -> None:
+    """`record` a file that the workbook itself made (MIT) if it lies under `data_dir()`; elsewhere it is the user's own."""
+    if file.resolve().is_relative_to(data_dir().resolve()):
+        record(file.resolve(), "MIT", source, command)
+
+
+def keep(payload: bytes, name: str, out: str | Path | None, source: str, command: str) -> Path:
+    """Write what the workbook made, whole, as data/`name` (entered in the list) or to `out` where that is given."""
+    file = write_whole(out or data_dir() / name, payload)
+    record_if_shipped(file, source, command)
+    return file
+
+
 def sha256(file: str | Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with open(file, "rb") as stream:

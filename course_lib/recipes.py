@@ -161,14 +161,9 @@ def teddies_vae(
     net = _seeded(seed, _build, "teddies-vae", config)
     resume = runs_dir() / "teddies_vae.checkpoint"
     result = train(net, autoencoder_loss, (images,), training, machine=machine, checkpoint=resume)
-    facts = {"metrics": {}, "latents": {}}
-    for name, fine in {"test_psnr_without_grain_and_texture": False, "test_psnr": True}.items():
-        tests = to_float(teddies.dataset(1000, 3, device=machine.device, unseen=True, fine=fine)[0])
-        with torch.no_grad():
-            decoded = torch.cat([result.ema(x) for x in tests.split(100)])
-        facts["metrics"][name] = psnr(decoded, tests).item()
-    mean, std = statistics(result.ema, images)
-    facts["latents"] = {"mean": mean.tolist(), "std": std.tolist()}
+    drawn = {"test_psnr_without_grain_and_texture": False, "test_psnr": True}
+    tests = {name: teddies.dataset(1000, 3, device=machine.device, unseen=True, fine=fine)[0] for name, fine in drawn.items()}
+    facts = {"metrics": {name: _psnr(result.ema, some) for name, some in tests.items()}, "latents": _latents(result.ema, images)}
     _save("teddies-vae", result, out or _shipped("teddies-vae"), training, config, facts, torch.float16)
     return result
 
@@ -218,11 +213,11 @@ def _ready(name: str, machine: Machine | None = None, **options) -> tuple[nn.Mod
     if name not in _NETWORKS:
         raise ValueError(f"There is no recipe for a network {name!r}; choose from {', '.join(_NETWORKS)}.")
     machine = machine or devices.find()
-    file = _shipped(name) if _shipped(name).exists() else saved(name)
-    if not file.exists():
-        print(f"{file.name} is not there yet: training {name} now.")
+    places = (_shipped(name), saved(name))
+    if not any(file.exists() for file in places):
+        print(f"{saved(name).name} is not there yet: training {name} now.")
         RECIPES[name](machine=machine, **options)
-    weights, card = checkpoint.load(file, machine.device)
+    weights, card = checkpoint.load(next(filter(Path.exists, places)), machine.device)
     net = _build(name, card["config"]).to(machine.device)
     net.load_state_dict(weights)
     return net.eval(), card
@@ -246,15 +241,23 @@ def _fashion_autoencoder(name: str, out: Path | None = None, machine: Machine | 
     net = _seeded(training.seed, _build, name, config)
     images, _ = fashion_mnist("train", machine.device)
     result = train(net, autoencoder_loss, (images,), training, machine=machine)
-    tests = to_float(fashion_mnist("test", machine.device)[0])
-    with torch.no_grad():
-        decoded = torch.cat([result.ema(x) for x in tests.split(500)])
-    facts = {"metrics": {"test_psnr": psnr(decoded, tests).item()}}
+    facts = {"metrics": {"test_psnr": _psnr(result.ema, fashion_mnist("test", machine.device)[0])}}
     if isinstance(net, VAE):
-        mean, std = statistics(result.ema, images)
-        facts["latents"] = {"mean": mean.tolist(), "std": std.tolist()}
+        facts["latents"] = _latents(result.ema, images)
     _save(name, result, out or saved(name), training, net.config, facts)
     return result
+
+
+@torch.no_grad()
+def _psnr(net: Autoencoder, images: Tensor) -> float:
+    """Mean PSNR in dB of the copies of uint8 images."""
+    tests = to_float(images)
+    return psnr(torch.cat([net(x) for x in tests.split(500)]), tests).item()
+
+
+def _latents(vae: VAE, images: Tensor) -> dict[str, list[float]]:
+    """The card's entry from which a codec is made: mean and standard deviation of each latent channel."""
+    return {name: value.tolist() for name, value in zip(("mean", "std"), statistics(vae, images), strict=True)}
 
 
 def autoencoder_loss(net: Autoencoder, batch: tuple[Tensor], generator: torch.Generator) -> Tensor:
@@ -321,18 +324,17 @@ def _save(
     dtype: torch.dtype | None = None,
 ) -> None:
     """The averaged weights with their card; what goes to ``data/`` is entered in the manifest, too."""
+    teddy = name.startswith("teddies")
     card = {
         "recipe": name,
         "command": f"course train {name}",
         "seed": training.seed,
         "steps": result.steps,
         "seconds": round(result.seconds, 1),
-        "data_sum": manifest.entries()[_FASHION]["sha256"] if "fashion" in name else "drawn by course_lib.teddies",
+        "data_sum": "drawn by course_lib.teddies" if teddy else manifest.entries()[_FASHION]["sha256"],
         "config": config,
         "loss": float(result.losses[-100:].mean()),
         **(facts or {}),
     }
     file = checkpoint.save(file, result.ema, card, dtype)
-    if file.resolve().is_relative_to(manifest.data_dir().resolve()):
-        source = "Fashion-MNIST" if "fashion" in name else "Teddies"
-        manifest.record(file, "MIT", f"trained on {source} by its recipe", card["command"])
+    manifest.record_if_shipped(file, f"trained on {'Teddies' if teddy else 'Fashion-MNIST'} by its recipe", card["command"])

@@ -193,3 +193,13 @@ def test_leftovers_of_killed_writes_are_swept_once_they_are_old(tmp_path):
     os.utime(old, (time.time() - 2 * 3600,) * 2)
     manifest.write_whole(tmp_path / "file.bin", b"new")
     assert sorted(f.name for f in tmp_path.iterdir()) == [young.name, "file.bin"]
+
+
+def test_what_is_kept_is_listed_inside_the_data_folder_and_nowhere_else(house, tmp_path_factory):
+    kept = manifest.keep(CONTENT, "results/figures.bin", None, "measured here", "course train figures")
+    assert kept.read_bytes() == CONTENT
+    assert manifest.entries()["results/figures.bin"]["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    elsewhere = tmp_path_factory.mktemp("own") / "mine.bin"
+    assert manifest.keep(CONTENT, "results/figures.bin", elsewhere, "measured here", "course train figures") == elsewhere
+    assert elsewhere.read_bytes() == CONTENT
+    assert set(manifest.entries()) == {NAME, "results/figures.bin"}

@@ -68,6 +68,13 @@ def test_an_unknown_network_is_one_sentence(machine):
         recipes.ready("mona-lisa", machine)
 
 
+def test_shipped_weights_that_are_gone_are_made_where_they_belong(machine, tmp_path, monkeypatch):
+    monkeypatch.setattr(recipes, "_shipped", lambda name: tmp_path / f"{name}.safetensors")
+    net = recipes.ready("fashion-classifier", machine, steps=1, progress=False)
+    weights, _ = checkpoint.load(tmp_path / "fashion-classifier.safetensors")
+    assert_close(net.state_dict(), weights, rtol=0, atol=0, check_dtype=False)
+
+
 def test_the_shipped_judge_reads_the_test_images(machine):
     from course_lib.classifier import read
 

@@ -19,7 +19,7 @@ from course_lib.train import TrainConfig, train
 
 BETAS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 STEPS, LR = 150, 4e-3
-COMMAND = "course train rate-distortion"
+COMMAND, RESULT = "course train rate-distortion", "results/rate_distortion.json"
 
 
 def start(machine: Machine) -> VAE:
@@ -77,13 +77,10 @@ def measure(steps: int = STEPS, seed: int = 0, out: Path | None = None) -> Path:
         points.append({"beta": beta, **point(beta_vae(beta, net, machine, steps, seed), tests)})
         print(points[-1], flush=True)
     figures = {"command": COMMAND, "machine": str(machine), "seed": seed, "steps": steps, "images": len(tests), "points": points}
-    file = Path(out) if out else manifest.data_dir() / "results" / "rate_distortion.json"
-    manifest.write_whole(file, (json.dumps(figures, indent=1) + "\n").encode())
-    if file.resolve().is_relative_to(manifest.data_dir().resolve()):
-        manifest.record(file, "MIT", "measured by the workbook on Fashion-MNIST", COMMAND)
-    return file
+    payload = (json.dumps(figures, indent=1) + "\n").encode()
+    return manifest.keep(payload, RESULT, out, "measured by the workbook on Fashion-MNIST", COMMAND)
 
 
 def stored() -> dict:
     """What ``measure`` measured and keeps under data/results/; DataError where it is missing or altered."""
-    return json.loads(manifest.path("results/rate_distortion.json").read_text(encoding="utf-8"))
+    return json.loads(manifest.path(RESULT).read_text(encoding="utf-8"))

@@ -32,9 +32,5 @@ def draw(seed: int = 0, out: Path | None = None) -> Path:
         scale=2,
         alt="Above, ten grey smudges: noise decoded by the VAE. Below, ten garments: the same noise after the guided walk.",
     )
-    file = Path(out) if out else manifest.data_dir() / "results" / "readme.png"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    manifest.write_whole(file, picture.png)
-    if file.resolve().is_relative_to(manifest.data_dir().resolve()):
-        manifest.record(file, "MIT", "drawn by the workbook's own networks", "course train readme-picture")
-    return file
+    source = "drawn by the workbook's own networks"
+    return manifest.keep(picture.png, "results/readme.png", out, source, "course train readme-picture")

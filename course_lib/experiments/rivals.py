@@ -22,7 +22,7 @@ from course_lib.unet import UNet
 
 SCALES = (1.0, 3.0)
 SHAPES = {"latent": (4, 4, 4), "pixel": (1, 32, 32)}
-COMMAND = "course train pixel-vs-latent"
+COMMAND, RESULT = "course train pixel-vs-latent", "results/pixel_vs_latent.json"
 SHARE = 1 / 3  # of the latent side's seconds that the VAE gets, as the recipes' own steps have it
 
 
@@ -59,20 +59,17 @@ def measure(seconds: float = 180.0, seed: int = 0, out: Path | None = None) -> P
     Takes twice the seconds, and some minutes of sampling; nothing else may run on the machine.
     """
     figures = pixel_vs_latent(seconds, seed)
-    file = Path(out) if out else manifest.data_dir() / "results" / "pixel_vs_latent.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    manifest.write_whole(file, (json.dumps(figures, indent=1) + "\n").encode())
-    if file.resolve().is_relative_to(manifest.data_dir().resolve()):
-        manifest.record(file, "MIT", "measured by the workbook on Fashion-MNIST", COMMAND)
-    return file
+    payload = (json.dumps(figures, indent=1) + "\n").encode()
+    return manifest.keep(payload, RESULT, out, "measured by the workbook on Fashion-MNIST", COMMAND)
 
 
 def stored() -> dict:
-    """What ``pixel_vs_latent`` measured once, undisturbed, and keeps under data/results/; DataError where it is missing."""
-    file = manifest.data_dir() / "results" / "pixel_vs_latent.json"
+    """What ``pixel_vs_latent`` measured once, undisturbed, and keeps under data/results/; DataError where it is missing
+    or altered."""
+    file = manifest.data_dir() / RESULT
     if not file.exists():
         raise manifest.DataError(f"{file} is not there: restore it, or measure again with `{COMMAND}` (some minutes).")
-    return json.loads(file.read_text(encoding="utf-8"))
+    return json.loads(manifest.path(RESULT).read_text(encoding="utf-8"))
 
 
 def _train_latent(seconds: float, folder: Path, options: dict) -> tuple[VAECodec, TrainResult, dict]:

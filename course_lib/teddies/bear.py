@@ -14,6 +14,7 @@ from .palette import Look
 
 READING, WAVING, SLEEPING, EATING, PLAYING, BALLOON = range(len(VALUES["activity"]))
 HEAD_AT = (0.0, 0.50)
+GROWTH = 0.13  # how far the factor `size` scales a bear
 
 BODY = [
     Part(0, -0.42, 0.50, 0.56),
@@ -44,7 +45,7 @@ def stand(factors: Factors, count: int) -> tuple[Frame, list[Frame]]:
     """The group's upright frame on the ground, and each bear's own frame (its soles at y = -1)."""
     x, y, size, tilt = (getattr(factors, name) for name in ("x", "y", "size", "tilt"))
     middle = 0.64 if count == 1 else 0.51
-    scale, least = (1 + 0.13 * size) * middle, 0.87 * middle
+    scale, least = (1 + GROWTH * size) * middle, (1 - GROWTH) * middle
     turn = -0.17 * tilt
     left, ground = 0.15 * x, -0.78 + 0.09 * y
     upright = Frame(left, ground, scale, torch.zeros_like(scale), 1 / scale, least)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from course_lib.data import to_uint8
+
 from .factors import Factors, held_out, sample_factors
 from .render import render
 
@@ -23,8 +25,7 @@ def dataset(n: int, seed: int, size: int = 64, device=None, unseen: bool = False
     while done < n:
         factors = sample_factors(AT_ONCE, generator)
         factors = factors[held_out(factors) == unseen][: n - done].to(device)
-        pictures = render(factors, size, **drawn)
-        images[done : done + len(factors)] = pictures.add_(1).mul_(127.5).round_()
+        images[done : done + len(factors)] = to_uint8(render(factors, size, **drawn))
         some.append(factors)
         done += len(factors)
     return images, Factors(**{name: torch.cat([getattr(part, name) for part in some]) for name, _ in some[0].items()})
