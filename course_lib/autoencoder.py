@@ -13,46 +13,58 @@ from torch import Tensor, nn
 from course_lib.layers import ResBlock, groups
 
 
-def _channels(width: int, factor: int) -> list[int]:
-    """Channels after each halving: width, then doubled each time."""
-    halvings = factor.bit_length() - 1
-    if factor < 2 or factor != 2**halvings:
-        raise ValueError(f"factor is {factor}, but the side is halved again and again: give a power of two, such as 8.")
-    return [width * 2**i for i in range(halvings)]
+def _levels(width: int, factor: int, stem: int) -> list[tuple[int, int]]:
+    """(how many times it shrinks the side, its channels) of each level on the way down: the stem, then halvings."""
+    powers = [n for n in (stem, factor) if n < 2 or n & (n - 1)]
+    if powers or stem > factor:
+        raise ValueError(
+            f"factor is {factor} and stem is {stem}, but the side is halved again and again: each must be a power of two, "
+            "such as 8 and 2, and the stem not above the factor."
+        )
+    halvings = (factor // stem).bit_length() - 1
+    return [(2 if i else stem, width * 2**i) for i in range(halvings + 1)]
 
 
-def encoder(in_channels: int, width: int, factor: int, out_channels: int, blocks: int) -> nn.Sequential:
+def encoder(in_channels: int, width: int, factor: int, out_channels: int, blocks: int, stem: int = 2) -> nn.Sequential:
     """Images [B, in, S, S] → [B, out, S/factor, S/factor]."""
-    layers, c = [], in_channels
-    for i, out in enumerate(_channels(width, factor)):
-        layers.append(nn.Conv2d(c, out, 4, stride=2, padding=1))
-        layers += [ResBlock(out, out) for _ in range(blocks)] if i else [nn.SiLU()]
-        c = out
+    layers, c, shrunk = [], in_channels, 1
+    for times, out in _levels(width, factor, stem):
+        layers.append(nn.Conv2d(c, out, 2 * times, stride=times, padding=times // 2))
+        c, shrunk = out, shrunk * times
+        layers += [ResBlock(c, c) for _ in range(blocks)] if shrunk > 2 else [nn.SiLU()]  # dear at half the side
     return nn.Sequential(*layers, nn.GroupNorm(groups(c), c), nn.SiLU(), nn.Conv2d(c, out_channels, 1))
 
 
-def decoder(out_channels: int, width: int, factor: int, in_channels: int, blocks: int) -> nn.Sequential:
+def decoder(out_channels: int, width: int, factor: int, in_channels: int, blocks: int, stem: int = 2) -> nn.Sequential:
     """Latents [B, in, s, s] → images [B, out, s·factor, s·factor]."""
-    channels = _channels(width, factor)[::-1]
-    layers = [nn.Conv2d(in_channels, channels[0], 3, padding=1)]
-    for c, out in zip(channels, [*channels[1:], out_channels], strict=True):
-        last = out == out_channels and c == channels[-1]
-        layers += [nn.GroupNorm(groups(c), c), nn.SiLU()] if last else [ResBlock(c, c) for _ in range(blocks)]
-        layers.append(nn.ConvTranspose2d(c, out, 4, stride=2, padding=1))
+    levels = _levels(width, factor, stem)[::-1]
+    layers, left = [nn.Conv2d(in_channels, levels[0][1], 3, padding=1)], factor
+    for (times, c), (_, out) in zip(levels, [*levels[1:], (1, out_channels)], strict=True):
+        layers += [ResBlock(c, c) for _ in range(blocks)] if left > 2 else []
+        left //= times
+        layers += [] if left > 1 else [nn.GroupNorm(groups(c), c), nn.SiLU()]
+        layers.append(nn.ConvTranspose2d(c, out, 2 * times, stride=times, padding=times // 2))
     return nn.Sequential(*layers)
 
 
 class Autoencoder(nn.Module):
     """A convolutional autoencoder: images [B, C, S, S] in [-1, 1] ↔ codes [B, latent_channels, S/factor, S/factor].
 
-    width: channels after the first halving, doubled at each further one. factor: how many times the side shrinks, a power of
-    two. blocks: residual blocks at each resolution below the first. Raises ValueError for a factor that is no power of two.
+    width: channels after the first layer, doubled at each halving that follows. factor: how many times the side shrinks, and
+    stem: how many times in the first layer alone, powers of two. blocks: residual blocks at each side of a quarter or less.
+    Raises ValueError for a factor or stem that is no power of two.
     """
 
     code_parts = 1
 
     def __init__(
-        self, in_channels: int = 1, width: int = 16, factor: int = 8, latent_channels: int = 4, blocks: int = 1
+        self,
+        in_channels: int = 1,
+        width: int = 16,
+        factor: int = 8,
+        latent_channels: int = 4,
+        blocks: int = 1,
+        stem: int = 2,
     ) -> None:
         super().__init__()
         self.config = {
@@ -61,10 +73,11 @@ class Autoencoder(nn.Module):
             "factor": factor,
             "latent_channels": latent_channels,
             "blocks": blocks,
+            "stem": stem,
         }
         self.factor, self.latent_channels = factor, latent_channels
-        self.encoder = encoder(in_channels, width, factor, self.code_parts * latent_channels, blocks)
-        self.decoder = decoder(in_channels, width, factor, latent_channels, blocks)
+        self.encoder = encoder(in_channels, width, factor, self.code_parts * latent_channels, blocks, stem)
+        self.decoder = decoder(in_channels, width, factor, latent_channels, blocks, stem)
 
     def _encode(self, images: Tensor) -> Tensor:
         side = images.shape[-1]
@@ -133,9 +146,10 @@ class VAE(Autoencoder):
         factor: int = 8,
         latent_channels: int = 4,
         blocks: int = 1,
+        stem: int = 2,
         noise_std: float = 0.14,
     ) -> None:
-        super().__init__(in_channels, width, factor, latent_channels, blocks)
+        super().__init__(in_channels, width, factor, latent_channels, blocks, stem)
         if noise_std <= 0:
             raise ValueError(f"noise_std is {noise_std}, but the standard deviation of a pixel must be above 0.")
         self.config["noise_std"] = noise_std

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from course_lib import device as devices
 from course_lib.device import Machine
 from course_lib.ema import Ema
+from course_lib.muon import Muon
 from course_lib.progress import Progress, minutes
 from course_lib.repeatable import Order, identity, interrupt_between_steps, kept_generators, mix, seed_globals
 from course_lib.snapshot import Snapshot
@@ -107,7 +108,7 @@ class _Run:
         self.order = Order(len(data[0]), config.batch_size, config.seed, self.device)
         self.generator = torch.Generator(self.device)
         objective = _Objective(torch.compile(net) if config.compile else net, loss_fn, data)
-        self.objective, self.optimizer = self.fabric.setup(objective, _adamw(net, config, machine))
+        self.objective, self.optimizer = self.fabric.setup(objective, _optimizer(net, config, machine))
         self.average = None if config.ema is None else Ema(net, config.ema)
         self.ema = self.average.net if self.average else net
         self.step, self.elapsed, self.losses = 0, 0.0, torch.empty(0)
@@ -145,7 +146,7 @@ class _Run:
         return min(1.0, self.elapsed / self.config.seconds)
 
     def one_step(self) -> None:
-        """Forward, backward, clip, AdamW, EMA. Nothing here waits for the device."""
+        """Forward, backward, clip, optimizer, EMA. Nothing here waits for the device."""
         config = self.config
         self.generator.manual_seed(mix(config.seed, "loss", self.step, self.rank))
         seed_globals(self.device, mix(config.seed, "dropout", self.step, self.rank))
@@ -244,10 +245,12 @@ class _Objective(nn.Module):
         return loss
 
 
-def _adamw(net: nn.Module, config: TrainConfig, machine: Machine) -> torch.optim.AdamW:
+def _optimizer(net: nn.Module, config: TrainConfig, machine: Machine) -> torch.optim.Optimizer:
     weights = [p for p in net.parameters() if p.requires_grad]
     if not weights:
         raise ValueError("the network has no trainable parameter: nothing would change")
+    if config.optimizer == "muon":
+        return Muon(weights, config.lr, config.betas)
     # Fused is 4 times faster on a CPU, and on a GPU. Fabric cannot clip fp16 gradients for an optimizer that unscales.
     fused = machine.device.type in ("cpu", "cuda") and not (machine.precision == "16-mixed" and config.clip)
     kinds = {"fused": True} if fused else {"foreach": True}

@@ -13,7 +13,8 @@ class TrainConfig:
     Attributes:
         steps: number of optimizer steps; not used where `seconds` is given.
         batch_size: rows per step, over all devices together.
-        lr, betas, weight_decay: AdamW (Loshchilov & Hutter 2019). The decay is on every trained parameter.
+        optimizer: ``"adamw"`` (Loshchilov & Hutter 2019) or ``"muon"`` (see `course_lib.muon`; fewer steps for convolutions).
+        lr, betas, weight_decay: AdamW's; the decay is on every trained parameter. Muon takes lr and betas, no decay.
         warmup: the learning rate rises linearly over so many steps.
         schedule: ``"cosine"`` from `lr` down to `final` x lr, or ``"constant"``.
         final: what is left of `lr` at the end of the cosine, as a fraction.
@@ -34,6 +35,7 @@ class TrainConfig:
 
     steps: int = 1000
     batch_size: int = 128
+    optimizer: str = "adamw"
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
@@ -57,6 +59,9 @@ class TrainConfig:
         for name in ("steps", "batch_size", "checkpoint_every", "log_every", "devices"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         _require(self.lr > 0 and math.isfinite(self.lr), "lr", self.lr, "above 0")
+        _require(self.optimizer in ("adamw", "muon"), "optimizer", self.optimizer, "'adamw' or 'muon'")
+        decays = self.optimizer == "muon" and self.weight_decay
+        _require(not decays, "weight_decay", self.weight_decay, "0 with Muon, which has none")
         _require(self.warmup >= 0, "warmup", self.warmup, "0 or more steps")
         _require(self.schedule in ("cosine", "constant"), "schedule", self.schedule, "'cosine' or 'constant'")
         _require(0 <= self.final <= 1, "final", self.final, "a fraction of lr from 0 to 1")

@@ -343,6 +343,22 @@ def test_a_factor_that_is_no_power_of_two_is_refused(factor):
         Autoencoder(factor=factor)
 
 
+@pytest.mark.parametrize(("factor", "stem"), [(8, 3), (8, 1), (4, 8)])
+def test_a_stem_that_does_not_fit_is_refused(factor, stem):
+    with pytest.raises(ValueError, match=f"stem is {stem}.*power of two"):
+        Autoencoder(factor=factor, stem=stem)
+
+
+@pytest.mark.parametrize(("factor", "stem", "side"), [(8, 2, 4), (8, 4, 4), (8, 8, 4), (4, 4, 8), (16, 4, 2), (2, 2, 16)])
+def test_any_stem_leads_to_the_same_latents_and_back(factor, stem, side):
+    net = Autoencoder(3, width=8, factor=factor, latent_channels=5, stem=stem)
+    images = torch.zeros(2, 3, 32, 32)
+    assert net.encode(images).shape == (2, 5, side, side)
+    assert net(images).shape == images.shape
+    strides = [layer.stride[0] for layer in net.encoder if isinstance(layer, torch.nn.Conv2d)]
+    assert (strides[0], max(strides[1:])) == (stem, 2 if stem < factor else 1)
+
+
 @pytest.mark.parametrize("noise_std", [0.0, -1.0])
 def test_noise_that_is_not_positive_is_refused(noise_std):
     with pytest.raises(ValueError, match="noise_std"):

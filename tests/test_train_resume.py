@@ -124,7 +124,8 @@ def test_kill_9_in_the_middle_of_a_write_keeps_the_checkpoint_before(uninterrupt
     assert not list(tmp_path.glob("run.pt*"))
 
 
-def test_an_interrupt_finishes_the_step_and_the_run_goes_on_from_there(tmp_path):
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_an_interrupt_finishes_the_step_and_the_run_goes_on_from_there(tmp_path, optimizer):
     """The stop button is pressed in the middle of step 13, between the forward and the backward pass."""
     handler = signal.getsignal(signal.SIGINT)
     count, done = 0, []
@@ -139,12 +140,12 @@ def test_an_interrupt_finishes_the_step_and_the_run_goes_on_from_there(tmp_path)
 
     net, file = make_net(), tmp_path / "run.pt"
     with pytest.raises(KeyboardInterrupt):
-        run(net, loss_fn, checkpoint=file, on_step=lambda step, net, ema: done.append(step))
+        run(net, loss_fn, checkpoint=file, on_step=lambda step, net, ema: done.append(step), optimizer=optimizer)
     assert done[-1] == 13
     assert torch.load(file, weights_only=True)["step"] == 13
     assert signal.getsignal(signal.SIGINT) is handler
     assert not net.training
-    assert_same(run(net, checkpoint=file), run())
+    assert_same(run(net, checkpoint=file, optimizer=optimizer), run(optimizer=optimizer))
     assert not file.exists()
 
 

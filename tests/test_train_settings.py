@@ -132,6 +132,8 @@ def test_no_step_reads_a_number_off_the_device():
         ({"lr": -1.0}, r"TrainConfig.lr is -1.0, expected above 0"),
         ({"schedule": "linear"}, r"TrainConfig.schedule is 'linear', expected 'cosine' or 'constant'"),
         ({"ema": 1.0}, r"TrainConfig.ema is 1.0"),
+        ({"optimizer": "sgd"}, r"TrainConfig.optimizer is 'sgd', expected 'adamw' or 'muon'"),
+        ({"optimizer": "muon", "weight_decay": 0.1}, r"TrainConfig.weight_decay is 0.1, expected 0 with Muon"),
         ({"clip": 0}, r"TrainConfig.clip is 0, expected above 0, or None"),
         ({"final": 2}, r"TrainConfig.final is 2, expected a fraction"),
         ({"batch_size": 3, "devices": 2}, r"TrainConfig.batch_size is 3, expected a multiple of devices"),
