@@ -223,6 +223,18 @@ def _ready(name: str, machine: Machine | None = None, **options) -> tuple[nn.Mod
     return net.eval(), card
 
 
+def untrained(
+    name: str, seed: int = 0, steps: int | None = None, progress: bool = True, **shape
+) -> tuple[nn.Module, TrainConfig]:
+    """The network of ``fashion-autoencoder`` or ``fashion-vae`` before its training, and how it is trained.
+
+    A CPU's size on every machine: for sweeps, whose points can then be made anywhere. shape: what of the network is to be
+    otherwise, say latent_channels=8.
+    """
+    network, training = _VAE["cpu"]
+    return _seeded(seed, _build, name, network | shape), _configure(training, seed, steps, progress=progress)
+
+
 def saved(name: str) -> Path:
     """The file in which a recipe's weights are saved."""
     return runs_dir() / f"{name.replace('-', '_')}.safetensors"

@@ -98,7 +98,7 @@ def rows(groups: Mapping[str, Tensor], *, alt: str, scale: int | None = None, ti
 
 def _wrap(text: str, width: float) -> str:
     """The text broken into lines of about `width` CSS pixels, at 9 points."""
-    most = max(4, int(width / 6))
+    most = max(4, int(width / 6.5))
     words = (" ".join(w if len(w) <= most else w.replace("/", "/ ") for w in part.split(" ")) for part in text.splitlines())
     return "\n".join(line for part in words for line in textwrap.wrap(part, most))
 
@@ -184,13 +184,20 @@ def _styled(draw):
     return styled
 
 
+class _Between(LogFormatter):
+    """Which ticks between the powers of ten to name is Matplotlib's decision; it would write 0.6 as 6e-01."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return super().__call__(x, pos) and f"{x:,g}"
+
+
 def _plain_ticks(axes: Axes, log: str, curves: Mapping[str, tuple]) -> None:
     """Logarithmic axes with numbers as people write them; where the curves have few x, the ticks are just these."""
     for name in log:
         axes.set(**{f"{name}scale": "log"})
         axis = getattr(axes, f"{name}axis")
         axis.set_major_formatter(lambda v, _: f"{v:,g}" if 1e-3 <= v < 1e6 else rf"$10^{{{round(np.log10(v))}}}$")
-        axis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
+        axis.set_minor_formatter(_Between(minor_thresholds=(1.5, 0.4)))
     few = sorted({float(x) for curve in curves.values() for x in _array(curve[0])})
     if "x" in log and len(few) <= 8:
         axes.set_xticks(few, [f"{x:g}" for x in few])

@@ -124,14 +124,18 @@ def test_train_passes_options_through_a_recipe_that_takes_any(recipes):
 @pytest.mark.parametrize("arguments", [["train"], ["train", "--list"]])
 def test_train_lists_the_recipes(recipes, arguments):
     result = run(*arguments)
-    assert result.stdout.splitlines()[:3] == ["fashion-vae", "    A VAE on garments.", "rate-distortion"]
+    assert result.stdout.splitlines()[:3] == ["fashion-vae", "    A VAE on garments.", "bottlenecks"]
     assert recipes == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["no-such"], "there is no recipe 'no-such'; choose from fashion-vae, rate-distortion, pixel-vs-latent, readme-picture"),
+        (
+            ["no-such"],
+            "there is no recipe 'no-such'; choose from "
+            "fashion-vae, bottlenecks, rate-distortion, pixel-vs-latent, readme-picture",
+        ),
         (["fashion-vae", "--steps", "5"], "recipe fashion-vae takes no --steps; it takes seconds, seed"),
     ],
 )

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from course_lib import teddies
 from course_lib.device import Machine
 from course_lib.experiments import pixels
 
@@ -241,63 +240,3 @@ def test_one_gaussian_agrees_with_scipy(d):
     train, test = pixels.gaussian_points(d, (60, 20), seed=1)
     fitted = multivariate_normal(train.mean(0).numpy(), train.T.cov().numpy())
     assert_close(pixels.one_gaussian(train, test), fitted.logpdf(test.numpy()).mean().item())
-
-
-def test_triplets_change_what_they_say_and_nothing_else():
-    three = pixels.triplets(6, "scarf", moved=False, seed=0, size=32)
-    anchor = teddies.sample_factors(6, torch.Generator().manual_seed(0))
-    assert_close(three.anchor, teddies.render(anchor, 32))
-    # Another scarf leaves the picture's upper edge alone; another light does not.
-    assert_close(three.other[:, :, :2], three.anchor[:, :, :2])
-    assert (three.same - three.anchor)[:, :, :2].abs().amax((1, 2, 3)).min() > 0.001
-
-
-def test_wrong_counts_triplets_by_hand():
-    anchor = torch.zeros(4, 1, 16, 16)
-    near, far = anchor + 0.1, anchor + torch.randn(anchor.shape, generator=torch.Generator().manual_seed(0))
-    three = pixels.Triplets(anchor, torch.cat([near[:3], far[3:]]), torch.cat([far[:3], near[3:]]))
-    assert pixels.wrong(three) == {"MSE": 0.25, "SSIM": 0.25}
-
-
-def test_wrong_takes_any_distance_and_counts_no_tie():
-    anchor = torch.zeros(4, 3, 2, 2)
-    three = pixels.Triplets(anchor, anchor + torch.tensor([1.0, 2, 3, 4]).view(4, 1, 1, 1), anchor + 2)
-    distances = {"mean": pixels.distance_of(lambda x: x.mean((1, 2, 3))[:, None]), "blind": pixels.distance_of(lambda x: 0 * x)}
-    assert pixels.wrong(three, distances) == {"mean": 0.5, "blind": 0.0}
-
-
-def test_distance_of_features_is_euclidean():
-    a, b = torch.zeros(2, 3, 1, 1), torch.tensor([[3.0, 4, 0], [0, 0, 2]]).view(2, 3, 1, 1)
-    assert_close(pixels.distance_of(lambda x: x)(a, b), torch.tensor([5.0, 2.0]))
-
-
-def test_morph_changes_words_in_order_and_the_look_evenly():
-    start, end = (teddies.sample_factors(1, seed) for seed in (0, 1))
-    end = end.replace(**{name: (getattr(start, name) + 1) % len(teddies.VALUES[name]) for name in teddies.SEMANTIC})
-    for words in range(6):
-        moved = pixels.morph(start, end, words, 0.0)
-        changed = {name for name in teddies.SEMANTIC if getattr(moved, name) != getattr(start, name)}
-        assert changed == set(pixels.WORDS[:words])
-        assert all(torch.equal(getattr(moved, name), getattr(start, name)) for name in (*teddies.PERCEPTUAL, *teddies.NUISANCE))
-    half, whole = (pixels.morph(start, end, 0, look) for look in (0.5, 1.0))
-    assert_close(half.light, (start.light + end.light) / 2)
-    assert torch.equal(half.grain, end.grain)
-    assert torch.equal(half.fabric, start.fabric)
-    assert all(torch.equal(getattr(whole, name), getattr(end, name)) for name in teddies.PERCEPTUAL)
-    assert set(pixels.WORDS) == set(teddies.SEMANTIC)
-
-
-def test_a_reader_of_teddies_learns_what_they_show():
-    """Twenty steps are enough to tell places apart, which chance does in a fifth of them."""
-    net = pixels.teddy_reader(256, 20, Machine(torch.device("cpu"), "32-true", 1, "test"))
-    factors = teddies.sample_factors(100, 5)
-    confidence, right = pixels.teddy_readings(net, teddies.render(factors, 64), factors)
-    assert right[teddies.SEMANTIC.index("background")] > 0.4
-    assert confidence.min() >= 1 / 6
-    assert confidence.max() <= 1
-
-
-def test_small_pictures_are_averages():
-    x = torch.arange(64 * 64.0).view(1, 1, 64, 64)
-    assert_close(pixels.small(x)[0, 0, 0, 0], x[0, 0, :2, :2].mean())
-    assert torch.equal(pixels.small(x[..., :32, :32]), x[..., :32, :32])

@@ -15,7 +15,7 @@ import torch
 from nbconvert import HTMLExporter
 from PIL import Image
 
-from course_lib import pictures, viz
+from course_lib import data, pictures, viz
 
 ALT = "What these images show, in a sentence"
 
@@ -221,6 +221,24 @@ def test_a_logarithmic_axis_reads_as_people_write():
     panels.picture(ALT)
     assert [t.get_text() for t in panels[0].get_xticklabels()] == ["5", "10", "20", "50"]
     assert {"1", "10", "100", "1,000"} <= {t.get_text() for t in panels[0].get_yticklabels()}
+
+
+def test_a_logarithmic_axis_of_less_than_a_decade_has_no_powers():
+    panels = viz.Panels(1)
+    x = np.linspace(0.15, 0.9, 20)
+    viz.draw_lines(panels[0], {"a": (x, x)}, xlabel="x", ylabel="y", log="xy")
+    panels.picture(ALT)
+    named = {t.get_text() for t in panels[0].get_yticklabels(minor=True)} - {""}
+    assert {"0.2", "0.6"} <= named <= {f"0.{i}" for i in range(1, 10)}
+
+
+@pytest.mark.parametrize("title", data.FASHION_CLASSES)
+def test_a_title_stays_over_its_image(title):
+    """Over one black image, 64 CSS pixels wide: the outermost pixels of the band above it are paper, not letters."""
+    sheet = viz.grid(torch.full((1, 1, 32, 32), -1.0), alt=ALT, scale=2, titles=[title]).pixels().mean(2)
+    band = sheet[: np.flatnonzero((sheet == 0).all(1))[0]]
+    assert band.min() < 100  # there are letters
+    assert band[:, [0, -1]].min() > 200
 
 
 def test_drawing_changes_no_setting_and_keeps_no_figure():

@@ -29,14 +29,14 @@ def start(machine: Machine) -> VAE:
     """
     if recipes._size(machine) == "cpu":
         return recipes.ready("fashion-vae", machine)
-    network, training = recipes._VAE["cpu"]
-    return _trained(recipes._seeded(0, recipes._build, "fashion-vae", network), 1.0, machine, training)
+    net, training = recipes.untrained("fashion-vae")
+    return _trained(net, 1.0, machine, training)
 
 
 def beta_vae(beta: float, net: VAE, machine: Machine, steps: int = STEPS, seed: int = 0, progress: bool = True) -> VAE:
     """A copy of the trained ``net``, trained on at another beta until it has moved to its new place: some seconds."""
-    training = replace(recipes._VAE["cpu"][1], steps=steps, lr=LR, seed=seed, progress=progress)
-    return _trained(deepcopy(net).train().requires_grad_(True), beta, machine, training)
+    _, training = recipes.untrained("fashion-vae", seed, steps, progress)
+    return _trained(deepcopy(net).train().requires_grad_(True), beta, machine, replace(training, lr=LR))
 
 
 def _trained(net: VAE, beta: float, machine: Machine, training: TrainConfig) -> VAE:

@@ -1,18 +1,14 @@
 """Experiments with the codes of an autoencoder: what they keep, what lies between them, and what noise decodes to."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
-from course_lib import teddies
+from course_lib import recipes, teddies
 from course_lib.autoencoder import VAE, Autoencoder
 from course_lib.data import as_float
 from course_lib.device import Machine
 from course_lib.dimension import pca_spectrum
-from course_lib.metrics import nearest, psnr, ssim
-from course_lib.recipes import autoencoder_loss
+from course_lib.metrics import nearest
 from course_lib.train import TrainConfig, train
 
 READABLE = 0.9  # the confidence above which we call a picture readable
@@ -79,43 +75,15 @@ def linear_autoencoder_error(images: Tensor, k: int, machine: Machine, steps: in
         return (ema(x) - x).square().mean().item()
 
 
-class Bottleneck(NamedTuple):
-    """One autoencoder of a sweep: its factor and channels, the numbers in its code, and how well it copies test images."""
-
-    factor: int
-    channels: int
-    numbers: int
-    psnr: float  # dB
-    ssim: float
-
-
-def bottleneck_sweep(
-    images: Tensor, tests: Tensor, shapes: Sequence[tuple[int, int]], machine: Machine, steps: int = 350
-) -> list[Bottleneck]:
-    """Autoencoders with these (factor, latent channels), each trained for a few seconds on images uint8 [N, C, S, S]."""
-    swept = []
-    for factor, channels in shapes:
-        net = _trained(images, machine, steps, in_channels=images.shape[1], factor=factor, latent_channels=channels)
-        copies = decode(net, codes(net, tests))
-        numbers = channels * (images.shape[-1] // factor) ** 2
-        swept.append(Bottleneck(factor, channels, numbers, psnr(copies, tests).item(), ssim(copies, tests).item()))
-    return swept
-
-
 def teddy_autoencoder(images: Tensor, channels: int, machine: Machine, steps: int = 220) -> Autoencoder:
-    """An autoencoder of 64×64 teddies (uint8), 12,288 numbers to 16 for each latent channel: factor 16."""
-    return _trained(images, machine, steps, 32, in_channels=3, width=16, factor=16, latent_channels=channels)
-
-
-def _trained(images: Tensor, machine: Machine, steps: int, batch: int = 64, **shape) -> Autoencoder:
-    """A network of this shape after a short training, without a progress line."""
+    """An autoencoder of 64×64 teddies (uint8), 12,288 numbers to 16 for each latent channel, factor 16; some seconds."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = Autoencoder(**shape)
+        net = Autoencoder(in_channels=3, width=16, factor=16, latent_channels=channels)
     config = TrainConfig(
-        steps=steps, batch_size=batch, lr=6e-3, betas=(0.9, 0.99), clip=None, ema=0.98, channels_last=True, progress=False
+        steps=steps, batch_size=32, lr=6e-3, betas=(0.9, 0.99), clip=None, ema=0.98, channels_last=True, progress=False
     )
-    return train(net, autoencoder_loss, (images,), config, machine=machine).ema
+    return train(net, recipes.autoencoder_loss, (images,), config, machine=machine).ema
 
 
 def teddy_difference(net: Autoencoder, factors: teddies.Factors, name: str, seed: int = 1) -> tuple[float, float]:

@@ -1,12 +1,12 @@
-"""Chapter 1's experiments: what a step in pixels costs, how redundant pixels are, how few numbers an image needs, and how
-little the distance between pixels knows of meaning.
+"""Chapter 1's experiments: what a step in pixels costs, how redundant pixels are, how few numbers an image needs, and where
+noise, averages and densities lead. `experiments.meaning` holds those on meaning.
 
 Nothing here is random by itself: every function takes a seed or a `torch.Generator`.
 """
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -17,13 +17,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from course_lib import classifier, data, dimension, metrics, teddies
 from course_lib.device import Machine
 from course_lib.dit import DiT
-from course_lib.train import TrainConfig, train
 from course_lib.unet import UNet
 
 # One picture of teddies but for place and tilt: what `teddy_bank` and `teddy_walk` hold fixed.
 SCENE = {"count": "one", "fur": "pink", "activity": "waving", "scarf": "green", "background": "meadow", "grain": 7}
 SCENE |= {"fabric": "dots", **dict.fromkeys(set(teddies.CONTINUOUS) - {"x", "tilt"}, 0.0)}
-LOOK, PLACE = teddies.PERCEPTUAL, teddies.NUISANCE
 
 
 class Dimensions(NamedTuple):
@@ -273,101 +271,3 @@ def principal_points(images: Tensor, d: int, counts: Sequence[int]) -> list[Tens
     x = x - x[: counts[0]].mean(0)
     axes = torch.linalg.eigh(x[: counts[0]].T @ x[: counts[0]]).eigenvectors.flip(1)
     return list((x @ axes[:, :d]).split(list(counts)))
-
-
-class Triplets(NamedTuple):
-    """Anchors, the same meaning in another look, and another meaning in the same look: images [N, 3, H, W]."""
-
-    anchor: Tensor
-    same: Tensor
-    other: Tensor
-
-
-def triplets(n: int, factor: str, moved: bool, seed: int, size: int = 64) -> Triplets:
-    """n triplets of teddies. `same` shares every semantic factor with its anchor and differs in all that is only looks
-    (and, if `moved`, in place, size and tilt); `other` differs in the one semantic `factor` alone.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    anchor, look = (teddies.sample_factors(n, generator) for _ in range(2))
-    values = len(teddies.VALUES[factor])
-    another = (getattr(anchor, factor) + torch.randint(1, values, (n,), generator=generator)) % values
-    changes = {name: getattr(look, name) for name in LOOK + PLACE * moved}
-    versions = (anchor, anchor.replace(**changes), anchor.replace(**{factor: another}))
-    return Triplets(*(teddies.render(factors, size) for factors in versions))
-
-
-def squared_error(a: Tensor, b: Tensor) -> Tensor:
-    """Mean squared error of each pair of images [N, C, H, W]: [N]."""
-    return (a - b).square().flatten(1).mean(1)
-
-
-def dissimilarity(a: Tensor, b: Tensor) -> Tensor:
-    """1 - SSIM of each pair of images [N, C, H, W]: [N], 0 for equal ones."""
-    return 1 - metrics.ssim(a, b, "none")
-
-
-DISTANCES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"MSE": squared_error, "SSIM": dissimilarity}
-
-
-def distance_of(features: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    """The Euclidean distance of what a network makes of two images: features takes images [N, 3, H, W], gives [N, ...]."""
-    return lambda a, b: (features(a) - features(b)).flatten(1).norm(dim=1)
-
-
-def wrong(three: Triplets, distances: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = DISTANCES) -> dict[str, float]:
-    """Share of triplets, 0..1, in which a distance puts the other meaning nearer than the same meaning; for each distance."""
-    return {
-        name: (distance(three.anchor, three.other) < distance(three.anchor, three.same)).double().mean().item()
-        for name, distance in distances.items()
-    }
-
-
-def teddy_reader(n: int, steps: int, machine: Machine, seed: int = 0) -> classifier.Classifier:
-    """A small network that learns from n labelled 32×32 teddies to say what they show: a logit for each value of each of
-    the five semantic factors, in the order of `teddies.LEVELS`. All that is look or place varies, and it is told nothing of it.
-    """
-    factors = teddies.sample_factors(n, torch.Generator().manual_seed(seed))
-    images = data.to_uint8(teddies.render(factors, 32)).to(machine.device)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = classifier.Classifier(in_channels=3, num_classes=sum(teddies.LEVELS))
-
-    def cross_entropy(net: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
-        logits = net(data.to_float(batch[0])).float().split(teddies.LEVELS, 1)
-        return sum(F.cross_entropy(part, batch[1][:, i]) for i, part in enumerate(logits))
-
-    config = TrainConfig(steps=steps, batch_size=64, lr=4e-3, weight_decay=0.05, ema=None, progress=False, channels_last=True)
-    return train(net, cross_entropy, (images, factors.labels().to(machine.device)), config, machine=machine).net.eval()
-
-
-def small(images: Tensor) -> Tensor:
-    """Images [N, 3, H, W] averaged down to 32×32, the size that the teddy networks read; H and W are multiples of 32."""
-    return F.avg_pool2d(images, images.shape[-1] // 32)
-
-
-@torch.no_grad()
-def teddy_readings(net: classifier.Classifier, images: Tensor, factors: teddies.Factors) -> tuple[Tensor, Tensor]:
-    """What `teddy_reader` makes of teddies: its mean confidence in each factor, and the share it reads right, both [5], 0..1."""
-    logits = classifier.read(net, small(images).to(next(net.parameters()).device))[1].cpu().split(teddies.LEVELS, 1)
-    confidence = torch.stack([part.softmax(1).amax(1).mean() for part in logits])
-    right = [metrics.agreement(part, wanted) for part, wanted in zip(logits, factors.labels().cpu().T, strict=True)]
-    return confidence, torch.tensor(right)
-
-
-#: The order in which `morph` changes words, from what paints few pixels to what paints many.
-WORDS = ("scarf", "activity", "fur", "count", "background")
-
-
-def morph(start: teddies.Factors, end: teddies.Factors, words: int, look: float) -> teddies.Factors:
-    """`start` with its first 0..5 WORDS those of `end`, and its look moved towards that of `end`, 0..1.
-
-    What is continuous moves evenly; grain has only neighbours that are strangers and changes at once, fabric half-way.
-    """
-    changes = {name: getattr(end, name) for name in WORDS[:words]}
-    for name in teddies.PERCEPTUAL:
-        ours, theirs = getattr(start, name), getattr(end, name)
-        if name in teddies.CONTINUOUS:
-            changes[name] = ours.lerp(theirs, look)
-        else:
-            changes[name] = theirs if look > (0.0 if name == "grain" else 0.5) else ours
-    return start.replace(**changes)

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 3 · The variational autoencoder
 #
-# > Chapter 2 made images few. But its space is a map without a scale: nobody knows where the garments are and where there is
-# > nothing. Can we *train* a space so that every place near the origin is a garment, and the way between two garments leads through
-# > garments?
+# > Can one *train* a space in which every place near the origin is a garment, and so is every place between two garments?
+#
+# Chapter 2 made images few. But its space is a map without a scale: nobody knows where the garments are and where there is nothing.
 #
 # **After this chapter you can**
 #
@@ -243,6 +243,10 @@ for axes, curve, title in ((panels[0], known, "linear VAE, clouds too wide"), (p
     truth = {"log p(x)": wrong.evidence(small).mean().item()} if curve is known else None
     viz.draw_lines(axes, {"": (draws, [v.mean().item() for v in curve.values()])}, references=truth, log="x", xlabel="draws k", ylabel="bound (nats)", title=title)
 panels.picture("Left: the bound of the linear model rises with k to the dashed truth. Right: that of our VAE rises too, towards a truth unknown.")
+
+# %% [markdown]
+# In the bill below, $k = 1$ and the −ELBO are one quantity, and yet differ: the bounds are of the first 1,000 test pictures, since 50 draws of each take their time, the
+# −ELBO of all 10,000, on one draw each.
 
 # %%
 bill(terms | {f"−IWAE bound, k = {k}": -tighter[k] for k in (1, 5, 50)})
