@@ -71,7 +71,8 @@ _PIXEL_DENOISER = {
 # One network for every machine: it is trained once and shipped.
 _TEDDIES_VAE = (
     {"in_channels": 3, "width": 64, "stem": 4, "blocks": 2, "noise_std": 0.05},
-    TrainConfig(steps=18_000, batch_size=32, optimizer="muon", lr=5e-3, betas=(0.9, 0.99), clip=None, ema=0.999, channels_last=True),
+    TrainConfig(steps=18_000, batch_size=32, optimizer="muon", lr=5e-3, betas=(0.9, 0.99), clip=None, ema=0.999,
+                channels_last=True),
 )
 _TEDDIES = 24_000  # pictures in the training set of a Teddies network
 
