@@ -282,6 +282,32 @@ def bars(
 
 
 @_styled
+def heat(
+    values: Tensor,
+    *,
+    rows: Sequence,
+    columns: Sequence,
+    ylabel: str,
+    xlabel: str,
+    label: str,
+    alt: str,
+    limits: tuple[float | None, float | None] = (None, None),
+) -> Picture:
+    """A table of numbers [rows, columns] as colours: what stands beside its rows and under its columns, and what colour means.
+
+    limits: the values of the darkest and the lightest colour (default: the smallest and the largest).
+    """
+    panels = Panels(1, 1.6 + 0.9 * len(columns), 1.2 + 0.28 * len(rows))
+    image = panels[0].imshow(_array(values), vmin=limits[0], vmax=limits[1], cmap="cividis", aspect="auto")
+    panels[0].set_xticks(range(len(columns)), columns)
+    panels[0].set_yticks(range(len(rows)), rows)
+    panels[0].set(ylabel=ylabel, xlabel=xlabel)
+    panels[0].grid(False)
+    panels.figure.colorbar(image, label=label)
+    return panels.picture(alt)
+
+
+@_styled
 def draw_points(
     axes: Axes, groups: Mapping[str, Tensor], *, xlabel: str = "", ylabel: str = "", title: str = "", size: float = 6
 ) -> None:

@@ -75,3 +75,40 @@ def test_a_report_of_a_perfect_copyist_is_perfect():
     assert found.detail == pytest.approx(1)
     assert found.told_apart == pytest.approx(0.5, abs=0.02)
     assert len(found.std) == 4
+
+
+def test_a_sharp_answer_costs_exactly_twice_the_mean_by_squared_error():
+    possible = torch.randn(5, 3, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = sharper.expected(possible, lambda a, b: (a - b).square().flatten(1).mean(1))
+    assert found.mean == pytest.approx(possible.var(0, correction=0).mean().item())
+    assert found.sharp == pytest.approx(2 * found.mean)
+
+
+def test_places_move_everything_by_whole_pixels():
+    image = torch.arange(12.0).view(1, 1, 2, 6)
+    moved = sharper.places(image, 2)
+    assert moved.shape == (5, 1, 1, 2, 6)
+    torch.testing.assert_close(moved[2], image)
+    torch.testing.assert_close(moved[0][..., 2:], image[..., :-2])
+    torch.testing.assert_close(moved[4][..., :-2], image[..., 2:])
+    assert moved[0][0, 0, 0, :2].tolist() == [0, 0]
+
+
+def test_damages_are_equally_far_from_the_original():
+    images = sharper.as_float(teddies.dataset(6, 7)[0])
+    for name, worse in sharper.damaged(images, 0.1).items():
+        rms = (worse - images).square().flatten(1).mean(1).sqrt()
+        torch.testing.assert_close(rms, torch.full((6,), 0.1), rtol=1e-4, atol=0, msg=name)
+
+
+def test_a_blend_ends_at_both_vaes_and_changes_neither():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        one, other = VAE(3, width=8), VAE(3, width=8)
+    images = sharper.as_float(teddies.dataset(2, 8)[0])
+    before = one(images), other(images)
+    for share, expected in zip((0.0, 1.0), before, strict=True):
+        torch.testing.assert_close(sharper.blend(one, other, share)(images), expected)
+    assert not torch.allclose(sharper.blend(one, other, 0.5)(images), before[0], atol=1e-3)
+    assert torch.equal(one(images), before[0])
+    assert torch.equal(other(images), before[1])

@@ -279,3 +279,17 @@ def test_a_sheet_for_a_slider_is_quick():
         viz.encode(viz.tile(torch.rand(1, 3, 256, 256) * 2 - 1, scale=1))
         times.append(time.process_time() - began)
     assert min(times) < 0.05
+
+
+def test_heat_puts_the_largest_number_in_the_lightest_colour_where_row_and_column_say():
+    values = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    picture = viz.heat(values, rows="ab", columns="xyz", ylabel="row", xlabel="column", label="how much", alt=ALT)
+    pixels = np.asarray(Image.open(io.BytesIO(picture.png)).convert("RGB"))
+    yellow = (pixels[..., 0] > 230) & (pixels[..., 1] > 200) & (pixels[..., 2] < 120)  # the end of the cividis map
+    blue = (pixels[..., 0] < 60) & (pixels[..., 2] > 60) & (pixels[..., 1] < 60)  # its start
+    table = np.argwhere(blue)
+    (top, left), (bottom, right) = table.min(0), table.max(0)
+    y, x = np.argwhere(yellow & (np.arange(pixels.shape[1]) < 0.75 * pixels.shape[1])).mean(0)
+    assert (top + bottom) / 2 < y < bottom + (bottom - top) / 2
+    assert left + (right - left) / 2 < x
+    assert picture.alt == ALT

@@ -1,6 +1,7 @@
 """Experiments of the further notebook on sharpness: why squared error blurs, and what two other losses mend and cost."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from course_lib.autoencoder import ELBO, VAE, log_likelihood
 from course_lib.codec import posterior
 from course_lib.data import as_float
 from course_lib.device import Machine
-from course_lib.experiments.pixels import patches
+from course_lib.experiments.pixels import of_length, patches
 from course_lib.metrics import frechet_distance, psnr, ssim
 from course_lib.perceptual import perceptual_distance
 from course_lib.reader import FactorReader
@@ -49,6 +50,52 @@ def toy(spread: float = 0.1, share: float = 0.5) -> Toy:
     p = log_p.exp() / log_p.exp().sum()
     errors = {f: ((f(a)[:, None] - f(a)[None]).square() * p).sum(1) for f in (torch.positive, torch.abs)}
     return Toy(a, log_p.exp(), errors[torch.positive], errors[torch.abs], -log_p)
+
+
+# ------------------------------------------------------------------------------------------------ one picture, many answers
+
+
+def places(images: Tensor, reach: int = 2) -> Tensor:
+    """The pictures [N, C, H, W] with everything moved sideways by -reach … reach pixels: [2·reach + 1, N, C, H, W].
+
+    What comes in at a side repeats the outermost column.
+    """
+    wide = F.pad(images, (reach, reach, 0, 0), mode="replicate")
+    return torch.stack([wide[..., i : i + images.shape[-1]] for i in range(2 * reach + 1)])
+
+
+class Expected(NamedTuple):
+    """What two answers cost on average: the mean of all that is possible, and one of the possible, picked by chance."""
+
+    mean: float
+    sharp: float
+
+
+@torch.no_grad()
+def expected(possible: Tensor, distance: Callable[[Tensor, Tensor], Tensor]) -> Expected:
+    """Both answers' mean distance to a truth that is any of the `possible` [K, N, C, H, W] with the same chance.
+
+    distance: of pairs of images [N, C, H, W], giving [N]. With squared error `sharp` is twice `mean`, whatever the pictures:
+    the variance is half the mean square of the difference of two draws.
+    """
+    middle = possible.mean(0)
+    mean = torch.stack([distance(middle, truth).mean() for truth in possible])
+    sharp = torch.stack([distance(answer, truth).mean() for answer in possible for truth in possible])
+    return Expected(mean.mean().item(), sharp.mean().item())
+
+
+def blur(images: Tensor, side: int) -> Tensor:
+    """Every pixel becomes the mean of the side × side (odd) pixels about it; beyond the border the outermost ones repeat."""
+    reach = side // 2
+    return F.avg_pool2d(F.pad(images, (reach,) * 4, mode="replicate"), side, stride=1)
+
+
+def damaged(images: Tensor, error: float, seed: int = 0) -> dict[str, Tensor]:
+    """Images [N, C, H, W] made lighter, blurred, and noisy: each exactly `error` (root mean square) away from its original."""
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed)).to(images.device)
+    ways = {"lighter": torch.ones_like(images), "blurred": blur(images, 7) - images, "noisy": noise}
+    length = torch.full((len(images),), error * images[0].numel() ** 0.5, device=images.device)
+    return {name: images + of_length(way, length) for name, way in ways.items()}
 
 
 # --------------------------------------------------------------------------------------------------- three ways to go on
@@ -131,13 +178,23 @@ def sharpen(
     return result.ema.vae
 
 
+def blend(one: VAE, other: VAE, share: float) -> VAE:
+    """A VAE whose every weight lies between those of two, `share` of the way (0..1) to the other; both stay as they are.
+
+    It works for two that were trained on from the same weights ("network interpolation", Wang et al. 2018, ESRGAN, section 3.4).
+    """
+    between = copy.deepcopy(one)
+    for weight, goal in zip(between.parameters(), other.parameters(), strict=True):
+        weight.data.lerp_(goal.data, share)
+    return between
+
+
 # ---------------------------------------------------------------------------------------------------------- the figures
 
 
 def detail(images: Tensor) -> float:
     """Root mean square of what a blur over 3×3 pixels takes away: images [N, C, H, W]."""
-    smooth = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    return (images - smooth).square().mean().sqrt().item()
+    return (images - blur(images, 3)).square().mean().sqrt().item()
 
 
 @dataclass(frozen=True)

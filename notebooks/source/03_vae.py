@@ -768,14 +768,11 @@ viz.rows({"drawn": bears[:10], "decoded": codes.decode(teddy_net, tq.mode()[:10]
 # %%
 match = elbo.follows(tq.mean, truth.to(bears.device)).cpu()
 ranked = elbo.by_kl(tq).cpu()
-panels = viz.Panels(1, 4.6, 3.6)
-image = panels[0].imshow(match[ranked], vmin=0, vmax=1, cmap="cividis", aspect="auto")
-panels[0].set_xticks(range(3), free)
-panels[0].set_yticks(range(8), range(1, 9))
-panels[0].set(ylabel="latent number, the dearest first", xlabel="true factor")
-panels[0].grid(False)
-panels.figure.colorbar(image, label="squared correlation")
-panels.picture("Heat map of squared correlations of eight latent numbers with three factors: the factors are spread over several numbers.")
+viz.heat(
+    match[ranked], rows=range(1, 9), columns=free, limits=(0, 1), label="squared correlation",
+    ylabel="latent number, the dearest first", xlabel="true factor",
+    alt="Heat map of squared correlations of eight latent numbers with three factors: the factors are spread over several numbers.",
+)
 
 # %%
 two_nn = {"true factors": truth, "latent means": tq.mean.flatten(1), "pixels": bears.flatten(1)}

@@ -6,8 +6,9 @@
 # **After this notebook you can**
 #
 # - say, with a picture of one pixel, why squared error blurs, and what two other losses would rather have;
-# - build a perceptual distance from any trained network, and a critic of patches, and balance the three losses;
-# - read four figures of a copy that disagree, and say which question each of them answers.
+# - build a distance from any trained network, and say which doubts it forgives and which it does not;
+# - build a critic of patches, balance it with the other losses, and say what it adds and what it makes up;
+# - read figures of a copy that disagree, and say which question each of them answers.
 #
 # **You need** chapter 3. How many minutes this takes on your kind of machine is in the table of the [README](../README.md).
 
@@ -15,22 +16,24 @@
 import torch
 
 from course_lib import adversarial, data, device, ledger, metrics, perceptual, recipes, teddies, viz, widgets
-from course_lib.experiments import codes, sharper
+from course_lib.experiments import meaning, sharper
 
 machine = device.find()
 print(machine)
 book = ledger.Ledger("6 Sharper VAE")
 
 # %%
-vae = recipes.ready("teddies-vae", machine)
-tests, factors = teddies.dataset(400, 21, device=machine.device, unseen=True)
+vae, reader = recipes.ready("teddies-vae", machine), recipes.ready("teddies-reader", machine)
+tests = teddies.dataset(500, 21, device=machine.device, unseen=True)[0]
 drawn, copied = data.to_float(tests), sharper.copies(vae, tests)
-viz.rows({"drawn": drawn[:8], "copied": copied[:8]}, scale=2, alt="Eight teddies with grainy fur, and their copies by the shipped VAE: smooth fur.")
+missing = (drawn - copied).abs().mean(1, keepdim=True).expand(-1, 3, -1, -1)
+some = slice(0, 8)
+viz.rows({"drawn": drawn[some], "copied": copied[some], "missing": 1 - 2 * missing[some]}, scale=2, alt="Eight teddies, their softer copies by the VAE, and the difference, dark on white: outlines, faces and patterned cloth.")
 
 # %% [markdown]
-# The lower row went through the workbook's own VAE of teddies: 12,288 numbers to 256, the 48× of Stable Diffusion. Everything that has a name came through. The fur did
-# not: every hair is where chance put it, and 256 numbers cannot say where. So the decoder does not know, and must draw *something*. Squared
-# error tells it to draw the mean of all furs, and the mean of all furs is felt.
+# The second row went through the workbook's own VAE of teddies: 12,288 numbers to 256 and back, the 48× of Stable Diffusion's autoencoder. Everything that has a
+# name came through. What is missing lies along the outlines, in the faces, and in patterned cloth: the code does not say *exactly* where an edge runs, and the decoder must
+# draw something nevertheless.
 #
 # ## One pixel, two possibilities
 #
@@ -58,13 +61,179 @@ book.claim("Squared error likes the mean best", abs(best["squared"]), at_most=0.
 book.claim("… a value that never occurs: its density, as a share of the highest", middle, at_most=1e-6)
 book.claim("The features like an answer that occurs", abs(best["features"]), at_least=0.97, at_most=1.03)
 book.claim("… and so does the critic", abs(best["critic"]), at_least=0.97, at_most=1.03)
-loss_of_sharp = toy.squared[(toy.answer - 1).abs().argmin()].item() / toy.squared.min().item()
-book.claim("By squared error, the sharp answer is twice as bad as the grey one", loss_of_sharp, at_least=1.9, at_most=2.1, unit="times")
+cost_of_sharp = toy.squared[(toy.answer - 1).abs().argmin()].item() / toy.squared.min().item()
+book.claim("By squared error, the sharp answer is twice as bad as the grey one", cost_of_sharp, at_least=1.9, at_most=2.1, unit="times")
 
 # %% [markdown]
-# <details><summary><b>The mean, and twice the edges</b></summary>
+# <details><summary><b>The mean, and twice the price</b></summary>
 #
 # Squared error likes 0 best: $\mathbb E (a-x)^2 = (a - \mathbb E x)^2 + \mathrm{Var}\,x$, for *any* distribution of $x$. Grey where the truth is black or white. Features that do
 # not see the sign, and a critic that has only seen black and white, both prefer to commit themselves. They will be wrong half of the time,
 # and by squared error a wrong commitment is dear: the sharp answer costs twice the grey one. Remember that factor; it comes back.
 # </details>
+#
+# ## The same with 12,288 pixels
+#
+# Suppose that the code says everything about a teddy but its place, and leaves that open to two pixels: five places, equally likely. Two decoders answer. The careful
+# one draws the mean of all five, the bold one any of the five.
+
+# %%
+few = drawn[:40]
+possible = sharper.places(few, reach=2)
+mean, bold = possible.mean(0), possible[0]
+viz.rows({"truth": few[some], "the mean": mean[some], "a bold answer": bold[some]}, scale=2, alt="Eight teddies, the mean of five places of each, blurred, and the same teddies two pixels aside, sharp.")
+
+# %% [markdown]
+# ## A distance in features
+#
+# What would a distance be that looks at pictures as we do? Take a trained network, and compare what it holds inside (Zhang et al. 2018). Ours is the reader of chapter 1, which reads a teddy's
+# factors from its picture; the well-known ones take a classifier of a million photographs.
+
+# %%
+ledger.source(perceptual.feature_maps, perceptual.perceptual_distance)
+
+# %% [markdown]
+# **Predict.** Three damages, each of exactly the same squared error: all a little lighter, blurred, noisy. Which one does the reader mind least, and which one most?
+
+# %%
+worse = sharper.damaged(drawn[:100], error=0.1, seed=0)
+viz.rows({"drawn": drawn[some]} | {name: x[some] for name, x in worse.items()}, scale=2, alt="Eight teddies; a little lighter; blurred; noisy.")
+
+# %%
+def in_features(a, b):
+    return perceptual.perceptual_distance(reader, a, b)
+
+
+seen = {name: in_features(x, drawn[:100]).mean().item() for name, x in worse.items()}
+viz.bars(seen, ylabel="distance in features", alt="Three damages of equal squared error as the reader's features see them: blur is farthest, lighter little nearer, noise nearest by far.")
+
+# %%
+book.claim("At equal squared error, these features mind blur more than noise", seen["blurred"] / seen["noisy"], at_least=2, unit="times")
+book.claim("… and more than light, though little", seen["blurred"] / seen["lighter"], at_least=1.03, unit="times")
+
+# %% [markdown]
+# <details><summary><b>Noise least, blur most</b></summary>
+#
+# To squared error all three are equal. To this network they are not: its convolutions average noise away before it can do harm, but blur takes the edges from which it reads eyes, scarves and
+# places. Light changes fur and scarf colours, and colours are what it was taught to name. This is what a distance in features is for: it weighs errors by what they do to what
+# a picture *says*, as far as the network at hand can read.
+# </details>
+#
+# **Predict.** And the teddy of the five places: does the distance in features prefer the bold answer, as $|x|$ did?
+
+# %%
+squared, features = (sharper.expected(possible, d) for d in (meaning.squared_error, in_features))
+ledger.table(["average distance to the truth", "of the mean", "of a bold answer", "bold / mean"], [["squared error", *squared, squared.sharp / squared.mean], ["features", *features, features.sharp / features.mean]])
+
+# %%
+book.claim("In pictures too, a bold answer costs twice the mean by squared error", squared.sharp / squared.mean, at_least=1.999, at_most=2.001, unit="times")
+book.claim("A distance in features charges less for boldness", features.sharp / features.mean, at_most=1.8, unit="times")
+book.claim(
+    "A distance in features prefers a sharp answer to the mean", features.sharp / features.mean, at_most=1, expected=False, unit="times",
+    reason="this reader was taught to say where the teddy is, so its features see place; only features that look past a doubt forgive a bold answer to it",
+)
+
+# %% [markdown]
+# <details><summary><b>No: these features see where things are</b></summary>
+#
+# The price of boldness falls, but it does not fall below 1. A distance between features is a squared error again, of other numbers, and its best answer is a picture with the *mean features*. It
+# prefers boldness only where the features do not see the doubt, as $|x|$ does not see the sign. Our reader was taught to say where the teddy is, so its features see place.
+# "A perceptual loss makes sharp pictures" is true only as far as the network looks past what the code leaves open: always ask *whose* perception.
+# </details>
+#
+# ## A critic
+#
+# The other way out of the toy was to ask how often an answer *occurs*. Nobody knows the density of pictures, but a network can learn the next best thing: to tell real ones
+# from made ones (Goodfellow et al. 2014). It looks at patches of 18 × 18 pixels only (Isola et al. 2017). Where the teddy sits, it cannot know; how an edge looks, it can.
+
+# %%
+ledger.source(adversarial.PatchCritic, adversarial.critic_loss, adversarial.generator_loss)
+
+# %% [markdown]
+# **Predict.** A critic learns from other teddies to tell them from their means over five places. Which share of the patches of new ones does it sort rightly, where 0.5 is guessing? And bold answers
+# from truths?
+
+# %%
+others = data.to_float(teddies.dataset(400, 22, device=machine.device)[0])
+critic = sharper.taught_critic(others, sharper.places(others, 2).mean(0), machine)
+sorted_rightly = {"the mean": sharper.told_apart(critic, few, mean), "a bold answer": sharper.told_apart(critic, few, bold)}
+viz.bars(sorted_rightly, ylabel="patches sorted rightly (0.5: guessing)", alt="The critic tells most patches of means from real ones, and bold answers not at all.")
+
+# %%
+book.claim("A critic of patches tells the mean from real pictures", sorted_rightly["the mean"], at_least=0.75)
+book.claim("… and does not tell a bold answer from them", sorted_rightly["a bold answer"], at_least=0.47, at_most=0.53)
+
+# %% [markdown]
+# <details><summary><b>Only the critic asks for boldness</b></summary>
+#
+# A patch of a teddy two pixels aside is a patch of a teddy. The critic finds nothing wrong with it, and it is right: nothing *is* wrong, but that it is another picture. Whether that matters
+# is for the other losses to say. So all three are used together (Esser et al. 2021; Rombach et al. 2022).
+# </details>
+#
+# ## Three ways to go on
+#
+# Now the shipped VAE itself. Three copies of it train on for the same steps on the same pictures: one with its old loss, one with the distance in features added, one with the critic as well. The critic
+# learns at the same time. How loudly may it speak? Its weight is set anew at each step, so that it pulls as hard at the decoder's last layer as the other losses do:
+
+# %%
+ledger.source(adversarial.adaptive_weight, sharper.sharpen)
+
+# %%
+images = teddies.dataset(3000, 20, device=machine.device)[0]
+ways = {"squared error": {}, "+ features": {"perceptual": 20.0}, "+ critic": {"perceptual": 20.0, "adversarial": 0.8}}
+nets = {"before": vae} | {name: sharper.sharpen(vae, images, machine, reader, steps=200, **weights) for name, weights in ways.items()}
+copies = {name: sharper.copies(net, tests[:40]) for name, net in nets.items()}
+viz.rows({"drawn": drawn[some]} | {name: x[some] for name, x in copies.items()}, scale=2, alt="Eight teddies and their copies by the VAE as shipped and by its three continuations; the last has the crispest edges.")
+
+# %% [markdown]
+# Look closely, nose to the screen: one face and one scarf, four times as large.
+
+# %%
+corner = (slice(0, 4), slice(None), slice(16, 48), slice(16, 48))
+viz.rows({"drawn": drawn[corner]} | {name: x[corner] for name, x in copies.items()}, scale=4, alt="The middles of four teddies, enlarged: before, squared error and features are soft; with the critic, edges are crisper.")
+
+# %% [markdown]
+# **Predict**, before you run the next cell: which of the four has the best PSNR? The smallest distance in features? Whose patches are most like real ones? Do the latents change?
+
+# %%
+critic_images = teddies.dataset(1000, 23, device=machine.device)[0]
+reports = {name: sharper.report(net, reader, tests, machine, critic_images) for name, net in nets.items()}
+columns = ["", "PSNR (dB)", "SSIM", "distance in features", "patches' Fréchet distance", "detail (of the originals')", "told apart (0.5: guessing)"]
+ledger.table(columns, [[name, r.psnr, r.ssim, r.features, r.patches, r.detail, r.told_apart] for name, r in reports.items()])
+ledger.table(["latents", "KL (nats)", *(f"spread of channel {i}" for i in range(4))], [[name, r.kl, *r.std] for name, r in reports.items()])
+
+# %%
+before, plain, featured, criticised = reports.values()
+book.claim("The critic sharpens", criticised.detail - plain.detail, at_least=0)
+
+# %% [markdown]
+# ## From faithful to crisp, by hand
+#
+# The two ends come from the same weights, so that every network *between* them works too (Wang et al. 2018). Move the slider from squared error to the critic: the copy gets less faithful, and its patches more like real ones.
+
+# %%
+def between(share):
+    net = sharper.blend(nets["squared error"], nets["+ critic"], share)
+    made = sharper.copies(net, tests[some])
+    return torch.cat([drawn[some], made]), f"{share:.0%} of the way to the critic: PSNR {metrics.psnr(made, drawn[some]):.2f} dB, detail {sharper.detail(made) / sharper.detail(drawn[some]):.0%} of the originals'"
+
+
+shares = [i / 10 for i in range(11)]
+widgets.image_slider(between, alt="Eight teddies and below their copies, from soft to crisp.", columns=8, scale=2, share=shares)
+
+# %%
+print(between(0.0)[1], between(1.0)[1], sep="\n")
+
+# %%
+walk = [sharper.report(sharper.blend(nets["squared error"], nets["+ critic"], share), reader, tests[:200], machine, critic_images) for share in (0, 0.25, 0.5, 0.75, 1)]
+viz.lines({"from squared error to the critic": ([r.psnr for r in walk], [r.patches for r in walk])}, xlabel="PSNR (dB): faithful", ylabel="patches' Fréchet distance: unlike real ones", alt="A falling curve: the less faithful a copy, the more its patches are like real ones.")
+
+# %% [markdown]
+# ## The ledger
+
+# %%
+book.close()
+
+# %%
+# NBVAL_CHECK_OUTPUT
+book.verdicts()
