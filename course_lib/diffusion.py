@@ -7,7 +7,7 @@ Three equivalent things to predict ("kinds"), from ``x_t = alpha · x0 + sigma �
 - ``"v"``: ``alpha · eps − sigma · x0`` (Salimans & Ho 2022, appendix D), well scaled at every level.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -71,10 +71,19 @@ def stratified_steps(batch: int, T: int, device: torch.device, generator: torch.
     return (u * T).long().clamp(max=T - 1) + 1
 
 
-def drop_labels(y: Tensor, null_label: int, drop: float, generator: torch.Generator | None = None) -> Tensor:
-    """Labels y [B] with a share ``drop`` of them replaced by the null label (Ho & Salimans 2022, algorithm 1)."""
+def drop_labels(
+    y: Tensor, null_label: int | Sequence[int], drop: float, generator: torch.Generator | None = None
+) -> Tensor:
+    """Labels y [B] with a share ``drop`` of them replaced by the null label (Ho & Salimans 2022, algorithm 1).
+
+    With several labels a picture, y [B, F] and a null label for each of the F: a share ``drop`` of the pictures loses all of
+    them, and in the others each label is dropped by itself with the same chance, as a caption leaves things out.
+    """
+    null = torch.as_tensor(null_label, device=y.device).expand(y.shape)
     dropped = torch.rand(y.shape, device=y.device, generator=generator) < drop
-    return y.masked_fill(dropped, null_label)
+    if y.ndim == 2:
+        dropped = dropped | (torch.rand(len(y), 1, device=y.device, generator=generator) < drop)
+    return torch.where(dropped, null, y)
 
 
 def loss(
@@ -85,14 +94,14 @@ def loss(
     kind: str,
     *,
     generator: torch.Generator | None = None,
-    null_label: int | None = None,
+    null_label: int | Sequence[int] | None = None,
     drop: float = 0.1,
 ) -> Tensor:
     """Mean squared error of the network's prediction at random levels (DDPM eq. 14, for any kind); a scalar.
 
-    net: (x_t [B, C, H, W], t [B], y [B]) → [B, C, H, W]. x0: clean data. y: integer labels [B], or None.
-    null_label: where given, a share ``drop`` of the labels is replaced by it, so that one network learns both the
-    conditional and the unconditional denoiser, as classifier-free guidance needs.
+    net: (x_t [B, C, H, W], t [B], y [B]) → [B, C, H, W]. x0: clean data. y: integer labels [B] or [B, F], or None.
+    null_label: where given (one for each label), a share ``drop`` of the labels is replaced by it, so that one network learns
+    both the conditional and the unconditional denoiser, as classifier-free guidance needs.
     """
     level = schedule.at(stratified_steps(len(x0), schedule.T, x0.device, generator))
     eps = torch.randn(x0.shape, device=x0.device, dtype=x0.dtype, generator=generator)
@@ -103,18 +112,22 @@ def loss(
 
 
 def denoiser(
-    net: Callable[..., Tensor], kind: str, y: Tensor | int | None = None, autocast: torch.dtype | None = None
+    net: Callable[..., Tensor], kind: str, y: Tensor | int | Sequence[int] | None = None, autocast: torch.dtype | None = None
 ) -> Denoiser:
     """The network as a plain function (x_t, level) → x0_hat.
 
-    y: labels [B], one label for all, or None. autocast: run the network (and only it) at this precision, e.g.
-    ``torch.bfloat16``; everything around it stays in x_t's own.
+    y: labels [B] or [B, F], one label (or F of them, a tuple) for all, or None. autocast: run the network (and only it) at
+    this precision, e.g. ``torch.bfloat16``; everything around it stays in x_t's own.
     """
     _check_kind(kind)
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:
         t = torch.full((len(x_t),), level.t, device=x_t.device)
-        labels = torch.full_like(t, y) if isinstance(y, int) else y
+        labels = y
+        if isinstance(y, int):
+            labels = torch.full_like(t, y)
+        elif isinstance(y, Sequence):
+            labels = torch.tensor(y, device=t.device).expand(len(t), -1)
         with torch.autocast(x_t.device.type, autocast, enabled=autocast is not None):
             out = net(x_t, t, labels)
         return to_x0(kind, out.to(x_t.dtype), x_t, level)

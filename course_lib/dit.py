@@ -1,5 +1,7 @@
 """DiT, a transformer as denoising network (Peebles & Xie 2023), with adaLN-Zero conditioning."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,12 +27,12 @@ class DiTBlock(nn.Module):
 
 
 class DiT(nn.Module):
-    """A denoising network: x_t [B, C, S, S], t [B] in 1…T, y [B] or None → [B, C, S, S].
+    """A denoising network: x_t [B, C, S, S], t [B] in 1…T, y [B], [B, F] or None → [B, C, S, S].
 
     size: side S of the input, a multiple of patch. patch: side of the square that becomes one token. dim, depth, heads:
     width, number of blocks, attention heads. num_classes: labels 0…num_classes − 1; ``null_label`` is num_classes, the
-    last index; None for an unconditional network. Raises ValueError when size is no multiple of patch, and for x_t of
-    another size.
+    last index; a number for each of F labels of a picture, then ``null_label`` has F; None for an unconditional network.
+    Raises ValueError when size is no multiple of patch, and for x_t of another size.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class DiT(nn.Module):
         dim: int = 256,
         depth: int = 6,
         heads: int = 4,
-        num_classes: int | None = 10,
+        num_classes: int | Sequence[int] | None = 10,
         mlp_ratio: float = 4.0,
     ) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
 """Blocks that the networks share: residual convolutions, attention, and the embeddings of time and label."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -62,24 +63,33 @@ class SelfAttention(nn.Module):
 
 
 class Conditioning(nn.Module):
-    """Time and label as one vector: t [B], y [B] or None → [B, dim].
+    """Time and labels as one vector: t [B], y [B] or [B, F] or None → [B, dim].
 
     Time: sines and cosines at frequencies from 1 to 1/10,000 of a radian a step (DDPM, after Vaswani et al. 2017), then a
-    two-layer network. Labels: a learned vector each; the last of the ``num_classes + 1`` rows is the null label.
+    two-layer network. Labels: a learned vector each, and those of several factors added up. num_classes: of the one label, or of
+    each of F; a factor's null label comes after its classes. Raises ValueError for labels of another shape.
     """
 
-    def __init__(self, dim: int, num_classes: int | None, frequencies: int = 128) -> None:
+    def __init__(self, dim: int, num_classes: int | Sequence[int] | None, frequencies: int = 128) -> None:
         super().__init__()
         exponent = torch.arange(frequencies // 2) / (frequencies // 2)
         self.register_buffer("rates", torch.exp(-math.log(10_000) * exponent), persistent=False)
         self.time = nn.Sequential(nn.Linear(frequencies, dim), nn.SiLU(), nn.Linear(dim, dim))
-        self.label = nn.Embedding(num_classes + 1, dim) if num_classes is not None else None
+        self.null = () if num_classes is None else (num_classes,) if isinstance(num_classes, int) else tuple(num_classes)
+        rows = torch.tensor([0, *(n + 1 for n in self.null)]).cumsum(0)  # each factor has rows of its own in one table
+        self.register_buffer("first_row", rows[:-1], persistent=False)
+        self.label = nn.Embedding(int(rows[-1]), dim) if self.null else None
 
     def forward(self, t: Tensor, y: Tensor | None) -> Tensor:
         angle = t[:, None].float() * self.rates
         c = self.time(torch.cat([angle.cos(), angle.sin()], dim=1))
         if self.label is None:
             return c
-        if y is None:  # no label wanted: the null label, which is the last row
-            y = torch.full_like(t, self.label.num_embeddings - 1)
-        return c + self.label(y)
+        if y is None:  # no label wanted: the null label of each factor
+            y = torch.tensor(self.null, device=t.device).expand(len(t), -1)
+        y = y[:, None] if y.ndim == 1 else y  # [B, F]
+        if y.shape != (len(t), len(self.null)):
+            raise ValueError(
+                f"The labels are {tuple(y.shape)} for {len(t)} noisy images, but this network takes {len(self.null)} for each."
+            )
+        return c + self.label(y + self.first_row).sum(1)

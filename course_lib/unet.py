@@ -1,5 +1,7 @@
 """A UNet as denoising network (Ho et al. 2020; Dhariwal & Nichol 2021): residual blocks down, across and up."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -34,11 +36,11 @@ class Stage(nn.Module):
 
 
 class UNet(nn.Module):
-    """A denoising network: x_t [B, C, H, W], t [B] in 1…T, y [B] or None → [B, C, H, W].
+    """A denoising network: x_t [B, C, H, W], t [B] in 1…T, y [B], [B, F] or None → [B, C, H, W].
 
     H and W must be multiples of 2^(levels − 1), or a ValueError says so. width: channels at full resolution;
     multipliers: of each level. blocks: residual blocks a level. attention: which levels attend (0 = full resolution); the
-    middle always does. num_classes: as in DiT; ``null_label`` is the last index.
+    middle always does. num_classes, ``null_label``: as in DiT.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class UNet(nn.Module):
         blocks: int = 2,
         attention: tuple[int, ...] = (1,),
         heads: int = 4,
-        num_classes: int | None = 10,
+        num_classes: int | Sequence[int] | None = 10,
     ) -> None:
         super().__init__()
         self.null_label, self.multiple = num_classes, 2 ** (len(multipliers) - 1)

@@ -155,6 +155,29 @@ def test_labels_are_dropped_in_the_asked_share():
     assert (diffusion.drop_labels(y, 10, 1.0, seeded()) == 10).all()
 
 
+def test_several_labels_are_dropped_together_and_one_by_one():
+    n, drop = 20_000, 0.2
+    y = torch.arange(n)[:, None] % torch.tensor([2, 3, 5])
+    dropped = diffusion.drop_labels(y, (2, 3, 5), drop, seeded())
+    gone = dropped == torch.tensor([2, 3, 5])
+    assert torch.equal(dropped[~gone], y[~gone])
+    chances = {0: (1 - drop) * (1 - drop) ** 3, 3: drop + (1 - drop) * drop**3}  # of losing none, and all three
+    for lost, chance in chances.items():
+        share = (gone.sum(1) == lost).float().mean().item()
+        assert share == pytest.approx(chance, abs=4 * (chance * (1 - chance) / n) ** 0.5)
+    alone = (1 - drop) * drop * (1 - drop) ** 2
+    for factor in range(3):
+        share = (gone[:, factor] & (gone.sum(1) == 1)).float().mean().item()
+        assert share == pytest.approx(alone, abs=4 * (alone * (1 - alone) / n) ** 0.5)
+
+
+@pytest.mark.parametrize(("y", "labels"), [(3, [3, 3]), ((1, 4), [[1, 4], [1, 4]]), (torch.tensor([5, 6]), [5, 6]), (None, None)])
+def test_a_denoiser_gives_its_labels_to_every_picture(y, labels):
+    net = Recorder()
+    diffusion.denoiser(net, "x0", y)(normal(2, 1, 1, 1), schedule.cosine().level(500))
+    assert (net.y if net.y is None else net.y.tolist()) == labels
+
+
 def test_the_loss_drops_labels_only_where_there_is_a_null_label():
     net, x0, y = Recorder(), normal(2000, 1, 1, 1), torch.arange(2000) % 10
     diffusion.loss(net, x0, y, schedule.linear(), "eps", generator=seeded())

@@ -82,6 +82,19 @@ def test_no_label_is_the_null_label(make):
 
 
 @each_net
+def test_each_of_several_labels_counts_and_none_stands_for_another(make):
+    net = woken(make(num_classes=(2, 3)))
+    x, t, _ = batch()
+    assert net.null_label == (2, 3)
+    assert torch.equal(net(x, t), net(x, t, torch.tensor([[2, 3]]).expand(4, 2)))
+    every = [net(x, t, torch.tensor([[a, b]]).expand(4, 2)) for a in range(3) for b in range(4)]
+    assert torch.pdist(torch.stack(every).flatten(1)).min() > 1e-3
+    for wrong in (torch.zeros(4, 1, dtype=torch.int64), torch.zeros(3, 2, dtype=torch.int64), torch.zeros(4, dtype=torch.int64)):
+        with pytest.raises(ValueError, match="takes 2 for each"):
+            net(x, t, wrong)
+
+
+@each_net
 def test_an_unconditional_network_has_no_label(make):
     net = woken(make(num_classes=None))
     x, t, y = batch()
