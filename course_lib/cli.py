@@ -65,6 +65,31 @@ def train(
 
 
 @cli.command()
+def sample(
+    caption: Annotated[str, typer.Argument(help='What to draw, as "two brown teddy bears reading at night".')],
+    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("teddies.png"),
+    n: Annotated[int, typer.Option("--number", "-n", min=1, max=1000, help="How many pictures.")] = 16,
+    scale: Annotated[float, typer.Option(help="Of guidance; 1 is none.")] = 3.0,
+    steps: Annotated[int, typer.Option(help="Of the sampler.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of the noise that it starts from.")] = 0,
+    negative: Annotated[str, typer.Option(help="A caption of what is not wanted.")] = "",
+) -> None:
+    """Draw teddies that a caption describes, as one sheet of pictures."""
+    from tqdm import tqdm
+
+    from course_lib import manifest, pictures, prompts, teddies
+
+    if out.suffix.lower() != ".png":
+        raise ValueError(f"--out is {out}, but the sheet is a PNG: give a name that ends in .png.")
+    for text in (caption, negative):
+        teddies.parse(text)  # a wrong word is told before the networks are loaded
+    with tqdm(total=steps, unit="step", desc="drawing", leave=False) as bar:
+        images = prompts.ready().draw(caption, n, scale, steps, seed, negative, callback=lambda *_: bar.update())
+    manifest.write_whole(out, pictures.encode(pictures.tile(images, scale=2)))
+    print(out)
+
+
+@cli.command()
 def bench() -> None:
     """Measure on this machine what the workbook promises."""
     from course_lib import bench as benchmarks

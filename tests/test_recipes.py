@@ -38,7 +38,7 @@ def test_the_card_says_how_good_it_is(trained, machine):
 
 
 def test_the_codec_gives_unit_variance_latents(trained, machine):
-    latents = codec.cache(recipes.fashion_codec(machine), data.fashion_mnist("train")[0])
+    latents = codec.cache(recipes.codec_of("fashion-vae", machine), data.fashion_mnist("train")[0])
     assert_close(latents.mean(dim=(0, 2, 3)), torch.zeros(4), atol=1e-3, rtol=0)
     assert_close(latents.std(dim=(0, 2, 3)), torch.ones(4), atol=1e-3, rtol=0)
 

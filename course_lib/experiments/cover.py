@@ -17,7 +17,7 @@ def draw(seed: int = 0, out: Path | None = None) -> Path:
     Upper row: standard normal noise, decoded. Lower row: the same noise after the guided walk, decoded by the same VAE.
     """
     machine = devices.find()
-    codec = recipes.fashion_codec(machine)
+    codec = recipes.codec_of("fashion-vae", machine)
     net = recipes.ready("fashion-ldm", machine)
     labels = torch.arange(10, device=machine.device)
     noise = quality.noise(10, (4, 4, 4), machine, seed)

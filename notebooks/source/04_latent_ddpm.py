@@ -179,7 +179,7 @@ book.claim("At 10 steps DDPM's points are further off than DPM-Solver++'s: times
 # (If you come here without having run chapter 3, the next cell trains its VAE now.)
 
 # %%
-latent_codec = recipes.fashion_codec(machine)
+latent_codec = recipes.codec_of("fashion-vae", machine)
 train_images, train_labels = data.fashion_mnist("train", machine.device)
 latents = codec.cache(latent_codec, train_images)
 shape = tuple(latents.shape[1:])

@@ -26,7 +26,7 @@ print(machine)
 
 # %%
 net = recipes.ready("fashion-ldm", machine)
-latent_codec = recipes.fashion_codec(machine)
+latent_codec = recipes.codec_of("fashion-vae", machine)
 shape = (4, 4, 4)
 cond, null = quality.conditional(net, machine), quality.unconditional(net, machine)
 

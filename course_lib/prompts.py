@@ -1,0 +1,72 @@
+"""From words to pictures: the workbook's own text-to-image model, at its size.
+
+    painter = prompts.ready()
+    images = painter.draw("two pink teddy bears with a green scarf reading", n=16, scale=3, steps=20, seed=0)
+
+The caption becomes labels (`teddies.prompt`), a latent denoiser is guided by them, and the VAE of Teddies decodes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from course_lib import device as devices
+from course_lib import recipes, teddies
+from course_lib.codec import Codec
+from course_lib.device import Machine
+from course_lib.diffusion import denoiser
+from course_lib.guidance import Scale, guide
+from course_lib.samplers import Callback, dpmpp_2m
+from course_lib.schedule import Schedule
+
+MOST_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Painter:
+    """A conditional latent denoiser with all that turns a caption into pictures.
+
+    net: told labels [B, 5] as `teddies.prompt` gives them. codec: of the latents [B, *shape] that it denoises.
+    """
+
+    net: nn.Module
+    codec: Codec
+    schedule: Schedule
+    machine: Machine
+    shape: tuple[int, int, int] = (4, 8, 8)
+
+    @torch.no_grad()
+    def draw(
+        self,
+        caption: str,
+        n: int = 16,
+        scale: Scale = 3.0,
+        steps: int = 20,
+        seed: int = 0,
+        negative: str = "",
+        callback: Callback | None = None,
+    ) -> Tensor:
+        """n pictures [n, 3, 64, 64] in [-1, 1] of a caption; the same for the same arguments.
+
+        scale: of classifier-free guidance, 1 for none. steps: of DPM-Solver++(2M). negative: a caption of what is not wanted,
+        from which guidance leads away; without one, it leads away from teddies in general. callback: as of the samplers. Raises
+        ValueError for words that the teddies do not know, and for numbers out of range.
+        """
+        if n < 1:
+            raise ValueError(f"{n} pictures were asked for: it must be 1 or more.")
+        if not 1 <= steps <= MOST_STEPS:
+            raise ValueError(f"{steps} steps were asked for: it must be 1 to {MOST_STEPS}, and 10 to 20 are enough.")
+        wanted, unwanted = (tuple(teddies.prompt(text)[0].tolist()) for text in (caption, negative))
+        autocast = None if self.machine.dtype == torch.float32 else self.machine.dtype
+        main, ref = (denoiser(self.net, recipes.KIND, labels, autocast) for labels in (wanted, unwanted))
+        levels = self.schedule.grid(steps)
+        noise = torch.randn(n, *self.shape, generator=torch.Generator().manual_seed(seed)).to(self.machine.device)
+        return self.codec.decode(dpmpp_2m(guide(main, ref, scale), noise * levels[0].sigma, levels, callback))
+
+
+def ready(machine: Machine | None = None) -> Painter:
+    """The shipped painter of Teddies, on the machine's device."""
+    machine = machine or devices.find()
+    net = recipes.ready("teddies-ldm", machine)
+    return Painter(net, recipes.codec_of("teddies-vae", machine), recipes.SCHEDULE(), machine)
