@@ -45,21 +45,65 @@ class ResBlock(nn.Module):
         return self.shortcut(x) + self.conv2(F.silu(h))
 
 
+def _check_heads(dim: int, heads: int) -> None:
+    if dim % heads:
+        raise ValueError(f"dim is {dim} and heads {heads}, but each head needs the same share: dim must be a multiple.")
+
+
 class SelfAttention(nn.Module):
-    """Multi-head self-attention over tokens [B, N, dim] → [B, N, dim] (Vaswani et al. 2017); dim a multiple of heads."""
+    """Multi-head self-attention over tokens [B, N, dim] → [B, N, dim] (Vaswani et al. 2017); dim a multiple of heads.
+
+    mask: bool [B, N], the tokens that may be looked at (default: all).
+    """
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
-        if dim % heads:
-            raise ValueError(f"dim is {dim} and heads {heads}, but each head needs the same share: dim must be a multiple.")
+        _check_heads(dim, heads)
         self.heads = heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         B, N, D = x.shape
         q, k, v = self.qkv(x).view(B, N, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)  # 3 × [B, heads, N, d]
-        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(B, N, D))
+        seen = None if mask is None else mask[:, None, None]  # [B, 1, 1, N]: the same for every head and every asking token
+        return self.out(F.scaled_dot_product_attention(q, k, v, attn_mask=seen).transpose(1, 2).reshape(B, N, D))
+
+
+class CrossAttention(nn.Module):
+    """Tokens [B, N, dim] look at a context [B, L, context], say a caption's words → [B, N, dim] (Rombach et al. 2022, sec. 3.3).
+
+    Queries come from the tokens, keys and values from the context. mask: bool [B, L], what of the context may be looked at, at
+    least one token each (default: all). dim must be a multiple of heads.
+    """
+
+    def __init__(self, dim: int, context: int, heads: int) -> None:
+        super().__init__()
+        _check_heads(dim, heads)
+        self.heads = heads
+        self.q = nn.Linear(dim, dim)
+        self.kv = nn.Linear(context, 2 * dim)
+        self.out = nn.Linear(dim, dim)
+
+    def parts(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries [B, heads, N, d], keys and values [B, heads, L, d]."""
+        B, L, heads = *context.shape[:2], self.heads
+        q = self.q(x).view(B, x.shape[1], heads, -1).transpose(1, 2)
+        k, v = self.kv(context).view(B, L, 2, heads, -1).permute(2, 0, 3, 1, 4)
+        return q, k, v
+
+    def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
+        q, k, v = self.parts(x, context)
+        seen = None if mask is None else mask[:, None, None]
+        return self.out(F.scaled_dot_product_attention(q, k, v, attn_mask=seen).transpose(1, 2).reshape(x.shape))
+
+    def weights(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
+        """How much each token looks at each of the context, mean over the heads: [B, N, L], rows add up to 1. For figures."""
+        q, k, _ = self.parts(x, context)
+        scores = q @ k.mT / k.shape[-1] ** 0.5
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None, None], -math.inf)
+        return scores.softmax(-1).mean(1)
 
 
 class Conditioning(nn.Module):

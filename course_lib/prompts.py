@@ -3,16 +3,18 @@
     painter = prompts.ready()
     images = painter.draw("two pink teddy bears with a green scarf reading", n=16, scale=3, steps=20, seed=0)
 
-The caption becomes labels (`teddies.prompt`), a latent denoiser is guided by them, and the VAE of Teddies decodes.
+The caption becomes labels (`teddies.prompt`) or, for the network that reads, tokens (`text.tokenise`); a latent denoiser is
+guided by them, and the VAE of Teddies decodes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from course_lib import device as devices
-from course_lib import recipes, teddies
+from course_lib import recipes, teddies, text
 from course_lib.codec import Codec
 from course_lib.device import Machine
 from course_lib.diffusion import denoiser
@@ -27,7 +29,7 @@ MOST_STEPS = 1000
 class Painter:
     """A conditional latent denoiser with all that turns a caption into pictures.
 
-    net: told labels [B, 5] as `teddies.prompt` gives them. codec: of the latents [B, *shape] that it denoises.
+    net: told what `tell` makes of a caption, a row of [1, F] integers. codec: of the latents [B, *shape] that it denoises.
     """
 
     net: nn.Module
@@ -35,6 +37,7 @@ class Painter:
     schedule: Schedule
     machine: Machine
     shape: tuple[int, int, int] = (4, 8, 8)
+    tell: Callable[[str], Tensor] = teddies.prompt
 
     @torch.no_grad()
     def draw(
@@ -57,7 +60,7 @@ class Painter:
             raise ValueError(f"{n} pictures were asked for: it must be 1 or more.")
         if not 1 <= steps <= MOST_STEPS:
             raise ValueError(f"{steps} steps were asked for: it must be 1 to {MOST_STEPS}, and 10 to 20 are enough.")
-        wanted, unwanted = (tuple(teddies.prompt(text)[0].tolist()) for text in (caption, negative))
+        wanted, unwanted = (tuple(self.tell(words)[0].tolist()) for words in (caption, negative))
         autocast = None if self.machine.dtype == torch.float32 else self.machine.dtype
         main, ref = (denoiser(self.net, recipes.KIND, labels, autocast) for labels in (wanted, unwanted))
         levels = self.schedule.grid(steps)
@@ -65,8 +68,8 @@ class Painter:
         return self.codec.decode(dpmpp_2m(guide(main, ref, scale), noise * levels[0].sigma, levels, callback))
 
 
-def ready(machine: Machine | None = None) -> Painter:
-    """The shipped painter of Teddies, on the machine's device."""
+def ready(machine: Machine | None = None, name: str = "teddies-ldm") -> Painter:
+    """The shipped painter of Teddies, on the machine's device; name: "teddies-words" for the one that reads captions itself."""
     machine = machine or devices.find()
-    net = recipes.ready("teddies-ldm", machine)
-    return Painter(net, recipes.codec_of("teddies-vae", machine), recipes.SCHEDULE(), machine)
+    net, tell = recipes.ready(name, machine), text.tokenise if name == "teddies-words" else teddies.prompt
+    return Painter(net, recipes.codec_of("teddies-vae", machine), recipes.SCHEDULE(), machine, tell=tell)

@@ -17,16 +17,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from course_lib import checkpoint, manifest, reader, teddies
+from course_lib import checkpoint, manifest, reader, teddies, text
 from course_lib import device as devices
 from course_lib.autoencoder import VAE, Autoencoder, elbo_loss, reconstruction_loss
 from course_lib.classifier import TRAINING, Classifier, calibrate, classifier_loss, read
 from course_lib.codec import Codec, PixelCodec, VAECodec, cache, statistics
 from course_lib.data import fashion_mnist, to_float
 from course_lib.device import Machine
-from course_lib.diffusion import loss
+from course_lib.diffusion import drop_labels, loss
 from course_lib.metrics import agreement, psnr
 from course_lib.schedule import cosine
+from course_lib.text_denoiser import TextDenoiser
 from course_lib.train import LossFn, TrainConfig, TrainResult, train
 from course_lib.unet import UNet
 
@@ -74,10 +75,12 @@ _TEDDIES_VAE = (
     TrainConfig(steps=18_000, batch_size=32, optimizer="muon", lr=5e-3, betas=(0.9, 0.99), clip=None, ema=0.999,
                 channels_last=True),
 )
+_TEDDIES_UNET = {"in_channels": 4, "width": 96, "multipliers": (1, 2), "blocks": 2, "attention": (1,)}
 _TEDDIES_DENOISER = (
-    {"in_channels": 4, "width": 96, "multipliers": (1, 2), "blocks": 2, "attention": (1,), "num_classes": teddies.LEVELS},
+    {**_TEDDIES_UNET, "num_classes": teddies.LEVELS},
     TrainConfig(steps=20_000, batch_size=128, lr=2e-3, betas=(0.9, 0.99), ema=0.999, channels_last=True),
 )
+_TEDDIES_WORDS = ({**_TEDDIES_UNET, "text_dim": 128, "text_depth": 2}, _TEDDIES_DENOISER[1])  # the same, told words
 _TEDDIES = 24_000  # pictures in the training set of a Teddies network
 
 _NETWORKS: dict[str, type[nn.Module]] = {
@@ -88,6 +91,7 @@ _NETWORKS: dict[str, type[nn.Module]] = {
     "fashion-classifier": Classifier,
     "teddies-vae": VAE,
     "teddies-ldm": UNet,
+    "teddies-words": TextDenoiser,
     "teddies-reader": reader.FactorReader,
 }
 
@@ -174,25 +178,22 @@ def teddies_vae(
     return result
 
 
-def teddies_ldm(
-    seed: int = 0, steps: int | None = None, out: Path | None = None, machine: Machine | None = None, progress: bool = True
-) -> TrainResult:
+def teddies_ldm(**options) -> TrainResult:
     """The denoiser of Teddies on the latents of ``teddies-vae``, told any of the five semantic factors.
 
     About an hour on two cores; an interrupted run goes on where it stopped. Held-out combinations are never seen. Saved as
     ``data/weights/teddies_ldm.safetensors``.
     """
-    machine = machine or devices.find()
-    config, training = _TEDDIES_DENOISER
-    training = _configure(training, seed, steps, progress=progress)
-    images, factors = teddies.dataset(_TEDDIES, 6, device=machine.device)
-    latents = cache(codec_of("teddies-vae", machine), images)
-    net = _seeded(seed, _build, "teddies-ldm", config)
-    resume = runs_dir() / "teddies_ldm.checkpoint"
-    objective = _denoising(teddies.LEVELS)
-    result = train(net, objective, (latents, factors.labels()), training, machine=machine, checkpoint=resume)
-    _save("teddies-ldm", result, out or _shipped("teddies-ldm"), training, config, dtype=torch.float16)
-    return result
+    return _teddies_denoiser("teddies-ldm", _TEDDIES_DENOISER, _denoising(teddies.LEVELS), **options)
+
+
+def teddies_words(**options) -> TrainResult:
+    """``teddies-ldm`` once more, but told captions: it reads their words itself (`text_denoiser`).
+
+    Same pictures, same network, same steps, same share of factors left out: only the form in which they are told differs.
+    A little longer than ``teddies-ldm``. Saved as ``data/weights/teddies_words.safetensors``.
+    """
+    return _teddies_denoiser("teddies-words", _TEDDIES_WORDS, _reading(), **options)
 
 
 def teddies_reader(
@@ -224,6 +225,7 @@ RECIPES: dict[str, Callable[..., TrainResult]] = {
     "fashion-classifier": fashion_classifier,
     "teddies-vae": teddies_vae,
     "teddies-ldm": teddies_ldm,
+    "teddies-words": teddies_words,
     "teddies-reader": teddies_reader,
 }
 
@@ -321,6 +323,40 @@ def _fashion_denoiser(
     result = train(net, _denoising(NUM_CLASSES), (latents, labels), training, machine=machine)
     _save(name, result, out or saved(name), training, config)
     return result
+
+
+def _teddies_denoiser(
+    name: str,
+    setting: tuple[dict, TrainConfig],
+    objective: LossFn,
+    seed: int = 0,
+    steps: int | None = None,
+    out: Path | None = None,
+    machine: Machine | None = None,
+    progress: bool = True,
+) -> TrainResult:
+    machine = machine or devices.find()
+    config, training = setting
+    training = _configure(training, seed, steps, progress=progress)
+    images, factors = teddies.dataset(_TEDDIES, 6, device=machine.device)
+    latents = cache(codec_of("teddies-vae", machine), images)
+    net = _seeded(seed, _build, name, config)
+    resume = runs_dir() / f"{saved(name).stem}.checkpoint"
+    result = train(net, objective, (latents, factors.labels()), training, machine=machine, checkpoint=resume)
+    _save(name, result, out or _shipped(name), training, config, dtype=torch.float16)
+    return result
+
+
+def _reading() -> LossFn:
+    """`_denoising` for a network that reads: labels are dropped as there, and what is left of them is told in words."""
+    schedule = SCHEDULE()
+
+    def objective(net: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
+        latents, labels = batch
+        tokens = text.from_labels(drop_labels(labels, teddies.LEVELS, 0.1, generator))
+        return loss(net, latents, tokens, schedule, KIND, generator=generator)
+
+    return objective
 
 
 def _denoising(null_label: int | tuple[int, ...]) -> LossFn:

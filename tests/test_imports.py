@@ -19,13 +19,16 @@ ALLOWED = {
     "layers": set(),
     "unet": {"layers"},
     "dit": {"layers"},
+    "text": {"layers", "teddies"},
+    "text_denoiser": {"text", "unet"},
+    "contrastive": {"layers", "text"},
     "autoencoder": {"layers"},
     "codec": {"autoencoder", "data"},
     "device": set(),
     "manifest": set(),
 }
 WIRING = {"recipes", "cli", "bench", "experiments"}
-MODELS = {"autoencoder", "codec", "unet", "dit", "layers"}
+MODELS = {"autoencoder", "codec", "unet", "dit", "layers", "text", "text_denoiser", "contrastive"}
 DIFFUSION = {"schedule", "diffusion", "guidance", "samplers"}
 # Modules not named above may be split as they grow; what they must not know is fixed.
 FORBIDDEN = {

@@ -7,7 +7,9 @@ from torch import nn
 from torch.testing import assert_close
 
 from course_lib.dit import DiT
-from course_lib.layers import Conditioning, ResBlock, SelfAttention, groups
+from course_lib.layers import Conditioning, CrossAttention, ResBlock, SelfAttention, groups
+from course_lib.text import tokenise
+from course_lib.text_denoiser import TextDenoiser
 from course_lib.unet import UNet
 
 
@@ -226,3 +228,115 @@ def test_networks_that_cannot_be_built_are_refused():
         small_dit(size=9)
     with pytest.raises(ValueError, match="dim is 32 and heads 3"):
         small_dit(heads=3)
+
+
+# --- words ---------------------------------------------------------------------------------------------------------
+
+MASK = torch.tensor([[True, True, True, False, False], [True, True, True, True, True]])
+
+
+def by_hand(layer, x, context, mask):
+    """Cross-attention, one number at a time: a softmax over what may be looked at, for each head and token."""
+    q = x @ layer.q.weight.T + layer.q.bias
+    k, v = (context @ layer.kv.weight.T + layer.kv.bias).chunk(2, dim=-1)
+    d = q.shape[-1] // layer.heads
+    out, looks = torch.zeros_like(q), torch.zeros(*x.shape[:2], context.shape[1])
+    for b in range(len(x)):
+        for h in range(layer.heads):
+            part = slice(h * d, (h + 1) * d)
+            for n in range(x.shape[1]):
+                scores = [float(q[b, n, part] @ k[b, m, part]) / d**0.5 for m in range(context.shape[1])]
+                shares = [torch.tensor(s).exp() * bool(mask[b, m]) for m, s in enumerate(scores)]
+                total = sum(shares)
+                for m, share in enumerate(shares):
+                    out[b, n, part] += share / total * v[b, m, part]
+                    looks[b, n, m] += share / total / layer.heads
+    return out @ layer.out.weight.T + layer.out.bias, looks
+
+
+@torch.no_grad()
+def test_cross_attention_is_a_softmax_written_out():
+    layer = CrossAttention(12, 6, 3)
+    x, context = normal(2, 4, 12, dtype=torch.float32), normal(2, 5, 6, seed=1, dtype=torch.float32)
+    wanted, looks = by_hand(layer, x, context, MASK)
+    assert_close(layer(x, context, MASK), wanted, rtol=1e-4, atol=1e-5)
+    assert_close(layer.weights(x, context, MASK), looks, rtol=1e-4, atol=1e-5)
+    assert_close(layer(x, context), by_hand(layer, x, context, torch.ones_like(MASK))[0], rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_what_is_masked_is_not_looked_at():
+    cross, itself = CrossAttention(12, 6, 3), SelfAttention(12, 3)
+    x, context, tokens = (normal(2, n, d, seed=n, dtype=torch.float32) for n, d in ((4, 12), (5, 6), (5, 12)))
+    other = [torch.where(MASK[..., None], y, y + 100) for y in (context, tokens)]
+    assert torch.equal(cross(x, other[0], MASK), cross(x, context, MASK))
+    assert torch.equal(itself(other[1], MASK)[MASK], itself(tokens, MASK)[MASK])
+    assert_close(itself(tokens[:1], MASK[:1])[:, :3], itself(tokens[:1, :3]), rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match="dim is 12 and heads 5"):
+        CrossAttention(12, 6, 5)
+
+
+def small_reader(**changes):
+    return TextDenoiser(32, 1, **({"in_channels": 3, "width": 16, "heads": 2, "blocks": 1} | changes))
+
+
+def test_a_network_that_reads_says_zero_at_first_and_listens_once_woken():
+    x, t, _ = batch(2)
+    assert torch.equal(small_reader()(x, t, tokenise(["one pink teddy bear", ""])), torch.zeros_like(x))
+    net = woken(small_reader())
+    one, other = (net(x, t, tokenise([caption] * 2)) for caption in ("one pink teddy bear", "one blue teddy bear"))
+    assert (one - other).abs().flatten(1).max(1).values.min() > 1e-3
+
+
+def test_padding_of_a_caption_is_invisible_to_the_denoiser():
+    net = woken(small_reader())
+    x, t, _ = batch(1)
+    tokens = tokenise("two pink teddy bears")
+    wanted = net(x, t, tokens)
+    assert_close(net(x, t, tokens[:, :6]), wanted, rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        net.text.word.weight[0] += 100
+    assert torch.equal(net(x, t, tokens), wanted)
+
+
+def test_without_words_the_empty_caption_is_read():
+    net = woken(small_reader())
+    x, t, _ = batch(2)
+    assert torch.equal(net(x, t), net(x, t, tokenise(["", ""])))
+    assert torch.equal(net(x, t), net(x, t, torch.tensor(net.null_label).expand(2, -1)))
+
+
+def test_every_weight_of_a_network_that_reads_learns():
+    net = woken(small_reader())
+    x, t, _ = batch(2)
+    longest = "two golden teddy bears with a yellow scarf holding a balloon in the snow"
+    net(x, t, tokenise([longest, ""])).square().mean().backward()
+    silent = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
+    assert not silent
+    assert (net.text.word.weight.grad[0] == 0).all()  # of padding nothing is learned
+
+
+def test_without_text_a_unet_is_as_before():
+    """Names and first weights of the checkpoints that exist must not move; with text, all of them come back beside new ones."""
+    torch.manual_seed(0)
+    plain = small_unet()
+    assert not [name for name in plain.state_dict() if "reading" in name]
+    torch.manual_seed(0)
+    reading = small_unet(context=32)
+    new = set(reading.state_dict()) - set(plain.state_dict())
+    assert new
+    assert all(".reading." in name for name in new)
+    assert set(plain.state_dict()) <= set(reading.state_dict())
+    with pytest.raises(ValueError, match="This UNet reads captions"):
+        reading(*batch())
+    reading.load_state_dict(plain.state_dict(), strict=False)
+    text = normal(4, 5, 32, dtype=torch.float32), torch.ones(4, 5, dtype=torch.bool)
+    assert torch.equal(reading(*batch(), text=text), plain(*batch()))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside torch's tracer
+def test_a_compiled_network_that_reads_is_the_same():
+    net = woken(small_reader())
+    x, t, _ = batch(2)
+    tokens = tokenise(["two pink teddy bears", ""])
+    assert_close(torch.compile(net, backend="aot_eager", fullgraph=True)(x, t, tokens), net(x, t, tokens), rtol=1e-5, atol=1e-5)

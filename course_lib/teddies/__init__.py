@@ -1,6 +1,6 @@
 """Teddies: pictures of teddy bears drawn from known factors, with captions, at any size, on CPU or GPU."""
 
-from .captions import captions, parse, prompt, vocabulary
+from .captions import captions, parse, prompt, say, vocabulary
 from .dataset import dataset
 from .factors import (
     CONTINUOUS,
@@ -42,5 +42,6 @@ __all__ = [
     "prompt",
     "render",
     "sample_factors",
+    "say",
     "vocabulary",
 ]

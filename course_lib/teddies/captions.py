@@ -56,6 +56,16 @@ def captions(factors: Factors, mention: Iterable[str] = SEMANTIC) -> list[str]:
     return [_write({name: VALUES[name][i] for name, i in zip(SEMANTIC, row, strict=True) if name in mention}) for row in rows]
 
 
+def say(labels: Tensor) -> list[str]:
+    """Labels int64 [N, 5] in the order of SEMANTIC as captions, the inverse of `prompt`: a null label leaves its factor out.
+
+    Labels without any factor give the empty caption.
+    """
+    rows = [dict(zip(SEMANTIC, row, strict=True)) for row in labels.tolist()]
+    null = dict(zip(SEMANTIC, LEVELS, strict=True))
+    return [_write({name: VALUES[name][i] for name, i in row.items() if i != null[name]}) for row in rows]
+
+
 def _write(named: dict[str, str]) -> str:
     count = named.get("count")
     words = [count] if count else []

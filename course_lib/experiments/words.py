@@ -1,0 +1,216 @@
+"""Experiments of the further notebook on words: a pair that searches, and denoisers that are told captions or factors."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib import recipes, teddies, text
+from course_lib.codec import Codec, cache
+from course_lib.contrastive import ImageTextPair, Retrieval, contrastive_loss, distinct, retrieval, similarity
+from course_lib.data import to_uint8
+from course_lib.device import Machine
+from course_lib.diffusion import denoiser
+from course_lib.guidance import Scale, guide
+from course_lib.layers import CrossAttention
+from course_lib.reader import FactorReader, read
+from course_lib.samplers import dpmpp_2m
+from course_lib.schedule import Level
+from course_lib.teddies import LEVELS, SEMANTIC, VALUES
+from course_lib.text_denoiser import TextDenoiser
+from course_lib.train import TrainConfig, TrainResult, train
+
+
+class Shelf(NamedTuple):
+    """Pictures of teddies: uint8 [N, 3, 64, 64], their latents [N, 4, 8, 8], and their labels [N, 5]."""
+
+    images: Tensor
+    latents: Tensor
+    labels: Tensor
+
+
+def shelf(n: int, seed: int, codec: Codec, machine: Machine, unseen: bool = False) -> Shelf:
+    """n random teddies, encoded. unseen: only of combinations that nothing is trained on; otherwise none of those."""
+    images, factors = teddies.dataset(n, seed, device=machine.device, unseen=unseen)
+    return Shelf(images, cache(codec, images), factors.labels())
+
+
+def without(labels: Tensor, *names: str) -> Tensor:
+    """The labels [N, 5] with these factors left out: each gets its null label."""
+    left_out = torch.tensor([name in names for name in SEMANTIC], device=labels.device)
+    return torch.where(left_out, labels.new_tensor(LEVELS), labels)
+
+
+# ----------------------------------------------------------------------------------------------------------- the pair
+
+
+def train_pair(
+    latents: Tensor, labels: Tensor, machine: Machine, steps: int = 800, drop: float = 0.2, seed: int = 0, progress: bool = True
+) -> TrainResult:
+    """A contrastive pair trained on latents and the captions of their labels.
+
+    drop: each factor is left out of a caption with this chance, anew in each step: people do not say everything, either.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        pair = ImageTextPair()
+
+    def objective(pair: ImageTextPair, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
+        latents, labels = batch
+        left_out = torch.rand(labels.shape, device=labels.device, generator=generator) < drop
+        tokens = text.from_labels(torch.where(left_out, labels.new_tensor(LEVELS), labels))
+        images, texts = pair(latents, tokens)
+        return contrastive_loss(images.float(), texts.float(), pair.scale)
+
+    config = TrainConfig(steps=steps, batch_size=256, lr=2e-3, betas=(0.9, 0.99), weight_decay=0.05, ema=0.99,
+                         channels_last=True, seed=seed, progress=progress)  # fmt: skip
+    return train(pair, objective, (latents, labels), config, machine=machine)
+
+
+@torch.no_grad()
+def compare(pair: ImageTextPair, latents: Tensor, captions: Sequence[str]) -> Tensor:
+    """Cosines of N pictures' latents and M captions: [N, M]."""
+    return similarity(*pair(latents, text.tokenise(captions, latents.device)))
+
+
+def search(pair: ImageTextPair, some: Shelf, say: Callable[[Tensor], list[str]] = teddies.say) -> Retrieval:
+    """How well pictures and captions of a shelf find each other. say: labels → captions, the same for the same labels."""
+    captions, own = distinct(say(some.labels))
+    return retrieval(compare(pair, some.latents, captions), own)
+
+
+def in_another_order(labels: Tensor) -> list[str]:
+    """Full captions with all their words, but in an order in which no network has read them: the place first, the number last."""
+    pieces = {name: teddies.say(without(labels, *set(SEMANTIC) - {name})) for name in SEMANTIC}
+    return [" ".join(parts) for parts in zip(*(pieces[name] for name in reversed(SEMANTIC)), strict=True)]
+
+
+def read_by_words(pair: ImageTextPair, some: Shelf) -> dict[str, float]:
+    """Each factor read without ever training for it (Radford et al. 2021, section 3.1): the share of pictures whose most similar
+    caption, of those that name nothing but this factor, is right."""
+    shares = {}
+    for i, name in enumerate(SEMANTIC):
+        labels = torch.tensor(LEVELS).repeat(LEVELS[i], 1)
+        labels[:, i] = torch.arange(LEVELS[i])
+        found = compare(pair, some.latents, teddies.say(labels)).argmax(1)
+        shares[name] = (found == some.labels[:, i]).double().mean().item()
+    return shares
+
+
+def who_is_blue(pair: ImageTextPair, some: Shelf) -> float:
+    """Of pictures in which either the fur or the scarf is blue, the share for which the pair knows which of them.
+
+    It chooses between "one blue teddy bear" and "one teddy bear with a blue scarf" (two for two); 0.5 is guessing.
+    """
+    fur, scarf = (some.labels[:, SEMANTIC.index(name)] == VALUES[name].index("blue") for name in ("fur", "scarf"))
+    one = fur ^ scarf
+    captions = [f"{n} {words}" for n, s in (("one", ""), ("two", "s"))
+                for words in (f"blue teddy bear{s}", f"teddy bear{s} with a blue scarf")]  # fmt: skip
+    count = some.labels[one, SEMANTIC.index("count")]
+    similar = compare(pair, some.latents[one], captions).view(-1, 2, 2)[torch.arange(len(count)), count]
+    return (similar.argmax(1) == scarf[one]).double().mean().item()
+
+
+# ------------------------------------------------------------------------------------------------------- the denoisers
+
+
+@torch.no_grad()
+def paint(
+    net: nn.Module,
+    codec: Codec,
+    told: Tensor,
+    machine: Machine,
+    scale: Scale = 3.0,
+    steps: int = 10,
+    seed: int = 0,
+    unwanted: Tensor | None = None,
+    batch: int = 64,
+) -> Tensor:
+    """One picture for each row of what the net is told, labels [N, 5] or tokens [N, L]: [N, 3, 64, 64] in [-1, 1].
+
+    unwanted: one row [F] from which guidance leads away; by default the net's null label.
+    """
+    unwanted = net.null_label if unwanted is None else tuple(unwanted.tolist())
+    autocast = None if machine.dtype == torch.float32 else machine.dtype
+    levels, generator, painted = recipes.SCHEDULE().grid(steps), torch.Generator().manual_seed(seed), []
+    for rows in told.to(machine.device).split(batch):
+        noise = torch.randn(len(rows), 4, 8, 8, generator=generator).to(machine.device)
+        main, ref = (denoiser(net, recipes.KIND, y, autocast) for y in (rows, unwanted))
+        painted.append(codec.decode(dpmpp_2m(guide(main, ref, scale), noise * levels[0].sigma, levels)))
+    return torch.cat(painted)
+
+
+def adherence(reader: FactorReader, images: Tensor, labels: Tensor) -> dict[str, float]:
+    """The share of images [N, 3, 64, 64] in which the reader finds what labels [N, 5] ask for: of each factor, and "all".
+
+    A null label asks for nothing: any answer is right.
+    """
+    logits, _ = read(reader, images)
+    found = torch.stack([logits[name].argmax(1) for name in SEMANTIC], 1).cpu()
+    right = (found == labels.cpu()) | (labels.cpu() == torch.tensor(LEVELS))
+    return dict(zip(SEMANTIC, right.double().mean(0).tolist(), strict=True)) | {"all": right.all(1).double().mean().item()}
+
+
+def wishes(n: int, seed: int, unseen: bool = False) -> Tensor:
+    """Labels [n, 5] of random combinations, of those that nothing is trained on (unseen) or of the others."""
+    factors = teddies.sample_factors(max(100, 30 * n), seed)
+    return factors[teddies.held_out(factors) == unseen][:n].labels()
+
+
+class Rival(NamedTuple):
+    """A denoiser, and how a wish (labels [N, 5]) is told to it: `text.from_labels`, or as it is."""
+
+    net: nn.Module
+    tell: Callable[[Tensor], Tensor]
+
+
+def generalise(
+    rivals: Mapping[str, Rival], codec: Codec, reader: FactorReader, machine: Machine, n: int = 128, scale: float = 3.0
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Adherence of each rival to n wishes, seen in training and never seen: {rival: {"seen": {...}, "never seen": {...}}}."""
+    asked = {"seen": wishes(n, 31), "never seen": wishes(n, 32, unseen=True)}
+    return {
+        name: {
+            which: adherence(reader, paint(rival.net, codec, rival.tell(labels), machine, scale), labels)
+            for which, labels in asked.items()
+        }
+        for name, rival in rivals.items()
+    }
+
+
+def shares(reader: FactorReader, images: Tensor, factor: str) -> dict[str, float]:
+    """How often each value of a factor is read from images [N, 3, 64, 64]: {"none": 0.2, "red": 0.2, …}."""
+    found = read(reader, images)[0][factor].argmax(1)
+    counts = torch.bincount(found, minlength=len(VALUES[factor])).double() / len(images)
+    return dict(zip(VALUES[factor], counts.tolist(), strict=True))
+
+
+@torch.no_grad()
+def looks(net: TextDenoiser, x_t: Tensor, level: Level, tokens: Tensor) -> Tensor:
+    """How much each place of x_t [B, C, S, S] looks at each token [B, L] at this level: [B, L, S, S], at each place adding up to 1.
+
+    Mean over all cross-attention layers and heads; coarser layers are repeated (compare Hertz et al. 2023, figure 4).
+    """
+    maps = []
+
+    def keep(layer: CrossAttention, inputs: tuple[Tensor, Tensor, Tensor], _: Tensor) -> None:
+        side = math.isqrt(inputs[0].shape[1])
+        weights = layer.weights(*inputs).float().mT.unflatten(2, (side, side))  # [B, L, side, side]
+        maps.append(F.interpolate(weights, x_t.shape[2:], mode="nearest"))
+
+    hooks = [module.register_forward_hook(keep) for module in net.modules() if isinstance(module, CrossAttention)]
+    try:
+        net(x_t, torch.full((len(x_t),), level.t, device=x_t.device), tokens)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.stack(maps).mean(0)
+
+
+def overlay(image: Tensor, maps: Tensor) -> Tensor:
+    """A picture [3, 64, 64] in [-1, 1] under each of the maps [L, S, S]: uint8 [L, 3, 64, 64], bright where a map is large."""
+    light = F.interpolate(maps[:, None] / maps.amax((1, 2), keepdim=True)[:, None], image.shape[1:], mode="bilinear")
+    return to_uint8((image + 1) * (0.15 + 0.85 * light) - 1)

@@ -1,0 +1,27 @@
+"""A denoising network that is told words: a text transformer, and a UNet that looks at its tokens by cross-attention."""
+
+from torch import Tensor, nn
+
+from course_lib.text import TextTransformer, tokenise
+from course_lib.unet import UNet
+
+
+class TextDenoiser(nn.Module):
+    """x_t [B, C, H, W], t [B] in 1…T, tokens int64 [B, L] or None → [B, C, H, W] (Rombach et al. 2022, section 3.3).
+
+    Both parts learn together from the loss of diffusion alone (their eq. 3). The caption enters by cross-attention and nowhere
+    else. text_dim, text_depth: of the TextTransformer; unet: options of the UNet. ``null_label``: the tokens of the empty
+    caption, which also stand in where there are none; unlike labels, tokens are dropped all together, never one by one.
+    """
+
+    def __init__(self, text_dim: int = 128, text_depth: int = 2, **unet) -> None:
+        super().__init__()
+        self.null_label = tuple(tokenise("")[0].tolist())
+        self.text = TextTransformer(text_dim, text_depth)
+        self.unet = UNet(num_classes=None, context=text_dim, **unet)
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        if y is None:
+            y = t.new_tensor(self.null_label).expand(len(t), -1)
+        text = self.text(y)
+        return self.unet(x, t, text=(text.features, text.mask))

@@ -1,0 +1,147 @@
+"""The further notebook on words: its measurements on networks that are known to be right or wrong."""
+
+import pytest
+import torch
+from oracles import normal
+
+from course_lib import device, recipes, teddies, text
+from course_lib.contrastive import ImageTextPair
+from course_lib.experiments import words
+from course_lib.schedule import cosine
+from course_lib.teddies import LEVELS, SEMANTIC
+from course_lib.text_denoiser import TextDenoiser
+
+MACHINE = device.find("cpu", "fp32")
+LABELS = torch.tensor([[0, 5, 0, 1, 0], [1, 0, 2, 3, 4], [1, 5, 3, 0, 2], [0, 2, 1, 3, 3]])  # blue fur, blue scarf, twice
+
+
+class Knowing(torch.nn.Module):
+    """A pair that sees labels written into the latents, and understands captions by the parser.
+
+    A caption is similar to a picture by the share of factors that it names rightly. wrong: a factor that it confuses.
+    """
+
+    def __init__(self, wrong: str | None = None):
+        super().__init__()
+        self.wrong = wrong
+
+    def forward(self, latents, tokens):
+        labels = latents[:, 0, 0, :5].round().long()
+        if self.wrong:
+            i = SEMANTIC.index(self.wrong)
+            labels[:, i] = (labels[:, i] + 1) % LEVELS[i]
+        asked = teddies.prompt(text.untokenise(tokens))
+        hot = [
+            torch.cat([torch.nn.functional.one_hot(y[:, i], n + 1)[:, :n] for i, n in enumerate(LEVELS)], 1)
+            for y in (labels, asked)
+        ]
+        return hot[0].float(), hot[1].float()
+
+
+def shelf(labels=LABELS):
+    latents = torch.zeros(len(labels), 4, 8, 8)
+    latents[:, 0, 0, :5] = labels.float()
+    return words.Shelf(torch.zeros(len(labels), 3, 64, 64, dtype=torch.uint8), latents, labels)
+
+
+def test_a_pair_that_knows_finds_everything():
+    assert words.search(Knowing(), shelf()) == (1.0, 1.0)
+    assert words.search(Knowing(), shelf(), words.in_another_order) == (1.0, 1.0)  # the parser does not mind
+    assert words.read_by_words(Knowing(), shelf()) == dict.fromkeys(SEMANTIC, 1.0)
+    assert words.who_is_blue(Knowing(), shelf()) == 1.0
+
+
+def test_a_pair_that_confuses_one_factor_is_found_out():
+    shares = words.read_by_words(Knowing("activity"), shelf())
+    assert shares == dict.fromkeys(SEMANTIC, 1.0) | {"activity": 0.0}
+
+
+def test_another_order_says_the_same():
+    said = words.in_another_order(LABELS)
+    assert said[0] == "on a meadow with a red scarf reading blue one teddy bear"
+    assert torch.equal(teddies.prompt(said), LABELS)
+    assert sorted(said[1].split()) == sorted(teddies.say(LABELS)[1].split())
+
+
+def test_factors_can_be_left_out():
+    assert teddies.say(words.without(LABELS, "scarf", "background"))[:2] == [
+        "one blue teddy bear reading",
+        "two brown teddy bears sleeping",
+    ]
+
+
+def test_wishes_are_of_the_side_that_was_asked_for():
+    for unseen in (False, True):
+        labels = words.wishes(40, 3, unseen)
+        assert labels.shape == (40, 5)
+        factors = teddies.sample_factors(40, 0, **dict(zip(SEMANTIC, labels.unbind(1), strict=True)))
+        assert (teddies.held_out(factors) == unseen).all()
+
+
+def test_adherence_of_drawn_pictures_is_high_and_of_others_low():
+    reader = recipes.ready("teddies-reader", MACHINE)
+    images, factors = teddies.dataset(60, 8)
+    labels = factors.labels()
+    right = words.adherence(reader, images, labels)
+    assert right["all"] >= 0.85
+    assert words.adherence(reader, images, labels.roll(1, 0))["all"] < 0.1
+    nothing = torch.tensor(LEVELS).expand(60, -1)
+    assert words.adherence(reader, images, nothing) == dict.fromkeys((*SEMANTIC, "all"), 1.0)
+    assert words.adherence(reader, images, words.without(labels, *SEMANTIC[1:]))["all"] == right["count"]
+    counted = words.shares(reader, images, "scarf")
+    assert sum(counted.values()) == pytest.approx(1)
+    assert counted["red"] == pytest.approx((factors.scarf == 1).double().mean().item(), abs=0.06)
+
+
+class Says(torch.nn.Module):
+    """Predicts v such that x0_hat is the (only) first number that it is told."""
+
+    null_label = (0, 0)
+
+    def forward(self, x, t, y):
+        at = cosine().at(t)
+        x0 = y[:, 0].view(-1, 1, 1, 1) + 0 * x
+        return (at.alpha * x - x0) / at.sigma
+
+
+class Same:
+    def decode(self, latents):
+        return latents
+
+
+def test_painting_is_guided_from_the_null_label_or_from_what_is_unwanted():
+    told = torch.tensor([[2, 7], [4, 7], [6, 7]])
+    for unwanted, wanted in ((None, [6.0, 12.0, 18.0]), (torch.tensor([1, 0]), [4.0, 10.0, 16.0])):  # ref + 3 (main - ref)
+        got = words.paint(Says(), Same(), told, MACHINE, scale=3.0, steps=4, unwanted=unwanted, batch=2)
+        torch.testing.assert_close(got, torch.tensor(wanted).view(3, 1, 1, 1).expand(3, 4, 8, 8), rtol=1e-3, atol=1e-3)
+
+
+def small_net():
+    torch.manual_seed(0)
+    return TextDenoiser(32, 1, in_channels=4, width=16, heads=2, blocks=1)
+
+
+def test_looks_add_up_to_one_and_never_fall_on_padding():
+    tokens = text.tokenise(["two pink teddy bears", ""])
+    maps = words.looks(small_net(), normal(2, 4, 8, 8, dtype=torch.float32), cosine().grid(10)[4], tokens)
+    assert maps.shape == (2, text.LENGTH, 8, 8)
+    torch.testing.assert_close(maps.sum(1), torch.ones(2, 8, 8))
+    assert (maps[tokens == text.PAD] == 0).all()
+    assert (maps[tokens != text.PAD] > 0).all()
+
+
+def test_overlay_is_bright_where_the_map_is_large():
+    maps = torch.zeros(1, 8, 8)
+    maps[0, :4] = 1.0
+    shown = words.overlay(torch.ones(3, 64, 64), maps).float()
+    assert shown.shape == (1, 3, 64, 64)
+    assert shown[0, :, :24].min() > 250
+    assert shown[0, :, 40:].max() < 50
+
+
+def test_a_pair_is_trained_and_repeats():
+    latents, labels = normal(300, 4, 8, 8, dtype=torch.float32), words.wishes(300, 0)
+    runs = [words.train_pair(latents, labels, MACHINE, steps=3, progress=False) for _ in range(2)]
+    assert isinstance(runs[0].ema, ImageTextPair)
+    assert torch.equal(runs[0].losses, runs[1].losses)
+    assert runs[0].losses.isfinite().all()
