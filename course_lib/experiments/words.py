@@ -190,9 +190,9 @@ def shares(reader: FactorReader, images: Tensor, factor: str) -> dict[str, float
 
 @torch.no_grad()
 def looks(net: TextDenoiser, x_t: Tensor, level: Level, tokens: Tensor) -> Tensor:
-    """How much each place of x_t [B, C, S, S] looks at each token [B, L] at this level: [B, L, S, S], at each place adding up to 1.
+    """How much each place of x_t [B, C, S, S] looks at each token [B, L] at this level: [B, L, S, S].
 
-    Mean over all cross-attention layers and heads; coarser layers are repeated (compare Hertz et al. 2023, figure 4).
+    At each place it adds up to 1. Mean over all cross-attention layers and heads; coarser layers are repeated (compare Hertz et al. 2023, figure 4).
     """
     maps = []
 

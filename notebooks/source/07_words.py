@@ -1,0 +1,388 @@
+# %% [markdown]
+# # 7 · Further reading: words
+#
+# > Our denoiser is told *labels*. How do the image generators that you know understand a *sentence*, one that they have perhaps never read?
+#
+# **After this notebook you can**
+#
+# - turn a caption into tokens, and the tokens into vectors, with a transformer that no padding disturbs;
+# - train two networks, one for pictures and one for captions, to meet in one space, and search in it;
+# - let a denoiser look at the words of a caption, by cross-attention, and see where each word goes;
+# - measure whether it understands captions that it has never read, beside a network that is told the factors themselves;
+# - say what a negative prompt is, in one line of algebra, and what it does and does not do.
+#
+# **You need** chapter 5. How many minutes this takes on your kind of machine is in the table of the [README](../README.md).
+
+# %%
+import torch
+
+from course_lib import contrastive, device, guidance, layers, ledger, recipes, teddies, text, text_denoiser, viz, widgets
+from course_lib.data import to_float
+from course_lib.experiments import words
+
+machine = device.find()
+print(machine)
+book = ledger.Ledger("7 Words")
+
+# %%
+some, factors = teddies.dataset(6, 40, device=machine.device)
+captions = teddies.captions(factors)
+viz.grid(some, titles=captions, alt="Six teddies, and above each the caption that says what it shows.")
+
+# %% [markdown]
+# The teddies come with captions. Chapter 5's prompt box could already read such a line, but only because somebody had written a *parser*: a program that knows that
+# "pink" is a fur and "at night" a background, and turns the line into five labels. For photographs nobody can write that program. Here the network must read by itself.
+#
+# ## From words to numbers
+#
+# A network wants numbers. The simplest tokeniser there is gives each word a number of its own; everything that a caption of our teddies can say needs only a few dozen
+# words. Each caption starts with a START token and ends with END; shorter captions are filled up with PAD, so that a batch is a rectangle.
+
+# %%
+ledger.source(text.tokenise)
+short = ["two pink teddy bears", "at night", ""]
+ledger.table(["caption", *map(str, range(8))], [[f"“{caption}”", *tokens[:8]] for caption, tokens in zip(short, text.tokenise(short).tolist(), strict=True)], title="The first eight of sixteen tokens: 0 is PAD, 1 START, 2 END")
+
+# %%
+try:
+    text.tokenise("two purple teddy bears")
+except ValueError as error:
+    print(error)
+
+# %% [markdown]
+# **Predict.** A caption names a count, a fur, an activity, a scarf and a place, or leaves any of them out. It is built from the words that you have just seen listed. How many
+# different captions are there: about a hundred, about a thousand, or about five thousand? Which share of the *full* captions will training show?
+
+# %%
+every = torch.cartesian_prod(*(torch.arange(levels + 1) for levels in teddies.LEVELS))
+full = (every < torch.tensor(teddies.LEVELS)).all(1)
+hidden = teddies.held_out(teddies.sample_factors(int(full.sum()), 0, **dict(zip(teddies.SEMANTIC, every[full].unbind(1), strict=True))))
+book.claim("The words that the captions are made of", len(text.words()), at_most=50, unit="words")
+book.claim("Different captions that they make, the empty one included", len(set(teddies.say(every))), equals=5292)
+book.claim("Full captions, which name all five factors", int(full.sum()), equals=1800)
+book.claim("Of these, never shown to any network in training", int(hidden.sum()), equals=180)
+
+# %% [markdown]
+# <details><summary><b>Thousands, from a few dozen words</b></summary>
+#
+# Each factor has its values, and "not said": $3 \times 7 \times 7 \times 6 \times 6$. That is the point of language: few parts, many wholes. Nobody can train on all wholes, so a
+# network that understands must learn the *parts*. One full caption in ten is kept from every network of this workbook, and with these we examine it.
+# </details>
+#
+# ## A network that reads
+#
+# Each token becomes a vector; to it is added a vector for its place in the line, because attention by itself does not know order; and then every token looks at every other,
+# twice (Vaswani et al. 2017). What comes out is a vector for *each word in its context*, and from the START token one for the whole caption.
+
+# %%
+ledger.source(text.TextTransformer, text.TextBlock)
+
+# %% [markdown]
+# Two decisions in it are worth a thought. It looks **both ways**, where CLIP's reads from left to right: in English the colour stands *before* what it colours. And the tokens
+# of **padding** are hidden from everyone by the mask. Is that so? Disturb them and see.
+
+# %%
+torch.manual_seed(0)
+fresh = text.TextTransformer()
+tokens = text.tokenise(["a blue scarf", "a blue teddy bear"])
+with torch.no_grad():
+    before = fresh(tokens)
+    fresh.word.weight[text.PAD] += 100
+    after = fresh(tokens)
+blue, other_blue = before.features[:, 2]
+book.claim("What padding holds changes no word and no caption", max((after.features - before.features)[before.mask].abs().max(), (after.pooled - before.pooled).abs().max()), equals=0)
+book.claim("“blue” before “scarf” is another vector than before “teddy bear”, even untrained", (blue - other_blue).norm() / blue.norm(), at_least=0.01, unit="of its length")
+
+# %% [markdown]
+# ## A picture and its caption should meet
+#
+# Who teaches the network what "pink" looks like? Radford et al. (2021) had a wonderfully simple idea, CLIP. Take a batch of $B$ pictures with their captions. One network makes
+# a vector $a_i$ of each picture, the other a vector $b_j$ of each caption, all brought to length 1. Now play a guessing game: for each picture, which of the $B$ captions
+# is its own? And for each caption, which picture? Both answers are a softmax over the similarities, sharpened by a learned temperature $\tau$:
+#
+# $$\mathcal L = -\frac{1}{2B} \sum_i \left[ \log \frac{e^{a_i \cdot b_i / \tau}}{\sum_j e^{a_i \cdot b_j / \tau}} + \log \frac{e^{a_i \cdot b_i / \tau}}{\sum_j e^{a_j \cdot b_i / \tau}} \right]$$
+
+# %%
+ledger.source(contrastive.contrastive_loss, contrastive.similarity)
+
+# %% [markdown]
+# No labels, no parser: only pairs. Our pictures enter as latents of the Teddies VAE, 256 numbers instead of 12,288, which makes the picture's network small enough to train while
+# you watch. In each step a caption leaves out every factor with a chance of one in five, as people do.
+#
+# **Predict.** The batch has 256 pairs. What is the loss of a pair of networks that knows nothing? Can it ever become 0 here?
+
+# %%
+codec = recipes.codec_of("teddies-vae", machine)
+train_shelf = words.shelf(12_000, 41, codec, machine)
+result = words.train_pair(train_shelf.latents, train_shelf.labels, machine)
+pair = result.ema
+viz.losses(result.losses, ylabel="contrastive loss (nats)", alt="The contrastive loss starts near the logarithm of 256 and falls, steeply and then slowly; it does not reach 0.")
+
+# %%
+guess = contrastive.contrastive_loss(torch.ones(256, 8), torch.ones(256, 8), pair.scale)
+book.claim("Knowing nothing costs log 256 = 5.545 nats", guess, at_least=5.544, at_most=5.546, unit="nats")
+book.claim("The trained pair", result.losses[-50:].mean(), at_most=2.5, unit="nats")
+book.claim("… and yet not 0", result.losses[-50:].mean(), at_least=0.1, unit="nats")
+
+# %% [markdown]
+# <details><summary><b>log B, and a floor above 0</b></summary>
+#
+# Who knows nothing spreads its guess over all 256: $\log 256$. And 0 is out of reach, for an honest reason: "two teddy bears at night" is true of many a picture in the batch. Where $k$ pictures share one
+# caption, no network can do better than $\log k$ for them. CLIP's loss calls all but one of them wrong; with 400 million captions from the web that hardly matters, here it does.
+# </details>
+#
+# ### The matrix
+#
+# Six pictures of combinations that were never shown, and their six captions. Bright: similar.
+
+# %%
+tests, never = (words.shelf(400, 42, codec, machine), words.shelf(400, 43, codec, machine, unseen=True))
+six = teddies.say(never.labels[:6])
+similar = words.compare(pair, never.latents[:6], six).T
+viz.heat(similar.float(), rows=[caption.replace(" bear", " bear\n", 1) for caption in six], columns=range(1, 7), ylabel="", xlabel="picture", label="cosine", alt="A matrix of similarities of six captions with six pictures: the diagonal is the brightest.")
+
+# %%
+viz.grid(never.images[:6], titles=list(map(str, range(1, 7))), alt="The six pictures of the matrix, numbered.")
+
+# %% [markdown]
+# ### Retrieval
+#
+# **Predict.** Now 400 pictures and all their captions. For each picture, is its caption the most similar of all? For each caption, is the most similar picture one that it describes?
+# Guessing is right less than once in a hundred times. How much worse will it be for combinations that were never shown? And what if the captions say the same *in another
+# order*: "on a meadow with a red scarf reading blue one teddy bear"?
+
+# %%
+found = {
+    "pictures of seen combinations": words.search(pair, tests),
+    "of combinations never seen": words.search(pair, never),
+    "never seen, in another order": words.search(pair, never, words.in_another_order),
+}
+chance = {name: 1 / len(set(teddies.say(s.labels))) for name, s in zip(found, (tests, never, never), strict=True)}
+ledger.table(["400 pictures", "picture → caption", "caption → picture", "guessing"], [[name, *f, chance[name]] for name, f in found.items()], title="Accuracy at 1, over distinct captions (shares of 1)")
+
+# %%
+seen, new, shuffled = found.values()
+book.claim("A picture of a seen combination finds its caption", seen.image_to_text, at_least=0.5, unit="share")
+book.claim("So does one of a combination never seen", new.image_to_text, at_least=0.4, unit="share")
+book.claim("A caption never read finds a picture that it describes", new.text_to_image, at_least=0.4, unit="share")
+book.claim("The same words in another order are understood less well", new.image_to_text - shuffled.image_to_text, at_least=0.05, unit="share lost")
+
+# %% [markdown]
+# <details><summary><b>New wholes yes, new grammar less</b></summary>
+#
+# It learned parts: a combination that was never shown is found nearly as well as one that was. But it learned the *line*, too. In all that it read, the number came first and
+# the place last; put the other way round, the same words say less to it. The parser of chapter 5 does not mind, because a person told it that order is free. What a network has never met, it cannot be relied upon for.
+# </details>
+#
+# ### Search, word by word
+#
+# The captions' space is a search engine. Write a caption one word after the other and watch what it finds among the 400 pictures that it has never seen.
+
+# %%
+sentence = "two white teddy bears with a red scarf sleeping in a bedroom"
+line = sentence.split()
+
+
+def searched(said: int = 1) -> tuple[torch.Tensor, str]:
+    caption = " ".join(line[:said])
+    best = words.compare(pair, tests.latents, [caption])[:, 0].topk(6)
+    return tests.images[best.indices.cpu()].cpu(), f"“{caption}”: cosines {best.values[0]:.2f} to {best.values[-1]:.2f}"
+
+
+slider = widgets.image_slider(searched, alt="The six pictures that are most similar to the caption, as it grows word by word.", columns=6, scale=2, said=list(range(1, len(line) + 1)))
+slider
+
+# %%
+stops = (1, 2, 4, 8, 9, 12)
+viz.rows({" ".join(line[:n]): searched(n)[0] for n in stops}, scale=1, alt="Six rows of six pictures, found with more and more words: with each word the pictures agree in one thing more.")
+
+# %%
+for n in (2, 8, 12):
+    print(slider.set(said=n))
+best = words.compare(pair, tests.latents, ["two white teddy bears"])[:, 0].topk(10).indices
+book.claim("Of the ten that “two white teddy bears” finds, two and white", (tests.labels[best][:, :2].cpu() == torch.tensor([1, 4])).all(1).double().mean(), at_least=0.6, unit="share")
+book.claim("The search answers at once", slider.latency(), at_most=1000, unit="ms")
+
+# %% [markdown]
+# ### A classifier that nobody trained
+#
+# A trick of CLIP's paper: compare a picture with "brown", "golden", "pink" … and take the most similar. That is a classifier of furs, and it was never trained to be one.
+#
+# **Predict.** Which factor is read best in this way, and which worst? Does the pair know *what* is blue, the fur or the scarf?
+
+# %%
+by_words = words.read_by_words(pair, never)
+reader = recipes.ready("teddies-reader", machine)
+by_reader = words.adherence(reader, to_float(never.images), never.labels)
+levels = dict(zip(teddies.SEMANTIC, teddies.LEVELS, strict=True))
+ledger.table(["factor", "read by words (share right)", "the trained reader, from the picture", "guessing"], [[name, by_words[name], by_reader[name], 1 / levels[name]] for name in teddies.SEMANTIC])
+blue = words.who_is_blue(pair, words.shelf(600, 44, codec, machine))
+book.claim("The worst factor is still read far better than by guessing", min(by_words[name] * levels[name] for name in by_words), at_least=1.5, unit="times guessing")
+book.claim("It knows what is blue, the fur or the scarf (guessing: 0.5)", blue, at_least=0.7, unit="share")
+
+# %% [markdown]
+# <details><summary><b>What is large is read well</b></summary>
+#
+# Background and fur cover most of the picture; a scarf is a few pixels, of which the VAE's 64 places keep less than one or two. The table says how it stands on your machine. That a pair tells "blue teddy bear" from "blue
+# scarf" is no matter of course: models that treat a caption as a bag of words cannot, and much larger ones have been caught at it (Yuksekgonul et al. 2023).
+# </details>
+#
+# ## A denoiser that reads
+#
+# Searching is not drawing. To draw, the denoiser must hear the caption. Rombach et al. (2022, section 3.3) let it *look*: each place of the latent picture asks a question $Q$, each word holds
+# up a key $K$ and, to whom it fits, a value $V$:
+#
+# $$\mathrm{Attention}(Q, K, V) = \mathrm{softmax}\!\left(\frac{Q K^\top}{\sqrt d}\right) V, \qquad Q = W_Q\, \varphi(x_t), \quad K = W_K\, \tau(y), \quad V = W_V\, \tau(y)$$
+#
+# with $\varphi(x_t)$ the features of a place and $\tau(y)$ the vectors of the words.
+
+# %%
+ledger.source(layers.CrossAttention, text_denoiser.TextDenoiser)
+
+# %% [markdown]
+# The network below is chapter 5's denoiser of teddies, with these layers and without its label table. It was trained on the same pictures, for the same number of steps; the *only* difference is
+# that factors are told in words. Its transformer was trained along with it, from nothing but the loss of diffusion. (Stable Diffusion takes CLIP's instead, and leaves it as it is.) The null label is now the empty caption.
+
+# %%
+reading, told = recipes.ready("teddies-words", machine), recipes.ready("teddies-ldm", machine)
+wish = "two pink teddy bears with a green scarf reading in the snow"
+asked = text.tokenise([wish] * 8, machine.device)
+viz.rows({"told nothing": words.paint(reading, codec, text.tokenise([""] * 8), machine, scale=1), wish: words.paint(reading, codec, asked, machine)}, scale=1, alt="Eight teddies of all kinds, and eight that follow the caption.")
+
+# %% [markdown]
+# ### Where does each word go?
+#
+# The softmax can be drawn: for each word, how much each place looks at it. Here the denoiser is given a drawn teddy behind noise, and its caption.
+#
+# **Predict.** Which words are looked at by the middle of the picture, and which by its rim?
+
+# %%
+level = recipes.SCHEDULE().grid(10)[4]
+row = 0
+caption = teddies.say(never.labels[row : row + 1])
+noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)).to(machine.device)
+maps = words.looks(reading, level.alpha * never.latents[row : row + 1] + level.sigma * noise, level, text.tokenise(caption, machine.device))[0]
+names = ["START", *caption[0].split(), "END"]
+viz.grid(words.overlay(to_float(never.images[row]), maps[: len(names)]), 8, titles=names, alt="One teddy under a light for each word of its caption: bright where the denoiser looks at the word.")
+
+# %%
+book.claim("Each place shares out its look over the words, in all", maps.sum(0).mean(), at_least=0.999, at_most=1.001)
+book.claim("Padding is never looked at", maps[len(names) :].sum(), equals=0)
+
+# %% [markdown]
+# <details><summary><b>Some words have places</b></summary>
+#
+# These maps have few places, because only the coarser layers of this small network look at words, and much of the attention goes to tokens that say nothing of their own: START, END, "a". That is usual in
+# transformers, which need somewhere to look when they are not asking. Do not read more into such maps than they say: they tell where a layer *looked*, not what the network *did* with it.
+# </details>
+#
+# ## Captions never read
+#
+# **Predict.** We ask for combinations that were seen in training, and for others that never were; the factor reader counts how many pictures show *all five* wishes. The rival is chapter 5's network, which is told
+# the five factors in five separate tables and so cannot even see a combination. Which of the two generalises better?
+
+# %%
+rivals = {"told words": words.Rival(reading, text.from_labels), "told factors": words.Rival(told, torch.positive)}
+table = words.generalise(rivals, codec, reader, machine)
+ledger.table(["network", "combinations", *teddies.SEMANTIC, "all five"], [[name, which, *shares.values()] for name, both in table.items() for which, shares in both.items()], title="Guided pictures (scale 3) in which the reader finds what was asked for (shares of 1)")
+
+# %%
+all_five = {f"{name}, {which}": shares["all"] for name, both in table.items() for which, shares in both.items()}
+errors = [(p * (1 - p) / 128) ** 0.5 for p in all_five.values()]
+viz.bars({name.replace(", ", ",\n"): p for name, p in all_five.items()}, errors=errors, ylabel="all five right (share of 128)", alt="Four bars: share of pictures with all five factors right, for words and for factors, seen and never seen.")
+
+# %%
+by_reading, by_factors = table["told words"], table["told factors"]
+book.claim("Told words, it follows captions that it has read", by_reading["seen"]["all"], at_least=0.7, unit="share")
+book.claim("… and captions that it has never read", by_reading["never seen"]["all"], at_least=0.55, unit="share")
+book.claim("A caption never read costs it", by_reading["seen"]["all"] - by_reading["never seen"]["all"], at_most=0.25, unit="share lost")
+book.claim("Told factors, it follows combinations never seen", by_factors["never seen"]["all"], at_least=0.55, unit="share")
+book.claim("Words cost, against factors, on captions never read", by_factors["never seen"]["all"] - by_reading["never seen"]["all"], at_most=0.25, unit="share lost")
+
+# %% [markdown]
+# <details><summary><b>Parts, learned or given</b></summary>
+#
+# The rival is *given* the parts: five tables, whose vectors are added up. It has nothing to learn about how language is put together, and generalises because it was built so. The network that
+# reads has to find out that "green scarf" is one thing and "on a meadow" another; that it then follows captions never read shows that it did. The table and its error bars say what the freedom of words costs.
+# </details>
+#
+# And in another order?
+
+# %%
+new_wishes = words.wishes(96, 33, unseen=True)
+orders = {"as always": teddies.say(new_wishes), "another order": words.in_another_order(new_wishes)}
+kept = {name: words.adherence(reader, words.paint(reading, codec, text.tokenise(said), machine), new_wishes) for name, said in orders.items()}
+ledger.table(["order of the words", *teddies.SEMANTIC, "all five"], [[name, *shares.values()] for name, shares in kept.items()], title="Told words (shares of 1)")
+book.claim("The denoiser, too, is worse at an order that it has never read", kept["as always"]["all"] - kept["another order"]["all"], at_least=0.05, unit="share lost")
+
+# %% [markdown]
+# ## What you do not want
+#
+# Guidance leads *from* one denoiser *to* another: $\hat x_0 = r + s\,(m - r)$. So far the reference $r$ was told nothing. Nobody says that it must be. Tell it what you do **not** want, and every step leads away
+# from that: a **negative prompt**. Nothing is trained for it; it is one argument.
+
+# %%
+ledger.source(guidance.guide)
+
+# %% [markdown]
+# **Predict.** We ask for "two brown teddy bears reading", and say nothing of a scarf. What will they wear? And what if the negative prompt is "with a red scarf": fewer red scarves, none, or more
+# of them, as in a conversation in which you are told not to think of a polar bear?
+
+# %%
+wish, n = "two brown teddy bears reading", 96
+asked = text.tokenise([wish] * n)
+ways = {"nothing": "", "“with a red scarf”": "with a red scarf", "“without a scarf”": "without a scarf"}
+painted = {name: words.paint(reading, codec, asked, machine, unwanted=text.tokenise(no)[0]) for name, no in ways.items()}
+viz.rows({f"not wanted: {name}": images[:8] for name, images in painted.items()}, scale=1, alt="Three rows of brown reading bears: scarves of all kinds, scarves but hardly a red one, scarves nearly everywhere.")
+
+# %%
+worn = {name: words.shares(reader, images, "scarf") for name, images in painted.items()}
+followed = {name: words.adherence(reader, images, teddies.prompt([wish] * n))["all"] for name, images in painted.items()}
+ledger.table(["not wanted", *(f"scarf: {value}" for value in teddies.VALUES["scarf"]), "the wish is still met"], [[name, *worn[name].values(), followed[name]] for name in ways], title="Shares of 96 pictures")
+plain, no_red, no_bare = worn.values()
+book.claim("A negative prompt takes the red scarves away", no_red["red"], at_most=0.05, unit="share")
+book.claim("“not without a scarf” puts scarves on", no_bare["none"], at_most=0.1, unit="share with none")
+book.claim("… and the wish itself suffers little", followed["nothing"] - min(followed.values()), at_most=0.25, unit="share lost")
+
+# %% [markdown]
+# <details><summary><b>Away from is not "not"</b></summary>
+#
+# The red scarves go. But look at the algebra: $m + (s-1)(m - r)$ leads away from *all* that $r$ says, and towards all in which $m$ differs from it. With a reference that knows only of a scarf, the wish itself is
+# strengthened as before; with a reference that shares words with the wish, those words are *not* strengthened any more. A negative prompt is no "not": it is a direction.
+# </details>
+
+# %%
+same = words.paint(reading, codec, asked[:32], machine, unwanted=text.tokenise(wish)[0])
+unguided = words.paint(reading, codec, asked[:32], machine, scale=1)
+book.claim("A negative prompt equal to the wish takes all guidance away: difference to unguided pictures", (same - unguided).abs().max(), at_most=0.05, unit="of 2 (black to white)")
+
+# %% [markdown]
+# ## The ledger
+
+# %%
+book.close()
+
+# %%
+# NBVAL_CHECK_OUTPUT
+book.verdicts()
+
+# %% [markdown]
+# ## What you take along
+#
+# Language is few parts and many wholes. A pair of networks that only plays "which caption belongs to which picture" learns the parts well enough to find pictures by captions never read; a denoiser that may *look* at words draws
+# them. What neither learned is what neither met: new words, and new orders of the old ones. And guidance, once more, is a difference of two opinions: whom you ask for the second one is up to you.
+#
+# ## Where it comes from
+#
+# | here | in the literature | in the code |
+# |---|---|---|
+# | transformer, attention | Vaswani et al. 2017, eq. 1 | `layers.SelfAttention`, `text.TextBlock` |
+# | looking both ways, a token for the whole | Devlin et al. 2019 (BERT), section 3 | `text.TextTransformer` |
+# | contrastive loss, learned temperature | Radford et al. 2021 (CLIP), figure 3 and section 2.5 | `contrastive.contrastive_loss`, `ImageTextPair.scale` |
+# | a classifier from captions | Radford et al. 2021, section 3.1 | `experiments.words.read_by_words` |
+# | word order and what is blue | Yuksekgonul et al. 2023 | `experiments.words.in_another_order`, `who_is_blue` |
+# | cross-attention on a caption | Rombach et al. 2022, section 3.3 and eq. 3 | `layers.CrossAttention`, `text_denoiser.TextDenoiser` |
+# | maps of cross-attention | Hertz et al. 2023, figure 4 | `experiments.words.looks` |
+# | guidance and its reference | Ho & Salimans 2022, eq. 6 | `guidance.guide` |
+# | leading away from a concept | Liu et al. 2022 (composable diffusion), section 4 | `paint(unwanted=…)`, `Painter.draw(negative=…)` |
+# | $\varphi(x_t)$ · $\tau(y)$ · $1/\tau$ | | features of the UNet · `text.features` · `pair.scale` |
