@@ -1,11 +1,13 @@
 """The further notebook on words: its measurements on networks that are known to be right or wrong."""
 
+import math
+
 import pytest
 import torch
 from oracles import normal
 
 from course_lib import device, recipes, teddies, text
-from course_lib.contrastive import ImageTextPair
+from course_lib.contrastive import ImageTextPair, contrastive_loss
 from course_lib.experiments import words
 from course_lib.schedule import cosine
 from course_lib.teddies import LEVELS, SEMANTIC
@@ -145,3 +147,20 @@ def test_a_pair_is_trained_and_repeats():
     assert isinstance(runs[0].ema, ImageTextPair)
     assert torch.equal(runs[0].losses, runs[1].losses)
     assert runs[0].losses.isfinite().all()
+
+
+def test_the_floor_is_what_a_perfect_pair_pays():
+    labels = LABELS[[0, 0, 0, 1, 2, 2]]
+    assert words.floor(labels) == pytest.approx((3 * math.log(3) + 2 * math.log(2)) / 6)
+    same = torch.eye(4)[[0, 0, 0, 1, 2, 2]]
+    assert contrastive_loss(same, same, 100.0).item() == pytest.approx(words.floor(labels), abs=1e-5)
+    assert words.floor(LABELS) == 0
+
+
+def test_captions_are_shortened_as_often_as_asked():
+    labels = words.wishes(2000, 0)
+    short = words.shortened(labels, 0.2, torch.Generator().manual_seed(0))
+    left_out = short == torch.tensor(LEVELS)
+    assert (short[~left_out] == labels[~left_out]).all()
+    assert left_out.double().mean(0).tolist() == pytest.approx([0.2] * 5, abs=0.03)
+    assert torch.equal(words.shortened(labels, 0.0), labels)

@@ -47,26 +47,42 @@ def without(labels: Tensor, *names: str) -> Tensor:
 # ----------------------------------------------------------------------------------------------------------- the pair
 
 
+def shortened(labels: Tensor, drop: float, generator: torch.Generator | None = None) -> Tensor:
+    """Labels [N, 5] of which each is left out, by itself, with the chance `drop`: people do not say everything."""
+    left_out = torch.rand(labels.shape, device=labels.device, generator=generator) < drop
+    return torch.where(left_out, labels.new_tensor(LEVELS), labels)
+
+
+def floor(labels: Tensor) -> float:
+    """The least contrastive loss that a batch with these labels [B, 5] can have, in nats: log k where k share a caption."""
+    _, which, counts = labels.unique(dim=0, return_inverse=True, return_counts=True)
+    return counts[which].double().log().mean().item()
+
+
 def train_pair(
     latents: Tensor, labels: Tensor, machine: Machine, steps: int = 800, drop: float = 0.2, seed: int = 0, progress: bool = True
 ) -> TrainResult:
-    """A contrastive pair trained on latents and the captions of their labels.
-
-    drop: each factor is left out of a caption with this chance, anew in each step: people do not say everything, either.
-    """
+    """A contrastive pair trained on latents and the captions of their labels, `shortened` anew in each step."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         pair = ImageTextPair()
 
     def objective(pair: ImageTextPair, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
         latents, labels = batch
-        left_out = torch.rand(labels.shape, device=labels.device, generator=generator) < drop
-        tokens = text.from_labels(torch.where(left_out, labels.new_tensor(LEVELS), labels))
-        images, texts = pair(latents, tokens)
+        images, texts = pair(latents, text.from_labels(shortened(labels, drop, generator)))
         return contrastive_loss(images.float(), texts.float(), pair.scale)
 
-    config = TrainConfig(steps=steps, batch_size=256, lr=2e-3, betas=(0.9, 0.99), weight_decay=0.05, ema=0.99,
-                         channels_last=True, seed=seed, progress=progress)  # fmt: skip
+    config = TrainConfig(
+        steps=steps,
+        batch_size=256,
+        lr=2e-3,
+        betas=(0.9, 0.99),
+        weight_decay=0.05,
+        ema=0.99,
+        channels_last=True,
+        seed=seed,
+        progress=progress,
+    )
     return train(pair, objective, (latents, labels), config, machine=machine)
 
 
@@ -89,8 +105,10 @@ def in_another_order(labels: Tensor) -> list[str]:
 
 
 def read_by_words(pair: ImageTextPair, some: Shelf) -> dict[str, float]:
-    """Each factor read without ever training for it (Radford et al. 2021, section 3.1): the share of pictures whose most similar
-    caption, of those that name nothing but this factor, is right."""
+    """Each factor read without ever training for it (Radford et al. 2021, section 3.1).
+
+    The share of pictures whose most similar caption, of those that name nothing but this factor, is right.
+    """
     shares = {}
     for i, name in enumerate(SEMANTIC):
         labels = torch.tensor(LEVELS).repeat(LEVELS[i], 1)
@@ -103,14 +121,15 @@ def read_by_words(pair: ImageTextPair, some: Shelf) -> dict[str, float]:
 def who_is_blue(pair: ImageTextPair, some: Shelf) -> float:
     """Of pictures in which either the fur or the scarf is blue, the share for which the pair knows which of them.
 
-    It chooses between "one blue teddy bear" and "one teddy bear with a blue scarf" (two for two); 0.5 is guessing.
+    It chooses between "one blue teddy bear" and "one teddy bear with a blue scarf", or "two …"; 0.5 is guessing.
     """
     fur, scarf = (some.labels[:, SEMANTIC.index(name)] == VALUES[name].index("blue") for name in ("fur", "scarf"))
     one = fur ^ scarf
-    captions = [f"{n} {words}" for n, s in (("one", ""), ("two", "s"))
-                for words in (f"blue teddy bear{s}", f"teddy bear{s} with a blue scarf")]  # fmt: skip
+    captions = ["one blue teddy bear", "one teddy bear with a blue scarf"]
+    captions += ["two blue teddy bears", "two teddy bears with a blue scarf"]
+    similar = compare(pair, some.latents[one], captions).view(-1, 2, 2)  # [N, count, fur or scarf]
     count = some.labels[one, SEMANTIC.index("count")]
-    similar = compare(pair, some.latents[one], captions).view(-1, 2, 2)[torch.arange(len(count)), count]
+    similar = similar.take_along_dim(count[:, None, None], 1)[:, 0]
     return (similar.argmax(1) == scarf[one]).double().mean().item()
 
 
@@ -192,7 +211,8 @@ def shares(reader: FactorReader, images: Tensor, factor: str) -> dict[str, float
 def looks(net: TextDenoiser, x_t: Tensor, level: Level, tokens: Tensor) -> Tensor:
     """How much each place of x_t [B, C, S, S] looks at each token [B, L] at this level: [B, L, S, S].
 
-    At each place it adds up to 1. Mean over all cross-attention layers and heads; coarser layers are repeated (compare Hertz et al. 2023, figure 4).
+    At each place it adds up to 1. Mean over all cross-attention layers and heads; coarser layers are repeated (compare
+    Hertz et al. 2023, figure 4).
     """
     maps = []
 
