@@ -1,6 +1,7 @@
 """From a caption to pictures: which labels the denoiser is told, what guidance makes of them, and what the command writes."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from course_lib import cli, device, prompts, schedule, teddies
+from course_lib import cli, device, prompts, schedule, teddies, text
 
 PINK_READERS = "two pink teddy bears with a green scarf reading"
 
@@ -50,6 +51,15 @@ def test_the_denoiser_is_told_the_captions_labels_and_the_null_labels(painter):
     assert told(painter, scale=1.0) == {wanted}
     unwanted = tuple(teddies.prompt("at night")[0].tolist())
     assert told(painter, scale=3.0, negative="at night") == {wanted, unwanted}
+
+
+def test_a_network_that_reads_is_told_the_words(painter):
+    reading = replace(painter, tell=text.tokenise)
+    wanted, unwanted, nothing = (tuple(row) for row in text.tokenise([PINK_READERS, "at night", ""]).tolist())
+    assert told(reading, scale=3.0) == {wanted, nothing}
+    assert told(reading, scale=3.0, negative="at night") == {wanted, unwanted}
+    with pytest.raises(ValueError, match="'purple' is a word never read"):
+        reading.draw("two purple teddy bears")
 
 
 def test_pictures_depend_on_the_arguments_alone(painter):

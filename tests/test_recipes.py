@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from course_lib import checkpoint, codec, data, device, recipes
+from course_lib import checkpoint, codec, data, device, recipes, teddies, text
 from course_lib.metrics import psnr
 
 
@@ -82,3 +82,27 @@ def test_the_shipped_judge_reads_the_test_images(machine):
     images, labels = data.fashion_mnist("test")
     right = (read(net, images[:2000])[1].argmax(1) == labels[:2000]).double().mean().item()
     assert right >= 0.9
+
+
+def test_the_denoiser_that_reads_is_told_the_factors_that_are_left_in_words():
+    told = []
+
+    def net(x, t, y):
+        told.extend(text.untokenise(y))
+        return x
+
+    labels = teddies.sample_factors(500, 0).labels()
+    recipes._reading()(net, (torch.zeros(500, 4, 8, 8), labels), torch.Generator().manual_seed(0))
+    heard = teddies.prompt(told)
+    left_out = heard == torch.tensor(teddies.LEVELS)
+    assert (heard[~left_out] == labels[~left_out]).all()
+    assert left_out.all(1).double().mean().item() == pytest.approx(0.1, abs=0.04)  # told nothing at all
+    assert left_out.double().mean().item() == pytest.approx(1 - 0.9 * 0.9, abs=0.04)  # dropped with all, or by itself
+
+
+def test_words_and_factors_are_told_to_the_same_unet():
+    words, factors = (recipes._build(name, setting[0]) for name, setting in
+                      (("teddies-words", recipes._TEDDIES_WORDS), ("teddies-ldm", recipes._TEDDIES_DENOISER)))  # fmt: skip
+    shared = {name for name, _ in words.unet.named_parameters() if ".reading." not in name}
+    assert shared == {name for name, _ in factors.named_parameters() if "conditioning.label" not in name}
+    assert words.null_label == tuple(text.tokenise("")[0].tolist())
