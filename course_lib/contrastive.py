@@ -38,7 +38,7 @@ class LatentTower(nn.Module):
     Not averaged over the places: a scarf is small, and where it sits says what it is. width: channels at 8×8; twice at 4×4.
     """
 
-    def __init__(self, channels: int = 4, width: int = 64, out: int = 128) -> None:
+    def __init__(self, channels: int = 4, width: int = 32, out: int = 128) -> None:
         super().__init__()
         a, b = width, 2 * width
         self.body = nn.Sequential(
@@ -62,7 +62,7 @@ class ImageTextPair(nn.Module):
     The temperature is learned, as its logarithm, from CLIP's first value of 0.07 and never below 0.01 (section 2.5).
     """
 
-    def __init__(self, features: int = 128, width: int = 64, text_dim: int = 128, text_depth: int = 2) -> None:
+    def __init__(self, features: int = 128, width: int = 32, text_dim: int = 64, text_depth: int = 2) -> None:
         super().__init__()
         self.image = LatentTower(width=width, out=features)
         self.text = TextTransformer(text_dim, text_depth)
@@ -94,18 +94,22 @@ def distinct(captions: Sequence[str]) -> tuple[list[str], Tensor]:
     return order, torch.tensor([place[caption] for caption in captions], dtype=torch.int64)
 
 
-def retrieval(similar: Tensor, own: Tensor) -> Retrieval:
-    """How well pictures find captions and captions pictures: similar [N, M] of N pictures and M *distinct* captions.
+def hits(similar: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    """Which of N pictures find their caption, bool [N], and which of M *distinct* captions find a picture of theirs, bool [M].
 
-    own: int64 [N], each picture's caption, as from `distinct`. Several pictures may share a caption: then any of them is a right
-    answer to it. ValueError where a caption has no picture, or `own` does not fit.
+    similar: [N, M]. own: int64 [N], each picture's caption, as from `distinct`. Several pictures may share a caption: then any of
+    them is a right answer to it. ValueError where a caption has no picture, or `own` does not fit.
     """
     own = own.to(similar.device)
-    if own.shape != similar.shape[:1] or not torch.equal(own.unique(), torch.arange(similar.shape[1], device=own.device)):
+    every = torch.arange(similar.shape[1], device=own.device)
+    if own.shape != similar.shape[:1] or not torch.equal(own.unique(), every):
         raise ValueError(
             f"similar is {tuple(similar.shape)}, so own must hold {similar.shape[0]} indices in which each of "
             f"0…{similar.shape[1] - 1} occurs; `distinct` makes them."
         )
-    found_caption, found_picture = similar.argmax(1), similar.argmax(0)
-    right = own[found_picture] == torch.arange(similar.shape[1], device=own.device)
-    return Retrieval((found_caption == own).double().mean().item(), right.double().mean().item())
+    return similar.argmax(1) == own, own[similar.argmax(0)] == every
+
+
+def retrieval(similar: Tensor, own: Tensor) -> Retrieval:
+    """The shares of `hits`, accuracy at 1, both ways."""
+    return Retrieval(*(found.double().mean().item() for found in hits(similar, own)))

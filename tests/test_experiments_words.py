@@ -47,8 +47,11 @@ def shelf(labels=LABELS):
 
 
 def test_a_pair_that_knows_finds_everything():
-    assert words.search(Knowing(), shelf()) == (1.0, 1.0)
-    assert words.search(Knowing(), shelf(), words.in_another_order) == (1.0, 1.0)  # the parser does not mind
+    for say in (teddies.say, words.in_another_order):  # the parser does not mind the order
+        assert words.search(Knowing(), {"some": shelf(), "others": shelf(1 - LABELS % 2)}, say) == {
+            "some": (1.0, 1.0),
+            "others": (1.0, 1.0),
+        }
     assert words.read_by_words(Knowing(), shelf()) == dict.fromkeys(SEMANTIC, 1.0)
     assert words.who_is_blue(Knowing(), shelf()) == 1.0
 
@@ -164,3 +167,12 @@ def test_captions_are_shortened_as_often_as_asked():
     assert (short[~left_out] == labels[~left_out]).all()
     assert left_out.double().mean(0).tolist() == pytest.approx([0.2] * 5, abs=0.03)
     assert torch.equal(words.shortened(labels, 0.0), labels)
+
+
+def test_each_shelf_is_searched_among_all():
+    """Two pictures that the pair takes for one another: alone each finds its caption, together neither is sure."""
+    one, other = shelf(LABELS[:1]), shelf(LABELS[:1] + torch.tensor([[0, 0, 1, 0, 0]]))
+    blind = Knowing("activity")
+    assert words.search(blind, {"one": one}) == {"one": (1.0, 1.0)}
+    assert words.search(blind, {"one": one, "other": other})["one"].image_to_text == 0.0  # taken for the other's activity
+    assert words.search(Knowing(), {"one": one, "other": other}) == {"one": (1.0, 1.0), "other": (1.0, 1.0)}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from course_lib import recipes, teddies, text
 from course_lib.codec import Codec, cache
-from course_lib.contrastive import ImageTextPair, Retrieval, contrastive_loss, distinct, retrieval, similarity
+from course_lib.contrastive import ImageTextPair, Retrieval, contrastive_loss, distinct, hits, similarity
 from course_lib.data import to_uint8
 from course_lib.device import Machine
 from course_lib.diffusion import denoiser
@@ -60,7 +60,7 @@ def floor(labels: Tensor) -> float:
 
 
 def train_pair(
-    latents: Tensor, labels: Tensor, machine: Machine, steps: int = 800, drop: float = 0.2, seed: int = 0, progress: bool = True
+    latents: Tensor, labels: Tensor, machine: Machine, steps: int = 400, drop: float = 0.2, seed: int = 0, progress: bool = True
 ) -> TrainResult:
     """A contrastive pair trained on latents and the captions of their labels, `shortened` anew in each step."""
     with torch.random.fork_rng(devices=[]):
@@ -92,10 +92,18 @@ def compare(pair: ImageTextPair, latents: Tensor, captions: Sequence[str]) -> Te
     return similarity(*pair(latents, text.tokenise(captions, latents.device)))
 
 
-def search(pair: ImageTextPair, some: Shelf, say: Callable[[Tensor], list[str]] = teddies.say) -> Retrieval:
-    """How well pictures and captions of a shelf find each other. say: labels → captions, the same for the same labels."""
-    captions, own = distinct(say(some.labels))
-    return retrieval(compare(pair, some.latents, captions), own)
+def search(
+    pair: ImageTextPair, shelves: Mapping[str, Shelf], say: Callable[[Tensor], list[str]] = teddies.say
+) -> dict[str, Retrieval]:
+    """How well the pictures and captions of each shelf find each other, among the pictures and captions of *all* shelves.
+
+    All in one pool, so that every shelf has the same look-alikes to be confused with. say: labels → captions.
+    """
+    captions, own = distinct(say(torch.cat([some.labels for some in shelves.values()])))
+    similar = compare(pair, torch.cat([some.latents for some in shelves.values()]), captions).cpu()
+    pictures, texts = hits(similar, own)
+    parts = zip(shelves, *(x.split([len(some.labels) for some in shelves.values()]) for x in (pictures, own)), strict=True)
+    return {name: Retrieval(p.double().mean().item(), texts[o.unique()].double().mean().item()) for name, p, o in parts}
 
 
 def in_another_order(labels: Tensor) -> list[str]:

@@ -113,7 +113,7 @@ ledger.source(contrastive.contrastive_loss, contrastive.similarity)
 
 # %%
 codec = recipes.codec_of("teddies-vae", machine)
-train_shelf = words.shelf(12_000, 41, codec, machine)
+train_shelf = words.shelf(6000, 41, codec, machine)
 result = words.train_pair(train_shelf.latents, train_shelf.labels, machine)
 pair = result.ema
 viz.losses(result.losses, ylabel="contrastive loss (nats)", alt="The contrastive loss starts near the logarithm of 256 and falls, steeply and then slowly; it does not reach 0.")
@@ -121,7 +121,7 @@ viz.losses(result.losses, ylabel="contrastive loss (nats)", alt="The contrastive
 # %%
 guess = contrastive.contrastive_loss(torch.ones(256, 8), torch.ones(256, 8), pair.scale)
 book.claim("Knowing nothing costs log 256 = 5.545 nats", guess, at_least=5.544, at_most=5.546, unit="nats")
-book.claim("The trained pair", result.losses[-50:].mean(), at_most=2.5, unit="nats")
+book.claim("The trained pair", result.losses[-50:].mean(), at_most=2, unit="nats")
 generator = torch.Generator(machine.device).manual_seed(0)
 floors = [words.floor(words.shortened(batch, 0.2, generator)) for batch in train_shelf.labels.split(256)]
 floor = sum(floors) / len(floors)
@@ -151,31 +151,37 @@ viz.grid(never.images[:6], titles=list(map(str, range(1, 7))), alt="The six pict
 # %% [markdown]
 # ### Retrieval
 #
-# **Predict.** Now 400 pictures and all their captions. For each picture, is its caption the most similar of all? For each caption, is the most similar picture one that it describes?
-# Guessing is right less than once in a hundred times. How much worse will it be for combinations that were never shown? And what if the captions say the same *in another
-# order*: "on a meadow with a red scarf reading blue one teddy bear"?
+# Now 800 pictures that it has not seen, half of them of combinations that it has not seen either, in one pool with all their captions. For each picture, is its caption the most similar
+# of all? For each caption, is the most similar picture one that it describes?
+#
+# **Predict.** Guessing is right about once in 500 times. How much worse is the pair on combinations never seen? And what if all captions say the same *in another order*, "on a meadow with a red scarf
+# reading blue one teddy bear", which it has never read?
 
 # %%
-found = {
-    "pictures of seen combinations": words.search(pair, tests),
-    "of combinations never seen": words.search(pair, never),
-    "never seen, in another order": words.search(pair, never, words.in_another_order),
-}
-chance = {name: 1 / len(set(teddies.say(s.labels))) for name, s in zip(found, (tests, never, never), strict=True)}
-ledger.table(["400 pictures", "picture → caption", "caption → picture", "guessing"], [[name, *f, chance[name]] for name, f in found.items()], title="Accuracy at 1, over distinct captions (shares of 1)")
+shelves = {"seen": tests, "never seen": never}
+orders = {"as always": teddies.say, "in another order": words.in_another_order}
+found = {(which, order): r for order, say in orders.items() for which, r in words.search(pair, shelves, say).items()}
+pool = len(set(teddies.say(torch.cat([tests.labels, never.labels]))))
+rows = [[which, order, *r, 1 / pool] for (which, order), r in found.items()]
+ledger.table(["combinations", "order of the words", "picture → caption", "caption → picture", "guessing"], rows, title="Accuracy at 1 among 800 pictures and their distinct captions (shares of 1)")
 
 # %%
-seen, new, shuffled = found.values()
-book.claim("A picture of a seen combination finds its caption", seen.image_to_text, at_least=0.5, unit="share")
-book.claim("So does one of a combination never seen", new.image_to_text, at_least=0.4, unit="share")
-book.claim("A caption never read finds a picture that it describes", new.text_to_image, at_least=0.4, unit="share")
-book.claim("The same words in another order are understood less well", new.image_to_text - shuffled.image_to_text, at_least=0.05, unit="share lost")
+seen, new, shuffled = found["seen", "as always"], found["never seen", "as always"], found["never seen", "in another order"]
+bags = {tuple(sorted(caption.split())) for caption in teddies.say(every)}
+book.claim("A picture of a seen combination finds its caption", seen.image_to_text, at_least=0.75, unit="share")
+book.claim("So does one of a combination never seen", new.image_to_text, at_least=0.75, unit="share")
+book.claim("A caption never read finds a picture that it describes", new.text_to_image, at_least=0.75, unit="share")
+book.claim("Never seen costs at most", seen.image_to_text - new.image_to_text, at_most=0.1, unit="share lost")
+book.claim("The same words in an order never read are understood less well", new.image_to_text - shuffled.image_to_text, at_least=0.1, unit="share lost", expected=False,
+           reason="in this small language the order says nothing that the words do not say")  # fmt: skip
+book.claim("Captions that another order of the same words would turn into another caption", len(every) - len(bags), equals=0)
 
 # %% [markdown]
-# <details><summary><b>New wholes yes, new grammar less</b></summary>
+# <details><summary><b>New wholes, and a bag of words</b></summary>
 #
-# It learned parts: a combination that was never shown is found nearly as well as one that was. But it learned the *line*, too. In all that it read, the number came first and
-# the place last; put the other way round, the same words say less to it. The parser of chapter 5 does not mind, because a person told it that order is free. What a network has never met, it cannot be relied upon for.
+# It learned *parts*: combinations never seen are found as well as others. And order? One would expect a transformer that has read one order only to stumble over another. It hardly does, and the last row of the
+# ledger says why: no two of our captions have the same words. Order carries no information here, so the game of pairs never asked for it, and the pair treats a caption as a *bag of
+# words*. Large models do the same, for the same reason (Yuksekgonul et al. 2023): a network learns what its loss asks for.
 # </details>
 #
 # ### Search, word by word
@@ -221,14 +227,15 @@ by_reader = words.adherence(reader, to_float(never.images), never.labels)
 levels = dict(zip(teddies.SEMANTIC, teddies.LEVELS, strict=True))
 ledger.table(["factor", "read by words (share right)", "the trained reader, from the picture", "guessing"], [[name, by_words[name], by_reader[name], 1 / levels[name]] for name in teddies.SEMANTIC])
 blue = words.who_is_blue(pair, words.shelf(600, 44, codec, machine))
-book.claim("The worst factor is still read far better than by guessing", min(by_words[name] * levels[name] for name in by_words), at_least=1.5, unit="times guessing")
-book.claim("It knows what is blue, the fur or the scarf (guessing: 0.5)", blue, at_least=0.7, unit="share")
+book.claim("Even the worst factor is read well", min(by_words.values()), at_least=0.6, unit="share")
+book.claim("Large things are read better than small ones: background minus scarf", by_words["background"] - by_words["scarf"], at_least=0.01, unit="share")
+book.claim("It knows what is blue, the fur or the scarf (guessing: 0.5)", blue, at_least=0.8, unit="share")
 
 # %% [markdown]
 # <details><summary><b>What is large is read well</b></summary>
 #
-# Background and fur cover most of the picture; a scarf is a few pixels, of which the VAE's 64 places keep less than one or two. The table says how it stands on your machine. That a pair tells "blue teddy bear" from "blue
-# scarf" is no matter of course: models that treat a caption as a bag of words cannot, and much larger ones have been caught at it (Yuksekgonul et al. 2023).
+# Background and fur cover most of the picture; a scarf is a few pixels, of which the VAE's 64 places keep one or two. That the pair tells "blue teddy bear" from "blue scarf" need not mean
+# that it reads the order: the word "scarf" itself gives it away.
 # </details>
 #
 # ## A denoiser that reads
@@ -310,14 +317,13 @@ book.claim("Words cost, against factors, on captions never read", by_factors["ne
 # reads has to find out that "green scarf" is one thing and "on a meadow" another; that it then follows captions never read shows that it did. The table and its error bars say what the freedom of words costs.
 # </details>
 #
-# And in another order?
+# **Predict.** And in another order? The pair did not mind. Does the denoiser?
 
 # %%
 new_wishes = words.wishes(96, 33, unseen=True)
-orders = {"as always": teddies.say(new_wishes), "another order": words.in_another_order(new_wishes)}
-kept = {name: words.adherence(reader, words.paint(reading, codec, text.tokenise(said), machine), new_wishes) for name, said in orders.items()}
+kept = {name: words.adherence(reader, words.paint(reading, codec, text.tokenise(say(new_wishes)), machine), new_wishes) for name, say in orders.items()}
 ledger.table(["order of the words", *teddies.SEMANTIC, "all five"], [[name, *shares.values()] for name, shares in kept.items()], title="Told words (shares of 1)")
-book.claim("The denoiser, too, is worse at an order that it has never read", kept["as always"]["all"] - kept["another order"]["all"], at_least=0.05, unit="share lost")
+book.claim("An order never read costs the denoiser at most", kept["as always"]["all"] - kept["in another order"]["all"], at_most=0.5, unit="share lost")
 
 # %% [markdown]
 # ## What you do not want
@@ -374,7 +380,7 @@ book.verdicts()
 # ## What you take along
 #
 # Language is few parts and many wholes. A pair of networks that only plays "which caption belongs to which picture" learns the parts well enough to find pictures by captions never read; a denoiser that may *look* at words draws
-# them. What neither learned is what neither met: new words, and new orders of the old ones. And guidance, once more, is a difference of two opinions: whom you ask for the second one is up to you.
+# them. Neither learned what its loss did not ask for: a word never read is an error, and the order of words a matter of indifference. And guidance, once more, is a difference of two opinions: whom you ask for the second one is up to you.
 #
 # ## Where it comes from
 #
@@ -384,7 +390,7 @@ book.verdicts()
 # | looking both ways, a token for the whole | Devlin et al. 2019 (BERT), section 3 | `text.TextTransformer` |
 # | contrastive loss, learned temperature | Radford et al. 2021 (CLIP), figure 3 and section 2.5 | `contrastive.contrastive_loss`, `ImageTextPair.scale` |
 # | a classifier from captions | Radford et al. 2021, section 3.1 | `experiments.words.read_by_words` |
-# | word order and what is blue | Yuksekgonul et al. 2023 | `experiments.words.in_another_order`, `who_is_blue` |
+# | captions as bags of words | Yuksekgonul et al. 2023 | `experiments.words.in_another_order`, `who_is_blue` |
 # | cross-attention on a caption | Rombach et al. 2022, section 3.3 and eq. 3 | `layers.CrossAttention`, `text_denoiser.TextDenoiser` |
 # | maps of cross-attention | Hertz et al. 2023, figure 4 | `experiments.words.looks` |
 # | guidance and its reference | Ho & Salimans 2022, eq. 6 | `guidance.guide` |
