@@ -176,3 +176,9 @@ def test_each_shelf_is_searched_among_all():
     assert words.search(blind, {"one": one}) == {"one": (1.0, 1.0)}
     assert words.search(blind, {"one": one, "other": other})["one"].image_to_text == 0.0  # taken for the other's activity
     assert words.search(Knowing(), {"one": one, "other": other}) == {"one": (1.0, 1.0), "other": (1.0, 1.0)}
+
+
+def test_a_finder_answers_as_a_comparison_does():
+    find = words.finder(Knowing(), shelf().latents)
+    for caption in ("two", "two blue teddy bears sleeping"):
+        torch.testing.assert_close(find(caption), words.compare(Knowing(), shelf().latents, [caption])[:, 0])

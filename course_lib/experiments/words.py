@@ -92,6 +92,15 @@ def compare(pair: ImageTextPair, latents: Tensor, captions: Sequence[str]) -> Te
     return similarity(*pair(latents, text.tokenise(captions, latents.device)))
 
 
+@torch.no_grad()
+def finder(pair: ImageTextPair, latents: Tensor) -> Callable[[str], Tensor]:
+    """A search engine over N pictures: caption → its cosine with each of them [N]. The pictures are looked at once, here."""
+    features = torch.cat([pair(part, text.tokenise([""], part.device))[0] for part in latents.split(500)])
+    return torch.no_grad()(
+        lambda caption: similarity(features, pair(latents[:1], text.tokenise(caption, latents.device))[1])[:, 0]
+    )
+
+
 def search(
     pair: ImageTextPair, shelves: Mapping[str, Shelf], say: Callable[[Tensor], list[str]] = teddies.say
 ) -> dict[str, Retrieval]:

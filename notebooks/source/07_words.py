@@ -14,6 +14,8 @@
 # **You need** chapter 5. How many minutes this takes on your kind of machine is in the table of the [README](../README.md).
 
 # %%
+import textwrap
+
 import torch
 
 from course_lib import contrastive, device, guidance, layers, ledger, recipes, teddies, text, text_denoiser, viz, widgets
@@ -143,7 +145,7 @@ book.claim("The trained pair pays more than that", result.losses[-50:].mean() - 
 tests, never = (words.shelf(400, 42, codec, machine), words.shelf(400, 43, codec, machine, unseen=True))
 six = teddies.say(never.labels[:6])
 similar = words.compare(pair, never.latents[:6], six).T
-viz.heat(similar.float(), rows=[caption.replace(" bear", " bear\n", 1) for caption in six], columns=range(1, 7), ylabel="", xlabel="picture", label="cosine", alt="A matrix of similarities of six captions with six pictures: the diagonal is the brightest.")
+viz.heat(similar.float(), rows=[textwrap.fill(caption, 36) for caption in six], columns=range(1, 7), ylabel="", xlabel="picture", label="cosine", alt="A matrix of similarities of six captions with six pictures: the diagonal is the brightest.")
 
 # %%
 viz.grid(never.images[:6], titles=list(map(str, range(1, 7))), alt="The six pictures of the matrix, numbered.")
@@ -186,17 +188,18 @@ book.claim("Captions that another order of the same words would turn into anothe
 #
 # ### Search, word by word
 #
-# The captions' space is a search engine. Write a caption one word after the other and watch what it finds among the 400 pictures that it has never seen.
+# The captions' space is a search engine. Write a caption one word after the other and watch what it finds among the 6,000 pictures.
 
 # %%
 sentence = "two white teddy bears with a red scarf sleeping in a bedroom"
 line = sentence.split()
+find = words.finder(pair, train_shelf.latents)
 
 
 def searched(said: int = 1) -> tuple[torch.Tensor, str]:
     caption = " ".join(line[:said])
-    best = words.compare(pair, tests.latents, [caption])[:, 0].topk(6)
-    return tests.images[best.indices.cpu()].cpu(), f"“{caption}”: cosines {best.values[0]:.2f} to {best.values[-1]:.2f}"
+    best = find(caption).topk(6)
+    return train_shelf.images[best.indices].cpu(), f"“{caption}”: cosines {best.values[0]:.2f} to {best.values[-1]:.2f}"
 
 
 slider = widgets.image_slider(searched, alt="The six pictures that are most similar to the caption, as it grows word by word.", columns=6, scale=2, said=list(range(1, len(line) + 1)))
@@ -204,13 +207,13 @@ slider
 
 # %%
 stops = (1, 2, 4, 8, 9, 12)
-viz.rows({" ".join(line[:n]): searched(n)[0] for n in stops}, scale=1, alt="Six rows of six pictures, found with more and more words: with each word the pictures agree in one thing more.")
+viz.rows({" ".join(line[:n]): searched(n)[0] for n in stops}, scale=1, alt="Six rows of six pictures, found with more and more words: two bears, then two white ones, then in red scarves, asleep, in a bedroom.")
 
 # %%
 for n in (2, 8, 12):
     print(slider.set(said=n))
-best = words.compare(pair, tests.latents, ["two white teddy bears"])[:, 0].topk(10).indices
-book.claim("Of the ten that “two white teddy bears” finds, two and white", (tests.labels[best][:, :2].cpu() == torch.tensor([1, 4])).all(1).double().mean(), at_least=0.6, unit="share")
+best = find("two white teddy bears").topk(10).indices
+book.claim("Of the ten that “two white teddy bears” finds, two and white", (train_shelf.labels[best][:, :2].cpu() == torch.tensor([1, 4])).all(1).double().mean(), at_least=0.6, unit="share")
 book.claim("The search answers at once", slider.latency(), at_most=1000, unit="ms")
 
 # %% [markdown]
