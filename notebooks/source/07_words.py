@@ -127,7 +127,7 @@ book.claim("The trained pair", result.losses[-50:].mean(), at_most=2, unit="nats
 generator = torch.Generator(machine.device).manual_seed(0)
 floors = [words.floor(words.shortened(batch, 0.2, generator)) for batch in train_shelf.labels.split(256)]
 floor = sum(floors) / len(floors)
-book.claim("A perfect pair would pay, too: pictures that share a caption cannot be told apart", floor, at_least=0.05, unit="nats")
+book.claim("A perfect pair would pay, too: pictures that share a caption cannot be told apart", floor, at_least=0.02, unit="nats")
 book.claim("The trained pair pays more than that", result.losses[-50:].mean() - floor, at_least=0, unit="nats")
 
 # %% [markdown]
