@@ -24,7 +24,7 @@ def test_operations_of_linear_layers():
 
 
 def test_bytes_that_training_holds():
-    """For its gradient the first layer keeps its input, 12 numbers, and the ReLU its output, 5; the second layer keeps the same."""
+    """The first layer keeps its input, 12 numbers, for its gradient; ReLU and second layer keep the same 5."""
     weights = 12 * 5 + 5 + 5 * 3 + 3
     assert costs.training_memory(Net(), (3, 2, 2), 7) == 4 * (7 * (12 + 5) + 5 * weights)
 

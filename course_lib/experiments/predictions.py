@@ -4,6 +4,7 @@ One command measures them; chapter 4's own training is one of its points.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -30,9 +31,10 @@ def trained(
 
     rate: "cosine" for the recipe's learning rate, "constant" for one that does not fall.
     """
-    net, training = recipes.untrained("fashion-ldm", seed, steps, progress, schedule=rate)
+    net, training = recipes.untrained("fashion-ldm", seed, steps, progress)
     images, labels = fashion_mnist("train", judge.machine.device)
-    return train(net, objective(kind), (cache(codec, images), labels), training, machine=judge.machine)
+    latents, training = cache(codec, images), replace(training, schedule=rate)
+    return train(net, objective(kind), (latents, labels), training, machine=judge.machine)
 
 
 def distance(net: nn.Module, kind: str, codec: Codec, judge: Judge, start: int = 1000, n: int = 1000) -> float:
