@@ -92,3 +92,37 @@ def test_a_missing_curve_is_named(module, monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_DATA", str(tmp_path))
     with pytest.raises(ValueError, match=module.RESULT):
         module.stored()
+
+
+def test_the_race_adds_what_went_before_and_counts_the_work(monkeypatch, tmp_path):
+    """Two networks of which one call costs 2·6·6 operations, at 10 pictures a second; the VAE's costs as much, for 4 seconds."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(6, 6)
+
+        def forward(self, x, t=None, y=None):
+            return self.layer(x.flatten(1)[:, :6])
+
+    def trained(seconds, out, on_step, **options):
+        on_step.kept = [(0.5 * seconds, net), (0.99 * seconds, net)]
+        return SimpleNamespace(ema=net, seconds=seconds, images_per_second=10.0)
+
+    def train_latent(seconds, folder, options, on_step):
+        spent = {"vae_seconds": 4.0, "encoding_seconds": 1.0, "vae_rate": 10}
+        return SimpleNamespace(vae=net), trained(seconds - 5.0, None, on_step), spent
+
+    net = Net()
+    monkeypatch.setattr(race, "_train_latent", train_latent)
+    monkeypatch.setattr(race.recipes, "fashion_pixel_ddpm", trained)
+    monkeypatch.setattr(race, "draw", lambda make, labels, codec, shape, machine: torch.zeros(len(labels), 1, 32, 32))
+    monkeypatch.setattr(
+        race, "Judge", lambda machine: SimpleNamespace(machine=machine, frechet=lambda images: float(len(images)))
+    )
+    figures = json.loads(race.measure(seconds=15.0, n=20, out=tmp_path / "race.json", machine=CPU).read_text())
+    assert figures["floor"] == 20.0
+    assert figures["latent"]["curve"] == [[10.0, 20.0], [15.0, 20.0]]  # a look just before the end is the end
+    assert figures["pixel"]["curve"] == [[45.0, 20.0], [90.0, 20.0]]
+    assert figures["latent"]["training_flops"] == pytest.approx(3 * 72 * 10 * (4 + 10))
+    assert figures["pixel"]["training_flops"] == pytest.approx(3 * 72 * 10 * 90)
