@@ -123,12 +123,12 @@ def scaling_factor(codec: VAECodec) -> float:
     return (std.square().mean() + mean.var(correction=0)).rsqrt().item()
 
 
-def objective(kind: str = recipes.KIND) -> LossFn:
-    """The loss that the workbook's denoisers minimise, as `course_lib.train.train` calls it."""
+def objective(kind: str | None = None) -> LossFn:
+    """The loss that the workbook's denoisers minimise (of another kind, where given), as `course_lib.train.train` calls it."""
     schedule = recipes.SCHEDULE()
 
     def objective(net: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
-        return loss(net, *batch, schedule, kind, generator=generator, null_label=recipes.NUM_CLASSES)
+        return loss(net, *batch, schedule, kind or recipes.KIND, generator=generator, null_label=recipes.NUM_CLASSES)
 
     return objective
 

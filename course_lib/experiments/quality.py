@@ -106,10 +106,11 @@ def balanced(n: int, machine: Machine) -> Tensor:
     return torch.arange(n, device=machine.device) % recipes.NUM_CLASSES
 
 
-def conditional(net: nn.Module, machine: Machine, kind: str = recipes.KIND) -> Maker:
-    """The network, which predicts this kind, as a maker of denoisers of given classes, at the machine's precision."""
+def conditional(net: nn.Module, machine: Machine, kind: str | None = None) -> Maker:
+    """The network, which predicts this kind (default: the recipes'), as a maker of denoisers of given classes,
+    at the machine's precision."""
     autocast = None if machine.dtype == torch.float32 else machine.dtype
-    return lambda y: denoiser(net, kind, y, autocast)
+    return lambda y: denoiser(net, kind or recipes.KIND, y, autocast)
 
 
 def unconditional(net: nn.Module, machine: Machine) -> Maker:
