@@ -43,9 +43,16 @@ def train(
 ) -> None:
     """Train one of the workbook's models. What is not given is as the recipe has it."""
     from course_lib import recipes
-    from course_lib.experiments import betas, bottlenecks, cover, rivals
+    from course_lib.experiments import betas, bottlenecks, cover, predictions, race, rivals, sampling
 
-    measured = {"bottlenecks": bottlenecks.measure, "rate-distortion": betas.measure, "pixel-vs-latent": rivals.measure}
+    measured = {
+        "bottlenecks": bottlenecks.measure,
+        "rate-distortion": betas.measure,
+        "pixel-vs-latent": rivals.measure,
+        "matched-quality": race.measure,
+        "predictions": predictions.measure,
+        "sampler-steps": sampling.measure,
+    }
     known = {**recipes.RECIPES, **measured, "readme-picture": cover.draw}
     if list_ or recipe is None:
         for name, function in known.items():

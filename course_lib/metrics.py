@@ -145,14 +145,19 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = 3, chunk: int = 1024) 
     Args: real, fake: [N, D] and [M, D], more than k rows each; use equal N and M: balls shrink as a set grows.
     """
     real, fake = _features(real, fake, rows=k + 1)
-    real, fake = real - real.mean(0), fake - real.mean(0)
+    shares = (inside(fake, real, k, chunk), inside(real, fake, k, chunk))
+    return PrecisionRecall(*(share.double().mean().item() for share in shares))
 
-    def coverage(points: Tensor, support: Tensor) -> float:
-        radii = nearest(support, k=k, chunk=chunk)[0][:, -1]
-        inside = [(torch.cdist(part, support) <= radii).any(1) for part in points.split(chunk)]
-        return torch.cat(inside).double().mean().item()
 
-    return PrecisionRecall(coverage(fake, real), coverage(real, fake))
+def inside(points: Tensor, support: Tensor, k: int = 3, chunk: int = 1024) -> Tensor:
+    """Which points lie in the support of another set, as `precision_recall` has it: bool [N].
+
+    Args: points, support: [N, D] and [M, D], M more than k.
+    """
+    points, support = _features(points, support)
+    points, support = points - support.mean(0), support - support.mean(0)
+    radii = nearest(support, k=k, chunk=chunk)[0][:, -1]
+    return torch.cat([(torch.cdist(part, support) <= radii).any(1) for part in points.split(chunk)])
 
 
 def psnr(x: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:

@@ -256,12 +256,12 @@ def _ready(name: str, machine: Machine | None = None, **options) -> tuple[nn.Mod
 def untrained(
     name: str, seed: int = 0, steps: int | None = None, progress: bool = True, **shape
 ) -> tuple[nn.Module, TrainConfig]:
-    """The network of ``fashion-autoencoder`` or ``fashion-vae`` before its training, and how it is trained.
+    """The network of ``fashion-autoencoder``, ``fashion-vae`` or ``fashion-ldm`` before its training, and how it is trained.
 
     A CPU's size on every machine: for sweeps, whose points can then be made anywhere. shape: what of the network is to be
     otherwise, say latent_channels=8.
     """
-    network, training = _VAE["cpu"]
+    network, training = (_DENOISER if name == "fashion-ldm" else _VAE)["cpu"]
     return _seeded(seed, _build, name, network | shape), _configure(training, seed, steps, progress=progress)
 
 
@@ -309,7 +309,12 @@ def autoencoder_loss(net: Autoencoder, batch: tuple[Tensor], generator: torch.Ge
 
 
 def _fashion_denoiser(
-    name: str, out: Path | None = None, machine: Machine | None = None, codec: Codec | None = None, **options
+    name: str,
+    out: Path | None = None,
+    machine: Machine | None = None,
+    codec: Codec | None = None,
+    on_step: Callable | None = None,
+    **options,
 ) -> TrainResult:
     machine = machine or devices.find()
     settings = _PIXEL_DENOISER if name == "fashion-pixel-ddpm" else _DENOISER
@@ -320,7 +325,7 @@ def _fashion_denoiser(
     latents = cache(codec, images)
     config = {"in_channels": latents.shape[1], **config}
     net = _seeded(training.seed, _build, name, config)
-    result = train(net, _denoising(NUM_CLASSES), (latents, labels), training, machine=machine)
+    result = train(net, _denoising(NUM_CLASSES), (latents, labels), training, machine=machine, on_step=on_step)
     _save(name, result, out or saved(name), training, config)
     return result
 

@@ -134,7 +134,8 @@ def test_train_lists_the_recipes(recipes, arguments):
         (
             ["no-such"],
             "there is no recipe 'no-such'; choose from "
-            "fashion-vae, bottlenecks, rate-distortion, pixel-vs-latent, readme-picture",
+            "fashion-vae, bottlenecks, rate-distortion, pixel-vs-latent, matched-quality, predictions, sampler-steps, "
+            "readme-picture",
         ),
         (["fashion-vae", "--steps", "5"], "recipe fashion-vae takes no --steps; it takes seconds, seed"),
     ],

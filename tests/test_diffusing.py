@@ -9,44 +9,34 @@ from torch import nn
 from course_lib import data, device, recipes, schedule
 from course_lib.autoencoder import VAE
 from course_lib.codec import PixelCodec, VAECodec
-from course_lib.exact import gaussian_mixture
 from course_lib.experiments import diffusing, quality, rivals
 
 CPU = device.find("cpu", "fp32")
 
 
-def test_the_exact_flow_of_one_gaussian_is_a_stretch():
-    """The probability flow of N(m, s²) keeps (x_t − alpha m) / √(alpha² s² + sigma²) (Karras et al. 2022, appendix B.2)."""
-    mixture = gaussian_mixture(torch.tensor([[0.7, -0.4]], dtype=torch.float64), 0.6)
-    s, x_t = schedule.cosine(), torch.tensor([[0.3, 2.0], [-1.5, 0.1]], dtype=torch.float64).view(2, 2, 1, 1)
-    here, mean = s.level(800), mixture.means.view(1, 2, 1, 1)
-    for t in (200, 0):
-        there = s.level(t)
-        width = [math.hypot(0.6 * level.alpha, level.sigma) for level in (here, there)]
-        wanted = there.alpha * mean + (x_t - here.alpha * mean) * width[1] / width[0]
-        torch.testing.assert_close(diffusing.exact_flow(mixture, x_t, here, there), wanted, atol=1e-6, rtol=1e-6)
+def test_decibels_of_the_flow_are_known():
+    """The straight line has alpha / sigma = (1 − u) / u: 9 to 1 at t = 100, which is 20 log10(9)."""
+    flow = schedule.flow()
+    assert diffusing.decibels(flow.level(100)) == pytest.approx(20 * math.log10(9))
+    assert diffusing.level_at(flow, 0.0).t == 500
+    assert diffusing.level_at(flow, 20 * math.log10(9)).t == 100
+    assert diffusing.decibels(flow.level(0)) == math.inf
 
 
-def test_order_is_the_exponent():
-    steps = (5, 10, 20, 40)
-    assert diffusing.order(steps, [3 / n**2 for n in steps]) == pytest.approx(2)
-    assert diffusing.order(steps, [99.0, *(3 / n for n in steps[1:])], last=3) == pytest.approx(1)
+def test_the_same_level_is_the_same_picture_under_every_schedule():
+    x0, eps = quality.noise(1, (1, 8, 8), CPU, 1), quality.noise(1, (1, 8, 8), CPU, 2)
+    cosine, flow = (diffusing.ruined(x0, eps, s, [10, 0, -10]) for s in (schedule.cosine(), schedule.flow()))
+    torch.testing.assert_close(cosine, flow, atol=0.02, rtol=0)
+    torch.testing.assert_close(cosine[1], ((x0 + eps) / 2**0.5)[0], atol=0.01, rtol=0)
 
 
-def test_sampler_errors_have_the_known_orders_in_the_middle():
-    steps = (20, 40, 80)
-    errors = diffusing.sampler_errors(steps, first=900, last=100, n=50)
-    orders = {name: diffusing.order(steps, values, last=3) for name, values in errors.items()}
-    assert 0.85 < orders["DDIM"] < 1.15
-    assert 1.6 < orders["DPM-Solver++(2M)"] < 2.4
-    assert 1.6 < orders["Heun"] < 2.4
-
-
-def test_sliced_distance_of_a_shift_is_its_mean_projection():
-    """A shift by d moves a projection at angle a by d·|cos a|, whose mean over all directions is 2 d / pi."""
-    points = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
-    shifted = points + torch.tensor([3.0, 0.0])
-    assert diffusing.sliced_distance(points, shifted, directions=256) == pytest.approx(6 / math.pi, rel=1e-3)
+def test_the_shift_is_what_the_numbers_themselves_say():
+    """Signal and noise of data of spread 5, measured as variances; and on the flow, t / (T − t) grows by that factor."""
+    level = schedule.cosine().level(400)
+    x0, eps = 5 * quality.noise(20_000, (1,), CPU, 1), quality.noise(20_000, (1,), CPU, 2)
+    measured = 10 * math.log10((level.alpha * x0).var().item() / (level.sigma * eps).var().item())
+    assert diffusing.decibels(level) + diffusing.shift(5.0) == pytest.approx(measured, abs=0.2)
+    assert diffusing.alike(schedule.flow(), 500, 4.0) == 200  # 1 to 1 becomes 4 to 1
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +56,14 @@ def test_every_scaling_decodes_the_same_code_alike(codec):
     spreads = {name: ((own - arm.latents_mean) / arm.latents_std).std(dim=(0, 2, 3)) for name, arm in arms.items()}
     torch.testing.assert_close(spreads["per channel"], torch.ones(4), atol=0.03, rtol=0)
     torch.testing.assert_close(spreads["4× too large"], 4 * torch.ones(4), atol=0.12, rtol=0)
+
+
+def test_the_constant_follows_from_the_statistics_of_the_channels(codec):
+    unit = torch.randn(20_000, 4, 2, 2, generator=torch.Generator().manual_seed(0))
+    unit = (unit - unit.mean((0, 2, 3), keepdim=True)) / unit.std((0, 2, 3), keepdim=True)
+    own = unit * codec.latents_std + codec.latents_mean
+    assert diffusing.scaling_factor(codec) == pytest.approx(1 / own.std().item(), rel=1e-4)
+    assert diffusing.scaling_factor(codec) == pytest.approx(1 / diffusing.spread(codec, unit), rel=1e-4)
 
 
 def test_the_prior_is_drawn_in_the_vaes_own_units(codec):
@@ -103,6 +101,20 @@ def test_draw_gives_each_label_its_own_denoiser_whatever_the_batch():
         torch.testing.assert_close(images, wanted)
 
 
+def test_the_judges_intervals_lie_around_the_values():
+    judge = quality.Judge(CPU)
+    real = data.to_float(judge.images[:600])
+    found = judge.intervals(real, judge.labels[:600], resamples=20)
+    assert set(found) == {"frechet", "kid", "precision", "recall", "agreement"}
+    score = judge.score(real, judge.labels[:600], cover=True)
+    for name in ("frechet", "precision", "recall", "agreement"):
+        assert found[name].value == pytest.approx(getattr(score, name), abs=1e-6)
+    assert found["precision"].value == found["recall"].value == 1.0
+    share = score.agreement  # the standard error of a share of n is known
+    assert found["agreement"].error == pytest.approx((share * (1 - share) / 600) ** 0.5, rel=0.5)
+    assert found["kid"].low < found["kid"].value < found["kid"].high
+
+
 def test_the_judge_scores_real_images_near_zero_and_noise_far():
     judge = quality.Judge(CPU)
     real = data.to_float(judge.images[:1000])
@@ -113,18 +125,6 @@ def test_the_judge_scores_real_images_near_zero_and_noise_far():
     assert good.precision == good.recall == 1.0  # the very same images
     assert good.error > 0
     assert good.frechet < bad.frechet / 10
-
-
-def test_flops_of_one_linear_layer_are_counted_by_hand():
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer = nn.Linear(12, 5)
-
-        def forward(self, x, t, y):
-            return self.layer(x.flatten(1))
-
-    assert rivals.flops_per_step(Net(), (3, 2, 2)) == 2 * 12 * 5
 
 
 def test_the_pixel_side_is_clamped_and_the_latent_side_is_not():

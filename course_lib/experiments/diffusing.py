@@ -1,9 +1,8 @@
-"""The experiments of chapter 4: samplers against the truth, latent scaling, quality against steps, pixels against latents."""
+"""The experiments of chapter 4 that run in the notebook: schedules, latent scaling, what a denoiser knows, and its walks."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,97 +12,43 @@ from course_lib.codec import Codec, VAECodec, decode_all
 from course_lib.device import Machine
 from course_lib.diffusion import Denoiser, add_noise, loss
 from course_lib.dit import DiT
-from course_lib.exact import GaussianMixture, gaussian_mixture
-from course_lib.experiments.quality import SAMPLERS, Judge, Maker, Score, balanced, conditional, draw, noise
+from course_lib.experiments.quality import Judge, Maker, Score, balanced, conditional, draw, noise
 from course_lib.samplers import dpmpp_2m
-from course_lib.schedule import Level
+from course_lib.schedule import Level, Schedule
 from course_lib.train import LossFn, TrainConfig, train
 
-if TYPE_CHECKING:
-    import numpy as np
-
-# ------------------------------------------------------------------------------------------------- the exact denoiser
+# ------------------------------------------------------------------------------------------------- schedules
 
 
-def toy() -> GaussianMixture:
-    """Three tilted Gaussians in the plane, in float64: data whose denoiser is known in closed form."""
-    means = torch.tensor([[1.2, 0.8], [-1.2, 0.6], [0.1, -1.3]], dtype=torch.float64)
-    roots = torch.tensor([[[0.3, 0.0], [0.15, 0.1]], [[0.12, 0.0], [-0.05, 0.35]], [[0.4, 0.0], [0.0, 0.12]]])
-    return gaussian_mixture(means, (roots @ roots.mT).double())
+def decibels(level: Level) -> float:
+    """Signal-to-noise ratio of a level in decibels, 20 log10(alpha / sigma), for data of spread 1; inf for clean data."""
+    return 20 / math.log(10) * level.log_snr
 
 
-def exact_flow(mixture: GaussianMixture, x_t: Tensor, here: Level, there: Level) -> Tensor:
-    """Where the probability flow carries x_t, to about eight digits.
+def level_at(schedule: Schedule, db: float) -> Level:
+    """The step of a schedule whose signal-to-noise ratio is nearest to so many decibels."""
+    return min((schedule.level(t) for t in range(1, schedule.T)), key=lambda level: abs(decibels(level) - db))
 
-    dy/dr = -r · score(y; r) for y = x / alpha and r = sigma / alpha (Karras et al. 2022, eq. 1), by SciPy's Runge-Kutta
-    method of order 8. Towards clean data it stops at r = 1e-5 and takes the denoiser's word from there.
+
+def ruined(x0: Tensor, eps: Tensor, schedule: Schedule, dbs: Sequence[float]) -> Tensor:
+    """One picture [1, C, H, W] at these signal-to-noise ratios [len(dbs), C, H, W], divided by √(alpha² + sigma²), so that
+    schedules which let the variance sink can be compared with those which keep it."""
+    levels = [level_at(schedule, db) for db in dbs]
+    return torch.cat([add_noise(x0, eps, level) / math.hypot(level.alpha, level.sigma) for level in levels])
+
+
+def shift(std: float) -> float:
+    """By how many decibels data of this spread lies above data of spread 1, at every level: 20 log10(std).
+
+    x_t = alpha · std · u + sigma · eps, for u of spread 1, has std² times the signal-to-noise ratio that the schedule was
+    made for.
     """
-    from scipy.integrate import solve_ivp
-
-    def slope(log_r: float, y: "np.ndarray") -> "np.ndarray":  # against log r: the same curve, at an even pace
-        r = math.exp(log_r)
-        return (-(r**2) * mixture.score(torch.from_numpy(y).view_as(x_t), Level(0, 1.0, r))).flatten().numpy()
-
-    last = max(there.ratio, 1e-5)
-    y = (x_t / here.alpha).flatten().numpy()
-    found = solve_ivp(slope, (math.log(here.ratio), math.log(last)), y, method="DOP853", rtol=1e-9, atol=1e-9)
-    y = torch.from_numpy(found.y[:, -1].copy()).view_as(x_t)
-    return there.alpha * y if there.sigma > 0 else mixture.denoise(y, Level(0, 1.0, last))
+    return 20 * math.log10(std)
 
 
-def sampler_errors(steps: Sequence[int], first: int = 1000, last: int = 0, n: int = 200, seed: int = 0) -> dict[str, list[float]]:
-    """Root-mean-square distance between where each sampler ends and where the exact flow ends, from the same points.
-
-    All use the toy's exact denoiser, so that all error is the sampler's. They walk from t = first to t = last in equal
-    strides; 1000 to 0 is the whole way. Returns name → one number for each of steps.
-    """
-    mixture, schedule = toy(), recipes.SCHEDULE()
-    generator = torch.Generator().manual_seed(seed)
-    here, there = schedule.level(first), schedule.level(last)
-    x0 = mixture.sample(n, generator)[0]
-    x_t = add_noise(x0, torch.randn(x0.shape, dtype=x0.dtype, generator=generator), here)
-    truth = exact_flow(mixture, x_t, here, there)
-    denoise = mixture.denoiser()
-
-    def error(name: str, count: int) -> float:
-        levels = [schedule.level(round(first + (last - first) * i / count)) for i in range(count + 1)]
-        return (SAMPLERS[name](denoise, x_t, levels) - truth).square().mean().sqrt().item()
-
-    return {name: [error(name, count) for count in steps] for name in ("DDIM", "DPM-Solver++(2M)", "Heun")}
-
-
-def set_errors(steps: Sequence[int], n: int = 10_000, seed: int = 0) -> tuple[dict[str, list[float]], float]:
-    """How far each sampler's *set* of points is from the toy's own, also for DDPM, which follows no single path.
-
-    The distance is the Wasserstein distance of projections on 32 directions, averaged, in the toy's own unit. Returns name →
-    one number for each of steps, and the distance between two sets of true points: no sampler can be told from the
-    truth below it.
-    """
-    mixture, schedule = toy().to(dtype=torch.float32), recipes.SCHEDULE()
-    generator = torch.Generator().manual_seed(seed)
-    truth, other = (mixture.sample(n, generator)[0].flatten(1) for _ in range(2))
-    x_T = schedule.level(schedule.T).sigma * torch.randn(n, 2, 1, 1, generator=generator)
-    denoise = mixture.denoiser()
-
-    def error(name: str, count: int) -> float:
-        options = {"generator": torch.Generator().manual_seed(seed)} if name == "DDPM" else {}
-        return sliced_distance(SAMPLERS[name](denoise, x_T, schedule.grid(count), **options).flatten(1), truth)
-
-    names = ("DDPM", "DDIM", "DPM-Solver++(2M)")
-    return {name: [error(name, count) for count in steps] for name in names}, sliced_distance(truth, other)
-
-
-def sliced_distance(a: Tensor, b: Tensor, directions: int = 32) -> float:
-    """Wasserstein-1 distance of two sets of points [N, 2], averaged over evenly spread directions of projection."""
-    angles = torch.arange(directions, dtype=a.dtype) * torch.pi / directions
-    onto = torch.stack([angles.cos(), angles.sin()])
-    return ((a @ onto).sort(0).values - (b @ onto).sort(0).values).abs().mean().item()
-
-
-def order(steps: Sequence[int], errors: Sequence[float], last: int = 4) -> float:
-    """The order of a method: minus the slope of log error against log steps, fitted to the last few points."""
-    x, y = (torch.tensor(values, dtype=torch.float64)[-last:].log() for values in (list(steps), list(errors)))
-    return (-((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()).item()
+def alike(schedule: Schedule, t: int, std: float) -> int:
+    """The step at which data of spread 1 is as noisy as data of this spread is at t."""
+    return level_at(schedule, decibels(schedule.level(t)) + shift(std)).t
 
 
 # ------------------------------------------------------------------------------------------------- latent scaling
@@ -111,13 +56,16 @@ def order(steps: Sequence[int], errors: Sequence[float], last: int = 4) -> float
 
 @dataclass(frozen=True)
 class Scaling:
-    """One way to scale latents: its name, the statistics it uses, the latents' spread after it, and what training gave."""
+    """One way to scale latents: its name, the codec whose statistics do it, the latents' spread after it, and what training gave.
+
+    std: [C]. images: what was drawn [n, C, H, W].
+    """
 
     name: str
     codec: VAECodec
     std: Tensor
     score: Score
-    seconds: float
+    images: Tensor
 
 
 def scaling_codecs(codec: VAECodec, latents: Tensor, stretch: float = 5.0) -> dict[str, VAECodec]:
@@ -149,7 +97,7 @@ def scaling(codec: VAECodec, latents: Tensor, labels: Tensor, judge: Judge, step
     """Train the same small denoiser on the same latents in several units, equally long, and judge what each draws."""
     wanted, results, levels = balanced(n, judge.machine), [], recipes.SCHEDULE().grid(10)
     for name, other in scaling_codecs(codec, latents).items():
-        scaled = (latents * codec.latents_std + codec.latents_mean - other.latents_mean) / other.latents_std
+        scaled = rescaled(latents, codec, other)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             net = DiT(latents.shape[1], latents.shape[2], dim=64, depth=2)
@@ -157,42 +105,35 @@ def scaling(codec: VAECodec, latents: Tensor, labels: Tensor, judge: Judge, step
         result = train(net, objective(), (scaled, labels), config, machine=judge.machine)
         shape = tuple(latents.shape[1:])
         images = draw(conditional(result.ema, judge.machine), wanted, other, shape, judge.machine, levels=levels)
-        results.append(Scaling(name, other, scaled.std(dim=(0, 2, 3)), judge.score(images, wanted), result.seconds))
+        results.append(Scaling(name, other, scaled.std(dim=(0, 2, 3)), judge.score(images, wanted), images))
     return results
 
 
-def objective() -> LossFn:
-    """The loss that the workbook's denoisers minimise, as `course_lib.train.train` calls it."""
+def rescaled(latents: Tensor, codec: VAECodec, other: VAECodec) -> Tensor:
+    """Latents of one codec in the units of another codec of the same VAE, same shape."""
+    return (latents * codec.latents_std + codec.latents_mean - other.latents_mean) / other.latents_std
+
+
+def scaling_factor(codec: VAECodec) -> float:
+    """The ``scaling_factor`` of a VAE, 1 over the spread of all its numbers, from the statistics of its channels alone.
+
+    The variance of a mixture: the mean of the channels' variances, and the variance of their means.
+    """
+    mean, std = codec.latents_mean, codec.latents_std
+    return (std.square().mean() + mean.var(correction=0)).rsqrt().item()
+
+
+def objective(kind: str | None = None) -> LossFn:
+    """The loss that the workbook's denoisers minimise (of another kind, where given), as `course_lib.train.train` calls it."""
     schedule = recipes.SCHEDULE()
 
     def objective(net: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
-        return loss(net, *batch, schedule, recipes.KIND, generator=generator, null_label=recipes.NUM_CLASSES)
+        return loss(net, *batch, schedule, kind or recipes.KIND, generator=generator, null_label=recipes.NUM_CLASSES)
 
     return objective
 
 
 # ------------------------------------------------------------------------------------------------- samples
-
-
-def quality_against_steps(
-    make: Maker, codec: Codec, judge: Judge, shape: tuple[int, ...], grid: dict[str, Sequence[int]], n: int = 500
-) -> dict[str, list[Score]]:
-    """Score n samples of each sampler for each number of steps, all from the same noise.
-
-    grid: name in SAMPLERS → numbers of steps.
-    """
-    wanted, schedule = balanced(n, judge.machine), recipes.SCHEDULE()
-
-    def score(name: str, steps: int) -> Score:
-        levels = schedule.grid(steps)
-        return judge.score(draw(make, wanted, codec, shape, judge.machine, levels=levels, sampler=name), wanted)
-
-    return {name: [score(name, count) for count in steps] for name, steps in grid.items()}
-
-
-def calls(name: str, steps: int) -> int:
-    """How often a sampler asks the network in so many steps; Heun twice, but once in its last step."""
-    return 2 * steps - 1 if name == "Heun" else steps
 
 
 @dataclass(frozen=True)

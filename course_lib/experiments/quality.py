@@ -13,7 +13,7 @@ from course_lib.codec import Codec, decode_all
 from course_lib.data import fashion_mnist
 from course_lib.device import Machine
 from course_lib.diffusion import Denoiser, denoiser
-from course_lib.metrics import agreement, bootstrap, frechet_distance, precision_recall
+from course_lib.metrics import Interval, agreement, bootstrap, frechet_distance, inside, polynomial_mmd, precision_recall
 from course_lib.samplers import ddim, dpmpp_2m, heun
 from course_lib.schedule import Level
 
@@ -80,16 +80,37 @@ class Judge:
         both = precision_recall(self.features[: len(features)], features) if cover else (float("nan"),) * 2
         return Score(distance, agreement(logits, labels), error, *both)
 
+    def intervals(self, images: Tensor, labels: Tensor, resamples: int = 50, k: int = 3) -> dict[str, Interval]:
+        """Fréchet distance, KID, precision, recall and agreement of one set of samples, each with its 95 % bootstrap interval.
+
+        KID, precision and recall are taken against as many test images as there are samples (at most all). What is resampled
+        are the samples, and for recall, which is a share of real images, these.
+        """
+        features, logits = read(self.net, images)
+        real = self.features[: len(features)]
+        look_real, covered = inside(features, real, k).double(), inside(real, features, k).double()
+        right = (logits.argmax(1) == labels).double()
+        statistics = {
+            "frechet": (partial(frechet_distance, b=self.features), features),
+            "kid": (partial(polynomial_mmd, b=real), features),
+            "precision": (torch.mean, look_real),
+            "recall": (torch.mean, covered),
+            "agreement": (torch.mean, right),
+        }
+        generator = torch.Generator().manual_seed(0)
+        return {name: bootstrap(f, x, generator=generator, n=resamples) for name, (f, x) in statistics.items()}
+
 
 def balanced(n: int, machine: Machine) -> Tensor:
     """n labels, every class equally often (as nearly as n allows): int64 [n]."""
     return torch.arange(n, device=machine.device) % recipes.NUM_CLASSES
 
 
-def conditional(net: nn.Module, machine: Machine) -> Maker:
-    """The network as a maker of denoisers of given classes, at the machine's precision."""
+def conditional(net: nn.Module, machine: Machine, kind: str | None = None) -> Maker:
+    """The network, which predicts this kind (default: the recipes'), as a maker of denoisers of given classes,
+    at the machine's precision."""
     autocast = None if machine.dtype == torch.float32 else machine.dtype
-    return lambda y: denoiser(net, recipes.KIND, y, autocast)
+    return lambda y: denoiser(net, kind or recipes.KIND, y, autocast)
 
 
 def unconditional(net: nn.Module, machine: Machine) -> Maker:

@@ -2,12 +2,12 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib import device as devices
 from course_lib import manifest, recipes
@@ -15,6 +15,7 @@ from course_lib.codec import Codec, PixelCodec, VAECodec
 from course_lib.data import fashion_mnist
 from course_lib.device import Machine
 from course_lib.diffusion import clamped
+from course_lib.experiments.costs import flops_per_step
 from course_lib.experiments.quality import Judge, Maker, balanced, conditional, draw, unconditional
 from course_lib.guidance import guide
 from course_lib.train import TrainResult
@@ -72,16 +73,22 @@ def stored() -> dict:
     return json.loads(manifest.path(RESULT).read_text(encoding="utf-8"))
 
 
-def _train_latent(seconds: float, folder: Path, options: dict) -> tuple[VAECodec, TrainResult, dict]:
-    """VAE, codec and latent denoiser in so many seconds all together, the encoding of the training set included."""
+def _train_latent(
+    seconds: float, folder: Path, options: dict, on_step: Callable | None = None
+) -> tuple[VAECodec, TrainResult, dict]:
+    """VAE, codec and latent denoiser in so many seconds all together, the encoding of the training set included.
+
+    on_step: called after each step of the denoiser, as `course_lib.train.train` has it.
+    """
     vae = recipes.fashion_vae(seconds=SHARE * seconds, out=folder / "vae.safetensors", **options)
     images, _ = fashion_mnist("train", options["machine"].device)
     began = time.perf_counter()
     codec = VAECodec.fit(vae.ema, images)
     encoding = 2 * (time.perf_counter() - began)  # the statistics, then the cache: the same work twice
     left = max(seconds - vae.seconds - encoding, 1.0)
-    result = recipes.fashion_ldm(seconds=left, codec=codec, out=folder / "ldm.safetensors", **options)
-    return codec, result, {"vae_seconds": round(vae.seconds, 1), "encoding_seconds": round(encoding, 1)}
+    result = recipes.fashion_ldm(seconds=left, codec=codec, out=folder / "ldm.safetensors", on_step=on_step, **options)
+    rate = round(vae.images_per_second)
+    return codec, result, {"vae_seconds": round(vae.seconds, 1), "vae_rate": rate, "encoding_seconds": round(encoding, 1)}
 
 
 def _side(name: str, result: TrainResult, codec: Codec, judge: Judge, n: int) -> dict:
@@ -128,15 +135,6 @@ def images_per_second(
     began = time.perf_counter()
     run(n)
     return n / (time.perf_counter() - began)
-
-
-@torch.no_grad()
-def flops_per_step(net: nn.Module, shape: tuple[int, ...]) -> int:
-    """Floating-point operations of one network call for one image; matmuls, attention and convolutions only."""
-    device = next(net.parameters()).device
-    with FlopCounterMode(display=False) as counter, torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-        net(torch.zeros(1, *shape, device=device), torch.ones(1, dtype=torch.long, device=device), None)
-    return counter.get_total_flops()
 
 
 def untrained_rival(machine: Machine) -> UNet:

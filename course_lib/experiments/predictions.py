@@ -1,0 +1,82 @@
+"""What should a denoiser predict, and does the moving average help? The recipe's latent denoiser, trained in four ways.
+
+One command measures them; chapter 4's own training is one of its points.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from torch import nn
+
+from course_lib import device as devices
+from course_lib import manifest, recipes
+from course_lib.codec import Codec, cache
+from course_lib.data import fashion_mnist
+from course_lib.experiments.diffusing import objective
+from course_lib.experiments.orders import strides
+from course_lib.experiments.quality import Judge, balanced, conditional, draw
+from course_lib.train import TrainResult, train
+
+ARMS = (("eps", "cosine"), ("x0", "cosine"), ("v", "cosine"), ("v", "constant"))  # what is predicted, learning rate
+SEEDS = (0, 1, 2)
+STARTS = (1000, 980)  # where the walk starts: from no signal at all, or from a few percent
+COMMAND, RESULT = "course train predictions", "results/predictions.json"
+
+
+def trained(
+    kind: str, rate: str, codec: Codec, judge: Judge, steps: int | None = None, seed: int = 0, progress: bool = True
+) -> TrainResult:
+    """The denoiser of ``fashion-ldm`` that predicts this kind, all else as the recipe has it (a CPU's, on every machine).
+
+    rate: "cosine" for the recipe's learning rate, "constant" for one that does not fall.
+    """
+    net, training = recipes.untrained("fashion-ldm", seed, steps, progress)
+    images, labels = fashion_mnist("train", judge.machine.device)
+    latents, training = cache(codec, images), replace(training, schedule=rate)
+    return train(net, objective(kind), (latents, labels), training, machine=judge.machine)
+
+
+def distance(net: nn.Module, kind: str, codec: Codec, judge: Judge, start: int = 1000, n: int = 1000) -> float:
+    """Fréchet distance of n samples, 20 steps of DPM-Solver++(2M) from t = start."""
+    make = conditional(net, judge.machine, kind)
+    wanted, levels = balanced(n, judge.machine), strides(start, 0, 20)
+    return judge.frechet(draw(make, wanted, codec, (4, 4, 4), judge.machine, levels=levels))
+
+
+def point(result: TrainResult, kind: str, codec: Codec, judge: Judge, n: int = 1000) -> dict:
+    """What one training gave: its seconds, and Fréchet distances of average and last weights from each start."""
+    nets = {"average": result.ema, "last": result.net}
+    found = {name: {str(t): round(distance(net, kind, codec, judge, t, n), 3) for t in STARTS} for name, net in nets.items()}
+    return {"seconds": round(result.seconds, 1), **found}
+
+
+def measure(steps: int | None = None, seed: int | None = None, out: Path | None = None) -> Path:
+    """Four ways to train the latent denoiser, three seeds each, kept as JSON; what goes to ``data/`` enters the manifest.
+
+    Twelve trainings of the recipe ``fashion-ldm``: about half an hour on two cores. seed: this one alone.
+    """
+    machine = devices.find()
+    judge, codec, points = Judge(machine), recipes.codec_of("fashion-vae", machine), []
+    for one in SEEDS if seed is None else (seed,):
+        for kind, rate in ARMS:
+            result = trained(kind, rate, codec, judge, steps, one)
+            points.append({"kind": kind, "rate": rate, "seed": one, **point(result, kind, codec, judge)})
+            print(points[-1], flush=True)
+    steps = steps or recipes.untrained("fashion-ldm")[1].steps
+    figures = {"command": COMMAND, "machine": str(machine), "steps": steps, "samples": 1000, "points": points}
+    payload = (json.dumps(figures, indent=1) + "\n").encode()
+    return manifest.keep(payload, RESULT, out, "measured by the workbook on Fashion-MNIST", COMMAND)
+
+
+def stored() -> dict:
+    """What ``measure`` measured and keeps under data/results/; DataError where it is missing or altered."""
+    return json.loads(manifest.path(RESULT).read_text(encoding="utf-8"))
+
+
+def collected(figures: dict, weights: str = "average", start: int = 1000) -> dict[tuple[str, str], list[float]]:
+    """(kind, learning rate) → the Fréchet distances of all seeds."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for p in figures["points"]:
+        found.setdefault((p["kind"], p["rate"]), []).append(p[weights][str(start)])
+    return found
