@@ -1,5 +1,6 @@
 """Blocks that the networks share: residual convolutions, attention, and the embeddings of time and label."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -120,9 +121,9 @@ class Conditioning(nn.Module):
         self.register_buffer("rates", torch.exp(-math.log(10_000) * exponent), persistent=False)
         self.time = nn.Sequential(nn.Linear(frequencies, dim), nn.SiLU(), nn.Linear(dim, dim))
         self.null = () if num_classes is None else (num_classes,) if isinstance(num_classes, int) else tuple(num_classes)
-        rows = torch.tensor([0, *(n + 1 for n in self.null)]).cumsum(0)  # each factor has rows of its own in one table
-        self.register_buffer("first_row", rows[:-1], persistent=False)
-        self.label = nn.Embedding(int(rows[-1]), dim) if self.null else None
+        *first, rows = itertools.accumulate((n + 1 for n in self.null), initial=0)  # each factor has rows of its own in one table
+        self.register_buffer("first_row", torch.tensor(first, dtype=torch.int64), persistent=False)
+        self.label = nn.Embedding(rows, dim) if self.null else None
 
     def forward(self, t: Tensor, y: Tensor | None) -> Tensor:
         angle = t[:, None].float() * self.rates
