@@ -75,10 +75,12 @@ _TEDDIES_VAE = (
     TrainConfig(steps=18_000, batch_size=32, optimizer="muon", lr=5e-3, betas=(0.9, 0.99), clip=None, ema=0.999,
                 channels_last=True),
 )
-_TEDDIES_UNET = {"in_channels": 4, "width": 96, "multipliers": (1, 2), "blocks": 2, "attention": (1,)}
+_TEDDIES_UNET = {"in_channels": 4, "width": 64, "multipliers": (1,), "blocks": 2, "attention": (0,)}
 _TEDDIES_DENOISER = (
     {**_TEDDIES_UNET, "num_classes": teddies.LEVELS},
-    TrainConfig(steps=20_000, batch_size=128, lr=2e-3, betas=(0.9, 0.99), ema=0.999, channels_last=True),
+    TrainConfig(
+        steps=10_000, batch_size=128, optimizer="muon", lr=4e-3, betas=(0.9, 0.99), ema=0.999, channels_last=True
+    ),
 )
 _TEDDIES_WORDS = ({**_TEDDIES_UNET, "text_dim": 128, "text_depth": 2}, _TEDDIES_DENOISER[1])  # the same, told words
 _TEDDIES = 24_000  # pictures in the training set of a Teddies network
