@@ -237,3 +237,26 @@ book.close()
 # %%
 # NBVAL_CHECK_OUTPUT
 book.verdicts()
+
+# %% [markdown]
+# ## What you take along
+#
+# Squared error draws the mean of what the code leaves open, and the mean of sharp pictures is soft. A distance in features weighs errors by what a network reads, and forgives only the doubts that
+# this network does not see. A critic asks for pictures that could be real, and does not ask whether they are *this* one. Fidelity and sharpness are two axes: no figure measures both, and no
+# autoencoder has the best of both. Image generators take the sharp end, because nobody compares their samples with an original.
+#
+# **Try it.** Raise the weight of the critic to 3, or set that of the features to 0: what does the table say, and do you like the pictures? Then take the features of
+# the first layer only (`perceptual.TAPS`): do they forgive more boldness, or less?
+#
+# ## Where it comes from
+#
+# | here | in the literature | in the code |
+# |---|---|---|
+# | distance in features | Zhang et al. 2018, eq. 1 (LPIPS, there with learned weights); Johnson et al. 2016 | `perceptual.perceptual_distance` |
+# | a critic learns the density ratio | Goodfellow et al. 2014, proposition 1 | `sharper.toy` |
+# | critic of patches | Isola et al. 2017, section 3.2.2 | `adversarial.PatchCritic` |
+# | hinge loss | Lim & Ye 2017, eq. 3 and 4 | `adversarial.critic_loss`, `.generator_loss` |
+# | the critic's weight | Esser et al. 2021, eq. 7 | `adversarial.adaptive_weight` |
+# | all of it in an autoencoder for latent diffusion | Rombach et al. 2022, appendix G | `sharper.sharpen` |
+# | between two networks | Wang et al. 2018 (ESRGAN), section 3.4 | `sharper.blend` |
+# | faithful or like real ones, not both | Blau & Michaeli 2018 | the last figure |
