@@ -149,8 +149,8 @@ def teddies_vae(
 ) -> TrainResult:
     """The VAE of Teddies, 64×64×3 → 8×8×4, saved as ``data/weights/teddies_vae.safetensors``.
 
-    Five pictures of six are drawn without grain and texture, which do not fit through 48×. About 45 minutes on two
-    cores (150 ms a step); an interrupted run goes on where it stopped. The card tells the test PSNR with and without them.
+    Five pictures of six are drawn without grain and texture, which do not fit through 48×. About an hour on two
+    cores (0.2 s a step); an interrupted run goes on where it stopped. The card tells the test PSNR with and without them.
     """
     machine = machine or devices.find()
     config, training = _TEDDIES_VAE

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from course_lib import checkpoint, codec, data, device, recipes
+from course_lib import checkpoint, codec, data, device, manifest, recipes, teddies
 from course_lib.metrics import psnr
 
 
@@ -82,3 +82,18 @@ def test_the_shipped_judge_reads_the_test_images(machine):
     images, labels = data.fashion_mnist("test")
     right = (read(net, images[:2000])[1].argmax(1) == labels[:2000]).double().mean().item()
     assert right >= 0.9
+
+
+@torch.no_grad()
+def test_the_shipped_vae_of_teddies_copies_new_ones_better_than_a_picture_of_a_quarter_of_the_pixels(machine):
+    vae = recipes.ready("teddies-vae", machine)
+    _, card = checkpoint.load(manifest.data_dir() / "weights" / "teddies_vae.safetensors")
+    for name, fine in {"test_psnr_without_grain_and_texture": False, "test_psnr": True}.items():
+        tests = data.to_float(teddies.dataset(200, 77, unseen=True, fine=fine)[0])
+        assert vae.encode(tests).mean.shape == (200, 4, 8, 8)
+        copies = vae(tests).clamp(-1, 1)
+        found = (10 * torch.log10(4 / (copies - tests).square().mean((1, 2, 3)))).mean().item()
+        assert found == pytest.approx(card["metrics"][name], abs=0.4)
+        smaller = torch.nn.functional.avg_pool2d(tests, 2)  # 12 times as many numbers as the latents
+        enlarged = torch.nn.functional.interpolate(smaller, scale_factor=2, mode="bilinear", align_corners=False)
+        assert found > psnr(enlarged, tests).item() + 2
