@@ -161,6 +161,7 @@ def teddies_vae(
     ])  # fmt: skip
     net = _seeded(seed, _build, "teddies-vae", config)
     resume = runs_dir() / "teddies_vae.checkpoint"
+    resume.parent.mkdir(parents=True, exist_ok=True)
     result = train(net, autoencoder_loss, (images,), training, machine=machine, checkpoint=resume)
     drawn = {"test_psnr_without_grain_and_texture": False, "test_psnr": True}
     tests = {name: teddies.dataset(1000, 3, device=machine.device, unseen=True, fine=fine)[0] for name, fine in drawn.items()}
