@@ -4,11 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-<<<<<<< HEAD
-from course_lib import checkpoint, codec, data, device, recipes, teddies, text
-=======
-from course_lib import checkpoint, codec, data, device, manifest, recipes, teddies
->>>>>>> main
+from course_lib import checkpoint, codec, data, device, manifest, recipes, teddies, text
 from course_lib.metrics import psnr
 
 
@@ -88,7 +84,6 @@ def test_the_shipped_judge_reads_the_test_images(machine):
     assert right >= 0.9
 
 
-<<<<<<< HEAD
 def test_the_denoiser_that_reads_is_told_the_factors_that_are_left_in_words():
     told = []
 
@@ -111,7 +106,8 @@ def test_words_and_factors_are_told_to_the_same_unet():
     shared = {name for name, _ in words.unet.named_parameters() if ".reading." not in name}
     assert shared == {name for name, _ in factors.named_parameters() if "conditioning.label" not in name}
     assert words.null_label == tuple(text.tokenise("")[0].tolist())
-=======
+
+
 @torch.no_grad()
 def test_the_shipped_vae_of_teddies_copies_new_ones_better_than_a_picture_of_a_quarter_of_the_pixels(machine):
     vae = recipes.ready("teddies-vae", machine)
@@ -125,4 +121,3 @@ def test_the_shipped_vae_of_teddies_copies_new_ones_better_than_a_picture_of_a_q
         smaller = torch.nn.functional.avg_pool2d(tests, 2)  # 12 times as many numbers as the latents
         enlarged = torch.nn.functional.interpolate(smaller, scale_factor=2, mode="bilinear", align_corners=False)
         assert found > psnr(enlarged, tests).item() + 2
->>>>>>> main
