@@ -15,8 +15,7 @@ from course_lib.layers import ResBlock, groups
 
 def _levels(width: int, factor: int, stem: int) -> list[tuple[int, int]]:
     """(how many times it shrinks the side, its channels) of each level on the way down: the stem, then halvings."""
-    powers = [n for n in (stem, factor) if n < 2 or n & (n - 1)]
-    if powers or stem > factor:
+    if any(n < 2 or n & (n - 1) for n in (stem, factor)) or stem > factor:
         raise ValueError(
             f"factor is {factor} and stem is {stem}, but the side is halved again and again: each must be a power of two, "
             "such as 8 and 2, and the stem not above the factor."
