@@ -15,8 +15,7 @@ from course_lib.layers import ResBlock, groups
 
 def _levels(width: int, factor: int, stem: int) -> list[tuple[int, int]]:
     """(how many times it shrinks the side, its channels) of each level on the way down: the stem, then halvings."""
-    powers = [n for n in (stem, factor) if n < 2 or n & (n - 1)]
-    if powers or stem > factor:
+    if any(n < 2 or n & (n - 1) for n in (stem, factor)) or stem > factor:
         raise ValueError(
             f"factor is {factor} and stem is {stem}, but the side is halved again and again: each must be a power of two, "
             "such as 8 and 2, and the stem not above the factor."
@@ -134,22 +133,13 @@ class VAE(Autoencoder):
     """The same network as ``Autoencoder``, but the encoder gives a distribution and the decoder's noise is known.
 
     noise_std: standard deviation of p(x | z) = N(decode(z), noise_std²) for each pixel, in the units of images in [-1, 1]. It is
-    what weighs reconstruction against KL, so beta = 1 is the true ELBO at this noise.
+    what weighs reconstruction against KL, so beta = 1 is the true ELBO at this noise. shape: as of ``Autoencoder``.
     """
 
     code_parts = 2
 
-    def __init__(
-        self,
-        in_channels: int = 1,
-        width: int = 16,
-        factor: int = 8,
-        latent_channels: int = 4,
-        blocks: int = 1,
-        stem: int = 2,
-        noise_std: float = 0.14,
-    ) -> None:
-        super().__init__(in_channels, width, factor, latent_channels, blocks, stem)
+    def __init__(self, in_channels: int = 1, *, noise_std: float = 0.14, **shape: int) -> None:
+        super().__init__(in_channels, **shape)
         if noise_std <= 0:
             raise ValueError(f"noise_std is {noise_std}, but the standard deviation of a pixel must be above 0.")
         self.config["noise_std"] = noise_std
