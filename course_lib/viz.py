@@ -18,13 +18,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from course_lib.pictures import PAGE, Picture, described, encode, enlarge, lighten, shrink, tile, to_uint8
 
-__all__ = ["COLOURS", "DASHES", "MARKERS", "Panels", "Picture", "bars", "described", "draw_histogram", "draw_lines"]
-__all__ += ["draw_points", "encode", "grid", "histogram", "lines", "losses", "rows", "scatter", "spectrum", "tile"]
+__all__ = ["COLOURS", "DASHES", "MARKERS", "Map", "Panels", "Picture", "bars", "beside", "described", "draw_histogram"]
+__all__ += ["draw_lines", "draw_points", "encode", "grid", "histogram", "lines", "losses", "rows", "scatter", "spectrum", "tile"]
 
 logging.getLogger("matplotlib").setLevel(logging.ERROR)  # "building the font cache" would be a red box in a notebook
 
@@ -158,6 +158,42 @@ class Panels:
     def picture(self, alt: str) -> Picture:
         with rc_context(_STYLE):
             return Picture(_render(self.figure), alt, round(self.figure.get_figwidth() * DPI))
+
+
+class Map:
+    """A plot that is drawn once and on which a dot then moves, quickly enough for a slider.
+
+    panels: one finished plot. pixels: the plot without the dot, uint8 [H, W, 3], at one pixel for a CSS pixel.
+    """
+
+    def __init__(self, panels: Panels) -> None:
+        panels.figure.set_dpi(DPI)
+        canvas = FigureCanvasAgg(panels.figure)
+        with rc_context(_STYLE):
+            canvas.draw()
+        self.pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+        self._axes = panels[0]
+
+    def at(self, x: float, y: float, radius: int = 8) -> np.ndarray:
+        """The plot with a dot at these values of its axes: uint8 [H, W, 3]."""
+        pixels = Image.fromarray(self.pixels)
+        column, row = self._axes.transData.transform((x, y))
+        row = self.pixels.shape[0] - row
+        box = [column - radius, row - radius, column + radius, row + radius]
+        ImageDraw.Draw(pixels).ellipse(box, fill=COLOURS[1], outline="black", width=2)
+        return np.asarray(pixels)
+
+
+def beside(*sheets: np.ndarray, gap: int = 12) -> np.ndarray:
+    """Sheets of pixels, uint8 [h, w] or [h, w, 3], side by side on white, each in the middle of the height: uint8 [H, W, 3]."""
+    coloured = [sheet if sheet.ndim == 3 else sheet[..., None].repeat(3, axis=-1) for sheet in sheets]
+    height, width = max(len(sheet) for sheet in coloured), sum(sheet.shape[1] + gap for sheet in coloured) - gap
+    page, left = np.full((height, width, 3), 255, np.uint8), 0
+    for sheet in coloured:
+        top = (height - len(sheet)) // 2
+        page[top : top + len(sheet), left : left + sheet.shape[1]] = sheet
+        left += sheet.shape[1] + gap
+    return page
 
 
 def _render(figure: Figure) -> bytes:

@@ -40,22 +40,31 @@ class ImageSlider:
     sliders: the widgets, by name. image, caption, status: what stands below them. box: the whole.
     """
 
+    kind = "slider"  # what it is called where it cannot be shown
+    busy = ""  # what is written below while a picture is made
+
     def __init__(
-        self, draw: Callable[..., Drawn], options: dict[str, Sequence], alt: str, columns: int | None, scale: int | None
+        self,
+        draw: Callable[..., Drawn],
+        controls: dict[str, ipywidgets.ValueWidget],
+        positions: dict[str, Sequence],
+        alt: str,
+        columns: int | None,
+        scale: int | None,
     ) -> None:
         self._draw, self._columns, self._scale, self.alt = draw, columns, scale, alt
-        self._positions = options
+        self._positions = positions
         self._answer = functools.lru_cache(KEPT)(self._render)
         self._moved_in_code = False
-        self.sliders = {name: _slider(name, values) for name, values in options.items()}
+        self.sliders = controls
         shape = {"align_self": "flex-start", "max_width": "100%", "object_fit": "contain"}  # else the box stretches it
         self.image = DescribedImage(format="png", tooltip=alt, layout=shape)
         self.image.add_class("course-picture")
         self.caption, self.status = ipywidgets.HTML(), ipywidgets.HTML()
         self.status.add_class("course-status")
-        for slider in self.sliders.values():
-            slider.observe(self._on_move, names="value")
-        self.box = ipywidgets.VBox([*self.sliders.values(), self.image, self.caption, self.status])
+        for control in controls.values():
+            control.observe(self._on_move, names="value")
+        self.box = ipywidgets.VBox([*controls.values(), self.image, self.caption, self.status])
         self._update()
 
     @property
@@ -76,7 +85,7 @@ class ImageSlider:
         for name, value in values.items():
             if name not in self.sliders:
                 raise ValueError(f"There is no slider {name!r}; there are {', '.join(self.sliders)}.")
-            if value not in self._positions[name]:
+            if value not in self._positions.get(name, [value]):
                 raise ValueError(f"{name} = {value!r} is not on the slider; it has {', '.join(map(str, self._positions[name]))}.")
         self._moved_in_code = True
         try:
@@ -113,13 +122,29 @@ class ImageSlider:
         """A hand moved a slider: an error becomes a sentence below it, since nobody sees what a callback raises."""
         if self._moved_in_code:
             return
+        self.status.value = self.busy
         try:
             self._update()
         except Exception as error:
-            self.status.value = f"<b>No picture here:</b> {html.escape(f'{type(error).__name__}: {error}')}"
+            sentence = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            self.status.value = f"<b>No picture here:</b> {html.escape(sentence)}"
 
     def _repr_mimebundle_(self, **options) -> dict[str, object]:
-        return {**self.box._repr_mimebundle_(**options), "text/plain": f"[slider: {self.alt}]"}
+        return {**self.box._repr_mimebundle_(**options), "text/plain": f"[{self.kind}: {self.alt}]"}
+
+
+class PromptBox(ImageSlider):
+    """A line to type in and sliders above the picture that they ask for; see `prompt_box`.
+
+    An `ImageSlider` with one more of its sliders, "prompt", that takes any words; what is wrong with them stands right below.
+    """
+
+    kind = "prompt box"
+    busy = "Drawing …"
+
+    def __init__(self, *args) -> None:
+        super().__init__(*args)
+        self.box.children = (*self.sliders.values(), self.status, self.image, self.caption)
 
 
 def _parts(drawn: Drawn) -> tuple[Tensor | viz.Picture | bytes, str]:
@@ -130,14 +155,14 @@ def _label(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _slider(name: str, values: Sequence) -> ipywidgets.SelectionSlider:
+def _slider(name: str, values: Sequence, while_moved: bool = True) -> ipywidgets.SelectionSlider:
     words = name.replace("_", " ")
     return ipywidgets.SelectionSlider(
         options=[(_label(value), value) for value in values],
         value=values[0],
         description=words,
         tooltip=f"{words}: drag it, or use the arrow keys, Home and End",  # without one ipywidgets says "null"
-        continuous_update=True,
+        continuous_update=while_moved,
         style={"description_width": "initial"},
         layout={"width": "420px", "max_width": "100%"},
     )
@@ -162,13 +187,48 @@ def image_slider(
     """
     if not sliders:
         raise ValueError("image_slider needs at least one slider: name=[values, …].")
+    positions = _positions(sliders)
+    controls = {name: _slider(name, values) for name, values in positions.items()}
+    return ImageSlider(draw, controls, positions, viz.described(alt), columns, scale)
+
+
+def prompt_box(
+    draw: Callable[..., Drawn],
+    *,
+    prompt: str,
+    alt: str,
+    columns: int | None = None,
+    scale: int | None = None,
+    **sliders: Sequence,
+) -> PromptBox:
+    """A line to type in, sliders, and the picture that they ask for: ``prompt_box(draw, prompt="one bear", alt="…", w=[1, 3])``.
+
+    draw: called with prompt, as typed, and one value for each slider by name; all else as in `image_slider`. It may take seconds:
+    a picture is drawn when the Enter key is pressed or a slider let go. What draw has to say of a prompt that it does not
+    understand, a ValueError, is written below the line.
+    """
+    positions = _positions(sliders)
+    line = ipywidgets.Text(
+        value=prompt,
+        description="prompt",
+        tooltip="prompt: type, then press Enter",
+        continuous_update=False,
+        style={"description_width": "initial"},
+        layout={"width": "640px", "max_width": "100%"},
+    )
+    controls = {"prompt": line, **{name: _slider(name, values, while_moved=False) for name, values in positions.items()}}
+    return PromptBox(draw, controls, positions, viz.described(alt), columns, scale)
+
+
+def _positions(sliders: dict[str, Sequence]) -> dict[str, list]:
+    """The positions of each slider as a list; ValueError for none, and for two that read the same."""
     positions = {name: values.tolist() if isinstance(values, Tensor) else list(values) for name, values in sliders.items()}
     for name, values in positions.items():
         if not values:
             raise ValueError(f"Slider {name!r} has no positions: give it a list of values.")
         if len({_label(value) for value in values}) < len(values):
             raise ValueError(f"Slider {name!r} has positions that read the same: {', '.join(map(_label, values))}.")
-    return ImageSlider(draw, positions, viz.described(alt), columns, scale)
+    return positions
 
 
 def strip(

@@ -271,7 +271,9 @@ class LabPage:
         for cell, output in self.outputs():
             if WIDGET_VIEW not in output.get("data", {}):
                 continue
-            alt = "".join(output["data"]["text/plain"]).removeprefix("[slider: ").removesuffix("]")
+            kind, alt = "".join(output["data"]["text/plain"]).removesuffix("]").split(": ", 1)
+            if kind != "[slider":
+                continue
             shown = self.show(cell)
             boxes = shown.locator(".widget-hslider")
             boxes.first.wait_for()

@@ -113,20 +113,6 @@ def test_each_kind_of_guidance_uses_the_networks_that_its_name_says():
         torch.testing.assert_close(v(name, 1.0), torch.tensor(3.0), atol=1e-4, rtol=1e-4)
 
 
-def test_saturation_counts_white_pixels():
-    images = torch.tensor([1.0, 0.97, 0.5, -1.0]).view(1, 1, 2, 2)
-    assert guiding.saturation(images) == 0.5
-
-
-def test_diversity_is_zero_for_copies_and_not_for_real_images():
-    judge = quality.Judge(CPU)
-    real = judge.images[:300].float() / 127.5 - 1
-    labels = judge.labels[:300]
-    first = torch.stack([real[(labels == y).nonzero()[0, 0]] for y in range(10)])
-    assert guiding.diversity(judge, first[labels], labels) == pytest.approx(0.0, abs=1e-3)
-    assert guiding.diversity(judge, real, labels) > 1
-
-
 @pytest.mark.parametrize(
     ("prompt", "wanted"),
     [

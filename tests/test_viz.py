@@ -293,3 +293,40 @@ def test_heat_puts_the_largest_number_in_the_lightest_colour_where_row_and_colum
     assert (top + bottom) / 2 < y < bottom + (bottom - top) / 2
     assert left + (right - left) / 2 < x
     assert picture.alt == ALT
+
+
+# --- a dot that moves on a plot -------------------------------------------------------------------------------------
+
+
+def orange(pixels: np.ndarray) -> np.ndarray:
+    """Row and column of the middle of what has the dot's colour."""
+    return np.argwhere((pixels == (0xD5, 0x5E, 0x00)).all(-1)).mean(0)
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_the_dot_lies_where_the_axes_say(scale):
+    """A line through the corners of the axes: its own pixels tell where a value lies."""
+    panels = viz.Panels()
+    panels[0].set(xlim=(1, 100), ylim=(1, 100), xscale=scale, yscale=scale)
+    panels[0].set_axis_off()
+    panels[0].plot([1, 100], [1, 100], color="black")
+    plot = viz.Map(panels)
+    dark = np.argwhere((plot.pixels < 60).all(-1))
+    low, high = dark[dark[:, 1].argmin()], dark[dark[:, 1].argmax()]  # left below, right above
+    for x, share in {1.0: 0.0, 100.0: 1.0, 10.0: 0.5 if scale == "log" else 9 / 99}.items():
+        np.testing.assert_allclose(orange(plot.at(x, x)), low + share * (high - low), atol=2.5)
+
+
+def test_the_plot_below_the_dot_stays():
+    plot = viz.Map(viz.Panels())
+    before = plot.pixels.copy()
+    plot.at(0.5, 0.5)
+    assert (plot.pixels == before).all()
+
+
+def test_sheets_stand_side_by_side_in_the_middle():
+    page = viz.beside(np.zeros((2, 3), np.uint8), np.full((6, 1, 3), 7, np.uint8), gap=4)
+    assert page.shape == (6, 8, 3)
+    assert (page[2:4, :3] == 0).all()
+    assert (page[:, 7] == 7).all()
+    assert (page[:2, :7] == 255).all()

@@ -115,6 +115,47 @@ def test_sliders_that_cannot_be_used_are_refused(options, words):
         widgets.image_slider(Square(), **options)
 
 
+def bears(prompt: str, strength: float):
+    """White for a prompt that names bears, black otherwise; friendly to a cat."""
+    if "cat" in prompt:
+        raise ValueError("No <cats> here: there are bears.")
+    return torch.full((1, 1, 4, 4), 2.0 * ("bear" in prompt) - 1), f"{prompt} at {strength:g}"
+
+
+@pytest.fixture
+def box():
+    return widgets.prompt_box(bears, prompt="one bear", alt=ALT, strength=[1.0, 3.0])
+
+
+def test_a_prompt_box_draws_what_is_typed_and_set(box):
+    assert (grey(box), box.caption.value) == (255, "one bear at 1")
+    assert box.set(prompt="nothing", strength=3.0) == "nothing at 3"
+    assert (grey(box), box.values) == (0, {"prompt": "nothing", "strength": 3.0})
+    box.sliders["prompt"].value = "two bears"  # what the browser sends on Enter
+    assert (grey(box), box.caption.value, box.status.value) == (255, "two bears at 3", "")
+
+
+def test_a_prompt_box_answers_unknown_words_with_the_sentence_alone(box):
+    box.sliders["prompt"].value = "a cat"
+    assert box.status.value == "<b>No picture here:</b> No &lt;cats&gt; here: there are bears."
+    assert grey(box) == 255, "the last good picture stays"
+    with pytest.raises(ValueError, match="No <cats>"):
+        box.set(prompt="a cat")
+
+
+def test_a_prompt_box_says_that_it_draws(box):
+    seen = []
+    box.status.observe(lambda change: seen.append(change["new"]), names="value")
+    box.sliders["strength"].index = 1
+    assert seen == ["Drawing …", ""]
+
+
+def test_a_prompt_box_waits_for_enter_and_for_the_hand_to_let_go(box):
+    assert not box.sliders["prompt"].continuous_update
+    assert not box.sliders["strength"].continuous_update
+    assert box._repr_mimebundle_()["text/plain"] == f"[prompt box: {ALT}]"
+
+
 def test_draw_may_answer_with_a_picture_or_bytes():
     picture = viz.grid(torch.zeros(1, 1, 4, 4), alt=ALT, scale=1)
     for answer in (picture, picture.png):
