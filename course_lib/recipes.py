@@ -82,7 +82,7 @@ _TEDDIES_DENOISER = (
         steps=10_000, batch_size=128, optimizer="muon", lr=4e-3, betas=(0.9, 0.99), ema=0.999, channels_last=True
     ),
 )
-_TEDDIES_WORDS = ({**_TEDDIES_UNET, "text_dim": 128, "text_depth": 2}, replace(_TEDDIES_DENOISER[1], steps=5_000))
+_TEDDIES_WORDS = ({**_TEDDIES_UNET, "text_dim": 128, "text_depth": 2}, replace(_TEDDIES_DENOISER[1], steps=3_000))
 _TEDDIES = 24_000  # pictures in the training set of a Teddies network
 
 _NETWORKS: dict[str, type[nn.Module]] = {
@@ -193,8 +193,8 @@ def teddies_ldm(**options) -> TrainResult:
 def teddies_words(**options) -> TrainResult:
     """``teddies-ldm`` once more, but told captions: it reads their words itself (`text_denoiser`).
 
-    Same pictures, same network, same share of factors left out, half the steps: what differs is the form in which they are told.
-    About forty minutes on two cores. Saved as ``data/weights/teddies_words.safetensors``.
+    Same pictures, same network, same share of factors left out, fewer steps: what differs is the form in which they are told.
+    About half an hour on two cores. Saved as ``data/weights/teddies_words.safetensors``.
     """
     return _teddies_denoiser("teddies-words", _TEDDIES_WORDS, _reading(), **options)
 
