@@ -29,7 +29,7 @@ MOST_STEPS = 1000
 class Painter:
     """A conditional latent denoiser with all that turns a caption into pictures.
 
-    net: told what `tell` makes of a caption, a row of [1, F] integers. codec: of the latents [B, *shape] that it denoises.
+    net: told what `tell` makes of captions, rows of [N, F] integers. codec: of the latents [B, *shape] that it denoises.
     """
 
     net: nn.Module
@@ -37,9 +37,8 @@ class Painter:
     schedule: Schedule
     machine: Machine
     shape: tuple[int, int, int] = (4, 8, 8)
-    tell: Callable[[str], Tensor] = teddies.prompt
+    tell: Callable[[str | list[str]], Tensor] = teddies.prompt
 
-    @torch.no_grad()
     def draw(
         self,
         caption: str,
@@ -60,12 +59,32 @@ class Painter:
             raise ValueError(f"{n} pictures were asked for: it must be 1 or more.")
         if not 1 <= steps <= MOST_STEPS:
             raise ValueError(f"{steps} steps were asked for: it must be 1 to {MOST_STEPS}, and 10 to 20 are enough.")
-        wanted, unwanted = (tuple(self.tell(words)[0].tolist()) for words in (caption, negative))
+        return self.paint(self.tell(caption).expand(n, -1), scale, steps, seed, self.tell(negative)[0], callback=callback)
+
+    @torch.no_grad()
+    def paint(
+        self,
+        told: Tensor,
+        scale: Scale = 3.0,
+        steps: int = 10,
+        seed: int = 0,
+        unwanted: Tensor | None = None,
+        batch: int = 64,
+        callback: Callback | None = None,
+    ) -> Tensor:
+        """One picture [N, 3, 64, 64] for each row of what the net is told, labels [N, F] or tokens [N, L].
+
+        unwanted: one row from which guidance leads away; by default that of the empty caption. batch: pictures at a time.
+        """
+        unwanted = tuple((self.tell("")[0] if unwanted is None else unwanted).tolist())
         autocast = None if self.machine.dtype == torch.float32 else self.machine.dtype
-        main, ref = (denoiser(self.net, recipes.KIND, labels, autocast) for labels in (wanted, unwanted))
-        levels = self.schedule.grid(steps)
-        noise = torch.randn(n, *self.shape, generator=torch.Generator().manual_seed(seed)).to(self.machine.device)
-        return self.codec.decode(dpmpp_2m(guide(main, ref, scale), noise * levels[0].sigma, levels, callback))
+        levels, generator, painted = self.schedule.grid(steps), torch.Generator().manual_seed(seed), []
+        for rows in told.to(self.machine.device).split(batch):
+            noise = torch.randn(len(rows), *self.shape, generator=generator).to(self.machine.device)
+            main, ref = (denoiser(self.net, recipes.KIND, y, autocast) for y in (rows, unwanted))
+            latents = dpmpp_2m(guide(main, ref, scale), noise * levels[0].sigma, levels, callback)
+            painted.append(self.codec.decode(latents))
+        return torch.cat(painted)
 
 
 def ready(machine: Machine | None = None, name: str = "teddies-ldm") -> Painter:

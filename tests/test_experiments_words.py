@@ -8,7 +8,7 @@ from oracles import normal
 
 from course_lib import device, recipes, teddies, text
 from course_lib.contrastive import ImageTextPair, contrastive_loss
-from course_lib.experiments import words
+from course_lib.experiments import painting, words
 from course_lib.schedule import cosine
 from course_lib.teddies import LEVELS, SEMANTIC
 from course_lib.text_denoiser import TextDenoiser
@@ -77,7 +77,7 @@ def test_factors_can_be_left_out():
 
 def test_wishes_are_of_the_side_that_was_asked_for():
     for unseen in (False, True):
-        labels = words.wishes(40, 3, unseen)
+        labels = painting.wishes(40, 3, unseen)
         assert labels.shape == (40, 5)
         factors = teddies.sample_factors(40, 0, **dict(zip(SEMANTIC, labels.unbind(1), strict=True)))
         assert (teddies.held_out(factors) == unseen).all()
@@ -87,38 +87,15 @@ def test_adherence_of_drawn_pictures_is_high_and_of_others_low():
     reader = recipes.ready("teddies-reader", MACHINE)
     images, factors = teddies.dataset(60, 8)
     labels = factors.labels()
-    right = words.adherence(reader, images, labels)
+    right = painting.adherence(reader, images, labels)
     assert right["all"] >= 0.85
-    assert words.adherence(reader, images, labels.roll(1, 0))["all"] < 0.1
+    assert painting.adherence(reader, images, labels.roll(1, 0))["all"] < 0.1
     nothing = torch.tensor(LEVELS).expand(60, -1)
-    assert words.adherence(reader, images, nothing) == dict.fromkeys((*SEMANTIC, "all"), 1.0)
-    assert words.adherence(reader, images, words.without(labels, *SEMANTIC[1:]))["all"] == right["count"]
+    assert painting.adherence(reader, images, nothing) == dict.fromkeys((*SEMANTIC, "all"), 1.0)
+    assert painting.adherence(reader, images, words.without(labels, *SEMANTIC[1:]))["all"] == right["count"]
     counted = words.shares(reader, images, "scarf")
     assert sum(counted.values()) == pytest.approx(1)
     assert counted["red"] == pytest.approx((factors.scarf == 1).double().mean().item(), abs=0.06)
-
-
-class Says(torch.nn.Module):
-    """Predicts v such that x0_hat is the (only) first number that it is told."""
-
-    null_label = (0, 0)
-
-    def forward(self, x, t, y):
-        at = cosine().at(t)
-        x0 = y[:, 0].view(-1, 1, 1, 1) + 0 * x
-        return (at.alpha * x - x0) / at.sigma
-
-
-class Same:
-    def decode(self, latents):
-        return latents
-
-
-def test_painting_is_guided_from_the_null_label_or_from_what_is_unwanted():
-    told = torch.tensor([[2, 7], [4, 7], [6, 7]])
-    for unwanted, wanted in ((None, [6.0, 12.0, 18.0]), (torch.tensor([1, 0]), [4.0, 10.0, 16.0])):  # ref + 3 (main - ref)
-        got = words.paint(Says(), Same(), told, MACHINE, scale=3.0, steps=4, unwanted=unwanted, batch=2)
-        torch.testing.assert_close(got, torch.tensor(wanted).view(3, 1, 1, 1).expand(3, 4, 8, 8), rtol=1e-3, atol=1e-3)
 
 
 def small_net():
@@ -145,7 +122,7 @@ def test_overlay_is_bright_where_the_map_is_large():
 
 
 def test_a_pair_is_trained_and_repeats():
-    latents, labels = normal(300, 4, 8, 8, dtype=torch.float32), words.wishes(300, 0)
+    latents, labels = normal(300, 4, 8, 8, dtype=torch.float32), painting.wishes(300, 0)
     runs = [words.train_pair(latents, labels, MACHINE, steps=3, progress=False) for _ in range(2)]
     assert isinstance(runs[0].ema, ImageTextPair)
     assert torch.equal(runs[0].losses, runs[1].losses)
@@ -161,7 +138,7 @@ def test_the_floor_is_what_a_perfect_pair_pays():
 
 
 def test_captions_are_shortened_as_often_as_asked():
-    labels = words.wishes(2000, 0)
+    labels = painting.wishes(2000, 0)
     short = words.shortened(labels, 0.2, torch.Generator().manual_seed(0))
     left_out = short == torch.tensor(LEVELS)
     assert (short[~left_out] == labels[~left_out]).all()

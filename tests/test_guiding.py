@@ -7,7 +7,7 @@ from torch import nn
 from course_lib import device, recipes, schedule
 from course_lib.data import FASHION_CLASSES
 from course_lib.exact import gaussian_mixture
-from course_lib.experiments import guiding, quality
+from course_lib.experiments import guiding
 
 CPU = device.find("cpu", "fp32")
 

@@ -71,6 +71,23 @@ def test_pictures_depend_on_the_arguments_alone(painter):
         assert not torch.equal(painter.draw(PINK_READERS, **({"n": 3, "steps": 4, "seed": 5} | other)), first)
 
 
+class Says(torch.nn.Module):
+    """Predicts v such that x0_hat is a twentieth of the first number that it is told."""
+
+    def forward(self, x, t, y):
+        at = schedule.cosine().at(t)
+        x0 = y[:, 0].view(-1, 1, 1, 1) / 20 + 0 * x
+        return (at.alpha * x - x0) / at.sigma
+
+
+def test_painting_is_guided_from_the_empty_caption_or_from_what_is_unwanted(painter):
+    told = torch.tensor([[2, 7], [4, 7], [6, 7]])
+    saying = replace(painter, net=Says(), tell=lambda _: torch.zeros(1, 2).long())
+    for unwanted, wanted in ((None, [0.3, 0.6, 0.9]), (torch.tensor([1, 0]), [0.2, 0.5, 0.8])):  # ref + 3 (main - ref)
+        got = saying.paint(told, scale=3.0, steps=4, unwanted=unwanted, batch=2)
+        torch.testing.assert_close(got, torch.tensor(wanted).view(3, 1, 1, 1).expand(3, 3, 8, 8), rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

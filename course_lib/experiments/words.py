@@ -6,18 +6,17 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from course_lib import recipes, teddies, text
+from course_lib import teddies, text
 from course_lib.codec import Codec, cache
 from course_lib.contrastive import ImageTextPair, Retrieval, contrastive_loss, distinct, hits, similarity
 from course_lib.data import to_uint8
 from course_lib.device import Machine
-from course_lib.diffusion import denoiser
-from course_lib.guidance import Scale, guide
+from course_lib.experiments.painting import adherence, wishes
 from course_lib.layers import CrossAttention
+from course_lib.prompts import Painter
 from course_lib.reader import FactorReader, read
-from course_lib.samplers import dpmpp_2m
 from course_lib.schedule import Level
 from course_lib.teddies import LEVELS, SEMANTIC, VALUES
 from course_lib.text_denoiser import TextDenoiser
@@ -153,67 +152,17 @@ def who_is_blue(pair: ImageTextPair, some: Shelf) -> float:
 # ------------------------------------------------------------------------------------------------------- the denoisers
 
 
-@torch.no_grad()
-def paint(
-    net: nn.Module,
-    codec: Codec,
-    told: Tensor,
-    machine: Machine,
-    scale: Scale = 3.0,
-    steps: int = 10,
-    seed: int = 0,
-    unwanted: Tensor | None = None,
-    batch: int = 64,
-) -> Tensor:
-    """One picture for each row of what the net is told, labels [N, 5] or tokens [N, L]: [N, 3, 64, 64] in [-1, 1].
-
-    unwanted: one row [F] from which guidance leads away; by default the net's null label.
-    """
-    unwanted = net.null_label if unwanted is None else tuple(unwanted.tolist())
-    autocast = None if machine.dtype == torch.float32 else machine.dtype
-    levels, generator, painted = recipes.SCHEDULE().grid(steps), torch.Generator().manual_seed(seed), []
-    for rows in told.to(machine.device).split(batch):
-        noise = torch.randn(len(rows), 4, 8, 8, generator=generator).to(machine.device)
-        main, ref = (denoiser(net, recipes.KIND, y, autocast) for y in (rows, unwanted))
-        painted.append(codec.decode(dpmpp_2m(guide(main, ref, scale), noise * levels[0].sigma, levels)))
-    return torch.cat(painted)
-
-
-def adherence(reader: FactorReader, images: Tensor, labels: Tensor) -> dict[str, float]:
-    """The share of images [N, 3, 64, 64] in which the reader finds what labels [N, 5] ask for: of each factor, and "all".
-
-    A null label asks for nothing: any answer is right.
-    """
-    logits, _ = read(reader, images)
-    found = torch.stack([logits[name].argmax(1) for name in SEMANTIC], 1).cpu()
-    right = (found == labels.cpu()) | (labels.cpu() == torch.tensor(LEVELS))
-    return dict(zip(SEMANTIC, right.double().mean(0).tolist(), strict=True)) | {"all": right.all(1).double().mean().item()}
-
-
-def wishes(n: int, seed: int, unseen: bool = False) -> Tensor:
-    """Labels [n, 5] of random combinations, of those that nothing is trained on (unseen) or of the others."""
-    factors = teddies.sample_factors(max(100, 30 * n), seed)
-    return factors[teddies.held_out(factors) == unseen][:n].labels()
-
-
-class Rival(NamedTuple):
-    """A denoiser, and how a wish (labels [N, 5]) is told to it: `text.from_labels`, or as it is."""
-
-    net: nn.Module
-    tell: Callable[[Tensor], Tensor]
-
-
 def generalise(
-    rivals: Mapping[str, Rival], codec: Codec, reader: FactorReader, machine: Machine, n: int = 128, scale: float = 3.0
+    painters: Mapping[str, Painter], reader: FactorReader, n: int = 128, scale: float = 3.0
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Adherence of each rival to n wishes, seen in training and never seen: {rival: {"seen": {...}, "never seen": {...}}}."""
+    """Adherence of each painter to n wishes, seen in training and never seen: {name: {"seen": {...}, "never seen": {...}}}."""
     asked = {"seen": wishes(n, 31), "never seen": wishes(n, 32, unseen=True)}
     return {
         name: {
-            which: adherence(reader, paint(rival.net, codec, rival.tell(labels), machine, scale), labels)
+            which: adherence(reader, painter.paint(painter.tell(teddies.say(labels)), scale), labels)
             for which, labels in asked.items()
         }
-        for name, rival in rivals.items()
+        for name, painter in painters.items()
     }
 
 

@@ -18,9 +18,9 @@ import textwrap
 
 import torch
 
-from course_lib import contrastive, device, guidance, layers, ledger, recipes, teddies, text, text_denoiser, viz, widgets
+from course_lib import contrastive, device, guidance, layers, ledger, prompts, recipes, teddies, text, text_denoiser, viz, widgets
 from course_lib.data import to_float
-from course_lib.experiments import words
+from course_lib.experiments import painting, words
 
 machine = device.find()
 print(machine)
@@ -226,7 +226,7 @@ book.claim("The search answers at once", slider.latency(), at_most=1000, unit="m
 # %%
 by_words = words.read_by_words(pair, never)
 reader = recipes.ready("teddies-reader", machine)
-by_reader = words.adherence(reader, to_float(never.images), never.labels)
+by_reader = painting.adherence(reader, to_float(never.images), never.labels)
 levels = dict(zip(teddies.SEMANTIC, teddies.LEVELS, strict=True))
 ledger.table(["factor", "read by words (share right)", "the trained reader, from the picture", "guessing"], [[name, by_words[name], by_reader[name], 1 / levels[name]] for name in teddies.SEMANTIC])
 blue = words.who_is_blue(pair, words.shelf(600, 44, codec, machine))
@@ -254,14 +254,15 @@ book.claim("It knows what is blue, the fur or the scarf (guessing: 0.5)", blue, 
 ledger.source(layers.CrossAttention, text_denoiser.TextDenoiser)
 
 # %% [markdown]
-# The network below is chapter 5's denoiser of teddies, with these layers and without its label table. It was trained on the same pictures, for the same number of steps; the *only* difference is
+# The network below is chapter 5's denoiser of teddies, with these layers and without its label tables. It was trained on the same pictures, for fewer steps; what differs is
 # that factors are told in words. Its transformer was trained along with it, from nothing but the loss of diffusion. (Stable Diffusion takes CLIP's instead, and leaves it as it is.) The null label is now the empty caption.
 
 # %%
-reading, told = recipes.ready("teddies-words", machine), recipes.ready("teddies-ldm", machine)
+painters = {"told words": prompts.ready(machine, "teddies-words"), "told factors": prompts.ready(machine)}
+painter = painters["told words"]
 wish = "two pink teddy bears with a green scarf reading in the snow"
 asked = text.tokenise([wish] * 8, machine.device)
-viz.rows({"told nothing": words.paint(reading, codec, text.tokenise([""] * 8), machine, scale=1), wish: words.paint(reading, codec, asked, machine)}, scale=1, alt="Eight teddies of all kinds, and eight that follow the caption.")
+viz.rows({"told nothing": painter.paint(text.tokenise([""] * 8), scale=1), wish: painter.paint(asked)}, scale=1, alt="Eight teddies of all kinds, and eight that follow the caption.")
 
 # %% [markdown]
 # ### Where does each word go?
@@ -275,7 +276,7 @@ level = recipes.SCHEDULE().grid(10)[4]
 row = 0
 caption = teddies.say(never.labels[row : row + 1])
 noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)).to(machine.device)
-maps = words.looks(reading, level.alpha * never.latents[row : row + 1] + level.sigma * noise, level, text.tokenise(caption, machine.device))[0]
+maps = words.looks(painter.net, level.alpha * never.latents[row : row + 1] + level.sigma * noise, level, text.tokenise(caption, machine.device))[0]
 names = ["START", *caption[0].split(), "END"]
 viz.grid(words.overlay(to_float(never.images[row]), maps[: len(names)]), 8, titles=names, alt="One teddy under a light for each word of its caption: bright where the denoiser looks at the word.")
 
@@ -286,7 +287,7 @@ book.claim("Padding is never looked at", maps[len(names) :].sum(), equals=0)
 # %% [markdown]
 # <details><summary><b>Some words have places</b></summary>
 #
-# These maps have few places, because only the coarser layers of this small network look at words, and much of the attention goes to tokens that say nothing of their own: START, END, "a". That is usual in
+# These maps have eight times eight places, as the latents have, and much of the attention goes to tokens that say nothing of their own: START, END, "a". That is usual in
 # transformers, which need somewhere to look when they are not asking. Do not read more into such maps than they say: they tell where a layer *looked*, not what the network *did* with it.
 # </details>
 #
@@ -296,8 +297,7 @@ book.claim("Padding is never looked at", maps[len(names) :].sum(), equals=0)
 # the five factors in five separate tables and so cannot even see a combination. Which of the two generalises better?
 
 # %%
-rivals = {"told words": words.Rival(reading, text.from_labels), "told factors": words.Rival(told, torch.positive)}
-table = words.generalise(rivals, codec, reader, machine)
+table = words.generalise(painters, reader)
 ledger.table(["network", "combinations", *teddies.SEMANTIC, "all five"], [[name, which, *shares.values()] for name, both in table.items() for which, shares in both.items()], title="Guided pictures (scale 3) in which the reader finds what was asked for (shares of 1)")
 
 # %%
@@ -323,8 +323,8 @@ book.claim("Words cost, against factors, on captions never read", by_factors["ne
 # **Predict.** And in another order? The pair did not mind. Does the denoiser?
 
 # %%
-new_wishes = words.wishes(96, 33, unseen=True)
-kept = {name: words.adherence(reader, words.paint(reading, codec, text.tokenise(say(new_wishes)), machine), new_wishes) for name, say in orders.items()}
+new_wishes = painting.wishes(96, 33, unseen=True)
+kept = {name: painting.adherence(reader, painter.paint(text.tokenise(say(new_wishes))), new_wishes) for name, say in orders.items()}
 ledger.table(["order of the words", *teddies.SEMANTIC, "all five"], [[name, *shares.values()] for name, shares in kept.items()], title="Told words (shares of 1)")
 book.claim("An order never read costs the denoiser at most", kept["as always"]["all"] - kept["in another order"]["all"], at_most=0.5, unit="share lost")
 
@@ -345,12 +345,12 @@ ledger.source(guidance.guide)
 wish, n = "two brown teddy bears reading", 96
 asked = text.tokenise([wish] * n)
 ways = {"nothing": "", "“with a red scarf”": "with a red scarf", "“without a scarf”": "without a scarf"}
-painted = {name: words.paint(reading, codec, asked, machine, unwanted=text.tokenise(no)[0]) for name, no in ways.items()}
+painted = {name: painter.paint(asked, unwanted=text.tokenise(no)[0]) for name, no in ways.items()}
 viz.rows({f"not wanted: {name}": images[:8] for name, images in painted.items()}, scale=1, alt="Three rows of brown reading bears: scarves of all kinds, scarves but hardly a red one, scarves nearly everywhere.")
 
 # %%
 worn = {name: words.shares(reader, images, "scarf") for name, images in painted.items()}
-followed = {name: words.adherence(reader, images, teddies.prompt([wish] * n))["all"] for name, images in painted.items()}
+followed = {name: painting.adherence(reader, images, teddies.prompt([wish] * n))["all"] for name, images in painted.items()}
 ledger.table(["not wanted", *(f"scarf: {value}" for value in teddies.VALUES["scarf"]), "the wish is still met"], [[name, *worn[name].values(), followed[name]] for name in ways], title="Shares of 96 pictures")
 plain, no_red, no_bare = worn.values()
 book.claim("A negative prompt takes the red scarves away", no_red["red"], at_most=0.05, unit="share")
@@ -365,8 +365,8 @@ book.claim("… and the wish itself suffers little", followed["nothing"] - min(f
 # </details>
 
 # %%
-same = words.paint(reading, codec, asked[:32], machine, unwanted=text.tokenise(wish)[0])
-unguided = words.paint(reading, codec, asked[:32], machine, scale=1)
+same = painter.paint(asked[:32], unwanted=text.tokenise(wish)[0])
+unguided = painter.paint(asked[:32], scale=1)
 book.claim("A negative prompt equal to the wish takes all guidance away: difference to unguided pictures", (same - unguided).abs().max(), at_most=0.05, unit="of 2 (black to white)")
 
 # %% [markdown]
@@ -397,5 +397,5 @@ book.verdicts()
 # | cross-attention on a caption | Rombach et al. 2022, section 3.3 and eq. 3 | `layers.CrossAttention`, `text_denoiser.TextDenoiser` |
 # | maps of cross-attention | Hertz et al. 2023, figure 4 | `experiments.words.looks` |
 # | guidance and its reference | Ho & Salimans 2022, eq. 6 | `guidance.guide` |
-# | leading away from a concept | Liu et al. 2022 (composable diffusion), section 4 | `paint(unwanted=…)`, `Painter.draw(negative=…)` |
+# | leading away from a concept | Liu et al. 2022 (composable diffusion), section 4 | `Painter.draw(negative=…)` |
 # | $\varphi(x_t)$ · $\tau(y)$ · $1/\tau$ | | features of the UNet · `text.features` · `pair.scale` |
