@@ -259,7 +259,8 @@ def draw_lines(
 ) -> None:
     """Curves {"name": (x, y)} or {"name": (x, y, error)} on one plot; axis labels carry units.
 
-    Up to 40 points are marked. log: "x", "y" or "xy". error: half-width of a band. references: named horizontal lines.
+    Up to 40 points are marked. log: "x", "y" or "xy". error: half-width of a bar, or with more than 12 points of a band.
+    references: named horizontal lines.
     """
     for i, (name, (x, y, *error)) in enumerate(curves.items()):
         x, y, colour = _array(x), _array(y), COLOURS[i % len(COLOURS)]
@@ -267,7 +268,9 @@ def draw_lines(
             raise ValueError(f"The curve {name!r} has {len(x)} x and {len(y)} y, but needs a y for each x.")
         mark = MARKERS[i % len(MARKERS)] if marker and len(x) <= 40 else None
         axes.plot(x, y, color=colour, linestyle=DASHES[i % len(DASHES)], marker=mark, label=name)
-        if error:
+        if error and len(x) <= 12:
+            axes.errorbar(x, y, _array(error[0]), fmt="none", ecolor=colour, elinewidth=1.2, capsize=3)
+        elif error:
             axes.fill_between(x, y - _array(error[0]), y + _array(error[0]), color=colour, alpha=0.2, linewidth=0)
     for name, value in (references or {}).items():
         axes.axhline(value, color="#555555", linestyle="--", linewidth=1.2)

@@ -18,7 +18,7 @@ from course_lib.codec import Codec
 from course_lib.data import as_float
 from course_lib.device import Machine
 from course_lib.diffusion import Denoiser
-from course_lib.experiments.quality import Judge, balanced, conditional, draw, unconditional
+from course_lib.experiments.quality import Judge, Maker, balanced, conditional, draw, unconditional
 from course_lib.guidance import classifier_guide, guide, within
 from course_lib.schedule import Level
 
@@ -37,6 +37,10 @@ class Guide:
     name: str
     make: Callable[[Tensor, float], Denoiser]
     second: tuple[float, float] | None = INTERVALS["all levels"]
+
+    def at(self, scale: float) -> Maker:
+        """At this scale: labels [B] → denoiser."""
+        return lambda y: self.make(y, scale)
 
     def calls(self, levels: Sequence[Level], scale: float) -> int:
         """How often a denoiser is asked for one sample, by a sampler that asks once at each level but the last."""
@@ -109,7 +113,7 @@ class Harness:
     def images(self, kind: Guide, scale: float, seed: int) -> Tensor:
         """n samples [n, 1, 32, 32], every class equally often; the same noise for every kind and scale."""
         labels, levels = balanced(self.n, self.judge.machine), kind.levels(scale)
-        return draw(lambda y: kind.make(y, scale), labels, self.codec, SHAPE, self.judge.machine, levels=levels, seed=seed)
+        return draw(kind.at(scale), labels, self.codec, SHAPE, self.judge.machine, levels=levels, seed=seed)
 
     def point(self, kind: Guide, scale: float) -> Point:
         drawn = [self.measures(self.images(kind, scale, seed), balanced(self.n, self.judge.machine)) for seed in self.seeds]
