@@ -15,6 +15,7 @@
 # | 4 | [Latent DDPM](04_latent_ddpm.ipynb) | How does one learn to walk in that space? |
 # | 5 | [Guidance](05_guidance.ipynb) | How does one steer the walk? |
 # | 6 | [A sharper VAE](06_sharper_vae.ipynb), further reading after chapter 3 | Why are its copies soft, and what helps? |
+# | 7 | [Words](07_words.ipynb), further reading after chapter 5 | How does a generator understand a sentence? |
 #
 # Read them in this order: chapter 4 walks in the space that chapter 3 made, and chapter 5 steers what chapter 4 trained.
 # What a chapter trains is saved on this machine; where nothing was saved, the next chapter trains it itself. How many
