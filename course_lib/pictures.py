@@ -120,6 +120,18 @@ def tile(images: Tensor | np.ndarray, columns: int | None = None, scale: int | N
     return sheet[:, :, 0] if channels == 1 else sheet
 
 
+def beside(*sheets: np.ndarray, gap: int = 12) -> np.ndarray:
+    """Sheets of pixels, uint8 [h, w] or [h, w, 3], side by side on white, each in the middle of the height: uint8 [H, W, 3]."""
+    coloured = [sheet if sheet.ndim == 3 else sheet[..., None].repeat(3, axis=-1) for sheet in sheets]
+    height, width = max(len(sheet) for sheet in coloured), sum(sheet.shape[1] + gap for sheet in coloured) - gap
+    page, left = np.full((height, width, 3), 255, np.uint8), 0
+    for sheet in coloured:
+        top = (height - len(sheet)) // 2
+        page[top : top + len(sheet), left : left + sheet.shape[1]] = sheet
+        left += sheet.shape[1] + gap
+    return page
+
+
 def encode(pixels: np.ndarray, level: int = 1) -> bytes:
     """uint8 [H, W] or [H, W, 3] to PNG bytes; lightly compressed (level 1 of zlib's 9), because a slider must answer at once."""
     buffer = io.BytesIO()

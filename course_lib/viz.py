@@ -21,7 +21,7 @@ from matplotlib.ticker import LogFormatter
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from course_lib.pictures import PAGE, Picture, described, encode, enlarge, lighten, shrink, tile, to_uint8
+from course_lib.pictures import PAGE, Picture, beside, described, encode, enlarge, lighten, shrink, tile, to_uint8
 
 __all__ = ["COLOURS", "DASHES", "MARKERS", "Map", "Panels", "Picture", "bars", "beside", "described", "draw_histogram"]
 __all__ += ["draw_lines", "draw_points", "encode", "grid", "histogram", "lines", "losses", "rows", "scatter", "spectrum", "tile"]
@@ -182,18 +182,6 @@ class Map:
         box = [column - radius, row - radius, column + radius, row + radius]
         ImageDraw.Draw(pixels).ellipse(box, fill=COLOURS[1], outline="black", width=2)
         return np.asarray(pixels)
-
-
-def beside(*sheets: np.ndarray, gap: int = 12) -> np.ndarray:
-    """Sheets of pixels, uint8 [h, w] or [h, w, 3], side by side on white, each in the middle of the height: uint8 [H, W, 3]."""
-    coloured = [sheet if sheet.ndim == 3 else sheet[..., None].repeat(3, axis=-1) for sheet in sheets]
-    height, width = max(len(sheet) for sheet in coloured), sum(sheet.shape[1] + gap for sheet in coloured) - gap
-    page, left = np.full((height, width, 3), 255, np.uint8), 0
-    for sheet in coloured:
-        top = (height - len(sheet)) // 2
-        page[top : top + len(sheet), left : left + sheet.shape[1]] = sheet
-        left += sheet.shape[1] + gap
-    return page
 
 
 def _render(figure: Figure) -> bytes:

@@ -282,6 +282,14 @@ class LabPage:
                 boxes.nth(i).scroll_into_view_if_needed()
                 yield Slider(self.page, boxes.nth(i), picture, caption, alt)
 
+    def prompt_boxes(self) -> Iterator[Locator]:
+        """Every prompt box of the notebook, scrolled into view when its turn comes."""
+        for cell, output in self.outputs():
+            if WIDGET_VIEW in output.get("data", {}) and "".join(output["data"]["text/plain"]).startswith("[prompt box: "):
+                box = self.show(cell)
+                box.locator(".course-picture").wait_for()
+                yield box
+
     def sliders_to_start(self) -> None:
         """All of them, before one is moved: elsewhere another slider may leave it without effect."""
         for slider in self.sliders():

@@ -138,6 +138,23 @@ def test_each_slider_follows_the_mouse(notebook):
         assert slider.look() != before, slider.label
 
 
+def test_each_prompt_box_draws_what_is_typed_and_knows_its_words(notebook):
+    source = (lab.ROOT / "notebooks" / "source" / f"{notebook.name}.py").read_text(encoding="utf-8")
+    boxes = 0
+    for box in notebook.prompt_boxes():
+        line, picture, status = box.locator("input[type=text]"), box.locator(".course-picture"), box.locator(".course-status")
+        before = picture.get_attribute("src")
+        line.fill("one white teddy bear in the snow")
+        line.press("Enter")
+        sync_api.expect(picture).not_to_have_attribute("src", before)
+        sync_api.expect(status).to_have_text("")
+        line.fill("two purple teddy bears")
+        line.press("Enter")
+        sync_api.expect(status).to_contain_text("'purple' is not a word the teddies know")
+        boxes += 1
+    assert boxes == source.count("widgets.prompt_box(")
+
+
 def test_each_slider_is_labelled_and_reached_by_tab(notebook):
     for slider in notebook.sliders():
         assert slider.label.strip()
