@@ -186,8 +186,15 @@ def test_a_curve_is_drawn_where_its_numbers_are():
     panels = viz.Panels(2)
     viz.draw_lines(panels[1], {"a": ([1, 2, 4], torch.tensor([3.0, 2, 1]).bfloat16(), [1, 1, 1])}, xlabel="x", ylabel="y")
     np.testing.assert_array_equal(panels[1].lines[0].get_xydata(), [[1, 3], [2, 2], [4, 1]])
-    band = panels[1].collections[0].get_paths()[0].vertices
-    assert (band[:, 1].min(), band[:, 1].max()) == (0, 4)
+    bars = [path.vertices[:, 1] for path in panels[1].collections[0].get_paths()]
+    assert [(bar.min(), bar.max()) for bar in bars] == [(2, 4), (1, 3), (0, 2)]
+
+
+def test_the_errors_of_many_points_are_a_band():
+    panels = viz.Panels()
+    viz.draw_lines(panels[0], {"a": (range(13), [1.0] * 13, [2.0] * 13)}, xlabel="x", ylabel="y")
+    (band,) = panels[0].collections[0].get_paths()
+    assert (band.vertices[:, 1].min(), band.vertices[:, 1].max()) == (-1, 3)
     assert panels.picture(ALT).pixels().shape[1] > panels.picture(ALT).pixels().shape[0]
 
 
