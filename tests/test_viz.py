@@ -15,7 +15,7 @@ import torch
 from nbconvert import HTMLExporter
 from PIL import Image
 
-from course_lib import data, pictures, viz
+from course_lib import data, pictures, teddies, viz
 
 ALT = "What these images show, in a sentence"
 
@@ -112,6 +112,15 @@ def test_a_large_photograph_is_averaged_to_the_page_and_stays_light():
     assert shown.kind == "jpeg"
     assert len(shown.data) < len(viz.encode(photograph, level=9)) / 3
     assert abs(shown.pixels().astype(float) - photograph).mean() < 3
+
+
+def test_a_heavy_sheet_of_teddies_keeps_its_squares_in_fewer_colours():
+    sheet = pictures.tile(teddies.dataset(6, 0)[0], 6, scale=4)
+    light = Image.open(io.BytesIO(pictures.lighten(sheet))).convert("RGB")
+    assert len(pictures.lighten(sheet)) < len(pictures.encode(sheet, level=9)) / 2
+    shown = np.asarray(light)
+    assert abs(shown.astype(float) - sheet).mean() < 6
+    assert (shown[0:4, 0:4] == shown[0, 0]).all(), "a pixel of the teddy stays one square of one colour"
 
 
 def test_shrinking_averages_squares():
