@@ -123,13 +123,26 @@ def error(run: Run, x0: Tensor, y: Tensor, t: int = 500, shift: int = 0) -> floa
     return (x0_hat - x0).square().mean().item() / level.sigma**2
 
 
-def clock(run: Run, x0: Tensor, y: Tensor, ts: Sequence[int] = (100, 300, 500)) -> int:
+def clock(run: Run, x0: Tensor, y: Tensor, ts: Sequence[int] = (100, 300)) -> int:
     """By how many steps of t one must correct what the network is told, so that its error is least: 0 is right.
 
     Tried are whole strides of the sampler's grid up to two either way; where all are equal, 0.
     """
     shifts = [STRIDE * k for k in (0, 1, -1, 2, -2)]
     return min(shifts, key=lambda shift: math.fsum(error(run, x0, y, t, shift) for t in ts))
+
+
+def chart(run: Run, judge: Judge, images: Tensor, x0: Tensor, y: Tensor) -> dict[str, float]:
+    """One reading of each probe: arguments as of the probes."""
+    unguided, guided = agreement(run, judge, (0.0, SCALE))
+    return {
+        "spread at the decoder (1 is right)": latents(run, images)[1].mean().item(),
+        "agreement gained by guidance": guided - unguided,
+        "commonest class at scale 0": reference(run, judge)[1],
+        "last step": moves(run)[-1],
+        "clock (steps of t)": clock(run, x0, y),
+        "error at t = 500": error(run, x0, y),
+    }
 
 
 def _classes(run: Run, judge: Judge, scale: float) -> Tensor:
