@@ -115,7 +115,7 @@ def test_a_large_photograph_is_averaged_to_the_page_and_stays_light():
 
 
 def test_a_heavy_sheet_of_teddies_keeps_its_squares_in_fewer_colours():
-    sheet = pictures.tile(teddies.dataset(6, 0)[0], 6, scale=4)
+    sheet = pictures.tile(teddies.dataset(20, 0)[0], 5, scale=4)
     light = Image.open(io.BytesIO(pictures.lighten(sheet))).convert("RGB")
     assert len(pictures.lighten(sheet)) < len(pictures.encode(sheet, level=9)) / 2
     shown = np.asarray(light)

@@ -16,12 +16,13 @@
 
 # %%
 import time
+from dataclasses import replace
 
 import torch
 
 from course_lib import codec, data, device, guidance, ledger, prompts, recipes, teddies, viz, widgets
 from course_lib.data import to_float
-from course_lib.experiments import frontier, guiding, painting, quality
+from course_lib.experiments import frontier, guiding, painting, quality, symptoms
 
 machine = device.find()
 book = ledger.Ledger("5 Guidance")
@@ -343,8 +344,195 @@ book.claim("Low noise alone does little for the class: share minus the unguided 
 #
 # </details>
 #
-# @SYMPTOMS@
+# ## Six patients
 #
+# A diffusion model seldom crashes. It draws something, and the something is grey, or dull, or of the wrong kind, or quite good but not as good as it might be. Six runs are ill
+# below. All have the pipeline of this chapter, the same noise, twenty steps and scale 2, and in each of them **one part is wrong**. Every one of these faults has been made by
+# people who knew what they were doing. In no particular order:
+#
+# - latents not scaled back before decoding,
+# - the wrong null label,
+# - too large a step at the end of the walk,
+# - the two terms of the guidance swapped,
+# - the network is told the wrong $t$: that of the next step,
+# - the average of the weights (EMA) was never updated.
+#
+# One thing was changed for the healthy run, too. Chapter 3's VAE pays for its KL in full, so its latents have nearly unit variance as they come, and who forgets to scale them is hardly
+# punished. Stable Diffusion's VAE hardly pays for its KL. So here the VAE's latents are told in units that make them 5.5 times as large, as they are there. Its pictures are the same.
+
+# %%
+well = symptoms.healthy(machine)
+patients = {letter: symptoms.run(letter, machine) for letter in symptoms.LETTERS}
+wards = {"healthy": well, **patients}
+viz.rows({name: run.pictures() for name, run in wards.items()}, scale=2, titles=list(data.FASHION_CLASSES), alt="Ten garments, one of each class, by a healthy run and by the runs A to F from the same noise. A and B look nearly healthy, C is grey and blurred, D draws no garments, E is a little off, F draws garments of other classes.")
+
+# %% [markdown]
+# **Predict.** Which is which? Write six letters beside the six faults *before* you go on. Two or three are easy. For the others, say what you would measure, and what it would read.
+#
+# Here is a run, with all of its parts:
+
+# %%
+ledger.source(symptoms.Run)
+
+# %% [markdown]
+# ### The probes
+#
+# Pictures come last, after everything else has had its say. A probe looks at *one joint between two parts* and takes a number there. Choose a patient, run the cells, choose the next.
+
+# %%
+letter = "A"
+
+patient = patients[letter]
+both = {"healthy": well, letter: patient}
+
+# %% [markdown]
+# **What enters the decoder?** For each channel, its standard deviation over that of the latents on which the VAE was trained. It should be near 1.
+
+# %%
+entering = [[name, *symptoms.latents(run, test_images[:500])[1].tolist()] for name, run in both.items()]
+ledger.table(["run", *(f"channel {c} (1 is right)" for c in range(4))], entering)
+
+# %% [markdown]
+# **Does guidance help?** The share of garments of the wanted class should rise with the scale. **And what does it point away from?** At scale 0 only the reference draws: it should draw a bit of everything.
+
+# %%
+followed = [[name, *symptoms.agreement(run, judge), *symptoms.reference(run, judge)] for name, run in both.items()]
+ledger.table(["run", "of the wanted class, scale 0", "scale 1", "scale 2", "commonest at scale 0", "its share"], followed)
+
+# %% [markdown]
+# **How is the walk paced?** How far $x_t$ moves in each step, root mean square.
+
+# %%
+paces = {name: (list(range(1, len(symptoms.moves(run)) + 1)), symptoms.moves(run)) for name, run in both.items()}
+viz.lines(paces, xlabel="step of the walk", ylabel="distance that x_t moves (1)", alt="How far the latents move in each step of the walk, for the healthy run and the chosen patient.")
+
+# %% [markdown]
+# **Has the network learned anything?** Its error on noised test latents, in $v$, where 1 is what a network has that says nothing. **Is its clock right?** By how many steps must one correct the $t$ that it is told, so that its
+# error is least? No picture is drawn for these two.
+
+# %%
+some = (test_latents[:300], test_labels[:300])
+errors = [[name, *(symptoms.error(run, *some, t=t) for t in (100, 500, 900)), symptoms.clock(run, *some)] for name, run in both.items()]
+ledger.table(["run", "error at t = 100", "t = 500", "t = 900", "correction of t (steps)"], errors)
+
+# %% [markdown]
+# Do you have all six? Then unfold.
+#
+# <details><summary>Patient A</summary>
+#
+# **Too large a step at the end.** The walk starts as the healthy one does, and then leaves from where noise and signal are equally strong *straight to clean data*. What it finds there is $\hat x_0$, the average of all garments
+# that fit, and an average has too little spread. The judge does not mind: averages are typical. *Cure:* look at the last levels of the list that the sampler really visits, and not at the number of steps that you asked for.
+# *Seen:* lists of levels cut short or with a wrong last entry; diffusers' multistep solver repeated its last noise level, so that its last step did nothing and noise was left (issue 5689, pull request 6477).
+#
+# </details>
+#
+# <details><summary>Patient B</summary>
+#
+# **Off by one in $t$.** At every level of the grid the network is told the $t$ of the next. Its error hardly rises, so neither eye nor judge see it; only the clock does, since with noise that you added *yourself* you know the right $t$. Off by
+# one in a thousand (counting from 0 or from 1) is beyond measuring; off by one *stride* is not. *Cure:* test the sampler on a denoiser that is known exactly, as in chapter 4. *Seen:* in nearly every library once; in diffusers
+# issues 444, 465 and 5921 are about it.
+#
+# </details>
+#
+# <details><summary>Patient C</summary>
+#
+# **Latents not scaled before decoding.** The walk is healthy to its end, and then the decoder is handed latents of unit variance that it would like 5.5 times as large: it sees something close to the average of everything, and draws that. *Cure:* let one
+# object own both directions, as the codec does here, and measure its statistics. *Seen:* diffusers' unconditional latent pipeline (issue 5166). With a VAE whose latents are near unit variance anyway the same fault lies there unnoticed, as it would with chapter 3's.
+#
+# </details>
+#
+# <details><summary>Patient D</summary>
+#
+# **EMA never updated.** The training log was fine: it shows the network that trained. What draws is the average, and the average still holds the weights of before the first step. Its last layer is zero, so $v$ is 0 and the walk stands still:
+# what is decoded is the noise it started from. Mark that its *latents* have the right spread! *Cure:* compare the loss of the average with that of the last weights, once, early. *Seen:* diffusers' training script for SDXL made an average and never
+# updated it (issue 5783).
+#
+# </details>
+#
+# <details><summary>Patient E</summary>
+#
+# **The wrong null label.** It took label 0, and label 0 is T-shirt. So T-shirts are pushed away from T-shirts, which is to say not at all, and all others are pushed away from T-shirts. Agreement with the prompt is none the worse for it. *Cure:* draw at
+# scale 0, and look. *Seen:* wherever "none" is a convention: the last label in DiT and here, the embedding of the empty text in Stable Diffusion, an embedding of zeros in SDXL (`force_zeros_for_empty_prompt`).
+#
+# </details>
+#
+# <details><summary>Patient F</summary>
+#
+# **Swapped guidance terms.** $\text{main} + w\,(\text{ref} - \text{main})$: off at 0 instead of 1, and at scale 2 it draws anything but what you asked for. The garments are fine, they are only the wrong ones, and no measure of quality alone would notice. *Cure:* turn
+# the scale and see which way the agreement goes. *Seen:* a batch holds both halves, and DiT puts the conditional one first, diffusers last; OneTrainer had the one order for one of SDXL's text encoders and the other for the other (issue 775).
+#
+# </details>
+#
+# ### One table
+#
+# Six probes, seven runs. Read it by columns: in each, one run stands out.
+
+# %%
+charts = {name: symptoms.chart(run, judge, test_images[:500], *some) for name, run in wards.items()}
+ledger.table(["run", *charts["healthy"]], [[name, *chart.values()] for name, chart in charts.items()])
+
+# %%
+shifts = list(range(-100, 101, 25))
+told = {name: (shifts, [symptoms.error(wards[name], *some, t=300, shift=s) for s in shifts]) for name in ("healthy", "B")}
+walks = {name: (list(range(1, len(symptoms.moves(wards[name])) + 1)), symptoms.moves(wards[name])) for name in ("healthy", "A", "D")}
+panels = viz.Panels(2)
+viz.draw_lines(panels[0], walks, xlabel="step of the walk", ylabel="distance that x_t moves (1)")
+viz.draw_lines(panels[1], told, xlabel="correction of the t that the network is told (steps)", ylabel="error at t = 300 (1 = no training)")
+panels.picture("Left: distance moved in each step of the walk: even for the healthy run, next to nothing for D, and for A a last step many times as long as the others. Right: error against correction of t, least at 0 for the healthy run and at plus 50 for B.")
+
+# %%
+def reads(probe, letter):
+    (name,) = (n for n in charts["healthy"] if n.startswith(probe))
+    return charts[letter][name], [chart[name] for other, chart in charts.items() if other != letter]
+
+
+a, rest = reads("last step", "A")
+book.claim("A leaps at the end: its last step over the longest of the other runs, times", a / max(rest), at_least=4)
+b, rest = reads("clock", "B")
+book.claim("B's clock is behind by one stride of the grid", b, equals=symptoms.STRIDE, unit="steps")
+book.claim("And nobody else's is behind or ahead: largest correction", max(map(abs, rest)), equals=0, unit="steps")
+c, rest = reads("spread", "C")
+book.claim("C's decoder is handed too small latents: spread over the smallest of the other runs, times", c / min(rest), at_most=0.4)
+
+# %%
+d, rest = reads("error", "D")
+book.claim("D has learned nothing: error over the largest of the other runs, times", d / max(rest), at_least=1.3)
+e, rest = reads("commonest", "E")
+book.claim("E's reference draws one class: its share over the largest of the other runs, times", e / max(rest), at_least=1.3)
+f, rest = reads("agreement", "F")
+book.claim("F gets worse by guidance: agreement gained", f, at_most=-0.4)
+book.claim("And nobody else does: least agreement gained", min(rest), at_least=-0.1);
+
+# %% [markdown]
+# What the eye missed, and why one measures:
+
+# %%
+agreed = {name: symptoms.agreement(run, judge, (2.0,))[0] for name, run in wards.items()}
+book.claim("A, B and E draw what is asked for as well as the healthy run: least difference", min(agreed[k] for k in "ABE") - agreed["healthy"], at_least=-0.1)
+spread = {name: next(iter(chart.values())) for name, chart in charts.items()}
+book.claim("A's latents have less spread than the healthy run's, as averages have: times", spread["A"] / spread["healthy"], at_most=0.98)
+book.claim("D's latents have the right spread although they mean nothing", spread["D"], at_least=0.85, at_most=1.15)
+least, most = (float(f(latent_codec.latents_std)) for f in (torch.min, torch.max))
+book.claim("Chapter 3's own latents would have hidden C's fault: their least standard deviation", least, at_least=0.6)
+book.claim("And their largest", most, at_most=1.6)
+one, healthy_error, late_error = (symptoms.error(run, *some, t=100) for run in (replace(well, told=lambda t: t - 1), well, patients["B"]))
+book.claim("Off by one in a thousand is beyond measuring: error over the healthy one's", one / healthy_error, at_least=0.99, at_most=1.01)
+book.claim("Even a whole stride costs little: error over the healthy one's", late_error / healthy_error, at_least=1.0, at_most=1.2);
+
+# %%
+between = {
+    "E does not guide T-shirts at all: largest difference between its latents at scales 1 and 2": (symptoms.walk(patients["E"], 1.0).latents[::10], symptoms.walk(patients["E"]).latents[::10]),
+    "F at scale 0 is the healthy run at scale 1, the terms have changed places: largest difference": (symptoms.walk(patients["F"], 0.0).latents, symptoms.walk(well, 1.0).latents),
+    "C's walk is the healthy one to its end: largest difference": (symptoms.walk(patients["C"]).latents, symptoms.walk(well).latents),
+}
+for sentence, (these, those) in between.items():
+    book.claim(sentence, float((these - those).abs().max()), at_most=0.05)
+units = well.pictures() - latent_codec.decode(symptoms.walk(well).latents[:10])
+book.claim("The VAE in other units draws the same pictures: largest difference of a pixel", float(units.abs().max()), at_most=0.05)
+book.claim("A leaps from where noise is as strong as signal: one over the other", patients["A"].levels[-2].ratio, at_least=0.9, at_most=1.1)
+book.claim("D's walk stands still: its longest step", max(symptoms.moves(patients["D"])), at_most=0.02);
+
+# %% [markdown]
 # ## The flagship: teddies to order
 #
 # All that the five chapters built, in one picture: the VAE of 64×64 teddies (chapter 3's recipe, 12,288 numbers to 256), a denoiser in its latent space that is told five factors
