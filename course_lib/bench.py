@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib import device as devices
-from course_lib import recipes, teddies
+from course_lib import recipes, settings, teddies
 from course_lib.autoencoder import VAE
 from course_lib.codec import Codec, PixelCodec, VAECodec, decode_all
 from course_lib.device import Machine
@@ -57,7 +57,7 @@ def training_step(net: nn.Module, objective: Callable[[], Tensor], machine: Mach
 
 def denoiser_step(machine: Machine) -> tuple[float, float]:
     """The latent denoiser's training step, as its recipe has it."""
-    config, training = recipes._DENOISER[recipes._size(machine)]
+    config, training = settings.FASHION_DENOISER[settings.size(machine)]
     net = UNet(in_channels=4, **config).to(machine.device)
     x0 = torch.randn(training.batch_size, 4, 4, 4, device=machine.device).to(memory_format=torch.channels_last)
     y = torch.zeros(training.batch_size, dtype=torch.long, device=machine.device)
@@ -67,7 +67,7 @@ def denoiser_step(machine: Machine) -> tuple[float, float]:
 
 def vae_step(machine: Machine) -> tuple[float, float]:
     """The VAE's training step, as its recipe has it."""
-    config, training = recipes._VAE[recipes._size(machine)]
+    config, training = settings.FASHION_VAE[settings.size(machine)]
     vae = VAE(**config).to(machine.device)
     images = torch.rand(training.batch_size, 1, 32, 32, device=machine.device) * 2 - 1
     return training_step(vae, lambda: vae.elbo(images).loss(), machine)
@@ -101,10 +101,10 @@ def main() -> None:
     for name, (took, flops) in {"denoiser": denoiser_step(machine), "VAE": vae_step(machine)}.items():
         rate = flops / took
         print(f"{name + ' training step':34} {took * 1e3:10.1f} ms   {rate / 1e9:,.0f} GFLOP/s, {rate / peak:.0%} of matmul")
-    size = recipes._size(machine)
-    unet = UNet(in_channels=4, **recipes._DENOISER[size][0]).to(machine.device).eval()
-    vae = VAE(**recipes._VAE[size][0]).to(machine.device)
-    rival = UNet(in_channels=1, **recipes._PIXEL_DENOISER[size][0]).to(machine.device).eval()
+    size = settings.size(machine)
+    unet = UNet(in_channels=4, **settings.FASHION_DENOISER[size][0]).to(machine.device).eval()
+    vae = VAE(**settings.FASHION_VAE[size][0]).to(machine.device)
+    rival = UNet(in_channels=1, **settings.PIXEL_DENOISER[size][0]).to(machine.device).eval()
     ones = torch.ones(vae.latent_channels, device=machine.device)
     latent = VAECodec(vae, 0 * ones, ones)
     both = sampling(latent, unet, (4, 4, 4), 2.0, machine, 500, 20)

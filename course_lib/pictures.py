@@ -140,7 +140,7 @@ def encode(pixels: np.ndarray, level: int = 1) -> bytes:
 
 
 def lighten(pixels: np.ndarray) -> bytes:
-    """uint8 [H, W, 3] for a stored notebook: grey where it is grey; where that PNG would be heavy, in 256 colours or as a JPEG."""
+    """uint8 [H, W, 3] for a stored notebook: grey where it is grey; in 256 colours or as a JPEG where that would be heavy."""
     if (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     data = encode(pixels, level=9)

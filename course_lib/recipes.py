@@ -17,74 +17,21 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from course_lib import checkpoint, manifest, reader, teddies, text
+from course_lib import checkpoint, manifest, reader, settings, teddies
 from course_lib import device as devices
-from course_lib.autoencoder import VAE, Autoencoder, elbo_loss, reconstruction_loss
+from course_lib.autoencoder import VAE, Autoencoder
 from course_lib.classifier import TRAINING, Classifier, calibrate, classifier_loss, read
 from course_lib.codec import Codec, PixelCodec, VAECodec, cache, statistics
 from course_lib.data import fashion_mnist, to_float
 from course_lib.device import Machine
-from course_lib.diffusion import drop_labels, loss
 from course_lib.metrics import agreement, psnr
-from course_lib.schedule import cosine
+from course_lib.objectives import autoencoder_loss, denoising, reading
+from course_lib.settings import KIND, NUM_CLASSES, SCHEDULE  # noqa: F401 (chapters name the recipes' own)
 from course_lib.text_denoiser import TextDenoiser
 from course_lib.train import LossFn, TrainConfig, TrainResult, train
 from course_lib.unet import UNet
 
-KIND = "v"  # what every denoising network of the workbook predicts
-SCHEDULE = cosine
-NUM_CLASSES = 10
 _FASHION = "fashion_mnist/train-images-idx3-ubyte.gz"
-
-# Network, then TrainConfig: one setting for a CPU, one for a GPU. The latent denoiser of a CPU stays at the latents' 4×4 all
-# through: halved once more, a 3×3 convolution would spend more than half of its products on the padding about 2×2.
-_VAE = {
-    "cpu": (
-        {"width": 16},
-        TrainConfig(steps=2500, batch_size=64, lr=1e-2, betas=(0.9, 0.99), clip=None, ema=0.99, channels_last=True),
-    ),
-    "gpu": (
-        {"width": 64, "blocks": 2},
-        TrainConfig(steps=4000, batch_size=256, lr=2e-3, betas=(0.9, 0.99), clip=None, ema=0.998, channels_last=True),
-    ),
-}
-_DENOISER = {
-    "cpu": (
-        {"width": 64, "multipliers": (1,), "blocks": 1, "attention": ()},
-        TrainConfig(steps=1550, batch_size=256, lr=4e-3, betas=(0.9, 0.99), ema=0.995, channels_last=True),
-    ),
-    "gpu": (
-        {"width": 128, "multipliers": (1, 2), "blocks": 2, "attention": (0, 1)},
-        TrainConfig(steps=10_000, batch_size=512, lr=1e-3, betas=(0.9, 0.99), ema=0.9995, channels_last=True),
-    ),
-}
-_PIXEL_DENOISER = {
-    "cpu": (
-        {"width": 16, "multipliers": (1, 2, 4), "blocks": 1, "attention": (2,)},
-        TrainConfig(steps=1000, batch_size=64, lr=2e-3, betas=(0.9, 0.99), ema=0.999, channels_last=True),
-    ),
-    "gpu": (
-        {"width": 64, "multipliers": (1, 2, 4), "blocks": 2, "attention": (2,)},
-        TrainConfig(steps=10_000, batch_size=256, lr=1e-3, betas=(0.9, 0.99), ema=0.9995, channels_last=True),
-    ),
-}
-
-# One network for every machine: it is trained once and shipped.
-_TEDDIES_VAE = (
-    {"in_channels": 3, "width": 64, "stem": 4, "blocks": 2, "noise_std": 0.05},
-    TrainConfig(steps=18_000, batch_size=32, optimizer="muon", lr=5e-3, betas=(0.9, 0.99), clip=None, ema=0.999,
-                channels_last=True),
-)
-_TEDDIES_UNET = {"in_channels": 4, "width": 64, "multipliers": (1,), "blocks": 2, "attention": (0,)}
-_TEDDIES_DENOISER = (
-    {**_TEDDIES_UNET, "num_classes": teddies.LEVELS},
-    TrainConfig(
-        steps=10_000, batch_size=128, optimizer="muon", lr=4e-3, betas=(0.9, 0.99), ema=0.999, channels_last=True
-    ),
-)
-_TEDDIES_WORDS = ({**_TEDDIES_UNET, "text_dim": 128, "text_depth": 2}, replace(_TEDDIES_DENOISER[1], steps=3_000))
-_TEDDIES = 24_000  # pictures in the training set of a Teddies network
-
 _NETWORKS: dict[str, type[nn.Module]] = {
     "fashion-autoencoder": Autoencoder,
     "fashion-vae": VAE,
@@ -164,11 +111,11 @@ def teddies_vae(
     cores (0.2 s a step); an interrupted run goes on where it stopped. The card tells the test PSNR with and without them.
     """
     machine = machine or devices.find()
-    config, training = _TEDDIES_VAE
+    config, training = settings.TEDDIES_VAE
     training = _configure(training, seed, steps, progress=progress)
     images = torch.cat([
-        teddies.dataset(_TEDDIES * 5 // 6, 1, device=machine.device, fine=False)[0],
-        teddies.dataset(_TEDDIES // 6, 2, device=machine.device)[0],
+        teddies.dataset(settings.TEDDIES * 5 // 6, 1, device=machine.device, fine=False)[0],
+        teddies.dataset(settings.TEDDIES // 6, 2, device=machine.device)[0],
     ])  # fmt: skip
     net = _seeded(seed, _build, "teddies-vae", config)
     resume = runs_dir() / "teddies_vae.checkpoint"
@@ -187,7 +134,7 @@ def teddies_ldm(**options) -> TrainResult:
     About an hour on two cores; an interrupted run goes on where it stopped. Held-out combinations are never seen. Saved as
     ``data/weights/teddies_ldm.safetensors``.
     """
-    return _teddies_denoiser("teddies-ldm", _TEDDIES_DENOISER, _denoising(teddies.LEVELS), **options)
+    return _teddies_denoiser("teddies-ldm", settings.TEDDIES_DENOISER, denoising(teddies.LEVELS), **options)
 
 
 def teddies_words(**options) -> TrainResult:
@@ -196,7 +143,7 @@ def teddies_words(**options) -> TrainResult:
     Same pictures, same network, same share of factors left out, fewer steps: what differs is the form in which they are told.
     About half an hour on two cores. Saved as ``data/weights/teddies_words.safetensors``.
     """
-    return _teddies_denoiser("teddies-words", _TEDDIES_WORDS, _reading(), **options)
+    return _teddies_denoiser("teddies-words", settings.TEDDIES_WORDS, reading(), **options)
 
 
 def teddies_reader(
@@ -210,7 +157,7 @@ def teddies_reader(
     machine = machine or devices.find()
     training = _configure(TrainConfig(**reader.TRAINING), seed, steps, progress=progress)
     (some, shown), (others, also) = (teddies.dataset(n, 4, device=machine.device, unseen=unseen) for n, unseen in
-                                     ((_TEDDIES * 9 // 10, False), (_TEDDIES // 10, True)))  # fmt: skip
+                                     ((settings.TEDDIES * 9 // 10, False), (settings.TEDDIES // 10, True)))  # fmt: skip
     parts = [torch.cat(pair) for pair in zip(reader.targets(shown), reader.targets(also), strict=True)]
     net = _seeded(seed, _build, "teddies-reader", {})
     result = train(net, reader.reader_loss, (torch.cat([some, others]), *parts), training, machine=machine)
@@ -264,7 +211,7 @@ def untrained(
     A CPU's size on every machine: for sweeps, whose points can then be made anywhere. shape: what of the network is to be
     otherwise, say latent_channels=8.
     """
-    network, training = (_DENOISER if name == "fashion-ldm" else _VAE)["cpu"]
+    network, training = (settings.FASHION_DENOISER if name == "fashion-ldm" else settings.FASHION_VAE)["cpu"]
     return _seeded(seed, _build, name, network | shape), _configure(training, seed, steps, progress=progress)
 
 
@@ -281,7 +228,7 @@ def codec_of(name: str, machine: Machine | None = None) -> VAECodec:
 
 def _fashion_autoencoder(name: str, out: Path | None = None, machine: Machine | None = None, **options) -> TrainResult:
     machine = machine or devices.find()
-    config, training = _VAE[_size(machine)]
+    config, training = settings.FASHION_VAE[settings.size(machine)]
     training = _configure(training, **options)
     net = _seeded(training.seed, _build, name, config)
     images, _ = fashion_mnist("train", machine.device)
@@ -305,12 +252,6 @@ def _latents(vae: VAE, images: Tensor) -> dict[str, list[float]]:
     return {name: value.tolist() for name, value in zip(("mean", "std"), statistics(vae, images), strict=True)}
 
 
-def autoencoder_loss(net: Autoencoder, batch: tuple[Tensor], generator: torch.Generator) -> Tensor:
-    """What the autoencoder recipes minimise, in nats per image: the negative ELBO for a VAE, its squared error for the other."""
-    images = to_float(batch[0])
-    return elbo_loss(net, images, generator=generator) if isinstance(net, VAE) else reconstruction_loss(net, images)
-
-
 def _fashion_denoiser(
     name: str,
     out: Path | None = None,
@@ -320,15 +261,15 @@ def _fashion_denoiser(
     **options,
 ) -> TrainResult:
     machine = machine or devices.find()
-    settings = _PIXEL_DENOISER if name == "fashion-pixel-ddpm" else _DENOISER
-    config, training = settings[_size(machine)]
+    sizes = settings.PIXEL_DENOISER if name == "fashion-pixel-ddpm" else settings.FASHION_DENOISER
+    config, training = sizes[settings.size(machine)]
     training = _configure(training, **options)
     images, labels = fashion_mnist("train", machine.device)
     codec = codec or (PixelCodec() if name == "fashion-pixel-ddpm" else codec_of("fashion-vae", machine))
     latents = cache(codec, images)
     config = {"in_channels": latents.shape[1], **config}
     net = _seeded(training.seed, _build, name, config)
-    result = train(net, _denoising(NUM_CLASSES), (latents, labels), training, machine=machine, on_step=on_step)
+    result = train(net, denoising(NUM_CLASSES), (latents, labels), training, machine=machine, on_step=on_step)
     _save(name, result, out or saved(name), training, config)
     return result
 
@@ -346,7 +287,7 @@ def _teddies_denoiser(
     machine = machine or devices.find()
     config, training = setting
     training = _configure(training, seed, steps, progress=progress)
-    images, factors = teddies.dataset(_TEDDIES, 6, device=machine.device)
+    images, factors = teddies.dataset(settings.TEDDIES, 6, device=machine.device)
     latents = cache(codec_of("teddies-vae", machine), images)
     net = _seeded(seed, _build, name, config)
     resume = runs_dir() / f"{saved(name).stem}.checkpoint"
@@ -356,35 +297,9 @@ def _teddies_denoiser(
     return result
 
 
-def _reading() -> LossFn:
-    """`_denoising` for a network that reads: labels are dropped as there, and what is left of them is told in words."""
-    schedule = SCHEDULE()
-
-    def objective(net: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
-        latents, labels = batch
-        tokens = text.from_labels(drop_labels(labels, teddies.LEVELS, 0.1, generator))
-        return loss(net, latents, tokens, schedule, KIND, generator=generator)
-
-    return objective
-
-
-def _denoising(null_label: int | tuple[int, ...]) -> LossFn:
-    """What the denoiser recipes minimise, on a batch of latents and labels."""
-    schedule = SCHEDULE()
-
-    def objective(net: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
-        return loss(net, *batch, schedule, KIND, generator=generator, null_label=null_label)
-
-    return objective
-
-
 def _build(name: str, config: dict) -> nn.Module:
     """The untrained network of a recipe."""
     return _NETWORKS[name](**config)
-
-
-def _size(machine: Machine) -> str:
-    return "gpu" if machine.device.type == "cuda" else "cpu"
 
 
 def _seeded(seed: int, make: Callable[..., nn.Module], *args) -> nn.Module:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from course_lib import checkpoint, codec, data, device, manifest, recipes, teddies, text
+from course_lib import checkpoint, codec, data, device, manifest, objectives, recipes, settings, teddies, text
 from course_lib.metrics import psnr
 
 
@@ -92,7 +92,7 @@ def test_the_denoiser_that_reads_is_told_the_factors_that_are_left_in_words():
         return x
 
     labels = teddies.sample_factors(500, 0).labels()
-    recipes._reading()(net, (torch.zeros(500, 4, 8, 8), labels), torch.Generator().manual_seed(0))
+    objectives.reading()(net, (torch.zeros(500, 4, 8, 8), labels), torch.Generator().manual_seed(0))
     heard = teddies.prompt(told)
     left_out = heard == torch.tensor(teddies.LEVELS)
     assert (heard[~left_out] == labels[~left_out]).all()
@@ -102,7 +102,7 @@ def test_the_denoiser_that_reads_is_told_the_factors_that_are_left_in_words():
 
 def test_words_and_factors_are_told_to_the_same_unet():
     words, factors = (recipes._build(name, setting[0]) for name, setting in
-                      (("teddies-words", recipes._TEDDIES_WORDS), ("teddies-ldm", recipes._TEDDIES_DENOISER)))  # fmt: skip
+                      (("teddies-words", settings.TEDDIES_WORDS), ("teddies-ldm", settings.TEDDIES_DENOISER)))  # fmt: skip
     shared = {name for name, _ in words.unet.named_parameters() if ".reading." not in name}
     assert shared == {name for name, _ in factors.named_parameters() if "conditioning.label" not in name}
     assert words.null_label == tuple(text.tokenise("")[0].tolist())

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from course_lib import device as devices
-from course_lib import manifest, recipes
+from course_lib import manifest, recipes, settings
 from course_lib.autoencoder import ELBO, VAE, active_units, elbo_loss, log_likelihood
 from course_lib.codec import posterior
 from course_lib.data import as_float, fashion_mnist, to_float
@@ -27,7 +27,7 @@ def start(machine: Machine) -> VAE:
 
     As an earlier run saved it, or trained now; on a GPU always now.
     """
-    if recipes._size(machine) == "cpu":
+    if settings.size(machine) == "cpu":
         return recipes.ready("fashion-vae", machine)
     net, training = recipes.untrained("fashion-vae")
     return _trained(net, 1.0, machine, training)

@@ -15,6 +15,7 @@ from course_lib.data import fashion_mnist, to_float
 from course_lib.device import Machine
 from course_lib.experiments.codes import codes, decode, pca_decode
 from course_lib.metrics import psnr, ssim
+from course_lib.objectives import autoencoder_loss
 from course_lib.train import train
 
 SHAPES = ((8, 1), (8, 2), (8, 4), (8, 8), (8, 16), (4, 1), (4, 2), (4, 4))  # how many times smaller the sides, channels
@@ -26,7 +27,7 @@ def trained(
 ) -> Autoencoder:
     """The autoencoder of ``fashion-autoencoder`` in another shape, all else as the recipe has it (a CPU's, on every machine)."""
     net, training = recipes.untrained("fashion-autoencoder", seed, steps, progress, factor=factor, latent_channels=channels)
-    return train(net, recipes.autoencoder_loss, (fashion_mnist("train", machine.device)[0],), training, machine=machine).ema
+    return train(net, autoencoder_loss, (fashion_mnist("train", machine.device)[0],), training, machine=machine).ema
 
 
 def quality(copies: Tensor, tests: Tensor) -> dict[str, float]:

@@ -3,12 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-from course_lib import recipes, teddies
+from course_lib import teddies
 from course_lib.autoencoder import VAE, Autoencoder
 from course_lib.data import as_float
 from course_lib.device import Machine
 from course_lib.dimension import pca_spectrum
 from course_lib.metrics import nearest
+from course_lib.objectives import autoencoder_loss
 from course_lib.train import TrainConfig, train
 
 READABLE = 0.9  # the confidence above which we call a picture readable
@@ -83,7 +84,7 @@ def teddy_autoencoder(images: Tensor, channels: int, machine: Machine, steps: in
     config = TrainConfig(
         steps=steps, batch_size=32, lr=6e-3, betas=(0.9, 0.99), clip=None, ema=0.98, channels_last=True, progress=False
     )
-    return train(net, recipes.autoencoder_loss, (images,), config, machine=machine).ema
+    return train(net, autoencoder_loss, (images,), config, machine=machine).ema
 
 
 def teddy_difference(net: Autoencoder, factors: teddies.Factors, name: str, seed: int = 1) -> tuple[float, float]:

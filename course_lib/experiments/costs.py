@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_lib import recipes
+from course_lib import settings
 from course_lib.autoencoder import VAE
 from course_lib.unet import UNet
 
@@ -77,8 +77,8 @@ class Side:
 
 def networks() -> dict[str, UNet]:
     """The recipes' denoisers of pixels and of latents, untrained, on the CPU and of a CPU's size on every machine."""
-    settings = {"pixel": (1, recipes._PIXEL_DENOISER), "latent": (4, recipes._DENOISER)}
-    return {name: UNet(in_channels=channels, **config["cpu"][0]) for name, (channels, config) in settings.items()}
+    sizes = {"pixel": (1, settings.PIXEL_DENOISER), "latent": (4, settings.FASHION_DENOISER)}
+    return {name: UNet(in_channels=channels, **config["cpu"][0]) for name, (channels, config) in sizes.items()}
 
 
 def shapes(side: int) -> dict[str, tuple[int, int, int]]:
@@ -90,7 +90,7 @@ def at_side(side: int) -> Side:
     """The operations for pictures of side × side pixels, counted on the meta device: any multiple of 8."""
     seen = shapes(side)
     calls = [flops_per_step(net.to("meta"), seen[name]) for name, net in networks().items()]
-    vae, code = VAE(**recipes._VAE["cpu"][0]).to("meta"), torch.zeros(1, *seen["latent"], device="meta")
+    vae, code = VAE(**settings.FASHION_VAE["cpu"][0]).to("meta"), torch.zeros(1, *seen["latent"], device="meta")
     with torch.no_grad():
         return Side(side, *calls, flops(lambda: vae.decode(code)))
 

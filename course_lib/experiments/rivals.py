@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib import device as devices
-from course_lib import manifest, recipes
+from course_lib import manifest, recipes, settings
 from course_lib.codec import Codec, PixelCodec, VAECodec
 from course_lib.data import fashion_mnist
 from course_lib.device import Machine
@@ -139,5 +139,5 @@ def images_per_second(
 
 def untrained_rival(machine: Machine) -> UNet:
     """The pixel-space network as the recipe builds it: enough to count its operations and to time it."""
-    config = recipes._PIXEL_DENOISER[recipes._size(machine)][0]
+    config = settings.PIXEL_DENOISER[settings.size(machine)][0]
     return UNet(in_channels=1, **config).to(machine.device).eval()
