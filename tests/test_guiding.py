@@ -6,7 +6,6 @@ from torch import nn
 
 from course_lib import device, recipes, schedule
 from course_lib.data import FASHION_CLASSES
-from course_lib.exact import gaussian_mixture
 from course_lib.experiments import guiding, quality
 
 CPU = device.find("cpu", "fp32")
@@ -48,40 +47,6 @@ def test_log_prob_is_that_of_the_wanted_class():
     got = guiding.log_prob_of(Known(), torch.tensor([2, 0]))(torch.zeros(2, 1, 1, 1), schedule.cosine().level(5))
     total = sum(torch.tensor([0.0, 1.0, 2.0]).exp())
     torch.testing.assert_close(got, torch.stack([torch.tensor(2.0), torch.tensor(0.0)]) - total.log())
-
-
-def test_shares_count_points_in_their_cells():
-    plane = guiding.plane(side=4, half=2.0)
-    points = torch.tensor([[-1.9, -1.9], [1.9, -1.9], [1.9, -1.1], [9.0, 0.0]], dtype=torch.float64).view(4, 2, 1, 1)
-    shares = plane.shares(points)  # rows from the bottom up
-    assert shares[0, 0] == 0.25
-    assert shares[0, 3] == 0.5
-    assert shares.sum() == 0.75  # one lies outside
-    assert torch.equal(plane.shares(plane.points), torch.full((4, 4), 1 / 16, dtype=torch.float64))
-
-
-def test_sharpening_at_scale_1_is_the_class_itself_and_0_is_everything():
-    mixture, plane = guiding.two_classes(), guiding.plane(side=40, half=4.0)
-    for scale, y in ((1.0, 0), (0.0, None)):
-        wanted = mixture.log_prob(plane.points, y=y).exp().view(40, 40) * (8.0 / 40) ** 2  # density times area
-        torch.testing.assert_close(guiding.sharpened(mixture, plane, 0, scale), wanted, atol=2e-4, rtol=0.01)
-
-
-def test_guided_gaussians_of_equal_width_move_by_the_closed_form():
-    """Two classes N(±m, s²): p(x)·p(y|x)^w is not Gaussian, but far from the other class guidance is off and nothing moves."""
-    far = gaussian_mixture(torch.tensor([[-40.0, 0.0], [40.0, 0.0]], dtype=torch.float64), 0.5)
-    x = guiding.guided_points(far, 0, scale=1.0, n=4000, steps=25).flatten(1)
-    torch.testing.assert_close(x.mean(0), torch.tensor([-40.0, 0.0], dtype=torch.float64), atol=0.05, rtol=0)
-    torch.testing.assert_close(x.std(0), torch.tensor([0.5, 0.5], dtype=torch.float64), atol=0.03, rtol=0)
-
-
-def test_cfg_samples_the_class_at_scale_1_and_overshoots_at_4():
-    mixture, plane = guiding.two_classes(), guiding.plane()
-    own = plane.shares(mixture.sample(5000, torch.Generator().manual_seed(3), y=0)[0])
-    one, four = (guiding.guided_points(mixture, 0, w, n=5000, steps=25) for w in (1.0, 4.0))
-    floor = guiding.total_variation(own, guiding.sharpened(mixture, plane, 0, 1.0))
-    assert guiding.total_variation(plane.shares(one), guiding.sharpened(mixture, plane, 0, 1.0)) < floor + 0.03
-    assert guiding.total_variation(plane.shares(four), guiding.sharpened(mixture, plane, 0, 4.0)) > floor + 0.2
 
 
 class Constant(nn.Module):

@@ -1,4 +1,4 @@
-"""The experiments of chapter 5: a classifier on noisy latents, what guidance really samples, and the frontier of its kinds."""
+"""The experiments of chapter 5: a classifier on noisy latents, and the frontier of guidance's kinds."""
 
 import copy
 from collections.abc import Sequence
@@ -14,11 +14,9 @@ from course_lib.codec import Codec
 from course_lib.data import FASHION_CLASSES
 from course_lib.device import Machine
 from course_lib.diffusion import add_noise, stratified_steps
-from course_lib.exact import GaussianMixture, gaussian_mixture
 from course_lib.experiments.quality import Judge, Maker, Score, balanced, conditional, draw, unconditional
 from course_lib.guidance import classifier_guide, guide, within
 from course_lib.layers import Conditioning
-from course_lib.samplers import heun
 from course_lib.schedule import Level
 from course_lib.train import TrainConfig, TrainResult, train
 
@@ -83,66 +81,6 @@ def accuracy_by_level(net: nn.Module, latents: Tensor, labels: Tensor, ts: Seque
         return (logits.argmax(1) == labels).float().mean().item()
 
     return [accuracy(t) for t in ts]
-
-
-# ------------------------------------------------------------------------------------------- what CFG really samples
-
-
-def two_classes() -> GaussianMixture:
-    """A toy with two classes in the plane, two Gaussians each, partly over one another, in float64."""
-    means = torch.tensor([[-1.0, 0.9], [-0.5, -0.9], [1.0, 0.9], [0.5, -0.9]], dtype=torch.float64)
-    spread = torch.tensor([[0.3, 0.3], [0.5, 0.25], [0.3, 0.3], [0.5, 0.25]], dtype=torch.float64)
-    return gaussian_mixture(means, spread, weights=torch.tensor([1.0, 2.0, 1.0, 2.0]), labels=torch.tensor([0, 0, 1, 1]))
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A square of the plane cut into cells: points [cells, 2, 1, 1], side cells a side, half the square's width."""
-
-    points: Tensor
-    side: int
-    half: float
-
-    @property
-    def extent(self) -> tuple[float, float, float, float]:
-        """left, right, bottom, top: for an image of the cells."""
-        return -self.half, self.half, -self.half, self.half
-
-    def shares(self, x: Tensor) -> Tensor:
-        """Share of the points x [N, 2, 1, 1] in each cell: [side, side], rows from bottom up; those outside count too."""
-        index = ((x.flatten(1) + self.half) / (2 * self.half) * self.side).floor().long()
-        inside = ((index >= 0) & (index < self.side)).all(1)
-        flat = index[inside, 1] * self.side + index[inside, 0]
-        return (torch.bincount(flat, minlength=self.side**2).double() / len(x)).view(self.side, self.side)
-
-
-def plane(side: int = 48, half: float = 2.4) -> Grid:
-    """Cells over [-half, half]², the points in their middles, rows from bottom to top."""
-    line = (torch.arange(side, dtype=torch.float64) + 0.5) / side * 2 * half - half
-    y, x = torch.meshgrid(line, line, indexing="ij")
-    return Grid(torch.stack([x, y], dim=-1).view(-1, 2, 1, 1), side, half)
-
-
-def sharpened(mixture: GaussianMixture, grid: Grid, y: int, scale: float) -> Tensor:
-    """The density that guidance is often said to sample, p(x) · p(y | x)^scale, as shares of the cells [side, side].
-
-    Closed form on clean data, normalised over the grid. Scale 1 is p(x | y) itself.
-    """
-    log_p = mixture.log_prob(grid.points) + scale * mixture.class_log_prob(grid.points)[:, y]
-    return log_p.softmax(0).view(grid.side, grid.side)
-
-
-def guided_points(mixture: GaussianMixture, y: int, scale: float, n: int = 20_000, steps: int = 50, seed: int = 0) -> Tensor:
-    """What classifier-free guidance samples when nothing is learned and nothing is coarse: exact denoisers, many steps."""
-    levels = recipes.SCHEDULE().grid(steps)
-    generator = torch.Generator().manual_seed(seed)
-    x_T = levels[0].sigma * torch.randn(n, 2, 1, 1, dtype=torch.float64, generator=generator)
-    return heun(guide(mixture.denoiser(y), mixture.denoiser(), scale), x_T, levels)
-
-
-def total_variation(p: Tensor, q: Tensor) -> float:
-    """Half the summed difference of two sets of shares: 0 where they agree, 1 where they share no cell."""
-    return ((p - q).abs().sum() / 2).item()
 
 
 # ------------------------------------------------------------------------------------------- the frontier
