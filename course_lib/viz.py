@@ -21,10 +21,10 @@ from matplotlib.ticker import LogFormatter
 from PIL import Image
 from torch import Tensor
 
-from course_lib.pictures import PAGE, Picture, described, encode, enlarge, lighten, shrink, tile, to_uint8
+from course_lib.pictures import PAGE, Picture, described, encode, enlarge, lighten, shrink, signed, tile, to_uint8
 
 __all__ = ["COLOURS", "DASHES", "MARKERS", "Panels", "Picture", "bars", "described", "draw_histogram", "draw_lines"]
-__all__ += ["draw_points", "encode", "grid", "histogram", "lines", "losses", "rows", "scatter", "spectrum", "tile"]
+__all__ += ["draw_points", "encode", "grid", "histogram", "lines", "losses", "rows", "scatter", "signed", "spectrum", "tile"]
 
 logging.getLogger("matplotlib").setLevel(logging.ERROR)  # "building the font cache" would be a red box in a notebook
 

@@ -6,6 +6,7 @@ from torch import nn
 
 from course_lib import device, recipes, schedule
 from course_lib.data import FASHION_CLASSES
+from course_lib.exact import gaussian_mixture
 from course_lib.experiments import guiding, quality
 
 CPU = device.find("cpu", "fp32")
@@ -47,6 +48,76 @@ def test_log_prob_is_that_of_the_wanted_class():
     got = guiding.log_prob_of(Known(), torch.tensor([2, 0]))(torch.zeros(2, 1, 1, 1), schedule.cosine().level(5))
     total = sum(torch.tensor([0.0, 1.0, 2.0]).exp())
     torch.testing.assert_close(got, torch.stack([torch.tensor(2.0), torch.tensor(0.0)]) - total.log())
+
+
+class TooSure(nn.Module):
+    """Bayes' own classifier of a Gaussian mixture, its logits multiplied by a factor that depends on t."""
+
+    def __init__(self, mixture, factor) -> None:
+        super().__init__()
+        self.mixture, self.factor = mixture, factor
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x_t, level):
+        return self.factor(level.t) * self.mixture.class_log_prob(x_t, level)
+
+
+def four_classes():
+    return gaussian_mixture(torch.tensor([[1.0, 1.0], [-1.0, 0.5], [0.0, -1.2], [1.5, -1.0]]), 0.5)
+
+
+def test_calibration_undoes_a_known_excess_at_every_level():
+    mixture, ts = four_classes(), [1, 300, 600]
+    x0, y = mixture.sample(4000, torch.Generator().manual_seed(0))
+    net = TooSure(mixture, lambda t: 1 + t / 200)
+    honest, found = guiding.calibrated(net, x0, y, ts)
+    assert found == pytest.approx([1 + t / 200 for t in ts], rel=0.12)
+    x0, y = mixture.sample(4000, torch.Generator().manual_seed(1))
+    between = [150, 450]  # where nothing was fitted
+    floor = guiding.calibration_floor(TooSure(mixture, lambda t: 1.0), x0, between)
+    for before, after, least in zip(
+        *(guiding.calibration_by_level(n, x0, y, between) for n in (net, honest)), floor, strict=True
+    ):
+        assert after < least + 0.02
+        assert before > after + 0.02
+
+
+def test_a_calibrated_classifier_reads_levels_of_one_step_and_of_many():
+    net = guiding.Calibrated(guiding.NoisyClassifier(8), [1, 500, 900], [1.0, 3.0, 2.0])
+    x, steps = torch.randn(4, 2, 2, 2), torch.tensor([1, 250, 700, 1000])
+    wanted = [1.0 + 2 * 249 / 499, 2.5, 2.0]  # in a line between the knots, and flat behind the last
+    torch.testing.assert_close(net.table[steps[1:]], torch.tensor(wanted))
+    together = net(x, schedule.cosine().at(steps))
+    for i, t in enumerate(steps.tolist()):
+        level = schedule.cosine().level(t)
+        alone = net(x[i : i + 1], level)
+        torch.testing.assert_close(alone, together[i : i + 1], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(alone * net.table[t], net.net(x[i : i + 1], level))
+
+
+def test_a_wish_is_a_step_of_bayes_rule_cut_to_length():
+    mixture, x, level = four_classes(), torch.randn(5, 2, 1, 1), schedule.cosine().level(400)
+    log_prob = lambda x_t, level: mixture.class_log_prob(x_t, level)[:, 2]  # noqa: E731
+    x0, moved, asked = guiding.wish(mixture.denoiser(), log_prob, x, level, 0.3)
+    bayes = (mixture.denoise(x, level, 2) - x0).flatten(1)  # Bayes' rule: where the class's own denoiser is
+    torch.testing.assert_close(asked, bayes.norm(dim=1), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close((moved - x0).flatten(1), 0.3 * bayes / bayes.norm(dim=1, keepdim=True), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("highest", "most"), [(1, 1), (300, 300), (None, 1000)])
+def test_training_shows_the_noise_that_was_asked_for(highest, most, monkeypatch):
+    seen = []
+
+    class Watched(guiding.NoisyClassifier):
+        def forward(self, x_t, level):
+            seen.append(level.t)
+            return super().forward(x_t, level)
+
+    monkeypatch.setattr(guiding, "NoisyClassifier", Watched)
+    guiding.train_noisy_classifier(torch.randn(64, 4, 2, 2), torch.arange(64) % 10, CPU, steps=4, highest=highest)
+    ts = torch.cat(seen)
+    assert ts.min() == 1
+    assert 0.98 * most <= ts.max() <= most
 
 
 class Constant(nn.Module):

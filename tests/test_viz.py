@@ -293,3 +293,12 @@ def test_heat_puts_the_largest_number_in_the_lightest_colour_where_row_and_colum
     assert (top + bottom) / 2 < y < bottom + (bottom - top) / 2
     assert left + (right - left) / 2 < x
     assert picture.alt == ALT
+
+
+def test_signed_differences_are_white_at_0_and_differ_in_colour_by_sign():
+    values = torch.tensor([0.0, 0.5, -0.5, 2.0]).view(4, 1, 1, 1)
+    colours = viz.signed(values, limit=0.5)[:, :, 0, 0].tolist()
+    assert colours == [[255, 255, 255], [213, 94, 0], [0, 114, 178], [213, 94, 0]]  # Okabe and Ito's, full from the limit on
+    half = viz.signed(values)[1, :, 0, 0].tolist()  # of the largest, 2.0, a quarter
+    assert half == [round(255 + (c - 255) / 4) for c in (213, 94, 0)]
+    assert viz.signed(torch.zeros(1, 1, 2, 2)).min() == 255
