@@ -72,7 +72,7 @@ def cfg(mixture: GaussianMixture, y: int, scale: float) -> Denoiser:
     return guide(mixture.denoiser(y), mixture.denoiser(), scale)
 
 
-def log_density(denoise: Denoiser, x0: Tensor, steps: int = 32, start: float = 2e-3) -> Tensor:
+def log_density(denoise: Denoiser, x0: Tensor, steps: int = 24, start: float = 2e-3) -> Tensor:
     """log of the density at x0 [N, D, 1, 1] of what a deterministic sampler makes of unit noise, in nats: float64 [N].
 
     The sampler's walk, taken backwards: with alpha = cos(a) and sigma = sin(a) the probability flow is dx/da = v, and along
@@ -105,7 +105,7 @@ def log_density(denoise: Denoiser, x0: Tensor, steps: int = 32, start: float = 2
     return gained - (x.flatten(1).square() + math.log(2 * math.pi)).sum(1) / 2
 
 
-def sampled(denoise: Denoiser, grid: Grid, steps: int = 32) -> Tensor:
+def sampled(denoise: Denoiser, grid: Grid, steps: int = 24) -> Tensor:
     """The density that a denoiser's samples have, as shares of the cells [side, side]: density in the middle · area.
 
     They are not normalised: that they sum to 1, where nothing lies outside, checks the integration.
