@@ -123,11 +123,26 @@ def calibrate(net: Classifier, images: Tensor, labels: Tensor) -> float:
     Args: images, labels: as for `classifier_loss`, not seen in training; a few thousand.
     Returns: the temperature; above 1 where the network was too sure of itself.
     """
-    logits = read(net, images)[1].double().cpu()
-    temperatures = torch.logspace(-1, 1, 401, base=4, dtype=torch.float64)  # 1/4..4, in steps of 0.7 %
-    losses = torch.stack([F.cross_entropy(logits / t, labels.cpu()) for t in temperatures])
-    temperature = temperatures[losses.argmin()].item()
+    temperature = best_temperature(read(net, images)[1], labels)
     with torch.no_grad():
         net.head[1].weight.div_(temperature)
         net.head[1].bias.div_(temperature)
     return temperature
+
+
+def best_temperature(logits: Tensor, labels: Tensor, widest: float = 4.0) -> float:
+    """What to divide logits [N, K] by so that the labels [N] become most likely (Guo et al. 2017, eq. 9).
+
+    widest: one of 401 values in equal ratios is found, from 1 / widest to widest.
+    """
+    logits, labels = logits.double().cpu(), labels.cpu()
+    temperatures = torch.logspace(-1, 1, 401, base=widest, dtype=torch.float64)
+
+    def loss(i: int) -> float:
+        return F.cross_entropy(logits / temperatures[i], labels).item()
+
+    low, high = 0, len(temperatures) - 1
+    while low < high:  # the loss is convex in 1 / temperature: it falls, then rises
+        middle = (low + high) // 2
+        low, high = (low, middle) if loss(middle) <= loss(middle + 1) else (middle + 1, high)
+    return temperatures[low].item()

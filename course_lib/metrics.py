@@ -212,6 +212,20 @@ def calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
     return multiclass_calibration_error(logits.float().softmax(1), labels, logits.shape[1], n_bins=bins).item()
 
 
+def reliability(logits: Tensor, labels: Tensor, bins: int = 15) -> tuple[Tensor, Tensor, Tensor]:
+    """The reliability diagram (Guo et al. 2017, fig. 1): mean confidence, accuracy and share of the samples in each bin.
+
+    Three tensors [filled bins], float64 on the CPU, in the order of confidence; bins that hold nothing are left out. The
+    shares' sum of |accuracy - confidence| is ``calibration_error``. Args as there.
+    """
+    sure, guess = (x.cpu() for x in logits.double().softmax(1).max(1))
+    bin_of = (sure * bins).ceil().long().clamp(1, bins) - 1  # closed above, as torchmetrics has them
+    right = (guess == labels.cpu()).double()
+    count, confident, correct = (torch.bincount(bin_of, w, minlength=bins) for w in (torch.ones_like(sure), sure, right))
+    filled = count > 0
+    return confident[filled] / count[filled], correct[filled] / count[filled], count[filled] / len(sure)
+
+
 def bootstrap(
     statistic: Callable[..., float | Tensor],
     *samples: Tensor,

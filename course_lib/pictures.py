@@ -85,6 +85,17 @@ def to_uint8(images: Tensor | np.ndarray) -> np.ndarray:
     return x.cpu().permute(0, 2, 3, 1).numpy()
 
 
+def signed(values: Tensor, limit: float | None = None) -> Tensor:
+    """Differences [N, 1, H, W] as colours, uint8 [N, 3, H, W]: orange above 0, white at 0, blue below.
+
+    limit: the value of the full colour and of all beyond (default: the largest of all, either way).
+    """
+    share = (values.detach().cpu().float() / (limit or max(values.abs().max().item(), 1e-12))).clamp(-1, 1)
+    orange, blue = (torch.tensor(colour).view(1, 3, 1, 1) for colour in ((213.0, 94.0, 0.0), (0.0, 114.0, 178.0)))
+    full = torch.where(share > 0, orange, blue)
+    return (255 + share.abs() * (full - 255)).round().to(torch.uint8)
+
+
 def enlarge(pixels: np.ndarray, scale: int) -> np.ndarray:
     """[..., H, W, C] with every pixel a square of scale x scale: nothing is smoothed."""
     return pixels.repeat(scale, axis=-3).repeat(scale, axis=-2) if scale > 1 else pixels

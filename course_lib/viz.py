@@ -21,10 +21,11 @@ from matplotlib.ticker import LogFormatter
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from course_lib.pictures import PAGE, Picture, beside, described, encode, enlarge, lighten, shrink, tile, to_uint8
+from course_lib.pictures import PAGE, Picture, beside, described, encode, enlarge, lighten, shrink, signed, tile, to_uint8
 
 __all__ = ["COLOURS", "DASHES", "MARKERS", "Map", "Panels", "Picture", "bars", "beside", "described", "draw_histogram"]
-__all__ += ["draw_lines", "draw_points", "encode", "grid", "histogram", "lines", "losses", "rows", "scatter", "spectrum", "tile"]
+__all__ += ["draw_lines", "draw_points", "encode", "grid", "histogram", "lines", "losses", "rows", "scatter", "signed"]
+__all__ += ["spectrum", "tile"]
 
 logging.getLogger("matplotlib").setLevel(logging.ERROR)  # "building the font cache" would be a red box in a notebook
 

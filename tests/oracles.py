@@ -1,6 +1,7 @@
 """What the diffusion tests share: a small exact mixture, and where its noise must flow to, found by SciPy's solver."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -33,14 +34,18 @@ def toy(dtype: torch.dtype = torch.float64) -> GaussianMixture:
 
 
 def flowed(mixture: GaussianMixture, x_t: torch.Tensor, here: Level, there: Level) -> torch.Tensor:
-    """Where the probability flow carries x_t, to ten digits: dy/dr = -r · score(y; r) (Karras et al. 2022, eq. 1) for
+    """Where the probability flow of a mixture carries x_t."""
+    return flowed_by(mixture.score, x_t, here, there)
+
+
+def flowed_by(score: Callable[[torch.Tensor, Level], torch.Tensor], x_t: torch.Tensor, here: Level, there: Level) -> torch.Tensor:
+    """Where the flow of any score carries x_t, to ten digits: dy/dr = -r · score(y; r) (Karras et al. 2022, eq. 1) for
     y = x / alpha and r = sigma / alpha, solved by SciPy's Runge-Kutta method of order 8."""
     from scipy.integrate import solve_ivp
 
     def slope(log_r: float, y: np.ndarray) -> np.ndarray:  # against log r: the same curve, at an even pace
         r = math.exp(log_r)
-        score = mixture.score(torch.from_numpy(y).view_as(x_t), Level(0, 1.0, r))
-        return (-(r**2) * score).flatten().numpy()
+        return (-(r**2) * score(torch.from_numpy(y).view_as(x_t), Level(0, 1.0, r))).flatten().numpy()
 
     span = math.log(here.ratio), math.log(there.ratio)
     found = solve_ivp(slope, span, (x_t / here.alpha).flatten().numpy(), method="DOP853", rtol=1e-11, atol=1e-11)

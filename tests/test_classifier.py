@@ -115,6 +115,15 @@ def test_calibration_finds_the_temperature_and_keeps_the_decisions():
     assert metrics.calibration_error(after, labels) < 0.03 < 0.1 < error
 
 
+@pytest.mark.parametrize("factor", [0.3, 1.0, 9.0])
+def test_the_best_temperature_is_the_best_of_all_401(factor):
+    logits = 2 * torch.randn(300, 5, generator=seeded(1), dtype=torch.float64)
+    labels = torch.multinomial(logits.softmax(1), 1, generator=seeded(2))[:, 0]
+    every = torch.logspace(-1, 1, 401, base=16, dtype=torch.float64)
+    losses = [F.cross_entropy(factor * logits / t, labels) for t in every]
+    assert classifier.best_temperature(factor * logits, labels, widest=16.0) == every[torch.stack(losses).argmin()].item()
+
+
 def test_read_in_batches_is_read_at_once():
     net, images = Classifier().eval(), torch.randint(0, 256, (23, 1, 32, 32), generator=seeded(), dtype=torch.uint8)
     features, logits = classifier.read(net, images, batch_size=5)

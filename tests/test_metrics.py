@@ -215,6 +215,16 @@ def test_calibration_error_by_hand():
     assert metrics.calibration_error(logits, 1 - right, bins=10) == pytest.approx(0.1, abs=1e-6)
 
 
+def test_a_reliability_diagram_sums_to_the_calibration_error():
+    logits, labels = 2 * normal(3000, 10), torch.randint(10, (3000,), generator=seeded(5))
+    confidence, accuracy, share = metrics.reliability(logits, labels)
+    assert share.sum().item() == pytest.approx(1)
+    assert confidence.tolist() == sorted(confidence.tolist())
+    assert len(confidence) < 15  # ten classes: nobody is less sure than 0.1, and nothing lies in the first bin
+    found = (share * (confidence - accuracy).abs()).sum().item()
+    assert found == pytest.approx(metrics.calibration_error(logits, labels), abs=1e-5)
+
+
 def test_bootstrap_error_of_a_mean():
     x = normal(400, 1, 1, scale=3.0)
     found = metrics.bootstrap(lambda s: s.mean(), x, generator=seeded(2), n=2000)

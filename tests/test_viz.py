@@ -346,3 +346,12 @@ def test_sheets_stand_side_by_side_in_the_middle():
     assert (page[2:4, :3] == 0).all()
     assert (page[:, 7] == 7).all()
     assert (page[:2, :7] == 255).all()
+
+
+def test_signed_differences_are_white_at_0_and_differ_in_colour_by_sign():
+    values = torch.tensor([0.0, 0.5, -0.5, 2.0]).view(4, 1, 1, 1)
+    colours = viz.signed(values, limit=0.5)[:, :, 0, 0].tolist()
+    assert colours == [[255, 255, 255], [213, 94, 0], [0, 114, 178], [213, 94, 0]]  # Okabe and Ito's, full from the limit on
+    half = viz.signed(values)[1, :, 0, 0].tolist()  # of the largest, 2.0, a quarter
+    assert half == [round(255 + (c - 255) / 4) for c in (213, 94, 0)]
+    assert viz.signed(torch.zeros(1, 1, 2, 2)).min() == 255
