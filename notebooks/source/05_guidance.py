@@ -15,14 +15,16 @@
 # first, with a progress bar. How many minutes that takes is in the table of the [README](../README.md).
 
 # %%
+import math
 import time
 from dataclasses import replace
+from functools import partial
 
 import torch
 
-from course_lib import codec, data, device, guidance, ledger, prompts, recipes, teddies, viz, widgets
+from course_lib import classifier, codec, data, device, exact, guidance, ledger, metrics, prompts, recipes, teddies, viz, widgets
 from course_lib.data import to_float
-from course_lib.experiments import frontier, guiding, painting, quality, symptoms
+from course_lib.experiments import densities, frontier, noisy_classifier, painting, quality, symptoms
 
 machine = device.find()
 book = ledger.Ledger("5 Guidance")
@@ -53,35 +55,112 @@ viz.rows(first, scale=2, titles=list(data.FASHION_CLASSES), alt="Ten garments, o
 # $$\nabla \log p(x_t \mid y) = \nabla \log p(x_t) + \nabla \log p(y \mid x_t).$$
 #
 # So a model that has never heard of classes can be steered by a *classifier*, if that classifier can read $x_t$ at every noise level (Dhariwal & Nichol 2021).
-# A small one on the 64 latent numbers trains in seconds.
+# A small one on the 64 latent numbers trains in seconds. Beside it we train its twin, which is shown clean latents only, as any classifier from the shelf was. The last 5,000 training
+# images are kept from both.
 #
-# **Predict.** How much noise can a latent bear before its class is lost? When the noise is as strong as the signal, is it a guess?
+# **Predict.** How much noise can a latent bear before its class is lost? When the noise is as strong as the signal, is it a guess? And does the twin do any worse?
 
 # %%
 train_images, train_labels = data.fashion_mnist("train", machine.device)
 test_images, test_labels = data.fashion_mnist("test", machine.device)
 latents = codec.cache(latent_codec, train_images)
-trained = guiding.train_noisy_classifier(latents, train_labels, machine)
-reader = trained.ema
+shown, held_out = (latents[:-5000], train_labels[:-5000]), (latents[-5000:], train_labels[-5000:])
+readers = {
+    "noise-trained": noisy_classifier.train_noisy_classifier(*shown, machine).ema,
+    "clean-trained": noisy_classifier.train_noisy_classifier(*shown, machine, steps=1000, highest=1).ema,
+}
 
 # %%
-test_latents = codec.cache(latent_codec, test_images)
+tested = codec.cache(latent_codec, test_images), test_labels
 ts = [1, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000]
-accuracy = guiding.accuracy_by_level(reader, test_latents, test_labels, ts)
-viz.lines({"": (ts, [100 * a for a in accuracy])}, xlabel="step t (cosine schedule)", ylabel="classes read correctly (%)", references={"guessing": 10}, alt="Accuracy of the classifier on noisy latents against noise step: above 80 percent with little noise, falling smoothly to ten percent, which is guessing, at pure noise.")
+accuracy = {name: noisy_classifier.accuracy_by_level(net, *tested, ts) for name, net in readers.items()}
+curves = {name: (ts, [100 * a for a in values]) for name, values in accuracy.items()}
+viz.lines(curves, xlabel="step t (cosine schedule)", ylabel="classes read correctly (%)", references={"guessing": 10}, alt="Accuracy of two classifiers on noisy latents against noise step: both above 80 percent with little noise. The one that was shown noise falls smoothly to ten percent, which is guessing, at pure noise; the other falls much earlier.")  # fmt: skip
 
 # %%
-book.claim("With next to no noise the classifier reads the test latents: accuracy", accuracy[0], at_least=0.75)
-book.claim("With as much noise as signal (t = 500) it still reads most", accuracy[5], at_least=0.5)
-book.claim("From pure noise it can only guess", accuracy[-1], at_least=0.05, at_most=0.16);
+read, twin = accuracy["noise-trained"], accuracy["clean-trained"]
+book.claim("With next to no noise the classifier reads the test latents: accuracy", read[0], at_least=0.75)
+book.claim("With as much noise as signal (t = 500) it still reads most", read[5], at_least=0.5)
+book.claim("From pure noise it can only guess", read[-1], at_least=0.05, at_most=0.16)
+book.claim("Its twin that never saw noise reads far less there: accuracy lost at t = 500", read[5] - twin[5], at_least=0.1)
 
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
 # It is far from a guess. A class is spread over all 64 numbers, and noise on one is averaged away by the others: what is lost last is what the class shares. That is why
-# guidance acts early in the walk, when a picture is still all noise to the eye.
+# guidance acts early in the walk, when a picture is still all noise to the eye. The twin could do the same averaging, but nothing ever taught it to.
 #
 # </details>
+#
+# ### Can its word be trusted?
+#
+# Guidance does not use the verdict, it uses $\log p(y \mid x_t)$: a *number*. A classifier that is twice as sure as it should be pushes about twice as hard as Bayes asks. It is
+# *calibrated* if it is right in 70 % of the cases in which it is 70 % sure, and the expected calibration error (ECE) says how far it is from that. The usual medicine is one
+# *temperature* by which all logits are divided, fitted on latents held out of training (Guo et al. 2017). Here it may differ from level to level.
+#
+# **Predict.** Most networks are too sure of themselves. Which of our two is, and at which levels?
+
+# %%
+knots = [1, 150, 300, 450, 600, 750, 900]
+honest = {name: noisy_classifier.calibrated(net, *held_out, knots) for name, net in readers.items()}
+errors = {name: noisy_classifier.calibration_by_level(net, *tested, ts) for name, net in readers.items()}
+errors |= {name + ", calibrated": noisy_classifier.calibration_by_level(net, *tested, ts) for name, (net, _) in honest.items()}
+floor = noisy_classifier.calibration_floor(honest["noise-trained"][0], tested[0], ts)
+
+# %%
+panels = viz.Panels(2, width=5.2)
+curves = {name: (ts, [100 * e for e in values]) for name, values in (errors | {"floor": floor}).items()}
+viz.draw_lines(panels[0], curves, xlabel="step t (cosine schedule)", ylabel="calibration error (%)", log="y")
+fitted = {name: (knots, temperatures) for name, (_, temperatures) in honest.items()}
+viz.draw_lines(panels[1], fitted, xlabel="step t (cosine schedule)", ylabel="temperature (1 = honest)", log="y")
+panels.picture("Left: expected calibration error against noise step. The noise-trained classifier lies near the floor everywhere, calibrated or not; the one of clean latents rises to over 50 percent in noise and calibration brings it down. Right: the fitted temperatures, close to 1 for the former, rising above 10 for the latter.")  # fmt: skip
+
+# %% [markdown]
+# The floor is what 10,000 test latents can tell at all: the error of an honest classifier, whose classes are drawn from its own probabilities. Now the same at one level, as a
+# *reliability diagram*: how often it is right against how sure it is.
+
+# %%
+panels = viz.Panels(2)
+for i, (title, nets) in enumerate({"as trained": readers, "calibrated": {k: net for k, (net, _) in honest.items()}}.items()):
+    curves = {}
+    for name, one in nets.items():
+        confidence, right, share = metrics.reliability(noisy_classifier.read_at(one, tested[0], 600), test_labels)
+        curves[name] = 100 * confidence[share > 0.002], 100 * right[share > 0.002]
+    curves["honest"] = [0, 100], [0, 100]
+    viz.draw_lines(panels[i], curves, xlabel="confidence (%)", ylabel="right (%)", title=f"t = 600, {title}")
+panels.picture("Two reliability diagrams at step 600. As trained, the classifier that was shown noise lies on the diagonal; that of clean latents lies far below it: it is nearly sure and often wrong. Calibrated, both lie near the diagonal.")  # fmt: skip
+
+# %%
+reader, temperatures = honest["noise-trained"]
+twin_reader, _ = honest["clean-trained"]
+worst = {name: max(values) for name, values in errors.items()}
+sentence = "A classifier trained on noise is honest as it is: its calibration error at the worst level"
+book.claim(sentence, worst["noise-trained"], at_most=0.04)
+book.claim(
+    "Calibrated by one temperature a level, it is at every level: the worst", worst["noise-trained, calibrated"], at_most=0.03
+)
+book.claim("Its temperatures lie near 1: the largest distance", max(abs(T - 1) for T in temperatures), at_most=0.2)
+book.claim(
+    "Its twin is sure of what it sees in noise: calibration error at the worst level", worst["clean-trained"], at_least=0.3
+)
+book.claim(
+    "Temperatures mend most of the twin's error: what is left at the worst level", worst["clean-trained, calibrated"], at_most=0.2
+)
+after = noisy_classifier.accuracy_by_level(twin_reader, *tested, [500])[0]
+book.claim("Temperatures change no verdict: the twin's accuracy at t = 500, calibrated minus raw", after - twin[5], equals=0)
+
+# %% [markdown]
+# <details><summary>The answer</summary>
+#
+# Not the one that reads noise. It never sees the same noisy latent twice, so there is nothing to learn by heart, and what no one can tell it learns not to tell. For its twin noise is
+# unheard-of, and it takes it for a very clear garment. Its temperatures repair the *confidence*, but not the *direction* of its gradient: dividing all logits by
+# one number leaves the ranking of the classes, and with it the accuracy, as it was. What that means for guiding, we shall see below.
+#
+# </details>
+#
+# From here on we use the calibrated one that was shown noise.
+#
+# ### Where does it want ink?
 #
 # Its gradient points to where the latents look more like the wanted class. Tweedie's formula turns a score into a move of $\hat x_0$, by the factor
 # $\sigma^2 / \alpha$, so that the whole of classifier guidance is one line at the end of this function. Mind that factor: at the start of the walk it is in the thousands, and
@@ -90,20 +169,109 @@ book.claim("From pure noise it can only guess", accuracy[-1], at_least=0.05, at_
 # %%
 ledger.source(guidance.classifier_guide)
 
-# %%
-weak = guiding.weak_denoiser(net, machine)
-kinds = guiding.kinds(net, weak, reader, machine)
-judge = quality.Judge(machine)
-many = quality.balanced(500, machine)
-by_gradient = {}
-for scale in (0.0, 1.0, 3.0):
-    drawn = quality.draw(kinds["classifier"].at(scale), many, latent_codec, shape, machine)
-    by_gradient[scale] = judge.score(drawn, many)
-ledger.table(["classifier's scale", "samples of the wanted class", "Fréchet distance"], [[w, f"{s.agreement:.0%}", s.frechet] for w, s in by_gradient.items()])
+# %% [markdown]
+# A gradient in latents means little to an eye, but the decoder can show it: decode $\hat x_0$, decode it again after a step along the gradient, and take the difference. Every step
+# below has the same length.
+#
+# **Predict.** Here is a T-shirt, and we ask for a dress. Where does the classifier want ink, and where less?
 
 # %%
-book.claim("Without the gradient the unconditional model hits the wanted class by chance", by_gradient[0.0].agreement, at_least=0.03, at_most=0.2)
-book.claim("The gradient alone, at Bayes' own scale 1, makes it hit: share", by_gradient[1.0].agreement, at_least=0.35);
+start, wanted = tested[0][test_labels == data.FASHION_CLASSES.index("T-shirt/top")][:100], data.FASHION_CLASSES.index("dress")
+y, eps = torch.full((100,), wanted, device=machine.device), quality.noise(100, shape, machine)
+steps = [50, 200, 350, 500, 650, 800]
+wishes = {}
+for t in steps:
+    level = recipes.SCHEDULE().level(t)
+    x_t = level.alpha * start + level.sigma * eps
+    wishes[t] = noisy_classifier.wish(null(y), noisy_classifier.log_prob_of(reader, y), x_t, level, length=2.0)
+before, after = (torch.stack([latent_codec.decode(wishes[t][i]) for t in steps]) for i in (0, 1))  # [levels, 100, 1, 32, 32]
+
+# %%
+one = 3
+change = viz.signed(after[:, one] - before[:, one], limit=0.5)
+groups = {"decoded x0_hat": before[:, one], "after the step": after[:, one], "ink wanted": change}
+viz.rows(groups, titles=[f"t = {t}" for t in steps], scale=3, alt="A T-shirt seen through six levels of noise; the same after a step along the classifier's gradient towards dress; and the difference: less ink (blue) on both sleeves, more (orange) down the middle. At high noise, where the denoiser itself sees another garment, ink is wanted and not wanted on that one.")  # fmt: skip
+
+# %%
+asked = [wishes[t][2].median().item() for t in steps]
+viz.lines({"": (steps, asked)}, xlabel="step t (cosine schedule)", ylabel="length of Bayes' step (latent units)", log="y", alt="The length of the step that Bayes' rule asks for, against the noise step: a few hundredths at t = 50, above one from t = 350 on.")  # fmt: skip
+
+# %%
+judge = quality.Judge(machine)
+shares = {name: classifier.read(judge.net, x)[1].softmax(1).mean(0) for name, x in (("before", before[2]), ("after", after[2]))}
+more = (after[2] - before[2]).mean((0, 1, 2))  # at t = 350, all 100 T-shirts: ink wanted in each of the 32 columns of pixels
+sleeves, middle = torch.cat([more[6:10], more[22:26]]).mean().item(), more[13:19].mean().item()
+book.claim("For a dress the classifier wants less ink where T-shirts have their sleeves (pixels in -1…1)", sleeves, at_most=-0.01)
+book.claim("For a dress it wants more ink down the middle of T-shirts (pixels in -1…1)", middle, at_least=0.01)
+ratio = (shares["after"] / shares["before"])[wanted]
+book.claim("The judge, who never saw latents, agrees: a dress, after the step over before it (probability)", ratio, at_least=2.5)
+kept = [classifier.read(judge.net, before[i])[1].argmax(1).eq(0).float().mean() for i in (0, -1)]
+book.claim(
+    "At t = 800 the denoiser has lost the T-shirts: share that it still sees, of those at t = 50", kept[1] / kept[0], at_most=0.6
+)
+book.claim("Guidance acts early: Bayes' step at t = 800 over that at t = 50, medians", asked[-1] / asked[0], at_least=10)
+
+# %% [markdown]
+# <details><summary>The answer</summary>
+#
+# Off with the sleeves! And it speaks to what the denoiser believes at that moment: where the noise has turned the T-shirt into something else, that is what it would change into a
+# dress. With little noise Bayes' rule asks for next to nothing (the last plot): it is too late, a T-shirt stays a T-shirt.
+#
+# </details>
+#
+# The same in the plane, where everything is known: two classes, each of two Gaussians. Nothing is learned here. The shade is the noisy density $p(x_t)$, the arrows are the gradient
+# of the *perfect* classifier for the class on the left, whose two centres are the dots.
+
+# %%
+toy, plane, arrows = densities.two_classes(), densities.plane(), densities.plane(side=11, half=2.2)
+centres = toy.means.view(4, 2, 1, 1)  # two of the wanted class, two of the other
+seen = {t: recipes.SCHEDULE().level(t) for t in (100, 400, 700)}
+pulls = {t: densities.pull(toy, arrows.points, 0, level) for t, level in seen.items()}
+panels = viz.Panels(3, width=3.2)
+for i, (t, level) in enumerate(seen.items()):
+    density = toy.log_prob(plane.points, level).exp().view(plane.side, plane.side)
+    panels[i].imshow(density.numpy(), extent=plane.extent, origin="lower", cmap="Greys", vmax=2 * density.max())
+    panels[i].quiver(*arrows.points.flatten(1).T.numpy(), *pulls[t].T.numpy(), color=viz.COLOURS[1], width=0.006)
+    viz.draw_points(panels[i], {"": level.alpha * centres[:2]}, xlabel="x", ylabel="y", size=50)
+    panels[i].set(title=f"t = {t}: longest arrow {pulls[t].norm(dim=1).max():.1f}", xlim=(-2.5, 2.5), ylim=(-2.5, 2.5))
+panels.picture("The gradient of the perfect classifier over the noisy density at three noise levels: with little noise long arrows on the other class's side and none on its own; with much noise arrows everywhere, all to the left and of like length.")  # fmt: skip
+
+# %%
+at_rest = {}
+for t, level in seen.items():
+    hard = densities.pull(toy, level.alpha * centres, 0, level).norm(dim=1)
+    at_rest[t] = (hard[:2].mean() / hard[2:].mean()).item()
+first, last = at_rest[100], at_rest[700]
+book.claim(
+    "With little noise (t = 100) a perfect classifier lets be what is in its class: pull there over that at the other",
+    first,
+    at_most=0.2,
+)
+book.claim(
+    "With much (t = 700) it pulls at what is right already nearly as hard: pull there over that at the other", last, at_least=0.5
+)
+
+# %% [markdown]
+# Keep that last picture in mind: it comes back below. Now whole walks with the garments' classifier, and with its twin (calibrated, too):
+
+# %%
+weak = frontier.weak_denoiser(net, machine)
+kinds, twins = (frontier.kinds(net, weak, partial(noisy_classifier.log_prob_of, one), machine) for one in (reader, twin_reader))
+many = quality.balanced(500, machine)
+makers = {("noise-trained", w): kinds["classifier"].at(w) for w in (0.0, 1.0, 3.0)}
+makers["clean-trained", 1.0] = twins["classifier"].at(1.0)
+by_gradient = {k: judge.score(quality.draw(make, many, latent_codec, shape, machine), many) for k, make in makers.items()}
+rows = [[*k, f"{score.agreement:.0%}", score.frechet] for k, score in by_gradient.items()]
+ledger.table(["classifier", "scale", "samples of the wanted class", "Fréchet distance"], rows)
+
+# %%
+hits = {k: score.agreement for k, score in by_gradient.items()}
+none, bayes, blind = hits["noise-trained", 0.0], hits["noise-trained", 1.0], hits["clean-trained", 1.0]
+book.claim("Without the gradient the unconditional model hits the wanted class by chance", none, at_least=0.03, at_most=0.2)
+book.claim("The gradient alone, at Bayes' own scale 1, makes it hit: share", bayes, at_least=0.35)
+book.claim(
+    "That of the clean-trained twin hits less: share, the noise-trained one's minus the twin's", bayes - blind, at_least=0.2
+)
 
 # %% [markdown]
 # ## Classifier-free: the classifier was in the denoiser all along
@@ -144,32 +312,52 @@ book.claim("Scale 1 is the conditional model, bit for bit", same, equals=1);
 # ## What does it really sample?
 #
 # It is often said that guidance samples the *sharpened* density $p(x)\, p(y \mid x)^w$: like the class, but more so. It reads off the formula
-# above... if that formula held at every noise level at once. Let us see, on data where both denoisers are exact: two classes of two Gaussians each. Nothing is learned here and
-# the sampler takes many steps, so whatever differs is guidance itself.
-#
-# **Predict.** Below, grey is the sharpened density in closed form, and the dots are what guidance samples. At $w = 4$, will the dots lie on the grey?
+# above... if that formula held at every noise level at once. Let us see, on the two classes in the plane, where both denoisers are exact. Nothing is learned, and nothing is
+# drawn at random either: the density that guidance samples can be *computed*, for any denoiser. A sampler's walk is a flow $\dot x = v$, and along a flow the density changes by its divergence
+# (Song et al. 2021, eq. 39). So walk from each point of the plane back up to pure noise, whose density is known, and add up the divergence on the way:
 
 # %%
-toy, plane = guiding.two_classes(), guiding.plane()
-scales = (1.0, 2.0, 4.0)
-said = {w: guiding.sharpened(toy, plane, 0, w) for w in scales}
-points = {w: guiding.guided_points(toy, 0, w) for w in scales}
-panels = viz.Panels(3, width=3.6)
-for i, w in enumerate(scales):
-    panels[i].imshow(said[w].numpy(), extent=plane.extent, origin="lower", cmap="Greys")
-    viz.draw_points(panels[i], {"guided": points[w][:800]}, title=f"scale {w:g}", xlabel="x", ylabel="y", size=4)
-panels.picture("Grey: the sharpened density at guidance scales 1, 2, 4. Dots: what guidance samples. They agree at 1; at 4 the dots lie outside, far from the other class.")
+ledger.source(densities.log_density)
+
+# %% [markdown]
+# **Predict.** At $w = 4$, how much of the two densities do you expect to overlap? And on which side will guidance have too much?
 
 # %%
-gaps = {w: guiding.total_variation(plane.shares(points[w]), said[w]) for w in scales}
-floor = guiding.total_variation(plane.shares(toy.sample(20_000, torch.Generator().manual_seed(1), y=0)[0]), said[1.0])
-middles = {w: (float((said[w].flatten() * plane.points[:, 0, 0, 0]).sum()), float(points[w][:, 0].mean())) for w in scales}
-rows = [[w, gaps[w], *middles[w]] for w in scales]
-ledger.table(["scale", "total variation between both (0 same, 1 apart)", "mean of x, sharpened", "mean of x, guided"], rows)
-print(f"20,000 true points of the class against their own density: {floor:.3f}, the floor of this comparison")
+scales = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
+said = {w: densities.sharpened(toy, plane, 0, w) for w in scales}
+found = {w: densities.sampled(densities.cfg(toy, 0, w), plane) for w in scales}
+points = densities.guided_points(densities.cfg(toy, 0, 4.0), n=400)
 
 # %%
-book.claim("Unguided, exact denoisers sample the true density: excess over the floor", gaps[1.0] - floor, at_most=0.02)
+panels = viz.Panels(3, width=3.7)
+for i, density in enumerate((said[4.0], found[4.0])):
+    panels[i].imshow(density.numpy(), extent=plane.extent, origin="lower", cmap="Greys", vmax=0.014)
+panels[0].set(title="p(x) p(y | x)⁴: what is said")
+viz.draw_points(panels[1], {"": points}, title="what guidance samples, w = 4", size=3)
+apart = viz.signed((found[4.0] - said[4.0]).view(1, 1, plane.side, plane.side))[0].permute(1, 2, 0).numpy()
+panels[2].imshow(apart, extent=plane.extent, origin="lower")
+panels[2].set(title="too much (orange), too little (blue)")
+for axes in panels.axes:
+    axes.axvline(-1, color="#555555", linestyle="--", linewidth=1)
+    axes.set(xlabel="x", ylabel="y", xlim=(-2.6, 1.6), ylim=(-2.1, 2.1))
+panels.picture("Left: the sharpened density at w = 4, two blobs left of the middle. Centre: what guidance samples, two tighter blobs further left, with a sampler's dots upon them. Right: their difference: too much beyond x = -1, too little between there and the other class.")  # fmt: skip
+
+# %%
+gaps = {w: densities.total_variation(found[w], said[w]) for w in scales}
+viz.lines({"": (list(scales), [100 * gap for gap in gaps.values()])}, xlabel="guidance scale w (1 = none)", ylabel="mass that lies elsewhere (%)", alt="Total variation between what guidance samples and the sharpened density, against the scale: zero at 0 and at 1, a little between, rising to over half of all mass at 4.")  # fmt: skip
+
+# %%
+beyond = plane.points[:, 0, 0, 0] < -1  # further out than either of the class's own centres
+middles = {w: [plane.mean(p)[0].item() for p in (said[w], found[w])] for w in scales}
+sides = {w: [p.flatten()[beyond].sum().item() for p in (said[w], found[w])] for w in scales}
+rows = [[w, gaps[w], found[w].sum().item(), *middles[w], *(f"{share:.0%}" for share in sides[w])] for w in scales]
+columns = ["scale", "total variation (0 same, 1 apart)", "mass of the guided density", "mean x, sharpened", "mean x, guided"]
+ledger.table([*columns, "beyond x = -1, sharpened", "beyond x = -1, guided"], rows)
+
+# %%
+book.claim("At scale 1, exact denoisers sample the class's own density: total variation", gaps[1.0], at_most=1e-3)
+book.claim("At scale 0 they sample all classes as they are: total variation", gaps[0.0], at_most=1e-3)
+book.claim("What guidance samples, integrated at w = 4, is a density: its mass", found[4.0].sum(), at_least=0.999, at_most=1.001)
 book.claim(
     "Guidance samples the sharpened density p(x) p(y|x)^w (total variation at w = 4)",
     gaps[4.0],
@@ -177,20 +365,54 @@ book.claim(
     expected=False,
     reason="sharpening and adding noise do not commute: no process adds noise to the sharpened density and has these scores",
 )
-book.claim("It overshoots away from the other class: how far beyond the sharpened mean", middles[4.0][0] - middles[4.0][1], at_least=0.2);
+book.claim(
+    "It overshoots away from the other class: mean of x, sharpened minus guided, at w = 4",
+    middles[4.0][0] - middles[4.0][1],
+    at_least=0.35,
+)
+book.claim(
+    "What is too much lies beyond the class's own centres: share of samples there, guided minus sharpened",
+    sides[4.0][1] - sides[4.0][0],
+    at_least=0.4,
+)
+tail = densities.beyond(found[4.0], said[1.0])
+book.claim(
+    "It leaves the data behind: where only 1 % of the class lies, guidance puts this many times as much",
+    tail / 0.01,
+    at_least=1.5,
+)
 
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# No: it overshoots. The scores that guidance adds up are those of the noisy densities $p(x_t)$ and $p(x_t \mid y)$. Sharpen each of these at its level, and the results
-# are not the noisy versions of one sharpened density. At high noise the two classes are blurred over one another and the push away from the
-# other class reaches far beyond what the clean densities would ask for. At scale 1 the two agree up to the floor. (Worked out by Bradley & Nakkiran 2024 and by Karras et al. 2024, whose
-# toy this resembles.)
+# More than half of its mass lies elsewhere: it overshoots. The scores that guidance adds up are those of the noisy densities $p(x_t)$ and $p(x_t \mid y)$. Sharpen each of these at its level, and the results
+# are not the noisy versions of one sharpened density. At high noise the two classes are blurred over one another, and the push away from the
+# other class reaches even those points that are in the right place (the arrows above). At scales 0 and 1 nothing is sharpened, and the two agree. (Worked out by Bradley & Nakkiran 2024 and by Karras
+# et al. 2024, whose toy this resembles.)
+#
+# The smallest example fits on a napkin. Let the class be $\mathcal N(0, s_1^2)$ and everything $\mathcal N(0, s_0^2)$. Sharpening adds up precisions, $1/s^2 = w/s_1^2 + (1 - w)/s_0^2$. The guided
+# flow in $r = \sigma/\alpha$, $\mathrm dy/\mathrm dr = r\,y\,\big(\tfrac{w}{s_1^2 + r^2} + \tfrac{1 - w}{s_0^2 + r^2}\big)$, multiplies *widths*: $s = s_1^{\,w} s_0^{\,1 - w}$. The cell below holds the
+# integration against it.
 #
 # So a large scale is not "more of the class". It is "less of everything else", and it leaves the data behind. The garments below show the same.
 #
 # </details>
-#
+
+# %%
+s1, s0, w = 0.6, 1.0, 4.0
+narrow, wide = (exact.gaussian_mixture(torch.zeros(1, 2, dtype=torch.float64), s) for s in (s1, s0))
+log_p = densities.log_density(guidance.guide(narrow.denoiser(), wide.denoiser(), w), torch.zeros(1, 2, 1, 1))
+width = math.exp(-log_p.item() / 2) / math.sqrt(2 * math.pi)  # a Gaussian in the plane has density 1 / (2π s²) in its middle
+sharp = (w / s1**2 + (1 - w) / s0**2) ** -0.5
+print(f"width at w = {w:g}: guided {width:.4f}, by the formula {s1**w * s0 ** (1 - w):.4f}, sharpened {sharp:.4f}")
+book.claim(
+    "On one Gaussian inside another, guidance multiplies widths: integrated over s1^w s0^(1-w)",
+    width / (s1**w * s0 ** (1 - w)),
+    at_least=0.99,
+    at_most=1.01,
+)
+
+# %% [markdown]
 # ## The frontier
 #
 # Which scale is best? Best *for what*? Guidance trades one good for another, so we draw the trade. Five kinds, one line of code each:
@@ -208,8 +430,6 @@ book.claim("It overshoots away from the other class: how far beyond the sharpene
 # the other four kinds will beat it, and in what?
 
 # %%
-weak = frontier.weak_denoiser(net, machine)
-kinds = frontier.kinds(net, weak, log_prob, machine)
 harness = frontier.Harness(latent_codec, judge)
 plan = {
     "classifier": (1.0, 2.0, 4.0),
@@ -411,7 +631,7 @@ viz.lines(paces, xlabel="step of the walk", ylabel="distance that x_t moves (1)"
 # error is least? No picture is drawn for these two.
 
 # %%
-some = (test_latents[:300], test_labels[:300])
+some = (tested[0][:300], test_labels[:300])
 errors = [[name, *(symptoms.error(run, *some, t=t) for t in (100, 500, 900)), symptoms.clock(run, *some)] for name, run in both.items()]
 ledger.table(["run", "error at t = 100", "t = 500", "t = 900", "correction of t (steps)"], errors)
 
@@ -620,6 +840,8 @@ book.verdicts()
 # | `guidance.within`, `level.ratio` | $(\sigma_\text{lo}, \sigma_\text{hi}]$ | Kynkäänniemi et al. 2024, eq. 6 |
 # | `guidance_rescale` (here in x0 space) | $\phi$ | Lin et al. 2023, eq. 15 and 16 |
 # | `ref` = a weaker net | $D_0$ | Karras et al. 2024 (autoguidance), eq. 3 |
+# | `noisy_classifier.calibrated`, `metrics.reliability` | $T$, fig. 1 | Guo et al. 2017, eq. 3 and 9 |
+# | `densities.log_density` | $\log p_0 = \log p_T + \int \nabla \cdot f$ | Song et al. 2021 (score SDE), eq. 39 |
 # | what guidance does not sample | gamma-powered distribution | Bradley & Nakkiran 2024 |
 # | precision, recall | | Kynkäänniemi et al. 2019, eq. 1 and 2 |
 #
