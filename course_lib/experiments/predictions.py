@@ -19,7 +19,7 @@ from course_lib.experiments.quality import Judge, balanced, conditional, draw
 from course_lib.train import TrainResult, train
 
 ARMS = (("eps", "cosine"), ("x0", "cosine"), ("v", "cosine"), ("v", "constant"))  # what is predicted, learning rate
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1)
 STARTS = (1000, 980)  # where the walk starts: from no signal at all, or from a few percent
 COMMAND, RESULT = "course train predictions", "results/predictions.json"
 
@@ -52,21 +52,22 @@ def point(result: TrainResult, kind: str, codec: Codec, judge: Judge, n: int = 1
 
 
 def measure(steps: int | None = None, seed: int | None = None, out: Path | None = None) -> Path:
-    """Four ways to train the latent denoiser, three seeds each, kept as JSON; what goes to ``data/`` enters the manifest.
+    """Four ways to train the latent denoiser, two seeds each, kept as JSON; what goes to ``data/`` enters the manifest.
 
-    Twelve trainings of the recipe ``fashion-ldm``: about half an hour on two cores. seed: this one alone.
+    Eight trainings of the recipe ``fashion-ldm``: about twenty minutes on two cores. seed: this one alone.
     """
     machine = devices.find()
     judge, codec, points = Judge(machine), recipes.codec_of("fashion-vae", machine), []
+    figures = {"command": COMMAND, "machine": str(machine), "samples": 1000, "points": points}
+    figures["steps"] = steps or recipes.untrained("fashion-ldm")[1].steps
     for one in SEEDS if seed is None else (seed,):
         for kind, rate in ARMS:
             result = trained(kind, rate, codec, judge, steps, one)
             points.append({"kind": kind, "rate": rate, "seed": one, **point(result, kind, codec, judge)})
             print(points[-1], flush=True)
-    steps = steps or recipes.untrained("fashion-ldm")[1].steps
-    figures = {"command": COMMAND, "machine": str(machine), "steps": steps, "samples": 1000, "points": points}
-    payload = (json.dumps(figures, indent=1) + "\n").encode()
-    return manifest.keep(payload, RESULT, out, "measured by the workbook on Fashion-MNIST", COMMAND)
+        payload = (json.dumps(figures, indent=1) + "\n").encode()  # after each seed: what is measured is not lost
+        file = manifest.keep(payload, RESULT, out, "measured by the workbook on Fashion-MNIST", COMMAND)
+    return file
 
 
 def stored() -> dict:

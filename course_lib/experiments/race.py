@@ -24,7 +24,7 @@ from course_lib.experiments.costs import flops, flops_per_step
 from course_lib.experiments.quality import Judge, balanced, draw
 from course_lib.experiments.rivals import SHAPES, _train_latent, maker
 
-LONGER = 6  # times the seconds that the latent side gets
+LONGER = 4  # times the seconds that the latent side gets
 LOOKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # when to look, as shares of a side's own training
 COMMAND, RESULT = "course train matched-quality", "results/matched_quality.json"
 
@@ -113,7 +113,7 @@ def measure(
 ) -> Path:
     """How long pixels must train to be as good as latents, kept as JSON; what goes to ``data/`` enters the manifest.
 
-    seconds: of the latent side, its VAE included; the pixel side gets six times as many. About half an hour on two cores;
+    seconds: of the latent side, its VAE included; the pixel side gets four times as many. About twenty minutes on two cores;
     nothing else may run on the machine.
     """
     machine = machine or devices.find()

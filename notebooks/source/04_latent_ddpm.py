@@ -503,7 +503,7 @@ book.claim("Heun's 9 calls do no better than 10 of DPM-Solver++(2M): Fréchet di
 # ## Two choices, measured
 #
 # We have trained one network, to predict $v$, and drawn with a moving average (EMA) of its weights. Was that wise? One command has trained the very same
-# network for the very same number of steps to predict $\epsilon$, $x_0$ and $v$, with three seeds each; and once more with a learning rate that
+# network for the very same number of steps to predict $\epsilon$, $x_0$ and $v$, with two seeds each; and once more with a learning rate that
 # does not fall. Each is walked from $t = 1000$, where no signal is left, and from $t = 980$, where three percent are.
 #
 # **Predict.** Which of the three fails from $t = 1000$, and why much less so from $t = 980$?
@@ -609,7 +609,7 @@ book.claim("Today's run agrees with the stored one: Fréchet distance, today ove
 # %% [markdown]
 # ### The same quality, instead of the same seconds
 #
-# Equal seconds flatter whoever learns fast. So let the pixel side go on, six times as long, and look at both on the way. The latent side's curve starts late: its first
+# Equal seconds flatter whoever learns fast. So let the pixel side go on, four times as long, and look at both on the way. The latent side's curve starts late: its first
 # third is the VAE's training, in which nothing can be drawn.
 #
 # **Predict.** How much longer must the pixel model train to be as good as the latent model is in the end?
@@ -618,7 +618,7 @@ book.claim("Today's run agrees with the stored one: Fréchet distance, today ove
 matched = race.stored()
 print(f"measured by `{matched['command']}`, seed {matched['seed']}, on {matched['machine']}")
 runs = {side: list(zip(*matched[side]["curve"], strict=True)) for side in ("latent", "pixel")}
-viz.lines(runs, xlabel="seconds of training, the VAE's included", ylabel="Fréchet distance", log="xy", references={"real images": matched["floor"]}, alt="Fréchet distance against seconds of training: the latent curve starts later, falls steeply and ends below the pixel curve, which is given six times as long.")
+viz.lines(runs, xlabel="seconds of training, the VAE's included", ylabel="Fréchet distance", log="xy", references={"real images": matched["floor"]}, alt="Fréchet distance against seconds of training: the latent curve starts later, falls steeply and ends below the pixel curve, which is given four times as long.")
 
 # %%
 goal, last_pixel = matched["latent"]["curve"][-1], matched["pixel"]["curve"][-1]
