@@ -1,6 +1,6 @@
 """Every notebook in JupyterLab in a real browser: all cells run, and every slider answers the keyboard and the mouse in time.
 
-    pytest -m browser              all notebooks, about 12 minutes on two cores; prints latencies, and where the screenshots lie
+    pytest -m browser              all notebooks, about 20 minutes on two cores; prints latencies, and where the screenshots lie
     pytest -m browser -k 05        one of them
 
 Needs Chromium (Debian's package `chromium`); nothing is downloaded.
