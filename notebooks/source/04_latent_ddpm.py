@@ -503,7 +503,7 @@ book.claim("Heun's 9 calls do no better than 10 of DPM-Solver++(2M): Fréchet di
 # ## Two choices, measured
 #
 # We have trained one network, to predict $v$, and drawn with a moving average (EMA) of its weights. Was that wise? One command has trained the very same
-# network for the very same number of steps to predict $\epsilon$, $x_0$ and $v$, with two seeds each; and once more with a learning rate that
+# network from the very same seed for the very same number of steps to predict $\epsilon$, $x_0$ and $v$; and once more with a learning rate that
 # does not fall. Each is walked from $t = 1000$, where no signal is left, and from $t = 980$, where three percent are.
 #
 # **Predict.** Which of the three fails from $t = 1000$, and why much less so from $t = 980$?
@@ -514,8 +514,7 @@ print(f"measured by `{trained['command']}`, {trained['steps']} steps each, on {t
 kinds = [(kind, "cosine") for kind in ("eps", "x0", "v")]
 found = {start: predictions.collected(trained, start=start) for start in predictions.STARTS}
 mean = {(kind, start): sum(found[start][kind, rate]) / len(found[start][kind, rate]) for kind, rate in kinds for start in found}
-spread = {key: (max(v) - min(v)) / 2 for key, v in {(kind, start): found[start][kind, rate] for kind, rate in kinds for start in found}.items()}
-viz.bars({f"{kind}, from {start}": d for (kind, start), d in mean.items()}, errors=list(spread.values()), ylabel="Fréchet distance (mean of the seeds)", alt="Fréchet distance of networks that predict eps, x0 and v, walked from t = 1000 and from t = 980: eps is far off from 1000 and never ahead; x0 and v lie close together from either.")
+viz.bars({f"{kind}, from {start}": d for (kind, start), d in mean.items()}, ylabel="Fréchet distance", alt="Fréchet distance of networks that predict eps, x0 and v, walked from t = 1000 and from t = 980: eps is far off from 1000; elsewhere all lie close together.")
 
 # %%
 weights = {(w, rate): predictions.collected(trained, w)["v", rate] for rate in ("cosine", "constant") for w in ("last", "average")}
@@ -526,7 +525,7 @@ viz.bars({names[key]: d for key, d in ema.items()}, ylabel="Fréchet distance", 
 # %%
 book.claim("A network that predicts eps cannot start from pure noise: Fréchet distance from t = 1000, over 980", mean["eps", 1000] / mean["eps", 980], at_least=2)
 book.claim("One that predicts v can: the same ratio", mean["v", 1000] / mean["v", 980], at_most=1.3)
-book.claim("Even from t = 980 predicting eps is not ahead: Fréchet distance, over the better of the two others", mean["eps", 980] / min(mean["x0", 980], mean["v", 980]), at_least=0.95)
+book.claim("From t = 980 it is no worse than the others: Fréchet distance, over the better of the two", mean["eps", 980] / min(mean["x0", 980], mean["v", 980]), at_most=1.2)
 book.claim("Between x0 and v there is little to choose: worse over better", max(mean["x0", 1000], mean["v", 1000]) / min(mean["x0", 1000], mean["v", 1000]), at_most=1.6)
 book.claim("With a learning rate that falls, averaging hardly matters: Fréchet distance, average over last", ema["average", "cosine"] / ema["last", "cosine"], at_least=0.7, at_most=1.1)
 book.claim("With a constant one it does: the same ratio", ema["average", "constant"] / ema["last", "constant"], at_most=0.95)
@@ -537,8 +536,8 @@ book.claim("Today's training is one of these points: Fréchet distance, today ov
 # <details><summary>The answer</summary>
 #
 # `eps`. At $t = 1000$ our schedule leaves a signal rate of about one in twenty thousand, and to get $\hat x_0$ from a prediction of the noise one divides by it: the
-# smallest error becomes enormous, and the walk never recovers. From three percent of signal on, an error is still made thirty times larger, and no longer twenty thousand times. (Pixel-space
-# models that predict `eps` survive since they hold $\hat x_0$ inside $[-1, 1]$; latents have no such box.) `x0` and `v` have no such weak spot, and lie close together.
+# smallest error becomes enormous, and the walk never recovers. From three percent of signal on, an error is made thirty times larger and no longer twenty thousand times, and `eps` does as well as the others. (Pixel-space
+# models that predict `eps` survive since they hold $\hat x_0$ inside $[-1, 1]$; latents have no such box.) `x0` and `v` have no such weak spot, and lie close together. (One seed each: what lies within a tenth of one another is not a ranking.)
 #
 # And the average? Letting the learning rate fall to zero *is* a kind of averaging. Where it does not fall, the last weights are still being shaken by every batch,
 # and the average over many of them draws far better.
