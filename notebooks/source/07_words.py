@@ -338,30 +338,33 @@ book.claim("An order never read costs the denoiser at most", kept["as always"]["
 ledger.source(guidance.guide)
 
 # %% [markdown]
-# **Predict.** We ask for "two brown teddy bears reading", and say nothing of a scarf. What will they wear? And what if the negative prompt is "with a red scarf": fewer red scarves, none, or more
-# of them, as in a conversation in which you are told not to think of a polar bear?
+# **Predict.** We ask for "two brown teddy bears reading", and say nothing of a scarf. What will they wear? And what if the negative prompt is "with a green scarf": bare necks, or other
+# scarves?
 
 # %%
 wish, n = "two brown teddy bears reading", 96
 asked = text.tokenise([wish] * n)
-ways = {"nothing": "", "“with a red scarf”": "with a red scarf", "“without a scarf”": "without a scarf"}
+ways = {"nothing": "", "“with a green scarf”": "with a green scarf", "“without a scarf”": "without a scarf"}
 painted = {name: painter.paint(asked, unwanted=text.tokenise(no)[0]) for name, no in ways.items()}
-viz.rows({f"not wanted: {name}": images[:8] for name, images in painted.items()}, scale=1, alt="Three rows of brown reading bears: scarves of all kinds, scarves but hardly a red one, scarves nearly everywhere.")
+viz.rows({f"not wanted: {name}": images[:8] for name, images in painted.items()}, scale=1, alt="Three rows of brown reading bears: most without a scarf; most with a red scarf and none with a green one; most with a green or blue scarf.")
 
 # %%
 worn = {name: words.shares(reader, images, "scarf") for name, images in painted.items()}
 followed = {name: painting.adherence(reader, images, teddies.prompt([wish] * n))["all"] for name, images in painted.items()}
 ledger.table(["not wanted", *(f"scarf: {value}" for value in teddies.VALUES["scarf"]), "the wish is still met"], [[name, *worn[name].values(), followed[name]] for name in ways], title="Shares of 96 pictures")
-plain, no_red, no_bare = worn.values()
-book.claim("A negative prompt takes the red scarves away", no_red["red"], at_most=0.05, unit="share")
-book.claim("“not without a scarf” puts scarves on", no_bare["none"], at_most=0.1, unit="share with none")
+plain, no_green, no_bare = worn.values()
+book.claim("Told nothing of scarves, most wear none, although of the drawn teddies one in five does", plain["none"], at_least=0.5, unit="share")
+book.claim("A negative prompt takes the green scarves away", no_green["green"], at_most=0.05, unit="share")
+book.claim("… and puts on others, which nobody asked for: bare necks, share lost", plain["none"] - no_green["none"], at_least=0.3, unit="share")
+book.claim("“not without a scarf” takes bare necks away: share, over that without a negative prompt", no_bare["none"] / plain["none"], at_most=0.7)
 book.claim("… and the wish itself suffers little", followed["nothing"] - min(followed.values()), at_most=0.25, unit="share lost")
 
 # %% [markdown]
 # <details><summary><b>Away from is not "not"</b></summary>
 #
-# The red scarves go. But look at the algebra: $m + (s-1)(m - r)$ leads away from *all* that $r$ says, and towards all in which $m$ differs from it. With a reference that knows only of a scarf, the wish itself is
-# strengthened as before; with a reference that shares words with the wish, those words are *not* strengthened any more. A negative prompt is no "not": it is a direction.
+# The green scarves go, and others come that nobody asked for. Look at the algebra: $m + (s-1)(m - r)$ leads *away from* what $r$ expects, pixel by pixel, and away from green round a neck lies red as well as fur.
+# The wish itself is strengthened as before, because the reference knows nothing of it; with a reference that shares words with the wish, those words are *not* strengthened any more. A negative prompt is no "not": it is
+# a direction, and what lies there is for the network to say. (And "told nothing" is no even mixture either: few captions in training left out just scarf and place, so the network had little to go by.)
 # </details>
 
 # %%
