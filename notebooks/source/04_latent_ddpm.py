@@ -520,7 +520,7 @@ viz.bars({f"{kind}, from {start}": d for (kind, start), d in mean.items()}, ylab
 weights = {(w, rate): predictions.collected(trained, w)["v", rate] for rate in ("cosine", "constant") for w in ("last", "average")}
 ema = {key: sum(v) / len(v) for key, v in weights.items()}
 names = {("last", "cosine"): "last weights, falling rate", ("average", "cosine"): "average, falling rate", ("last", "constant"): "last weights, constant rate", ("average", "constant"): "average, constant rate"}
-viz.bars({names[key]: d for key, d in ema.items()}, ylabel="Fréchet distance", alt="Fréchet distance of v-networks, with last and with average weights: with a learning rate that falls they are alike, with a constant one the last weights are much worse.")
+viz.bars({names[key]: d for key, d in ema.items()}, ylabel="Fréchet distance", alt="Fréchet distance of v-networks, with last and with average weights: with a learning rate that falls they are alike, with a constant one the average is better.")
 
 # %%
 book.claim("A network that predicts eps cannot start from pure noise: Fréchet distance from t = 1000, over 980", mean["eps", 1000] / mean["eps", 980], at_least=2)
@@ -540,7 +540,7 @@ book.claim("Today's training is one of these points: Fréchet distance, today ov
 # models that predict `eps` survive since they hold $\hat x_0$ inside $[-1, 1]$; latents have no such box.) `x0` and `v` have no such weak spot, and lie close together. (One seed each: what lies within a tenth of one another is not a ranking.)
 #
 # And the average? Letting the learning rate fall to zero *is* a kind of averaging. Where it does not fall, the last weights are still being shaken by every batch,
-# and the average over many of them draws far better.
+# and the average over many of them draws better.
 #
 # </details>
 #
@@ -627,7 +627,7 @@ early = race.seconds_to_reach(matched["latent"]["curve"], then)
 rows = [["pixels, to be as good as the latent model is in the end", f"{needed:.0f}" if needed < 1e9 else f"not within {last_pixel[0]:.0f}", needed / goal[0] if needed < 1e9 else "more"]]
 rows += [["latents, to be as good as the pixel model is after the same seconds", f"{early:.0f}", early / goal[0]]]
 ledger.table(["who", "seconds", f"times {goal[0]:.0f} s"], rows)
-book.claim("To match the latent model's quality, pixels must train longer: times its seconds, the VAE's included", needed / goal[0], at_least=2)
+book.claim("To match the latent model's quality, pixels must train longer: times its seconds, the VAE's included, or more", min(needed, last_pixel[0]) / goal[0], at_least=2)
 book.claim("That costs more operations as well: pixel side's whole training over latent side's", matched["pixel"]["training_flops"] / matched["latent"]["training_flops"], at_least=1.5)
 book.claim("Latents pass the pixels' quality before the time is over: seconds, as a share of all", early / goal[0], at_most=0.9);
 
