@@ -441,7 +441,7 @@ slider.set(step=10), slider.set(step=20)
 # %% [markdown]
 # ## Quality against steps
 #
-# On the toy we knew the truth. Here the judge must do, with four figures (each the average of what it sees in 2,000 samples): the **Fréchet
+# On the toy we knew the truth. Here the judge must do, with four figures (each the average of what it sees in 1,000 samples): the **Fréchet
 # distance** and **KID** (both: how far from real, 0 is best), **precision** (the share of samples that look real) and **recall** (the share of
 # real garments that the samples cover). Each has its 95 % interval, by bootstrap: the set of samples is drawn anew from itself, again and again.
 #
