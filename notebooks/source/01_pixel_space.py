@@ -757,16 +757,16 @@ start = seen(still)
 
 
 # %%
-def measured_by(words, look):
-    factors = meaning.morph(left, other, words, look)
-    x = teddies.render(factors)
-    return factors, x, {name: d.item() for name, d in meaning.distances(start, seen(x)).items()}
+positions = [(words, look) for words in range(6) for look in (0.0, 0.25, 0.5, 0.75, 1.0)]
+each = [meaning.morph(left, other, *position) for position in positions]
+drawn = torch.cat([teddies.render(factors) for factors in each])
+apart = meaning.distances({view: v.expand(len(each), *v.shape[1:]) for view, v in start.items()}, seen(drawn))  # measured in one go
 
 
 def morphed(words, look):
-    factors, x, apart = measured_by(words, look)
-    values = ", ".join(f"{name} {value:.2f}" for name, value in apart.items())
-    return torch.cat([still, x]), f"{teddies.captions(factors)[0]}: {values} (1 - SSIM)"
+    i = positions.index((words, look))
+    values = ", ".join(f"{name} {value[i]:.2f}" for name, value in apart.items())
+    return torch.stack([still[0], drawn[i]]), f"{teddies.captions(each[i])[0]}: {values} (1 - SSIM)"
 
 
 morphs = widgets.image_slider(morphed, alt="A teddy, and the same with some words of its caption, or its look, changed.",
@@ -783,11 +783,11 @@ viz.rows({k: torch.stack(v) for k, v in grids.items()}, scale=2,
          alt="Upper row: a teddy that loses word after word of its caption. Lower row: the same teddy in ever stranger light.")  # fmt: skip
 
 # %%
-word, dress = measured_by(1, 0.0)[2], measured_by(0, 1.0)[2]
+word, dress = ({name: d[positions.index(at)].item() for name, d in apart.items()} for at in [(1, 0.0), (0, 1.0)])
 for name in ("MSE", "code", "features"):
     book.claim(f"{name} calls another look further than another scarf", dress[name] / word[name], at_least=1, unit="times")
 book.claim("… the reader's words call it nearer", dress["words"] / word["words"], at_most=0.2, unit="times")
-counted = [measured_by(w, 1.0)[2]["words"] for w in range(6)]
+counted = [apart["words"][positions.index((w, 1.0))].item() for w in range(6)]
 book.claim("In whatever look, the reader counts the words that were changed: the largest error", max(abs(c - w) for w, c in enumerate(counted)),
            at_most=0.3, unit="words")  # fmt: skip
 ledger.table(
