@@ -365,6 +365,8 @@ book.claim(
     expected=False,
     reason="sharpening and adding noise do not commute: no process adds noise to the sharpened density and has these scores",
 )
+
+# %%
 book.claim(
     "It overshoots away from the other class: mean of x, sharpened minus guided, at w = 4",
     middles[4.0][0] - middles[4.0][1],
