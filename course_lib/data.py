@@ -5,6 +5,7 @@ is ever downloaded: every file ships with the workbook or inside scikit-image, a
 """
 
 import gzip
+import lzma
 import os
 import warnings
 import zlib
@@ -84,7 +85,7 @@ def fashion_mnist(split: str = "train", device: torch.device | str | None = None
     if split not in _FASHION_COUNT:
         raise ValueError(f"Fashion-MNIST has the splits 'train' and 'test', not {split!r}.")
     stem, count = f"fashion_mnist/{_FASHION_PREFIX[split]}", _FASHION_COUNT[split]
-    pixels = read_idx(manifest.path(f"{stem}-images-idx3-ubyte.gz"), (count, 28, 28))
+    pixels = read_idx(manifest.path(f"{stem}-images-idx3-ubyte.{'xz' if split == 'train' else 'gz'}"), (count, 28, 28))
     classes = read_idx(manifest.path(f"{stem}-labels-idx1-ubyte.gz"), (count,))
     images = torch.zeros(count, 1, 32, 32, dtype=torch.uint8, device=device)
     images[:, 0, 2:-2, 2:-2] = torch.from_numpy(pixels).to(images.device)
@@ -92,15 +93,16 @@ def fashion_mnist(split: str = "train", device: torch.device | str | None = None
 
 
 def read_idx(file: str | Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Read a gzipped IDX file of unsigned bytes (the format of MNIST, LeCun et al. 1998) that must have this `shape`.
+    """Read an IDX file of unsigned bytes (the format of MNIST, LeCun et al. 1998), packed as .gz or .xz, that has this `shape`.
 
     Layout: two zero bytes, the type (8 = unsigned byte), the number of axes, each axis as a big-endian int32, the data.
     Raises DataError if the header, the shape or the amount of data is not what it should be.
     """
+    unpack = lzma.decompress if Path(file).suffix == ".xz" else gzip.decompress
     try:
-        raw = bytearray(gzip.decompress(Path(file).read_bytes()))  # a bytearray: torch wants writable memory
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{file} is not a whole gzip file ({error}): restore it; `course data` says how.") from None
+        raw = bytearray(unpack(Path(file).read_bytes()))  # a bytearray: torch wants writable memory
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise DataError(f"{file} is not a whole packed file ({error}): restore it; `course data` says how.") from None
     start = 4 + 4 * len(shape)
     magic = bytes((0, 0, 8, len(shape)))
     if bytes(raw[:4]) != magic:

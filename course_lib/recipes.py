@@ -31,7 +31,7 @@ from course_lib.text_denoiser import TextDenoiser
 from course_lib.train import LossFn, TrainConfig, TrainResult, train
 from course_lib.unet import UNet
 
-_FASHION = "fashion_mnist/train-images-idx3-ubyte.gz"
+_FASHION = "fashion_mnist/train-images-idx3-ubyte.xz"
 _NETWORKS: dict[str, type[nn.Module]] = {
     "fashion-autoencoder": Autoencoder,
     "fashion-vae": VAE,

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import lzma
 import os
 import shutil
 import struct
@@ -51,6 +52,12 @@ def test_wrong_dtypes_are_explained():
 # --------------------------------------------------------------------------------------------------- Fashion-MNIST
 
 
+def opened(name: str):
+    """A shipped IDX file, unpacked by the standard library."""
+    file = SHIPPED / f"fashion_mnist/{name}"
+    return lzma.open(f"{file}.xz") if name.startswith("train-images") else gzip.open(f"{file}.gz")
+
+
 @pytest.mark.parametrize(
     ("split", "stem", "count", "first_labels"),
     [
@@ -65,7 +72,7 @@ def test_fashion_mnist_agrees_with_a_reading_of_the_raw_bytes(split, stem, count
     assert labels[:10].tolist() == first_labels
     assert labels.bincount().tolist() == [count // 10] * 10
 
-    with gzip.open(SHIPPED / f"fashion_mnist/{stem}-images-idx3-ubyte.gz") as stream:
+    with opened(f"{stem}-images-idx3-ubyte") as stream:
         assert struct.unpack(">4i", stream.read(16)) == (0x803, count, 28, 28)
         raw = stream.read()
     for index in (0, 1, count // 2, count - 1):
@@ -76,9 +83,8 @@ def test_fashion_mnist_agrees_with_a_reading_of_the_raw_bytes(split, stem, count
     assert images[:, :, 2:30, 2:30].sum(dtype=torch.int64).item() == sum(raw)
 
 
-def test_the_four_files_are_those_whose_md5_sums_the_authors_published():
+def test_three_files_are_those_whose_md5_sums_the_authors_published():
     published = {
-        ("train-images-idx3-ubyte", 1504176606): "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
         ("train-labels-idx1-ubyte", 1504176606): "25c81989df183df01b3e8a0aad5dffbe",
         ("t10k-images-idx3-ubyte", 1504176627): "bef4ecab320f06d8554ea6380940ec79",
         ("t10k-labels-idx1-ubyte", 1504176627): "bb300cfdad3c16e7a12a480ee83cd310",
@@ -88,6 +94,12 @@ def test_the_four_files_are_those_whose_md5_sums_the_authors_published():
         header = b"\x1f\x8b\x08\x08" + struct.pack("<I", time) + b"\0\3" + name.encode() + b"\0"
         body = (SHIPPED / f"fashion_mnist/{name}.gz").read_bytes()[10:]
         assert hashlib.md5(header + body).hexdigest() == md5, name
+
+
+def test_the_training_images_are_those_of_the_authors_packed_tighter():
+    """Sum of what was in the authors' train-images-idx3-ubyte.gz, MD5 8d4fb7e6c68d591d4c3dfef9ec88bf0d."""
+    with opened("train-images-idx3-ubyte") as stream:
+        assert hashlib.sha256(stream.read()).hexdigest() == "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
 
 
 def test_fashion_mnist_has_the_published_mean_and_deviation():
@@ -119,17 +131,19 @@ def test_a_damaged_fashion_mnist_is_named_with_its_mend(tmp_path, monkeypatch):
         file.write_bytes(content)
         with pytest.raises(DataError, match=f"t10k-labels-idx1-ubyte.gz is {word}.*git checkout -- data/fashion_mnist"):
             data.fashion_mnist("test")
-    with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz is missing"):
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.xz is missing"):
         data.fashion_mnist("train")
 
 
 def idx(file, magic=0x803, shape=(2, 2, 3), body=bytes(range(12))):
-    file.write_bytes(gzip.compress(struct.pack(f">{1 + len(shape)}i", magic, *shape) + body))
+    pack = lzma.compress if file.suffix == ".xz" else gzip.compress
+    file.write_bytes(pack(struct.pack(f">{1 + len(shape)}i", magic, *shape) + body))
     return file
 
 
-def test_read_idx_reads_a_file_made_by_hand(tmp_path):
-    array = data.read_idx(idx(tmp_path / "a.gz"), (2, 2, 3))
+@pytest.mark.parametrize("kind", ["gz", "xz"])
+def test_read_idx_reads_a_file_made_by_hand(tmp_path, kind):
+    array = data.read_idx(idx(tmp_path / f"a.{kind}"), (2, 2, 3))
     assert array.tolist() == [[[0, 1, 2], [3, 4, 5]], [[6, 7, 8], [9, 10, 11]]]
 
 
@@ -150,14 +164,15 @@ def test_a_tampered_header_is_explained(tmp_path, change, words):
         data.read_idx(idx(tmp_path / "a.gz", **change), (2, 2, 3))
 
 
-def test_a_truncated_or_broken_gzip_is_explained(tmp_path):
-    file = idx(tmp_path / "a.gz", body=os.urandom(5000), shape=(50, 10, 10))
+@pytest.mark.parametrize("kind", ["gz", "xz"])
+def test_a_truncated_or_broken_file_is_explained(tmp_path, kind):
+    file = idx(tmp_path / f"a.{kind}", body=os.urandom(5000), shape=(50, 10, 10))
     whole = file.read_bytes()
     broken = bytearray(whole)
     broken[1000] ^= 255
     for content in (whole[:-9], whole[:200], b"", b"plain", bytes(broken)):
         file.write_bytes(content)
-        with pytest.raises(DataError, match=r"a\.gz (is not a whole gzip|starts with)"):
+        with pytest.raises(DataError, match=r"a\.[gx]z (is not a whole packed file|starts with)"):
             data.read_idx(file, (50, 10, 10))
 
 
