@@ -227,7 +227,7 @@ in_latents = orders.sampler_errors(latent_mixture, steps, first=900, last=100, n
 orders_there = {name: orders.order(steps, values) for name, values in in_latents.items()}
 for name, theory in {"DDIM": 1, "DPM-Solver++(2M)": 2, "Heun": 2}.items():
     book.claim(f"In 64 dimensions {name} has order {theory}, too", orders_there[name], at_least=theory - 0.2, at_most=theory + 0.2)
-viz.lines({k: (steps, v) for k, v in in_latents.items()}, xlabel="steps, t = 900 to 100", ylabel="distance from the exact end (latent's unit)", log="xy", alt="Error against steps for a mixture of ten Gaussians fitted to the latents: slope one for DDIM, two for the others.")
+viz.lines({k: (steps, v) for k, v in in_latents.items()}, xlabel="steps, t = 900 to 100", ylabel="distance from exact end (latent unit)", log="xy", alt="Error against steps for a mixture of ten Gaussians fitted to the latents: slope one for DDIM, two for the others.")
 
 # %% [markdown]
 # Keep that mixture: it is all that means and covariances can know of our latents. Whatever a trained network does better than it, it has learned

@@ -449,7 +449,7 @@ for axes, measure, label in ((panels[0], "frechet", "Fréchet distance (less is 
     viz.draw_lines(axes, drawn, xlabel="guidance scale (1 = none)", ylabel=label)
 trade = {name: ([p.mean("recall") for p in ps], [p.mean("precision") for p in ps], [p.error("precision") for p in ps]) for name, ps in curves.items()}
 viz.draw_lines(panels[2], trade, xlabel="recall (share of real garments covered)", ylabel="precision (share that looks real)")
-panels.picture("Three panels for five kinds of guidance. Fréchet distance falls a little in an interval and for autoguidance, and rises for the others with the scale; the share of the wanted class rises; precision is bought with recall.")
+panels.picture("Three panels for five kinds of guidance. Fréchet distance falls a little in an interval, for autoguidance and at first for the classifier, and else rises with the scale; the share of the wanted class rises; precision is bought with recall.")
 
 # %%
 measures = {"frechet": "Fréchet distance", "agreement": "wanted class", "precision": "precision", "recall": "recall", "diversity": "diversity (real = 1)"}
@@ -779,7 +779,7 @@ book.claim("Guided (scale 3), all five are right, of combinations seen: share", 
 book.claim("… and of combinations never seen", followed["never seen", 3.0]["all"], at_least=0.8)
 both = {w: sum(followed[which, w]["all"] for which in asked) / 2 for w in strengths}
 book.claim("Unguided it follows nearly as well: share, both kinds together", both[1.0], at_least=0.9)
-book.claim("Guidance adds what is missing: share at scale 3 minus unguided", both[3.0] - both[1.0], at_least=0)
+book.claim("Guidance has little to add to that: share at scale 3 minus unguided", both[3.0] - both[1.0], at_least=-0.03, at_most=0.1)
 book.claim("Scale 8 breaks pictures, and with them the wish: share at scale 3 minus at scale 8", both[3.0] - both[8.0], at_least=0.03)
 began = time.perf_counter()
 painter.draw("one brown teddy bear", n=16, steps=10)
@@ -788,7 +788,7 @@ book.claim("Sixteen guided teddies of 64×64 take at most half a minute, whateve
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# Nearly always, and guided always: five labels leave little to doubt. Combinations that it has never seen come as well as others: each factor has its own table of vectors, so the denoiser was built to
+# Nearly always, guided or not: five labels leave little to doubt. Combinations that it has never seen come as well as others: each factor has its own table of vectors, so the denoiser was built to
 # put parts together. (Notebook 7 takes these tables away and gives it words.) What guidance adds here is for the eye: colours and outlines become clearer. And at scale 8 pictures break.
 #
 # </details>

@@ -262,7 +262,8 @@ painters = {"told words": prompts.ready(machine, "teddies-words"), "told factors
 painter = painters["told words"]
 wish = "two pink teddy bears with a green scarf reading in the snow"
 asked = text.tokenise([wish] * 8, machine.device)
-viz.rows({"told nothing": painter.paint(text.tokenise([""] * 8), scale=1), wish: painter.paint(asked)}, scale=1, alt="Eight teddies of all kinds, and eight that follow the caption.")
+print(f"“{wish}”")
+viz.rows({"told nothing": painter.paint(text.tokenise([""] * 8), scale=1), "told the wish": painter.paint(asked)}, scale=1, alt="Eight teddies of all kinds, and eight pink pairs with green scarves reading in the snow.")
 
 # %% [markdown]
 # ### Where does each word go?
