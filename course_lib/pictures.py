@@ -158,8 +158,18 @@ def lighten(pixels: np.ndarray) -> bytes:
     if len(data) <= HEAVY or pixels.ndim == 2:
         return data
     picture, few, jpeg = Image.fromarray(np.ascontiguousarray(pixels)), io.BytesIO(), io.BytesIO()
-    sample = picture.resize((picture.width // 2, picture.height // 2), Image.Resampling.NEAREST)  # the same colours, sooner
-    palette = sample.quantize(256, Image.Quantize.MEDIANCUT, kmeans=3)
-    picture.quantize(palette=palette, dither=Image.Dither.NONE).save(few, "PNG", optimize=True)
+    _few_colours(picture).save(few, "PNG", optimize=True)
     picture.save(jpeg, "JPEG", quality=90, subsampling=0)
     return min(data, few.getvalue(), jpeg.getvalue(), key=len)
+
+
+def _few_colours(picture: Image.Image) -> Image.Image:
+    """The picture in white, which stays white, and the 255 colours that fit it best."""
+    sample = picture.resize((picture.width // 2, picture.height // 2), Image.Resampling.NEAREST)  # the same colours, sooner
+    palette = sample.quantize(255, Image.Quantize.MEDIANCUT, kmeans=3)
+    index = np.asarray(picture.quantize(palette=palette, dither=Image.Dither.NONE)).copy()
+    index[(np.asarray(picture) == 255).all(-1)] = 255
+    colours = palette.getpalette()[: 3 * 255]
+    found = Image.fromarray(index, "P")
+    found.putpalette(colours + [0] * (3 * 255 - len(colours)) + [255] * 3)
+    return found

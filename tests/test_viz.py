@@ -121,6 +121,7 @@ def test_a_heavy_sheet_of_teddies_keeps_its_squares_in_fewer_colours():
     shown = np.asarray(light)
     assert abs(shown.astype(float) - sheet).mean() < 6
     assert (shown[0:4, 0:4] == shown[0, 0]).all(), "a pixel of the teddy stays one square of one colour"
+    assert (shown[(sheet == 255).all(-1)] == 255).all(), "white stays white"
 
 
 def test_shrinking_averages_squares():
