@@ -146,11 +146,11 @@ def test_each_prompt_box_draws_what_is_typed_and_knows_its_words(notebook):
         before = picture.get_attribute("src")
         line.fill("one white teddy bear in the snow")
         line.press("Enter")
-        sync_api.expect(picture).not_to_have_attribute("src", before)
-        sync_api.expect(status).to_have_text("")
+        sync_api.expect(picture).not_to_have_attribute("src", before, timeout=1000 * lab_page.PATIENCE)
+        sync_api.expect(status).to_have_text("", timeout=1000 * lab_page.PATIENCE)
         line.fill("two purple teddy bears")
         line.press("Enter")
-        sync_api.expect(status).to_contain_text("'purple' is not a word the teddies know")
+        sync_api.expect(status).to_contain_text("'purple' is not a word the teddies know", timeout=1000 * lab_page.PATIENCE)
         boxes += 1
     assert boxes == source.count("widgets.prompt_box(")
 
