@@ -123,6 +123,6 @@ def test_the_race_adds_what_went_before_and_counts_the_work(monkeypatch, tmp_pat
     figures = json.loads(race.measure(seconds=15.0, n=20, out=tmp_path / "race.json", machine=CPU).read_text())
     assert figures["floor"] == 20.0
     assert figures["latent"]["curve"] == [[10.0, 20.0], [15.0, 20.0]]  # a look just before the end is the end
-    assert figures["pixel"]["curve"] == [[45.0, 20.0], [90.0, 20.0]]
+    assert figures["pixel"]["curve"] == [[30.0, 20.0], [60.0, 20.0]]
     assert figures["latent"]["training_flops"] == pytest.approx(3 * 72 * 10 * (4 + 10))
-    assert figures["pixel"]["training_flops"] == pytest.approx(3 * 72 * 10 * 90)
+    assert figures["pixel"]["training_flops"] == pytest.approx(3 * 72 * 10 * 60)

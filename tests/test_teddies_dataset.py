@@ -3,7 +3,7 @@
 import torch
 from torch.testing import assert_close
 
-from course_lib import checkpoint, device, recipes, teddies
+from course_lib import checkpoint, device, recipes, settings, teddies
 from course_lib.data import to_float
 
 
@@ -45,7 +45,7 @@ def test_an_empty_set():
 def test_the_vae_of_teddies_saves_what_it_says(tmp_path, monkeypatch):
     runs = tmp_path / "runs"  # not there yet, as in a fresh clone
     monkeypatch.setenv("COURSE_RUNS", str(runs))
-    monkeypatch.setattr(recipes, "_TEDDIES", 64)
+    monkeypatch.setattr(settings, "TEDDIES", 64)
     machine = device.find(device="cpu", precision="fp32")
     recipes.teddies_vae(steps=2, machine=machine, progress=False, out=tmp_path / "vae.safetensors")
     _, card = checkpoint.load(tmp_path / "vae.safetensors")
