@@ -7,6 +7,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean, stdev
 
 import torch
@@ -125,18 +126,25 @@ class Harness:
 
     def measures(self, images: Tensor, labels: Tensor) -> dict[str, float]:
         """Each of the MEASURES of images [N, 1, 32, 32] of wanted labels [N]; `saturation`, `contrast` and `diversity` as a share
-        of that of as many real test images."""
+        of that of n real test images."""
         score = self.judge.score(images, labels, cover=True)
-        real, of = as_float(self.judge.images[: len(images)]), self.judge.labels[: len(images)]
+        looks = _looks(self.judge, images, labels)
         return {
             "frechet": score.frechet,
             "agreement": score.agreement,
             "precision": score.precision,
             "recall": score.recall,
-            "diversity": diversity(self.judge, images, labels) / diversity(self.judge, real, of),
-            "saturation": saturation(images) / saturation(real),
-            "contrast": contrast(images) / contrast(real),
+            **{name: value / self._real[name] for name, value in looks.items()},
         }
+
+    @cached_property
+    def _real(self) -> dict[str, float]:
+        """What `_looks` says of the first n test images: the same for every point."""
+        return _looks(self.judge, as_float(self.judge.images[: self.n]), self.judge.labels[: self.n])
+
+
+def _looks(judge: Judge, images: Tensor, labels: Tensor) -> dict[str, float]:
+    return {"diversity": diversity(judge, images, labels), "saturation": saturation(images), "contrast": contrast(images)}
 
 
 def saturation(images: Tensor) -> float:
