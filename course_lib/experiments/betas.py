@@ -1,6 +1,5 @@
 """Rate against distortion: the recipe's VAE at eight betas. One command measures the curve; chapter 3 remakes one point of it."""
 
-import json
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +8,12 @@ import torch
 from torch import Tensor
 
 from course_lib import device as devices
-from course_lib import manifest, recipes, settings
+from course_lib import recipes, settings
 from course_lib.autoencoder import ELBO, VAE, active_units, elbo_loss, log_likelihood
 from course_lib.codec import posterior
 from course_lib.data import as_float, fashion_mnist, to_float
 from course_lib.device import Machine
+from course_lib.experiments import kept
 from course_lib.metrics import psnr
 from course_lib.train import TrainConfig, train
 
@@ -77,10 +77,9 @@ def measure(steps: int = STEPS, seed: int = 0, out: Path | None = None) -> Path:
         points.append({"beta": beta, **point(beta_vae(beta, net, machine, steps, seed), tests)})
         print(points[-1], flush=True)
     figures = {"command": COMMAND, "machine": str(machine), "seed": seed, "steps": steps, "images": len(tests), "points": points}
-    payload = (json.dumps(figures, indent=1) + "\n").encode()
-    return manifest.keep(payload, RESULT, out, "measured by the workbook on Fashion-MNIST", COMMAND)
+    return kept.keep(figures, RESULT, out, COMMAND)
 
 
 def stored() -> dict:
     """What ``measure`` measured and keeps under data/results/; DataError where it is missing or altered."""
-    return json.loads(manifest.path(RESULT).read_text(encoding="utf-8"))
+    return kept.read(RESULT)

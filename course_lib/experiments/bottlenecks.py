@@ -3,16 +3,16 @@
 One command measures the curves; chapter 2 trains one point of them itself.
 """
 
-import json
 from pathlib import Path
 
 from torch import Tensor
 
 from course_lib import device as devices
-from course_lib import manifest, recipes
+from course_lib import recipes
 from course_lib.autoencoder import Autoencoder
 from course_lib.data import fashion_mnist, to_float
 from course_lib.device import Machine
+from course_lib.experiments import kept
 from course_lib.experiments.codes import codes, decode, pca_decode
 from course_lib.metrics import psnr, ssim
 from course_lib.objectives import autoencoder_loss
@@ -58,10 +58,9 @@ def measure(steps: int | None = None, seed: int = 0, out: Path | None = None) ->
     pca = [{"numbers": k, **quality(pca_decode(train_images, tests, k), tests)} for k in sorted({p["numbers"] for p in points})]
     steps = steps or recipes.untrained("fashion-autoencoder")[1].steps
     figures = {"command": COMMAND, "machine": str(machine), "seed": seed, "steps": steps, "images": len(tests)}
-    payload = (json.dumps({**figures, "points": points, "pca": pca}, indent=1) + "\n").encode()
-    return manifest.keep(payload, RESULT, out, "measured by the workbook on Fashion-MNIST", COMMAND)
+    return kept.keep({**figures, "points": points, "pca": pca}, RESULT, out, COMMAND)
 
 
 def stored() -> dict:
     """What ``measure`` measured and keeps under data/results/; DataError where it is missing or altered."""
-    return json.loads(manifest.path(RESULT).read_text(encoding="utf-8"))
+    return kept.read(RESULT)

@@ -3,16 +3,16 @@
 One command measures them; chapter 4's own training is one of its points.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
 
 from course_lib import device as devices
-from course_lib import manifest, recipes
+from course_lib import recipes
 from course_lib.codec import Codec, cache
 from course_lib.data import fashion_mnist
+from course_lib.experiments import kept
 from course_lib.experiments.diffusing import objective
 from course_lib.experiments.orders import strides
 from course_lib.experiments.quality import Judge, balanced, conditional, draw
@@ -63,13 +63,12 @@ def measure(steps: int | None = None, seed: int = 0, out: Path | None = None) ->
         result = trained(kind, rate, codec, judge, steps, seed)
         points.append({"kind": kind, "rate": rate, "seed": seed, **point(result, kind, codec, judge)})
         print(points[-1], flush=True)
-    payload = (json.dumps(figures, indent=1) + "\n").encode()
-    return manifest.keep(payload, RESULT, out, "measured by the workbook on Fashion-MNIST", COMMAND)
+    return kept.keep(figures, RESULT, out, COMMAND)
 
 
 def stored() -> dict:
     """What ``measure`` measured and keeps under data/results/; DataError where it is missing or altered."""
-    return json.loads(manifest.path(RESULT).read_text(encoding="utf-8"))
+    return kept.read(RESULT)
 
 
 def collected(figures: dict, weights: str = "average", start: int = 1000) -> dict[tuple[str, str], list[float]]:

@@ -4,7 +4,6 @@ One command lets both run and looks at them on the way; chapter 4 draws the two 
 """
 
 import copy
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -16,10 +15,11 @@ import torch
 from torch import nn
 
 from course_lib import device as devices
-from course_lib import manifest, recipes
+from course_lib import recipes
 from course_lib.codec import Codec, PixelCodec
 from course_lib.data import fashion_mnist, to_float
 from course_lib.device import Machine
+from course_lib.experiments import kept
 from course_lib.experiments.costs import flops, flops_per_step
 from course_lib.experiments.quality import Judge, balanced, draw
 from course_lib.experiments.rivals import SHAPES, _train_latent, maker
@@ -123,10 +123,9 @@ def measure(
         print(latent, flush=True)
         pixel = pixel_side(LONGER * seconds, Path(folder), judge, options, n)
     figures = {"command": COMMAND, "machine": str(machine), "seed": seed, "seconds": seconds, "samples": n}
-    payload = (json.dumps({**figures, "floor": floor(judge, n), "latent": latent, "pixel": pixel}, indent=1) + "\n").encode()
-    return manifest.keep(payload, RESULT, out, "measured by the workbook on Fashion-MNIST", COMMAND)
+    return kept.keep({**figures, "floor": floor(judge, n), "latent": latent, "pixel": pixel}, RESULT, out, COMMAND)
 
 
 def stored() -> dict:
     """What ``measure`` measured and keeps under data/results/; DataError where it is missing or altered."""
-    return json.loads(manifest.path(RESULT).read_text(encoding="utf-8"))
+    return kept.read(RESULT)

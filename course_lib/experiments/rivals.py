@@ -15,6 +15,7 @@ from course_lib.codec import Codec, PixelCodec, VAECodec
 from course_lib.data import fashion_mnist
 from course_lib.device import Machine
 from course_lib.diffusion import clamped
+from course_lib.experiments import kept
 from course_lib.experiments.costs import flops_per_step
 from course_lib.experiments.quality import Judge, Maker, balanced, conditional, draw, unconditional
 from course_lib.guidance import guide
@@ -60,8 +61,7 @@ def measure(seconds: float = 180.0, seed: int = 0, out: Path | None = None) -> P
     Takes twice the seconds, and some minutes of sampling; nothing else may run on the machine.
     """
     figures = pixel_vs_latent(seconds, seed)
-    payload = (json.dumps(figures, indent=1) + "\n").encode()
-    return manifest.keep(payload, RESULT, out, "measured by the workbook on Fashion-MNIST", COMMAND)
+    return kept.keep(figures, RESULT, out, COMMAND)
 
 
 def stored() -> dict:

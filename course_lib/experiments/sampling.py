@@ -3,13 +3,13 @@
 One command measures the curves; chapter 4 remakes one point of them.
 """
 
-import json
 import time
 from pathlib import Path
 
 from course_lib import device as devices
-from course_lib import manifest, recipes
+from course_lib import recipes
 from course_lib.codec import Codec
+from course_lib.experiments import kept
 from course_lib.experiments.quality import Judge, Maker, balanced, conditional, draw
 
 GRID = {
@@ -55,13 +55,12 @@ def measure(n: int = 1000, out: Path | None = None) -> Path:
             points.append(point(name, steps, make, codec, judge, n))
             print(points[-1], flush=True)
     figures = {"command": COMMAND, "machine": str(machine), "samples": n, "interval": 0.95, "points": points}
-    payload = (json.dumps(figures, indent=1) + "\n").encode()
-    return manifest.keep(payload, RESULT, out, "measured by the workbook on Fashion-MNIST", COMMAND)
+    return kept.keep(figures, RESULT, out, COMMAND)
 
 
 def stored() -> dict:
     """What ``measure`` measured and keeps under data/results/; DataError where it is missing or altered."""
-    return json.loads(manifest.path(RESULT).read_text(encoding="utf-8"))
+    return kept.read(RESULT)
 
 
 def curves(figures: dict, metric: str, against: str = "calls") -> dict[str, tuple[list[float], list[float], list[float]]]:
