@@ -129,6 +129,36 @@ def notebooks(
         book.record(built, machine.device.type, str(machine))
 
 
+homework = typer.Typer(help="Make the homework's files from their sources.", no_args_is_help=True)
+cli.add_typer(homework, name="homework")
+
+
+@homework.command("build")
+def homework_build(
+    names: Annotated[list[str] | None, typer.Argument(help="Which ones, as hw3 or 3; none means all.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only compare the students' files with their sources.")] = False,
+) -> None:
+    """Execute notebooks/source/homework/*.py: the student's files into notebooks/homework, the solved into build/homework."""
+    from course_lib import homework as works
+
+    if check:
+        if problems := works.check():
+            raise ValueError("\n".join(problems))
+        print("Every homework is what its source says.")
+        return
+    for source in works.sources(names):
+        for solved in (False, True):
+            print(works.build(source, solved), flush=True)
+
+
+@homework.command("release")
+def homework_release(folder: Annotated[Path, typer.Argument(help="A new folder for the kit.")]) -> None:
+    """Write the workbook as students get it: everything that is committed, but no solution."""
+    from course_lib import homework as works
+
+    print(f"{len(works.release(folder))} files in {folder}; no solution among them.")
+
+
 @cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def lab(context: typer.Context) -> None:
     """Open JupyterLab at the start page; further options go to JupyterLab (for example --no-browser)."""

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ FOLDER, README = ROOT / "notebooks", ROOT / "README.md"
 CELL_TIMEOUT = 900  # seconds: a hung cell must end one day, a slow laptop must not be cut off
 MAX_BYTES = 2_000_000  # larger files are slow to open, and code hosts do not render them
 MAX_LINES = 25  # lines in one code cell; what needs more belongs in the package
-KEPT_METADATA = ("tags", "jupyter", "editable", "deletable")
+KEPT_METADATA = ("tags", "jupyter", "editable", "deletable", "nbgrader")
 METADATA = {
     "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
     "language_info": {"name": "python", "pygments_lexer": "ipython3"},  # no version: it differs between machines
@@ -79,17 +80,19 @@ def sources(names: list[str] | None = None, folder: Path = FOLDER) -> list[Path]
     return sorted(chosen) if names else every
 
 
-def assemble(source: Path) -> NotebookNode:
+def assemble(source: Path, change: Callable[[NotebookNode], None] | None = None) -> NotebookNode:
     """The notebook that ``source`` describes, without outputs.
 
     A cell's id is a hash of the notebook's name and the cell's own text: the same on every build, and unmoved by what
-    is written before or after the cell.
+    is written before or after the cell. change: alters each cell in place, after its id was made.
     """
     seen: dict[str, int] = {}
     cells = []
     for cell in jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent").cells:
         text = f"{source.stem}\n{cell.cell_type}\n{cell.source}"
         seen[text] = seen.get(text, 0) + 1
+        if change is not None:
+            change(cell)
         new = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
         metadata = {k: v for k, v in cell.metadata.items() if k in KEPT_METADATA}
         name = hashlib.sha256(f"{text}\n{seen[text]}".encode()).hexdigest()[:12]
@@ -194,15 +197,22 @@ def hidden_faults(nb: NotebookNode) -> list[str]:
 def build(source: Path, timeout: int = CELL_TIMEOUT) -> Built:
     """Execute one source into the notebook beside its folder: ``source/03_vae.py`` into ``03_vae.ipynb``.
 
+    Raises NotebookError as `written` does.
+    """
+    return written(assemble(source), source.parent.parent / f"{source.stem}.ipynb", timeout)
+
+
+def written(nb: NotebookNode, path: Path, timeout: int = CELL_TIMEOUT) -> Built:
+    """Execute ``nb`` in the folder of ``path`` and write it there, whole or not at all.
+
     Raises NotebookError, and leaves the stored notebook alone, when a cell fails, prints to stderr, or the notebook
     would break one of the rules of ``faults``.
     """
-    nb, folder = assemble(source), source.parent.parent
     try:
-        seconds, first_picture = execute(nb, folder, timeout)
+        seconds, first_picture = execute(nb, path.parent, timeout)
     except NotebookError as error:
         plain = ANSI.sub("", str(error))
-        raise NotebookError(f"{source.stem} was not written: {plain}") from error
+        raise NotebookError(f"{path.stem} was not written: {plain}") from error
     found = hidden_faults(nb)
     tidy(nb)
     found += faults(nb)
@@ -211,12 +221,13 @@ def build(source: Path, timeout: int = CELL_TIMEOUT) -> Built:
     if (size := len(text.encode())) > MAX_BYTES:
         found.append(f"it would be {size / 1e6:.1f} MB, at most {MAX_BYTES / 1e6:.0f} MB are allowed")
     if found:
-        raise NotebookError(f"{source.stem} was not written: " + "; ".join(found))
-    write_whole(folder / f"{source.stem}.ipynb", text.encode())
-    return Built(source.stem, seconds, first_picture, size)
+        raise NotebookError(f"{path.stem} was not written: " + "; ".join(found))
+    write_whole(path, text.encode())
+    return Built(path.stem, seconds, first_picture, size)
 
 
-def _shape(nb: NotebookNode) -> list[tuple]:
+def shape(nb: NotebookNode) -> list[tuple]:
+    """All of a notebook that comes from its source."""
     return [(c.cell_type, c.source, c.metadata.get("tags", []), c.id) for c in nb.cells]
 
 
@@ -233,7 +244,7 @@ def check(names: list[str] | None = None, folder: Path = FOLDER) -> list[str]:
             problems.append(f"{path.name} is missing: {again}")
             continue
         stored = nbformat.read(path, as_version=4)
-        if _shape(stored) != _shape(assemble(source)):
+        if shape(stored) != shape(assemble(source)):
             problems.append(f"{path.name} is not what source/{source.name} says: {again}")
         if path.stat().st_size > MAX_BYTES:
             problems.append(f"{path.name} is larger than {MAX_BYTES / 1e6:.0f} MB")

@@ -1,5 +1,6 @@
 """Chapter 3's clinic: a VAE that falls silent under the right loss, one that does under a wrong one, and two treatments."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -53,10 +54,17 @@ class Patient:
 
 
 def treat(
-    x: Tensor, beta: float = 1.0, warmup: int = 0, floor: float = 0.0, steps: int = 750, depth: int = 8, seed: int = 0
+    x: Tensor,
+    beta: float = 1.0,
+    warmup: int = 0,
+    floor: float = 0.0,
+    steps: int = 750,
+    depth: int = 8,
+    seed: int = 0,
+    free_bits: Callable[[Tensor, float], Tensor] = free_bits,
 ) -> Patient:
     """Train a ``PlainVAE`` on rows x [N, D], a few seconds: beta is the KL's weight in the end, warmup the steps in which it gets
-    there, floor the nats that each latent number may say for nothing.
+    there, floor the nats that each latent number may say for nothing, counted by ``free_bits``.
 
     In float64: the gradients that fade away here would fall below float32's smallest number, where a CPU computes slowly.
     """

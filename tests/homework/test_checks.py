@@ -1,0 +1,121 @@
+"""The checks are themselves checked: right answers pass however they are written, and each mistake is caught and named."""
+
+import time
+
+import pytest
+import torch
+from answers import BOOKS, RIGHT, WRONG, function
+
+from course_lib.checks import HOMEWORKS
+from course_lib.checks.exercise import Draw
+
+CPU = [torch.device("cpu")]
+HIDDEN = range(1, 6)  # seeds such as a teacher's secret may give
+EXERCISES = [(hw, one) for hw, homework in HOMEWORKS.items() for one in homework.exercises]
+BY_NAME = pytest.mark.parametrize(("hw", "exercise"), EXERCISES, ids=lambda v: getattr(v, "name", v))
+
+
+def complaint(hw, name, program, seed=0):
+    return getattr(HOMEWORKS[hw], name).complaint(function(name, program), seed, CPU)
+
+
+@pytest.mark.parametrize(("hw", "name", "program"), RIGHT, ids=[f"{hw}-{name}-{i}" for i, (hw, name, _) in enumerate(RIGHT)])
+def test_a_right_answer_passes_however_it_is_written(hw, name, program):
+    for seed in (0, *HIDDEN):
+        found = complaint(hw, name, program, seed)
+        assert found is None, found.text(name, 1)
+
+
+@pytest.mark.parametrize(("hw", "name", "title", "words", "program"), WRONG, ids=[f"{r[0]}-{r[1]}-{r[2]}" for r in WRONG])
+def test_a_mistake_is_caught_and_named(hw, name, title, words, program):
+    for seed in (0, *HIDDEN):
+        found = complaint(hw, name, program, seed)
+        assert found is not None, f"{title}: not caught with seed {seed}"
+        assert words in found.text(name, 1), f"{title}, seed {seed}:\n{found.text(name, 1)}"
+
+
+@BY_NAME
+def test_the_oracle_passes_and_each_known_mistake_is_named(hw, exercise):
+    for seed in (0, *HIDDEN):
+        assert exercise.complaint(exercise.oracle, seed, CPU) is None
+        for mistake in exercise.mistakes:
+            found = exercise.complaint(mistake.function, seed, CPU)
+            assert found is not None, f"not caught with seed {seed}: {mistake.says}"
+            assert found.likely == mistake.says, found
+
+
+@BY_NAME
+def test_a_check_leaves_the_global_random_numbers_alone_and_does_not_use_them(hw, exercise, capsys):
+    wrong = exercise.mistakes[0].function
+    texts = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        assert exercise.check(exercise.oracle) is exercise.oracle
+        exercise.check(wrong)
+        assert torch.equal(torch.get_rng_state(), before)
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+
+
+@BY_NAME
+def test_inputs_come_in_several_shapes_and_dtypes_and_depend_on_the_seed(hw, exercise):
+    first, again, other = (exercise.draws(seed, CPU) for seed in (1, 1, 2))
+    tensors = [[x for case in cases for x in case.args if isinstance(x, torch.Tensor)] for cases in (first, again, other)]
+    assert len(first) >= 2
+    assert all(torch.equal(a, b) for a, b in zip(tensors[0], tensors[1], strict=True))
+    if tensors[0]:
+        assert len({x.shape for x in tensors[0]}) >= 2
+        assert any(a.shape != b.shape or not torch.equal(a, b) for a, b in zip(tensors[0], tensors[2], strict=True))
+        if any(x.is_floating_point() for x in tensors[0]):
+            assert {x.dtype for x in tensors[0] if x.is_floating_point()} == {torch.float32, torch.float64}
+
+
+@BY_NAME
+def test_a_blank_a_crash_and_a_stranger_are_told_apart(hw, exercise, capsys):
+    def blank(*_):
+        raise NotImplementedError(f"{exercise.name} is not written yet")
+
+    assert exercise.check(blank) in (exercise.oracle, exercise.block)
+    assert f"○ {exercise.name}: not written yet" in capsys.readouterr().out
+    exercise.check(lambda *_: 1 / 0)
+    assert "ZeroDivisionError: division by zero" in capsys.readouterr().out
+    exercise.check(lambda *_: object())
+    assert "an object of type object" in capsys.readouterr().out
+    exercise.check(None)
+    assert f"check({exercise.name})" in capsys.readouterr().out
+
+
+def test_there_are_enough_mistakes_and_enough_right_answers():
+    for hw, book in BOOKS.items():
+        assert len(book.WRONG) >= 12, hw
+        names = {one.name for one in HOMEWORKS[hw].exercises}
+        assert set(book.RIGHT) == names
+        assert {row[0] for row in book.WRONG} == names
+        assert all(len(texts) >= 2 for texts in book.RIGHT.values())
+    assert len(WRONG) >= 60
+
+
+def test_draws_are_the_same_numbers_in_every_dtype():
+    single, double = (Draw(3, dtype).normal(4, 5) for dtype in (torch.float32, torch.float64))
+    assert torch.equal(double.float(), single)
+
+
+def test_under_nbgrader_a_wrong_answer_raises(monkeypatch):
+    hw, name, _, words, program = WRONG[0]
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    with pytest.raises(AssertionError, match=words):
+        getattr(HOMEWORKS[hw], name).check(function(name, program))
+
+
+def test_table_of_mistakes(capsys):
+    """Prints every mistake with the message that it earns, and the slowest check; read it as a tired student would."""
+    rows, slowest = [], (0.0, "")
+    for hw, name, title, _, program in WRONG:
+        start = time.perf_counter()
+        found = complaint(hw, name, program)
+        slowest = max(slowest, (time.perf_counter() - start, f"{hw} {name}"))
+        rows.append(f"{hw} {name}: {title}\n{found.text(name, 1)}")
+    with capsys.disabled():
+        print("\n\n" + "\n\n".join(rows) + f"\n\n{len(rows)} mistakes; the slowest check took {slowest[0]:.2f} s ({slowest[1]}).")
+    assert len(rows) == len(WRONG)
