@@ -159,6 +159,22 @@ def homework_release(folder: Annotated[Path, typer.Argument(help="A new folder f
     print(f"{len(works.release(folder))} files in {folder}; no solution among them.")
 
 
+@cli.command()
+def grade(
+    submissions: Annotated[Path, typer.Argument(help="The folder in which the submissions lie.")],
+    out: Annotated[Path, typer.Option(help="Where grades.csv and the pages go.")],
+    homework: Annotated[str | None, typer.Option(help="Grade this one alone, as hw3.")] = None,
+    secret: Annotated[Path | None, typer.Option(help="Your secret; by default .grading-secret in the workbook.")] = None,
+    unsafe: Annotated[bool, typer.Option("--unsafe-no-sandbox", help="Run strangers' programs with all your rights.")] = False,
+) -> None:
+    """Grade a folder of submissions, each in a sandbox: a CSV, a page for each student and a summary."""
+    from course_lib.grading import grade as grading
+
+    options = {"secret_file": secret} if secret else {}
+    graded = grading.grade(submissions, out, homework, safe=not unsafe, **options)
+    print(f"{len(graded)} submissions: {out / 'grades.csv'} and {out / 'index.html'}.")
+
+
 @cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def lab(context: typer.Context) -> None:
     """Open JupyterLab at the start page; further options go to JupyterLab (for example --no-browser)."""

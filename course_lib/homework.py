@@ -18,13 +18,13 @@ from nbformat import NotebookNode
 from course_lib import notebooks as book
 from course_lib.checks import HOMEWORKS
 from course_lib.checks.exercise import Exercise, Homework, Written
+from course_lib.grading.pages import ANSWER_HERE
 from course_lib.lab import ROOT
 
 SOURCES = ROOT / "notebooks" / "source" / "homework"
 STUDENTS = ROOT / "notebooks" / "homework"
 SOLVED = ROOT / "build" / "homework"  # beside the repository's other products: never committed
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION\n?", re.M | re.S)
-ANSWER_HERE = "*Write your answer here, in place of this line.*"
 # What a kit for students leaves out: the solutions themselves, and the tests, which hold solutions and wrong ones.
 WITHHELD = ("notebooks/source/homework", "tests/homework", "tests/submissions")
 MARKS = ("exercise", "check", "written")

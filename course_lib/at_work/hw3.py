@@ -15,7 +15,7 @@ WIDTHS = (0.0, 1.0, 10.0, 40.0)
 
 @torch.no_grad()
 def clouds(reparameterise: Callable[[Tensor, Tensor, Tensor], Tensor], draws: int = 6) -> dict[str, Tensor]:
-    """One teddy's cloud of codes, decoded: for each of `WIDTHS` times the cloud's own standard deviation, draws [draws, 3, 64, 64]."""
+    """One teddy's cloud of codes, decoded: at each of `WIDTHS` times its own standard deviation, draws [draws, 3, 64, 64]."""
     vae = recipes.ready("teddies-vae", device.find())
     picture = data.to_float(_teddies(1, seed=12))
     q = vae.encode(picture)
@@ -75,14 +75,16 @@ def garments() -> Tensor:
     return evidence.small_garments(data.fashion_mnist("train", device.find().device)[0][:2000])
 
 
-def treated(free_bits: Callable[[Tensor, float], Tensor], floors: tuple[float, ...] = (0.0, 1 / 8)) -> dict[str, collapse.Patient]:
+def treated(
+    free_bits: Callable[[Tensor, float], Tensor], floors: tuple[float, ...] = (0.0, 1 / 8)
+) -> dict[str, collapse.Patient]:
     """Chapter 3's first patient, a deep plain network, with these floors (nats for each latent number): some 3 s each."""
     rows = garments()
     return {f"floor {floor:g}": collapse.treat(rows, floor=floor, seed=1, free_bits=free_bits) for floor in floors}
 
 
 def wards() -> dict[str, collapse.Patient]:
-    """Three runs to be diagnosed, and two of them once more with KL warm-up; what was done to A and C is the homework's question."""
+    """Three runs to be diagnosed, and two of them once more with KL warm-up; what ails A and C is the homework's question."""
     rows = garments()
     ways = {"A": {"depth": 4, "beta": 64.0}, "B": {"depth": 4}, "C": {"depth": 8}}
     again = {f"{name}, with KL warm-up": ways[name] | {"warmup": 600} for name in "AC"}

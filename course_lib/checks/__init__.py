@@ -1,4 +1,4 @@
-"""The homework's checks: ``from course_lib.checks import hw3``, then ``hw3.kl.check(kl)`` explains what is wrong with your ``kl``."""
+"""The homework's checks: ``from course_lib.checks import hw3``, then ``hw3.kl.check(kl)`` explains what is wrong with it."""
 
 from course_lib.checks.hw3 import hw3
 

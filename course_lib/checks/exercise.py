@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from course_lib.checks.verdict import Case, Complaint, Mistake, explain
-from course_lib.grading.call import call
+from course_lib.answers.call import call
 
 DTYPES = (torch.float32, torch.float64)
 
@@ -84,8 +84,8 @@ class Exercise:
         outcomes = []
         for case in cases:
             outcomes.append(call(function, case.args, self.differentiable))
-            if outcomes[-1].error:
-                break  # one error is enough to read
+            if outcomes[-1].hopeless:
+                break  # one is enough to read
         return explain(self, cases[: len(outcomes)], outcomes)
 
     def check(self, function: Callable) -> Callable:
@@ -141,12 +141,15 @@ class Homework:
         Raises ValueError unless one function is given for each exercise.
         """
         if len(functions) != len(self.exercises):
-            raise ValueError(f"{self.name} has {len(self.exercises)} functions, and {len(functions)} were given: {', '.join(self.__dir__())}.")
+            raise ValueError(
+                f"{self.name} has {len(self.exercises)} functions, and {len(functions)} were given: {', '.join(self.__dir__())}."
+            )
         earned = 0
         for one, function in zip(self.exercises, functions, strict=True):
             found = one.complaint(function)
-            earned += 0 if found else one.points
-            print(f"{'✓' if not found else '○' if found.blank else '✗'} {one.name:<28} {0 if found else one.points} of {_points(one.points)}")
+            mark, points = ("✓", one.points) if found is None else ("○" if found.blank else "✗", 0)
+            earned += points
+            print(f"{mark} {one.name:<28} {points} of {_points(one.points)}")
         for one in self.written:
             print(f"  {one.name:<28} {_points(one.points)}, read by a person")
         print(f"{earned} of {_points(sum(one.points for one in self.exercises))}.")

@@ -13,6 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+NUMBERS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+NUMBERS += (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+MOST = 10**6  # numbers of a tensor that is looked at; no exercise returns as many
+
 
 class Foreign(NamedTuple):
     """Stands for a returned object that is neither tensor, number, text nor a collection of them."""
@@ -40,6 +45,11 @@ class Outcome:
     gradient_error: str = ""
     seeded: bool = False
     drew: bool = False
+
+    @property
+    def hopeless(self) -> bool:
+        """Nothing that a further input could mend: it raised, or it returned what is no answer at all."""
+        return bool(self.error) or isinstance(self.value, Foreign)
 
 
 def copied(value: object, grad: bool = False) -> object:
@@ -88,7 +98,11 @@ def _gradients(function: Callable, args: tuple) -> tuple[tuple, str]:
 def _plain(value: object, depth: int = 0) -> object:
     """The returned value with everything unknown to us replaced by its type's name."""
     if isinstance(value, Tensor):
-        return value.detach()
+        if value.layout != torch.strided or value.dtype not in NUMBERS:
+            return Foreign(f"Tensor of {value.dtype}")
+        return value.detach() if value.numel() <= MOST else Foreign(f"Tensor of {value.numel():,} numbers")
+    if type(value) is int and abs(value) >= 2**63:
+        return Foreign("int of more than 64 bits")
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, (np.floating, np.integer, np.bool_)):

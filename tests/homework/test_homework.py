@@ -1,0 +1,264 @@
+"""The homework's files: students get what the source says and no solution, a stub fails in its own cell alone, the solved one
+earns every point.
+"""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import nbformat
+import pytest
+from typer.testing import CliRunner
+
+from course_lib import cli, homework
+from course_lib import notebooks as book
+from course_lib.checks import HOMEWORKS
+from course_lib.grading import grade, sandbox
+from course_lib.lab import ROOT
+
+SOURCES = sorted((ROOT / "notebooks" / "source" / "homework").glob("*.py"))
+BY_SOURCE = pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+REGION = re.compile(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", re.S)
+
+
+def student_file(source: Path) -> Path:
+    return ROOT / "notebooks" / "homework" / f"{source.stem}.ipynb"
+
+
+def joined(text) -> str:
+    return text if isinstance(text, str) else "".join(text)
+
+
+def outputs(cell: dict) -> str:
+    return "".join(joined(out.get("text", "")) for out in cell["outputs"])
+
+
+def cells_of(path: Path) -> list[dict]:
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def grade_id(cell) -> str:
+    return cell.get("metadata", {}).get("nbgrader", {}).get("grade_id", "")
+
+
+def test_there_are_five_with_four_to_six_exercises_each():
+    assert [path.stem for path in SOURCES] == list(HOMEWORKS) == ["hw1", "hw2", "hw3", "hw4", "hw5"]
+    for one in HOMEWORKS.values():
+        assert 4 <= len(one.exercises) <= 6
+        assert one.written
+        assert all(e.points >= 1 and 1 <= e.difficulty <= 5 and e.minutes >= 1 for e in one.order)
+
+
+def test_students_files_are_what_their_sources_say():
+    assert homework.check() == []
+    stored = {path.name for path in (ROOT / "notebooks" / "homework").iterdir() if not path.name.startswith(".")}
+    assert stored == {f"{path.stem}.ipynb" for path in SOURCES}
+
+
+@BY_SOURCE
+def test_no_solution_is_in_a_students_file(source):
+    """Looked for in the whole file: cells, outputs, metadata; every line of a solution that is long enough to tell."""
+    regions = REGION.findall(source.read_text(encoding="utf-8"))
+    assert len(regions) == len(HOMEWORKS[source.stem].order)
+    notebook = json.loads(student_file(source).read_text(encoding="utf-8"))
+    text = "\n".join(every_string(notebook))
+    lines = [line.strip().removeprefix("# ") for region in regions for line in region.splitlines()]
+    telling = [line for line in lines if len(line) > 15]
+    assert len(telling) >= len(HOMEWORKS[source.stem].order)
+    assert [line for line in telling if line in text] == []
+    assert "SOLUTION" not in text
+    assert "Rubric" not in text
+
+
+def every_string(value) -> list[str]:
+    """Every string in a JSON value, lists of lines joined."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list):
+        whole = ["".join(value)] if value and all(isinstance(v, str) for v in value) else []
+        return whole + [text for item in value for text in every_string(item)]
+    if isinstance(value, dict):
+        return [text for k, v in value.items() for text in [k, *every_string(v)]]
+    return []
+
+
+@BY_SOURCE
+def test_a_stub_fails_in_its_own_cell_with_its_own_message(source):
+    names = [one.name for one in HOMEWORKS[source.stem].exercises]
+    cells = [cell for cell in cells_of(student_file(source)) if cell["cell_type"] == "code"]
+    said = {grade_id(cell): outputs(cell) for cell in cells if grade_id(cell).startswith("check-")}
+    assert list(said) == [f"check-{name}" for name in names]
+    for name in names:
+        lines = said[f"check-{name}"].splitlines()
+        assert lines[0].startswith(f"○ {name}: not written yet")
+        assert f"go on with the workbook's own {name}" in lines[1]
+    others = [outputs(cell) for cell in cells[:-1] if not grade_id(cell).startswith("check-")]
+    assert not [text for text in others if "not written" in text]
+    assert "error" not in {out["output_type"] for cell in cells for out in cell["outputs"]}
+    space: dict = {}
+    exec(
+        "import math\nimport numpy as np\nimport torch\nfrom torch import Tensor, nn\nfrom torch.nn import functional as F", space
+    )
+    for cell in cells:
+        if grade_id(cell) in names:
+            exec(joined(cell["source"]), space)
+            function = space[grade_id(cell)]
+            with pytest.raises(NotImplementedError, match=f"^{grade_id(cell)} is not written yet$"):
+                function(*[None] * function.__code__.co_argcount)
+
+
+@BY_SOURCE
+def test_every_part_says_points_difficulty_and_minutes_and_has_hints(source):
+    nb = homework.assemble(source, solved=False)
+    text = "\n".join(cell.source for cell in nb.cells)
+    assert not re.search(r"\[\[\w+\]\]", text), "a line of facts that was not filled in"
+    exercises = HOMEWORKS[source.stem].exercises
+    for one in HOMEWORKS[source.stem].order:
+        assert f"difficulty {'●' * one.difficulty}{'○' * (5 - one.difficulty)} · about {one.minutes} minutes" in text
+    assert text.count("<summary>Hint") >= len(exercises)
+    assert text.count("**At work.**") >= len(exercises) - 1
+    assert all("→" in cell.source or "->" in cell.source for cell in nb.cells if grade_id(cell) in {e.name for e in exercises})
+
+
+@BY_SOURCE
+def test_the_solved_notebook_runs_and_every_check_passes(source):
+    nb = homework.assemble(source, solved=True)
+    book.execute(nb, ROOT / "notebooks" / "homework")
+    homework_ = HOMEWORKS[source.stem]
+    said = {grade_id(cell): outputs(cell) for cell in nb.cells if grade_id(cell).startswith("check-")}
+    for one in homework_.exercises:
+        assert said[f"check-{one.name}"].startswith(f"✓ {one.name}: passed, {one.points} point")
+    full = sum(one.points for one in homework_.exercises)
+    assert f"{full} of {full} points." in outputs(nb.cells[-1])
+
+
+@BY_SOURCE
+def test_the_students_notebook_runs_with_nothing_written(source):
+    nb = homework.assemble(source, solved=False)
+    book.execute(nb, ROOT / "notebooks" / "homework")
+    book.tidy(nb)
+    assert book.faults(nb) == []
+    assert f"0 of {sum(one.points for one in HOMEWORKS[source.stem].exercises)} points." in outputs(nb.cells[-1])
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("solved")
+    for source in SOURCES:
+        place = folder / "submitted" / "ada" / source.stem
+        place.mkdir(parents=True)
+        nbformat.write(homework.assemble(source, solved=True), place / f"{source.stem}.ipynb")
+    return folder
+
+
+def test_a_solved_homework_earns_every_point_on_hidden_inputs(solved):
+    try:
+        sandbox.require(sandbox.Limits())
+    except sandbox.NoSandbox as error:
+        pytest.skip(f"no sandbox: {error}")
+    graded = grade.grade(solved / "submitted", solved / "out", secret_file=solved / "secret", progress=False)
+    assert [one.found.homework for one in graded] == list(HOMEWORKS)
+    for one in graded:
+        assert one.problem == ""
+        got = {r.exercise: r.points for r in one.results}
+        assert got == {
+            e.name: None if e in HOMEWORKS[one.found.homework].written else e.points for e in HOMEWORKS[one.found.homework].order
+        }
+        assert all("Rubric" in r.answer for r in one.results if r.points is None)
+
+
+# --- the build's own rules -----------------------------------------------------------------------------------------
+
+
+def test_check_sees_drift_and_a_missing_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(homework, "STUDENTS", tmp_path)
+    names = [source.stem for source in SOURCES]
+    assert [line.split(" is missing")[0] for line in homework.check()] == [f"homework/{name}.ipynb" for name in names]
+    for source in SOURCES:
+        text = student_file(source).read_text(encoding="utf-8")
+        (tmp_path / student_file(source).name).write_text(text.replace("YOUR CODE HERE", "your code here", 1), encoding="utf-8")
+    assert [line.split(" is not what")[0] for line in homework.check()] == [f"homework/{name}.ipynb" for name in names]
+
+
+def test_cells_carry_nbgraders_metadata():
+    nb = homework.assemble(SOURCES[2], solved=False)
+    facts = {grade_id(cell): cell.metadata["nbgrader"] for cell in nb.cells if grade_id(cell)}
+    assert facts["kl"]["solution"]
+    assert not facts["kl"]["grade"]
+    assert facts["check-kl"] == {
+        "schema_version": 3, "grade_id": "check-kl", "cell_type": "code",
+        "grade": True, "solution": False, "locked": True, "task": False, "points": 3,
+    }  # fmt: skip
+    assert facts["collapse"]["grade"]
+    assert facts["collapse"]["solution"]
+
+
+def test_homeworks_are_chosen_by_name_or_number():
+    assert [path.stem for path in homework.sources(["3"])] == ["hw3"]
+    assert [path.stem for path in homework.sources(["hw1", "5"])] == ["hw1", "hw5"]
+    with pytest.raises(ValueError, match="no homework 'hw9'; choose from hw1"):
+        homework.sources(["9"])
+
+
+def test_a_source_that_names_no_exercise_is_refused(tmp_path):
+    source = tmp_path / "hw3.py"
+    source.write_text('# %% exercise="entropy"\n1\n', encoding="utf-8")
+    with pytest.raises(ValueError, match="hw3 has no exercise 'entropy'; it has reparameterise"):
+        homework.assemble(source, solved=False)
+
+
+# --- the kit -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A committed copy of this working tree's text files: a kit is made from what is committed."""
+    folder = tmp_path_factory.mktemp("teacher") / "workbook"
+    names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in names.stdout.splitlines():
+        if (
+            (ROOT / name).is_file()
+            and (ROOT / name).suffix in (".py", ".md", ".ipynb", ".toml", ".lock", "")
+            and not name.startswith("data/")
+        ):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((ROOT / name).read_bytes())
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    for line in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
+        subprocess.run([*git, *line], cwd=folder, check=True)
+    return folder
+
+
+def test_a_kit_holds_the_workbook_and_no_solution(clone, tmp_path, monkeypatch):
+    monkeypatch.setattr(homework, "ROOT", clone)
+    done = CliRunner().invoke(cli.cli, ["homework", "release", str(tmp_path / "kit")])
+    assert done.exit_code == 0, done.output
+    assert "no solution among them" in done.output
+    kit = {p.relative_to(tmp_path / "kit").as_posix(): p for p in (tmp_path / "kit").rglob("*") if p.is_file()}
+    assert {"README.md", "Makefile", "notebooks/01_pixel_space.ipynb", "course_lib/checks/hw3.py"} <= set(kit)
+    assert {f"notebooks/homework/{source.stem}.ipynb" for source in SOURCES} <= set(kit)
+    assert [name for name in kit if name.startswith(homework.WITHHELD)] == []
+    # A chapter shows the sources of the library's blocks, which is where a student may look; solutions lie nowhere else.
+    rest = [p for name, p in kit.items() if not name.startswith(("course_lib/", "notebooks/0"))]
+    text = "\n".join(p.read_text(encoding="utf-8", errors="replace") for p in rest)
+    assert "### BEGIN SOLUTION" not in text
+    for source in SOURCES:
+        for region in REGION.findall(source.read_text(encoding="utf-8")):
+            body = [line.strip() for line in region.splitlines() if len(line.strip()) > 40 and not line.startswith("#")]
+            assert [line for line in body if line in text] == []
+    assert list(tmp_path.iterdir()) == [tmp_path / "kit"]
+
+
+def test_a_kit_is_refused_where_something_lies_or_is_not_committed(clone, tmp_path, monkeypatch):
+    monkeypatch.setattr(homework, "ROOT", clone)
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(ValueError, match="is not empty"):
+        homework.release(tmp_path)
+    (clone / "README.md").write_text("changed")
+    with pytest.raises(ValueError, match=r"1 files differ from the last commit \(README.md"):
+        homework.release(tmp_path / "kit")
+    monkeypatch.setattr(homework, "ROOT", tmp_path)
+    with pytest.raises(ValueError, match="made from a git clone"):
+        homework.release(tmp_path / "kit")
+    assert not (tmp_path / "kit").exists()
