@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from course_lib.checks.verdict import Case, Complaint, Mistake, explain
 from course_lib.answers.call import call
+from course_lib.checks.verdict import Case, Complaint, Mistake, explain
 
 DTYPES = (torch.float32, torch.float64)
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from course_lib.answers.call import Foreign, Outcome, call
 from course_lib.checks.compare import frame, numeric, same
 from course_lib.checks.wording import GRADIENT_HINT, IN_PLACE_HINT, about_error, about_numbers, about_randomness, relation, show
-from course_lib.answers.call import Foreign, Outcome, call
 
 if TYPE_CHECKING:
     from course_lib.checks.exercise import Exercise

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from course_lib.checks.compare import numeric, same
 from course_lib.answers.call import Foreign, Outcome
+from course_lib.checks.compare import numeric, same
 
 GRADIENT_HINT = (
     "Training needs the gradient of every step: .item(), .detach(), float(…), torch.tensor(…), numpy or torch.no_grad() cut it "
@@ -30,7 +30,7 @@ def about_randomness(outcome: Outcome) -> str:
 def about_error(error: str) -> str:
     """A hint for the errors that torch words for itself alone."""
     known = {
-        "tensors to be on the same device": "A tensor was made on the CPU: give torch.zeros, torch.arange, … an argument's device.",
+        "to be on the same device": "A tensor was made on the CPU: give torch.zeros, torch.arange, … an argument's device.",
         "must match the size of tensor": "Two shapes do not broadcast. Axes are compared from the right; keepdim=True or "
         "view(-1, 1, 1, 1) puts missing ones in.",
         "NameError": "A name of another cell? What the function needs belongs in its own cell, or in an import.",

@@ -14,11 +14,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from course_lib.answers.call import Foreign, Outcome
+from course_lib.answers.standins import LogProb, Net
 from course_lib.checks import hw3
 from course_lib.checks.verdict import Complaint
 from course_lib.grading import child, grade, pages, sandbox, submission, wire
-from course_lib.answers.call import Foreign, Outcome
-from course_lib.answers.standins import LogProb, Net
 
 
 def notebook(*cells: str, written: str = "") -> str:
