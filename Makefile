@@ -13,6 +13,8 @@ LAB_FLAGS ?=
 BIN := .venv/bin
 STAMP := .venv/installed
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900 -p no:randomly
+# Small tests on small tensors: a process of one thread on each core is twice as fast as one process with all of them.
+UNIT := COURSE_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile -m "not browser" tests
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test unit browser-test lint notebooks bench gpu-test lock clean
@@ -24,10 +26,11 @@ lab: $(STAMP)  ## set up what is missing, then open JupyterLab at the start page
 	@$(BIN)/course lab $(LAB_FLAGS)
 
 test: $(STAMP)  ## set up what is missing, then unit tests and every notebook, cell by cell
-	$(BIN)/python -m pytest $(NBVAL) tests $(sort $(wildcard notebooks/[0-9]*.ipynb))
+	$(UNIT)
+	$(BIN)/python -m pytest $(NBVAL) tests/test_browser.py $(sort $(wildcard notebooks/[0-9]*.ipynb))
 
 unit: $(STAMP)  ## the unit tests alone
-	$(BIN)/python -m pytest -m "not browser" tests
+	$(UNIT)
 
 browser-test: $(STAMP)  ## every notebook in JupyterLab in Chromium, where there is one: runs all, moves every slider
 	$(BIN)/python -m pytest -m browser tests
@@ -35,9 +38,11 @@ browser-test: $(STAMP)  ## every notebook in JupyterLab in Chromium, where there
 lint: $(STAMP)  ## ruff, and that every notebook is what its source says
 	$(BIN)/ruff check .
 	$(BIN)/course notebooks --check
+	$(BIN)/course homework build --check
 
 notebooks: $(STAMP)  ## execute every source into its notebook, and record the minutes
 	$(BIN)/course notebooks --record
+	$(BIN)/course homework build
 
 bench: $(STAMP)  ## print this machine's figures for what the workbook promises
 	$(BIN)/course bench

@@ -72,7 +72,7 @@ def distribution(graded: list["Graded"]) -> list[dict]:
         for r in one.results:
             row = exercises.setdefault(r.exercise, {"name": r.exercise, "of": r.of, "complaints": Counter(), "counts": Counter()})
             row["counts"][state(r)] += 1
-            if r.complaint and not r.complaint.blank:
+            if r.complaint and not r.complaint.blank and not one.problem:
                 row["complaints"][
                     r.complaint.likely or r.complaint.problem or "Wrong numbers, and no known mistake gives them."
                 ] += 1
