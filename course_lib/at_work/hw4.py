@@ -58,7 +58,7 @@ def ruined(add_noise: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor], ts: li
 def targets(target: TARGET, ts: list[int]) -> dict[str, Tensor]:
     """What a network is to say about one teddy, decoded: of kind "x0", of kind "eps", and of kind "v" at each of these steps."""
     x0, eps = _latent(), _noise(1, 4, 8, 8)
-    asked = {kind: (kind, 1) for kind in ("x0", "eps")} | {f"v, t = {t}": ("v", t) for t in ts}
+    asked = {kind: (kind, 1) for kind in ("x0", "eps")} | {f"v at {t}": ("v", t) for t in ts}
     return {name: _codec().decode(target(kind, x0, eps, *_rates([t]))) for name, (kind, t) in asked.items()}
 
 

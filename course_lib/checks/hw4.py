@@ -216,10 +216,10 @@ TRAINING_LOSS = Exercise(
 def _unscale(z: Tensor, latents: Tensor) -> Tensor:
     out = []
     for c in range(latents.shape[1]):
-        numbers = latents[:, c].double()
+        numbers = latents[:, c].cpu().double()
         mean = numbers.sum() / numbers.numel()
         std = ((numbers - mean).square().sum() / (numbers.numel() - 1)).sqrt()
-        out.append(z[:, c].double() * std + mean)
+        out.append(z[:, c].cpu().double() * std + mean)
     return torch.stack(out, 1).to(z)
 
 

@@ -17,7 +17,7 @@ def says(text: str, draw: Draw) -> str:
 
 def table(draw: Draw, T: int) -> Tensor:
     """alphas_cumprod [T]: falls from about 0.97 to about 0.05, by uneven steps."""
-    drops = draw.uniform(T, low=0.5, high=1.5).double()
+    drops = draw.uniform(T, low=0.5, high=1.5).cpu().double()  # not every device has float64
     return draw.tensor(0.97 - 0.92 * (drops.cumsum(0) - drops[0]) / (drops.sum() - drops[0]))
 
 
@@ -95,7 +95,7 @@ SHAPES = ((3, 4, 2, 5), (2, 1, 3, 6))
 
 def _levels(draw: Draw, batch: int) -> tuple[Tensor, Tensor]:
     """alpha, sigma [batch, 1, 1, 1] with alpha² + sigma² = 1, neither near 0 nor alike."""
-    angle = shaped(draw.uniform(batch, low=0.25, high=0.6).double())
+    angle = shaped(draw.uniform(batch, low=0.25, high=0.6).cpu().double())
     angle[0] += 0.7
     return draw.tensor(angle.cos()), draw.tensor(angle.sin())
 
@@ -153,7 +153,7 @@ TARGET = Exercise(
 def _to_x0(kind: str, out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """x0 from the two linear equations that x_t and out are, for every picture, in float64."""
     rows = []
-    for o, x, a, s in zip(*(v.double().cpu() for v in (out, x_t, alpha, sigma)), strict=True):
+    for o, x, a, s in zip(*(v.cpu().double() for v in (out, x_t, alpha, sigma)), strict=True):
         second = {"eps": (0.0, 1.0), "x0": (1.0, 0.0), "v": (-s.item(), a.item())}[kind]
         system = torch.tensor([[a.item(), s.item()], second], dtype=torch.float64)
         rows.append(torch.linalg.solve(system, torch.stack([x.flatten(), o.flatten()]))[0].view_as(x))

@@ -69,8 +69,8 @@ noised = hw4.add_noise.check(add_noise)
 # **At work.** One teddy's latent, ruined by your function, and decoded. Before you look: at which step, do you think, will you no longer be able to say what these teddies do?
 
 # %%
-ts = [1, 400, 600, 800, 1000]
-viz.grid(at_work.ruined(noised, ts), titles=[f"t = {t}" for t in ts], scale=1, alt="One picture of teddies, its latent noised at five steps and decoded: first clean, then smeared, at last only blotches.")
+ts = [1, 200, 400, 600, 800, 1000]
+viz.grid(at_work.ruined(noised, ts), titles=[f"t = {t}" for t in ts], scale=1, alt="One picture of teddies, its latent noised at six steps and decoded: first clean, then smeared, at last only blotches.")
 
 # %% [markdown]
 # ## 2 · What the network shall say
@@ -158,7 +158,7 @@ viz.lines(at_work.survived(wanted, cleaned, steps), log="y", xlabel="step t", yl
 # And the shipped denoiser of Teddies, which answers with `v`. It is shown the ruined pictures of exercise 1, and not told a single word: what does it take for $x_0$?
 
 # %%
-viz.grid(at_work.glimpses(cleaned, ts), titles=[f"t = {t}" for t in ts], scale=1, alt="The clean picture that the denoiser sees in each of exercise 1's five pictures: right for long, then greyer, at t = 1000 a blurred average.")
+viz.grid(at_work.glimpses(cleaned, ts), titles=[f"t = {t}" for t in ts], scale=1, alt="The clean picture that the denoiser sees in each of exercise 1's six pictures: right for long, then greyer, at t = 1000 a blurred average.")
 
 # %% [markdown]
 # ## 4 · One step of the walk
