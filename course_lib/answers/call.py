@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from course_lib.answers.standins import Net
+
 NUMBERS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 NUMBERS += (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -31,8 +33,9 @@ class Outcome:
 
     value: what was returned. error: where it raised, "ValueError: what it said", and `line`, the number of the line within the
     student's cell (0 where unknown). blank: it raised NotImplementedError, as an exercise that is not written yet does.
-    after: the arguments as the call left them. gradients: of the sum of `value` with respect to each floating-point argument,
-    None where no gradient arrives; empty where none was asked for. seeded, drew: torch's global random numbers were seeded,
+    after: the arguments as the call left them. gradients: of the sum of `value` with respect to each floating-point argument, or,
+    where a network is among them, to each of the network's numbers instead (what training needs); None where no gradient
+    arrives; empty where none was asked for. seeded, drew: torch's global random numbers were seeded,
     or used.
     """
 
@@ -56,6 +59,8 @@ def copied(value: object, grad: bool = False) -> object:
     """The same arguments in memory of their own, so that nobody can change another's; grad: floating-point tensors take one."""
     if isinstance(value, Tensor):
         return value.detach().clone().requires_grad_(grad and value.is_floating_point())
+    if isinstance(value, Net) and grad:
+        return Net(*(torch.tensor(number, requires_grad=True) for number in vars(value).values()))
     if isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
         return type(value)(copied(item, grad) for item in value)
     return value
@@ -81,9 +86,10 @@ def call(function: Callable, args: tuple, differentiable: bool = False) -> Outco
 
 
 def _gradients(function: Callable, args: tuple) -> tuple[tuple, str]:
-    """Gradients of the returned numbers' sum, one for each argument (None where there is none), or why they failed."""
+    """Gradients of the returned numbers' sum (None where there is none), as `Outcome` tells them, or why they failed."""
     given = copied(args, grad=True)
-    inputs = [x for x in given if isinstance(x, Tensor) and x.requires_grad]
+    numbers = [number for net in given if isinstance(net, Net) for number in vars(net).values()]
+    inputs = numbers or [x for x in given if isinstance(x, Tensor) and x.requires_grad]
     try:
         with torch.enable_grad():
             out = function(*given)
