@@ -37,7 +37,7 @@ class Report:
         return f"{self.followed:.0%}", f"{self.clipped:.1%}"
 
 
-def teddies_at(cfg: Mix, scales: Sequence[float], n: int = 4) -> dict[str, Tensor]:
+def teddies_at(cfg: Mix, scales: Sequence[float], n: int = 3) -> dict[str, Tensor]:
     """n teddies of `WISH` at each scale, from the same noise."""
     painter = prompts.ready()
     told = painter.tell(WISH).repeat(n, 1)
@@ -84,15 +84,15 @@ def intervals(cfg: Mix, interval_scale: Callable[..., float], scale: float) -> d
     return {name: report(cfg, only(*ends)) for name, ends in INTERVALS.items()}
 
 
-def steered(classifier_guided: Callable[..., Tensor], scales: Sequence[float], n: int = 32, shown: int = 4) -> dict[str, Tensor]:
+def steered(classifier_guided: Callable[..., Tensor], scales: Sequence[float], n: int = 32, shown: int = 3) -> dict[str, Tensor]:
     """Teddies of a network that is told nothing, steered to pink fur by a classifier of noisy latents: some seconds of training.
 
     Each name holds the share of n pictures whose fur the reader takes for pink.
     """
     painter = prompts.ready()
-    images, factors = teddies.dataset(1500, seed=31, device=painter.machine.device, fine=False)
+    images, factors = teddies.dataset(1000, seed=31, device=painter.machine.device, fine=False)
     latents = torch.cat([painter.codec.encode(data.to_float(part)) for part in images.split(250)])
-    judge = noisy_classifier.train_noisy_classifier(latents, factors.fur, painter.machine, steps=500).ema
+    judge = noisy_classifier.train_noisy_classifier(latents, factors.fur, painter.machine, steps=400).ema
     log_p = noisy_classifier.log_prob_of(judge, torch.full((n,), PINK, device=painter.machine.device))
     free = _told(painter, painter.tell("").repeat(n, 1))
     wanted = painter.tell("").repeat(n, 1)

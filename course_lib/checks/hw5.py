@@ -85,11 +85,17 @@ def _to_scale_cases(draw: Draw) -> list[Case]:
     return cases + [Case(f'value {value:g}, "{name}"', (value, name)) for name in (PAPER, *OURS) for value in (0.0, 0.25, 1.0)]
 
 
+def _silent_for(name: str) -> Callable:
+    return lambda v, c: None if c == name else _to_scale(v, c)
+
+
 TO_SCALE = Exercise(
     "to_guidance_scale", 2, 2, 10, _to_scale, _to_scale_cases,
     mistakes=(
         Mistake('"imagen" is taken for off at 0. Put 1 into its formula: only cond is left, as with our scale 1.', lambda v, c: v if c == "glide" else 1 + v),
         Mistake('"glide" is taken for off at 0. Put 1 into its formula: only cond is left, as with our scale 1.', lambda v, c: v if c == "imagen" else 1 + v),
+        *(Mistake(f'For "{name}" nothing is returned. Each of the three names needs its own answer.', _silent_for(name)) for name in (PAPER, *OURS)),
+        Mistake("Nothing is returned: the last line lacks `return`.", lambda v, c: None),
         Mistake('"ho-salimans" goes the wrong way: value - 1 leads from our scale to their w. At w = 0 only cond is left, and that is our scale 1.',
                 lambda v, c: v - 1 if c == PAPER else v),
         Mistake("The value is handed back as it is for every convention. Which value switches guidance off in each of them?", lambda v, c: v),
@@ -116,9 +122,13 @@ def _pull(log_prob: LogProb, x: Tensor) -> Tensor:
     return (log_prob.centre - x) / log_prob.width**2
 
 
+def _asking(x: Tensor) -> Tensor:
+    return x.detach().requires_grad_()
+
+
 def _classifier_block(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: Callable, scale: float) -> Tensor:
     with torch.enable_grad():
-        x = x_t.detach().requires_grad_()
+        x = _asking(x_t)
         (gradient,) = torch.autograd.grad(log_prob(x).sum(), x)
     return x0_hat + scale * sigma**2 / alpha * gradient
 
@@ -138,6 +148,12 @@ def _classifier_cases(draw: Draw) -> list[Case]:
 CLASSIFIER = Exercise(
     "classifier_guided", 4, 3, 15, _classifier_guided, _classifier_cases, block=_classifier_block,
     mistakes=(
+        Mistake("A gradient is taken of one number, and log_prob gives one for each picture: add them up first, .sum(). A picture's own gradient stays its own.",
+                lambda x, x0, a, s, p, w: torch.autograd.grad(p(_asking(x)), _asking(x))),
+        Mistake("Autograd was not told that x is of interest: x = x_t.detach().requires_grad_() before log_prob(x).",
+                lambda x, x0, a, s, p, w: torch.autograd.grad(p(x).sum(), x)),
+        Mistake("log_prob was computed from another tensor than the one whose gradient is asked for. Make x, then log_prob(x), then the gradient at this same x.",
+                lambda x, x0, a, s, p, w: torch.autograd.grad(p(_asking(x)).sum(), _asking(x))),
         Mistake("sigma stands where sigma² belongs: the factor before the gradient is sigma² / alpha.", lambda x, x0, a, s, p, w: x0 + w * s / a * _pull(p, x)),
         Mistake("The step is not divided by alpha. sigma² · gradient moves alpha · x0, which is what x_t holds; x0_hat itself moves 1 / alpha times as far.",
                 lambda x, x0, a, s, p, w: x0 + w * s**2 * _pull(p, x)),
@@ -295,19 +311,23 @@ def _frontier(distance: Tensor, agreement: Tensor) -> Tensor:
     return torch.tensor([not any(beats(other, run) for other in runs) for run in runs], device=distance.device)
 
 
-#: Distance and agreement: strictly beaten runs, ties in one of the two, and twins on the frontier and off it, none in order.
+#: Distance and agreement: strictly beaten runs, ties in one of the two, twins on the frontier and off it. The last three of the first
+#: stay last: there the worse one of equal distance comes first, on which a sweep by distance alone stumbles.
 RUNS = (
-    ((4.0, 0.9), (1.5, 0.1), (2.0, 0.5), (6.0, 0.9), (1.0, 0.2), (2.0, 0.4), (5.0, 0.6), (2.0, 0.5), (3.0, 0.5), (5.0, 0.6)),
+    ((4.0, 0.9), (1.5, 0.1), (6.0, 0.9), (1.0, 0.2), (5.0, 0.6), (3.0, 0.5), (5.0, 0.6), (2.0, 0.4), (2.0, 0.5), (2.0, 0.5)),
     ((3.0, 0.3), (2.0, 0.2), (1.0, 0.8), (2.0, 0.7), (4.0, 0.75), (1.0, 0.8)),
     ((3.0, 0.6), (1.0, 0.2), (4.0, 0.9), (2.0, 0.5)),
 )
+KEEP_LAST = (3, 0, 0)
 WHAT = ("10 runs, with ties and twins", "6 runs, two of them alike and better than all others", "4 runs, each good at something")
 
 
 def _frontier_cases(draw: Draw) -> list[Case]:
     cases = []
-    for runs, what in zip(RUNS, WHAT, strict=True):
-        distance, agreement = draw.tensor(runs).T.contiguous()
+    for runs, last, what in zip(RUNS, KEEP_LAST, WHAT, strict=True):
+        free = len(runs) - last
+        order = [*torch.randperm(free, generator=draw.generator).tolist(), *range(free, len(runs))]
+        distance, agreement = draw.tensor([runs[i] for i in order]).T.contiguous()
         distance, agreement = draw.number(2.0, 9.0) * distance, draw.number(0.6, 1.0) * agreement
         cases.append(Case(_said(f"distance, agreement [{len(runs)}]: {what}", draw), (distance, agreement)))
     return cases
@@ -325,10 +345,11 @@ def _first_of_twins(d: Tensor, a: Tensor) -> Tensor:
 
 
 def _swept(d: Tensor, a: Tensor) -> Tensor:
-    """From the least distance on: those whose agreement is at least that of all before."""
-    order = d.argsort(stable=True)
-    kept = torch.zeros_like(d, dtype=torch.bool)
-    kept[order] = a[order] >= a[order].cummax(0).values
+    """From the least distance on, in the order given where it is equal: those that agree more than all before."""
+    kept, most = torch.zeros_like(d, dtype=torch.bool), -math.inf
+    for i in d.argsort(stable=True).tolist():
+        kept[i] = a[i] > most
+        most = max(most, a[i].item())
     return kept
 
 
@@ -348,7 +369,8 @@ FRONTIER = Exercise(
         Mistake("Every run is thrown out by itself: it is as good as itself in both. To dominate, a run must also be better in at least one of the two.",
                 lambda d, a: torch.zeros_like(d, dtype=torch.bool)),
         Mistake("Of two equal runs only the first is kept. Neither is better than the other in anything, so neither is dominated.", _first_of_twins),
-        Mistake("Ties go wrong: going from the least distance on, agreement must rise by more than nothing, unless the run before is the very same.", _swept),
+        Mistake("In a sweep from the least distance on, ties go wrong: of runs at the same distance the one that agrees most must come first, and its twins stay.",
+                _swept),
         Mistake("Only the run with the least distance is kept. A run with more of it stays if its agreement is higher than that of all nearer ones.",
                 lambda d, a: d == d.min()),
         Mistake("Only the run with the highest agreement is kept. One with less of it stays if it is nearer than all that agree more.", lambda d, a: a == a.max()),

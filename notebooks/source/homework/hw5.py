@@ -64,10 +64,10 @@ def cfg(cond: Tensor, null: Tensor, scale: float) -> Tensor:
 mix = hw5.cfg.check(cfg)
 
 # %% [markdown]
-# **At work.** Your line steers the workbook's teddies: "two pink teddy bears with a green scarf reading", four times from the same noise. Before you look: what does scale 0 draw? And is scale 8 better than 3?
+# **At work.** Your line steers the workbook's teddies: "two pink teddy bears with a green scarf reading", three times from the same noise. Before you look: what does scale 0 draw? And is scale 8 better than 3?
 
 # %%
-viz.rows(at_work.teddies_at(mix, (0.0, 1.0, 3.0, 8.0)), scale=1, alt="Four teddies at scales 0, 1, 3 and 8: any teddies, pale pink readers, clear pink readers, and harsh ones, some of them spoilt.")
+viz.rows(at_work.teddies_at(mix, (0.0, 1.0, 3.0, 8.0)), scale=1, alt="Three teddies at scales 0, 1, 3 and 8: any teddies, pale pink readers, clear pink readers, and harsh ones, some of them spoilt.")
 
 # %% [markdown]
 # The same line with another `null` is another method: put a *bad* version of the network in its place, told the same wish, and it is autoguidance (Karras et al. 2024). You will meet it in exercise 6.
@@ -173,7 +173,7 @@ steer = hw5.classifier_guided.check(classifier_guided)
 # the classifier leave alone?
 
 # %%
-viz.rows(at_work.steered(steer, (0.0, 1.0, 10.0)), scale=1, alt="Four teddies without steering, of any colour; the same steered to pink at scale 1, and at scale 10, where all are pink; places and poses stay mixed.")
+viz.rows(at_work.steered(steer, (0.0, 1.0, 10.0)), scale=1, alt="Three teddies without steering, of any colour; the same steered to pink at scale 1, and at scale 10, where all are pink; places and poses stay mixed.")
 
 # %% [markdown]
 # ## 4 · Only where it helps
