@@ -1,4 +1,4 @@
-"""The homework's checks: ``from course_lib.checks import hw3``, then ``hw3.kl.check(kl)`` explains what is wrong with your ``kl``."""
+"""The homework's checks: ``from course_lib.checks import hw3``, then ``hw3.kl.check(kl)`` says what is wrong with your ``kl``."""
 
 from course_lib.checks.hw1 import hw1
 from course_lib.checks.hw2 import hw2

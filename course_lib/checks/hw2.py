@@ -26,7 +26,7 @@ def _conv_side(side: int, kernel: int, stride: int, padding: int) -> int:
 def _conv_side_cases(draw: Draw) -> list[Case]:
     cases = []
     # What is left over by the stride, so that rounding down differs from rounding up and to the nearest.
-    for kernel, stride, padding, left in ((4, 2, 1, 0), (5, 3, 2, 1), (7, 5, 1, 4), (5, 1, 2, 0), (6, 4, 3, 2)):
+    for kernel, stride, padding, left in ((4, 2, 1, 0), (7, 5, 1, 4), (5, 1, 2, 0), (7, 2, 0, 1), (8, 5, 2, 1)):
         side = kernel - 2 * padding + stride * draw.whole(6, 20) + left
         cases.append(Case(f"side {side}, kernel {kernel}, stride {stride}, padding {padding};", (side, kernel, stride, padding)))
     return cases

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from course_lib import diffusion
+from course_lib.answers.standins import Net
 from course_lib.checks.exercise import Draw, Exercise, Homework, Written
 from course_lib.checks.hw4_forward import ADD_NOISE, TARGET, TO_X0, mixed, rates, says, shaped, table
 from course_lib.checks.verdict import Case, Mistake
-from course_lib.answers.standins import Net
 from course_lib.schedule import Level
 
 # --- ddim_step -----------------------------------------------------------------------------------------------------

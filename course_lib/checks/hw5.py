@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from course_lib.answers.standins import LogProb
 from course_lib.checks.exercise import Draw, Exercise, Homework, Written
 from course_lib.checks.verdict import Case, Mistake
-from course_lib.answers.standins import LogProb
 from course_lib.guidance import guide
 from course_lib.schedule import Level
 
