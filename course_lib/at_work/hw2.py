@@ -1,36 +1,91 @@
 """Homework 2: a student's shapes, bottleneck, PCA and PSNR in real autoencoders."""
 
 from collections.abc import Callable
-from functools import cache
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from course_lib import data, device
-from course_lib.autoencoder import Autoencoder
+from course_lib import data, device, recipes, teddies
+from course_lib.autoencoder import decoder
 from course_lib.experiments import codes
 from course_lib.objectives import autoencoder_loss
 from course_lib.train import TrainConfig, TrainResult, train
 
-NUMBERS = 64  # of a code of `Small`: one for each of 8×8 places
+
+@torch.no_grad()
+def way_down(conv_side: Callable[[int, int, int, int], int]) -> dict[str, Tensor]:
+    """One teddy on its way through the workbook's encoder, [1, 3, 64, 64] each.
+
+    Of each convolution the first channel, laid out as a square by ``conv_side``.
+    """
+    vae = recipes.ready("teddies-vae", device.find())
+    x = data.to_float(teddies.dataset(1, seed=12, device=device.find().device, fine=False)[0])
+    side, pictures = x.shape[-1], {"the picture, 64×64": x}
+    for layer in vae.encoder:
+        x = layer(x)
+        if isinstance(layer, nn.Conv2d):
+            (kernel, _), (stride, _), (padding, _) = layer.kernel_size, layer.stride, layer.padding
+            side = conv_side(side, kernel, stride, padding)
+            first = x[0, 0].reshape(side, side)
+            shown = 2 * (first - first.min()) / (first.max() - first.min()) - 1
+            pictures[f"stride {stride}: {side}×{side}"] = (
+                shown.repeat_interleave(64 // side, 0).repeat_interleave(64 // side, 1).expand(1, 3, 64, 64)
+            )
+    return pictures
+
+
+#: Published autoencoders: name, height, width, halvings and latent channels
+#: (Rombach et al. 2022, Esser et al. 2024, Xie et al. 2024).
+PUBLISHED = (
+    ("SD 1", 512, 512, 3, 4),
+    ("SD 3", 1024, 1024, 3, 16),
+    ("SANA", 1024, 1024, 5, 32),
+)
+
+
+def catalogue(latent_shape: Callable[[int, int, int, int], tuple]) -> dict[str, tuple[str, float]]:
+    """What an image becomes, and how many times fewer numbers that is, for some autoencoders and the workbook's own."""
+    vae = recipes.ready("teddies-vae", device.find())
+    ours = ("this workbook", 64, 64, vae.factor.bit_length() - 1, vae.latent_channels)
+    found = {}
+    for name, *numbers in (ours, *PUBLISHED):
+        channels, height, width, times = latent_shape(*numbers)
+        found[name] = f"3 × {numbers[0]} × {numbers[1]} → {channels} × {height} × {width}", times
+    return found
+
+
+def stamps(deconv_side: Callable[[int, int, int, int, int], int], side: int = 5) -> dict[str, Tensor]:
+    """How many stamps of a transposed convolution with stride 2 touch each pixel, [1, 3, 32, 32] for kernels 2 to 5.
+
+    The brightest pixels of a picture are those that most stamps touch.
+    """
+    pictures = {}
+    for kernel in (2, 3, 4, 5):
+        canvas = deconv_side(side, kernel, 2, 0, 0)
+        touched = torch.zeros(canvas, canvas)
+        for row in range(side):
+            for column in range(side):
+                touched[2 * row : 2 * row + kernel, 2 * column : 2 * column + kernel] += 1
+        inner = touched[kernel - 1 : kernel + 3, kernel - 1 : kernel + 3]  # away from the edges, where fewer stamps reach
+        shown = (1.6 * inner / inner.max() - 1).repeat_interleave(8, 0).repeat_interleave(8, 1)
+        pictures[f"kernel {kernel}: {int(inner.min())} to {int(inner.max())}"] = shown.expand(1, 3, 32, 32)
+    return pictures
 
 
 class Small(nn.Module):
-    """An autoencoder of garments, 32×32 pixels to 8×8 numbers, whose encoder is the given function of five tensors."""
+    """An autoencoder of garments, 32×32 pixels to 4×4 numbers: one halving, then the given function of five tensors."""
 
-    def __init__(self, bottleneck: Callable[..., Tensor], width: int = 24) -> None:
+    def __init__(self, bottleneck: Callable[..., Tensor]) -> None:
         super().__init__()
         self.bottleneck = bottleneck
-        self.first, self.second = nn.Conv2d(1, width, 4), nn.Conv2d(width, 1, 4)  # they hold the weights; the function uses them
-        self.decoder = nn.Sequential(
-            nn.Conv2d(1, width, 5, padding=2), nn.SiLU(), nn.ConvTranspose2d(width, width, 4, 2, 1), nn.SiLU(),
-            nn.ConvTranspose2d(width, 1, 4, 2, 1),
-        )  # fmt: skip
+        self.stem = nn.Sequential(nn.Conv2d(1, 16, 4, stride=2, padding=1), nn.SiLU())
+        self.first, self.second = nn.Conv2d(16, 32, 4), nn.Conv2d(32, 1, 4)  # they hold the weights; the function uses them
+        self.decoder = decoder(out_channels=1, width=12, factor=8, in_channels=1, blocks=1)
 
     def encode(self, images: Tensor) -> Tensor:
-        """Images [B, 1, 32, 32] → codes [B, 1, 8, 8]."""
-        return self.bottleneck(images, self.first.weight, self.first.bias, self.second.weight, self.second.bias)
+        """Images [B, 1, 32, 32] → codes [B, 1, 4, 4]."""
+        weights = self.first.weight, self.first.bias, self.second.weight, self.second.bias
+        return self.bottleneck(self.stem(images), *weights)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Codes → images, roughly in [-1, 1]."""
@@ -40,15 +95,37 @@ class Small(nn.Module):
         return self.decode(self.encode(images))
 
 
-def train_small(bottleneck: Callable[..., Tensor], steps: int = 500) -> TrainResult:
+def train_small(bottleneck: Callable[..., Tensor], steps: int = 600) -> TrainResult:
     """An autoencoder around this bottleneck, trained on garments for some seconds. See the result's ``ema`` and ``losses``."""
-    return _trained(lambda: Small(bottleneck), steps, lr=4e-3)
-
-
-def _trained(make: Callable[[], nn.Module], steps: int, lr: float) -> TrainResult:
     machine = device.find()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = make()
-    config = TrainConfig(steps=steps, batch_size=128, lr=lr, betas=(0.9, 0.99), clip=None, ema=0.98, channels_last=True)
+        net = Small(bottleneck)
+    config = TrainConfig(steps=steps, batch_size=64, lr=5e-3, betas=(0.9, 0.99), clip=None, ema=0.98, channels_last=True)
     return train(net, autoencoder_loss, (data.fashion_mnist("train", machine.device)[0],), config, machine=machine)
+
+
+def garments(part: str, n: int) -> Tensor:
+    """The first n garments of "train" or "test", [n, 1, 32, 32] in [-1, 1]."""
+    return data.to_float(data.fashion_mnist(part, device.find().device)[0][:n])
+
+
+def copies(net: Small, images: Tensor) -> Tensor:
+    """What the network makes of images, [N, 1, 32, 32] in [-1, 1]."""
+    return codes.decode(net, codes.codes(net, images))
+
+
+def linear_copies(pca_copies: Callable[[Tensor, Tensor, int], Tensor], train: Tensor, images: Tensor, k: int) -> Tensor:
+    """What PCA makes of images by k numbers, fitted to ``train``: [N, 1, 32, 32] in [-1, 1]."""
+    return pca_copies(train.flatten(1), images.flatten(1), k).view_as(images).clamp(-1, 1)
+
+
+def drawn(net: Small, images: Tensor, n: int = 10) -> dict[str, Tensor]:
+    """Codes that are no picture's, decoded, [n, 1, 32, 32] each: between two pictures, and drawn by two Gaussians."""
+    found, generator = codes.codes(net, images), torch.Generator(images.device).manual_seed(0)
+    ways = {
+        "half way between two garments": codes.line(found[:n], found[n : 2 * n], 3)[:, 1],
+        "a Gaussian like the codes": codes.gaussian_like(found, n, generator),
+        "N(0, I)": torch.randn(found[:n].shape, generator=generator, device=images.device),
+    }
+    return {"some garments": images[:n]} | {name: codes.decode(net, z) for name, z in ways.items()}

@@ -128,8 +128,8 @@ class Run:
 def runs(cfg: Mix, interval_scale: Callable[..., float]) -> list[Run]:
     """Three kinds of guidance of an imperfect network at several scales: some seconds.
 
-    The data are chapter 5's two classes. The network sees them blurred by 0.3, as one that was trained too briefly; autoguidance's
-    bad one by 0.8.
+    The data are chapter 5's two classes. The network sees them blurred by 0.3, as one that was trained too briefly;
+    autoguidance's bad one by 0.8.
     """
     toy, grid = densities.two_classes(), densities.plane(side=36)
     net, bad = _blurred(toy, 0.3), _blurred(toy, 0.8)
