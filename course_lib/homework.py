@@ -127,6 +127,8 @@ def check() -> list[str]:
 def release(folder: Path) -> list[str]:
     """Write a kit for students into a new folder: the workbook as it is committed, without solutions. Returns its files.
 
+    Its homework comes without outputs, so that the figures are still to be seen.
+
     It is written beside ``folder`` and then moved there, so that no half of a kit is ever found. Raises ValueError where
     ``folder`` already holds something, or where files that belong to the kit have changes that are not committed.
     """
@@ -142,12 +144,23 @@ def release(folder: Path) -> list[str]:
         for name in kept:
             (partial / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, partial / name)
+        for path in sorted((partial / "notebooks" / "homework").glob("*.ipynb")):
+            _without_outputs(path)
         if folder.exists():
             folder.rmdir()
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return kept
+
+
+def _without_outputs(path: Path) -> None:
+    """A question before a figure can only be answered where the figure is not there yet."""
+    nb = nbformat.read(path, as_version=4)
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    nbformat.write(nb, path)
 
 
 def _git(*arguments: str) -> list[str]:

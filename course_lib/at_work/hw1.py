@@ -10,6 +10,16 @@ from torch.nn import functional as F
 from course_lib import data, teddies
 from course_lib.experiments import meaning, pixels
 
+#: What the figures show, for those who hear them. Kept out of the cells, where it would answer the question before the figure.
+ALT = {
+    "patch_statistics": "24 small pictures: three flat colours, ramps from dark to light, then stripes and checks, ever finer.",
+    "explained": "Share of variance against axes: squares of photographs rise first, teddies follow, noise needs them all.",
+    "participation_ratio": "Rows of teddies: with one factor free they only lean, with eight they move, grow and change their light.",
+    "two_nn": "On cubes TwoNN follows the truth up to about eight dimensions and then falls below it; the participation ratio stays on it.",
+    "triplets_wrong": "Four teddies; below each the same teddy elsewhere in another light; below that one in the same place that does something else.",
+    "triplets_wrong 2": "Share of wrong triplets for each word: nearly all for activity, scarf and fur colour, fewer for count and background.",
+}  # fmt: skip
+
 FREE = (1, 2, 4, 8)  # how many continuous factors of a teddy vary
 
 

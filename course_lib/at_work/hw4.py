@@ -15,6 +15,19 @@ from course_lib.samplers import dpmpp_2m
 from course_lib.train import TrainConfig, TrainResult, train
 from course_lib.unet import UNet
 
+#: What the figures show, for those who hear them. Kept out of the cells, where it would answer the question before the figure.
+ALT = {
+    "add_noise": "One picture of teddies, its latent noised at six steps and decoded: first clean, then smeared, at last only blotches.",
+    "target": "The teddies, the noise, and v at five steps, decoded: v looks like the noise at first and at last like a negative of the teddies.",
+    "to_x0": "Error of x0 against step for a spoilt answer of each kind: eps grows without end towards t = 1000, x0 is constant, v never gets above it.",
+    "to_x0 2": "The clean picture that the denoiser sees in each of exercise 1's six pictures: right for long, then greyer, at t = 1000 a blurred average.",
+    "ddim_step": "Three rows of three pictures of two pink teddies reading, for eta 0, 0.5 and 1: all good, and within a column the scenery may change with eta.",
+    "training_loss": "The loss starts near one, falls steeply, then more slowly.",
+    "training_loss 2": "A sample for each of six colours of fur: blurred teddies in front of plausible sceneries, mostly in the colour that was asked for.",
+    "unscale": "Two latents decoded as they are: coloured blotches; with one number for all channels: other blotches; with each channel's own units: two pictures of pink teddies.",
+    "diagnosis": "Four rows of three pictures: healthy pink teddies; A washed out and greyish; B too strong in colour and blotchy; C no teddies at all.",
+}  # fmt: skip
+
 CAPTION = "two pink teddy bears with a green scarf reading"
 STEP = Callable[[Tensor, Tensor, float, float, float, float, float, Tensor], Tensor]
 TO_X0 = Callable[[str, Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -174,7 +187,11 @@ def odd_decode(latents: Tensor) -> Tensor:
 def in_units(unscale: Callable[[Tensor, Tensor], Tensor], step: STEP, n: int = 2) -> dict[str, Tensor]:
     """The same n walked latents, given to the odd VAE's decoder as they are, with one number for all channels, and unscaled."""
     z, latents = walked(step, 0.0, n), odd_latents()
-    ways = {"as they are": z, "one number": z * latents.std() + latents.mean(), "unscaled": unscale(z, latents)}
+    ways = {
+        "as they are": z,
+        "one number": z * latents.std() + latents.mean(),
+        "each channel its own, by unscale": unscale(z, latents),
+    }
     return {name: odd_decode(x) for name, x in ways.items()}
 
 

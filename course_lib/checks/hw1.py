@@ -138,7 +138,12 @@ def _cloud(draw: Draw, n: int, d: int) -> Tensor:
 
 def _explained_cases(draw: Draw) -> list[Case]:
     kinds = ((7, 12, 2, "fewer points than axes"), (40, 6, 3, "more points than axes"), (25, 9, 4, "more points than axes"))
-    return [Case(_says(draw, f"x [{n}, {d}] ({why}), k = {k};"), (_cloud(draw, n, d), k)) for n, d, k, why in kinds]
+    cases = [Case(_says(draw, f"x [{n}, {d}] ({why}), k = {k}"), (_cloud(draw, n, d), k)) for n, d, k, why in kinds]
+    # Axes that are the columns already, in whole numbers, the narrowest first: a solver that does not sort leaves them so.
+    pairs = torch.tensor([[1.0, 1.0], [1.0, -1.0]])
+    signs = torch.kron(torch.kron(pairs, pairs), pairs)[:, 1:]
+    widths = torch.tensor([1.0 + draw.whole(0, 2) + 2 * i for i in range(7)])
+    return [*cases, Case(_says(draw, "x [8, 7] (columns at right angles), k = 3"), (draw.tensor(3 + signs * widths), 3))]
 
 
 _UNCENTRED = "The mean is not subtracted, so the first axis points from zero to the middle of the data and holds nearly everything. Centre over the points first."
@@ -158,7 +163,12 @@ EXPLAINED = Exercise(
         Mistake("The mean is not subtracted, and the singular values are not squared: a variance is the square, about the mean.",
                 lambda x, k: _share(torch.linalg.svdvals(x), k)),
         Mistake("The eigenvalues of a covariance are variances already, and were squared once more.", lambda x, k: _share(_eigen(x).square(), k)),
+        Mistake("torch.linalg.eigvals promises no order. A covariance is symmetric: torch.linalg.eigvalsh, which sorts upwards, and the last k of it.",
+                lambda x, k: _share(torch.linalg.eigvals(torch.cov(x.T)).real, k)),
+        Mistake("torch.linalg.eigvals gives complex numbers. A covariance is symmetric: torch.linalg.eigvalsh, which gives real ones and sorts upwards.",
+                lambda x, k: _share(torch.linalg.eigvals(torch.cov(x.T)), k)),
         Mistake("These are the k smallest: eigh and eigvalsh sort upwards. Turn them round, or take the last k.", lambda x, k: _share(_eigen(x).flip(0), k)),
+        Mistake("This is the variance along the k-th axis. Add up the first k, and divide by all.", lambda x, k: _eigen(x)[k - 1]),
         Mistake("This is the share of the k-th axis alone. Add up the first k.", lambda x, k: _eigen(x)[k - 1] / _eigen(x).sum()),
         Mistake("One axis too few: x[:k] has k entries, x[:k - 1] one less.", lambda x, k: _share(_eigen(x), k - 1)),
         Mistake("One axis too many: Python counts from 0, so the first k are [:k].", lambda x, k: _share(_eigen(x), k + 1)),
@@ -192,7 +202,7 @@ def _ratio(values: Tensor) -> Tensor:
 
 def _participation_ratio_cases(draw: Draw) -> list[Case]:
     kinds = ((7, 12, "fewer points than axes"), (40, 6, "more points than axes"), (25, 9, "more points than axes"))
-    return [Case(_says(draw, f"x [{n}, {d}] ({why});"), (_cloud(draw, n, d),)) for n, d, why in kinds]
+    return [Case(_says(draw, f"x [{n}, {d}] ({why})"), (_cloud(draw, n, d),)) for n, d, why in kinds]
 
 
 PARTICIPATION_RATIO = Exercise(
@@ -247,11 +257,16 @@ def _logs(x: Tensor, power: float = 2.0) -> Tensor:
     return (r2 / r1).log()
 
 
+def _far(x: Tensor) -> Tensor:
+    """Distances of each point to all, the farthest first."""
+    return (x[:, None] - x[None]).norm(dim=-1).sort(1, descending=True).values
+
+
 def _two_nn_cases(draw: Draw) -> list[Case]:
     cases = []
     for n, d in ((23, 4), (31, 2), (17, 6)):
         x = draw.normal(n, d) + draw.uniform(d, low=-2.0, high=2.0)
-        cases.append(Case(_says(draw, f"x [{n}, {d}], no two points alike;"), (x,)))
+        cases.append(Case(_says(draw, f"x [{n}, {d}], no two points alike"), (x,)))
     return cases
 
 
@@ -272,6 +287,17 @@ TWO_NN = Exercise(
         Mistake("It is one over the dimension: the mean logarithm itself. Turn it over, with N - 1 above.", lambda x: _logs(x).mean()),
         Mistake("N stands above: that is the plain maximum likelihood, a little too large on average. The statement asks for N - 1.",
                 lambda x: len(x) / _logs(x).sum()),
+        Mistake("N counts the points, len(x), not the columns.", lambda x: (x.shape[1] - 1) / _logs(x).sum()),
+        Mistake("These are the *farthest* points: topk takes the largest unless it is told largest=False.",
+                lambda x: (len(x) - 1) / _far(x)[:, [0, 1]].log().diff(dim=1).sum()),
+        Mistake("These are the *farthest* points: topk takes the largest unless it is told largest=False.",
+                lambda x: (len(x) - 1) / _far(x)[:, [1, 0]].log().diff(dim=1).sum()),
+        Mistake("These are the *farthest* points: topk takes the largest unless it is told largest=False.",
+                lambda x: (len(x) - 1) / _far(x)[:, [1, 2]].log().diff(dim=1).sum()),
+        Mistake("These are the *farthest* points: topk takes the largest unless it is told largest=False.",
+                lambda x: (len(x) - 1) / _far(x)[:, [2, 1]].log().diff(dim=1).sum()),
+        Mistake("The number of points is counted twice: divided by a mean, it is in the mean already. (N - 1) over the *sum*.",
+                lambda x: (len(x) - 1) / _logs(x).mean()),
         Mistake("The number of points is missing: (N - 1) / Σ, not 1 / Σ.", lambda x: 1 / _logs(x).sum()),
         Mistake("The logarithm is to the base 2. The natural one is asked for: torch.log.", lambda x: (len(x) - 1) / (_logs(x) / math.log(2)).sum()),
         Mistake("The logarithm is to the base 10. The natural one is asked for: torch.log.", lambda x: (len(x) - 1) / (_logs(x) / math.log(10)).sum()),
@@ -336,7 +362,7 @@ def _triplets_wrong_cases(draw: Draw) -> list[Case]:
         like, unlike = (anchor + torch.stack([kinds[i][j] for i in order]) for j in (0, 1))
         for tied in [i for i, kind in enumerate(order) if kinds[kind][0] is kinds[kind][1]]:
             unlike[tied] = like[tied]
-        cases.append(Case(_says(draw, f"anchor, like, unlike {list(anchor.shape)}, with a tie among them;"), (anchor, like, unlike)))
+        cases.append(Case(_says(draw, f"anchor, like, unlike {list(anchor.shape)}, with a tie among them"), (anchor, like, unlike)))
     return cases
 
 
@@ -377,6 +403,7 @@ TRIPLETS_WRONG = Exercise(
                 lambda a, p, n: _mean((a - n).abs().flatten(1).amax(1) < (a - p).abs().flatten(1).amax(1))),
         Mistake("The like picture was compared with the unlike one. Both distances start from the anchor.",
                 lambda a, p, n: _mean(_errors(p, n) < _errors(a, p))),
+        Mistake("True and False have no mean. Make numbers of them first: .float().mean().", lambda a, p, n: (_errors(a, n) < _errors(a, p)).mean()),
         Mistake("This is a mask, one True or False for each triplet. Their mean is the share.", lambda a, p, n: _errors(a, n) < _errors(a, p)),
     ),
 )  # fmt: skip

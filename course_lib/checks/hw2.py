@@ -13,7 +13,7 @@ from course_lib.checks.verdict import Case, Mistake
 
 
 def _says(draw: Draw, text: str) -> str:
-    return f"{text} {draw.dtype}".replace("torch.", "")
+    return f"{text}; {draw.dtype}".replace("torch.", "")
 
 
 # --- conv_side, latent_shape, deconv_side --------------------------------------------------------------------------
@@ -28,7 +28,7 @@ def _conv_side_cases(draw: Draw) -> list[Case]:
     # What is left over by the stride, so that rounding down differs from rounding up and to the nearest.
     for kernel, stride, padding, left in ((4, 2, 1, 0), (7, 5, 1, 4), (5, 1, 2, 0), (7, 2, 0, 1), (8, 5, 2, 1)):
         side = kernel - 2 * padding + stride * draw.whole(6, 20) + left
-        cases.append(Case(f"side {side}, kernel {kernel}, stride {stride}, padding {padding};", (side, kernel, stride, padding)))
+        cases.append(Case(f"side {side}, kernel {kernel}, stride {stride}, padding {padding}", (side, kernel, stride, padding)))
     return cases
 
 
@@ -67,7 +67,7 @@ def _latent_shape_cases(draw: Draw) -> list[Case]:
     for halvings, channels in ((3, 4), (2, 5), (4, 7)):
         tall = draw.whole(2, 5)
         height, width = 2**halvings * tall, 2**halvings * (tall + draw.whole(1, 4))
-        what = f"height {height}, width {width}, {halvings} halvings, {channels} channels;"
+        what = f"height {height}, width {width}, {halvings} halvings, {channels} channels"
         cases.append(Case(what, (height, width, halvings, channels)))
     return cases
 
@@ -93,6 +93,10 @@ LATENT_SHAPE = Exercise(
     mistakes=(
         Mistake("Height and width are swapped: images are [C, H, W].", _shape(lambda n: 2**n, swap=True)),
         Mistake("The sides are divided by 2 · halvings. Each halving halves what is left: three of them divide by 8.", _shape(lambda n: 2 * n)),
+        Mistake("The latent is taken for a square. Its height comes from the image's height, its width from the width.",
+                lambda h, w, n, c: (c, h // 2**n, h // 2**n, 3 * 4**n / c)),
+        Mistake("The latent is taken for a square. Its height comes from the image's height, its width from the width.",
+                lambda h, w, n, c: (c, h // 2**n, h // 2**n, 3 * h * w / (c * (h // 2**n) ** 2))),
         Mistake("The sides are halved once only. Each of the halvings does it again.", _shape(lambda n: 2)),
         Mistake("One halving too few.", _shape(lambda n: 2 ** (n - 1))),
         Mistake("One halving too many.", _shape(lambda n: 2 ** (n + 1))),
@@ -124,7 +128,7 @@ def _deconv_side_cases(draw: Draw) -> list[Case]:
     cases = []
     for kernel, stride, padding, extra in ((4, 2, 1, 0), (3, 2, 1, 1), (5, 3, 2, 2), (7, 4, 2, 3), (3, 1, 0, 0)):
         side = draw.whole(5, 20)
-        what = f"side {side}, kernel {kernel}, stride {stride}, padding {padding}, output_padding {extra};"
+        what = f"side {side}, kernel {kernel}, stride {stride}, padding {padding}, output_padding {extra}"
         cases.append(Case(what, (side, kernel, stride, padding, extra)))
     return cases
 
@@ -133,6 +137,8 @@ DECONV_SIDE = Exercise(
     "deconv_side", 2, 2, 10, _deconv_side, _deconv_side_cases,
     mistakes=(
         Mistake("output_padding is forgotten: it is added to the result, once.", lambda n, k, s, p, o: (n - 1) * s - 2 * p + k),
+        Mistake("The kernel is not counted: the last stamp covers all of its `kernel` pixels, and begins (side - 1) · stride after the first.",
+                lambda n, k, s, p, o: n * s - 2 * p + o),
         Mistake("output_padding is counted at both ends. It is added at one end only.", lambda n, k, s, p, o: (n - 1) * s - 2 * p + k + 2 * o),
         Mistake("output_padding is taken away. It makes the result longer.", lambda n, k, s, p, o: (n - 1) * s - 2 * p + k - o),
         Mistake("output_padding is multiplied by the stride. It is counted in pixels of the result, and simply added.",
@@ -183,7 +189,7 @@ def _bottleneck_cases(draw: Draw) -> list[Case]:
         shapes = (batch, c, height, width), (hidden, c, 4, 4), (hidden,), (out, hidden, 4, 4), (out,)
         spread = (1.0, 1.5 / (16 * c) ** 0.5, 0.7, 1.5 / (16 * hidden) ** 0.5, 0.7)
         args = tuple(draw.normal(*shape, std=std) for shape, std in zip(shapes, spread, strict=True))
-        what = "images {}, weight1 {}, bias1 {}, weight2 {}, bias2 {};".format(*(list(s) for s in shapes))
+        what = "images {}, weight1 {}, bias1 {}, weight2 {}, bias2 {}".format(*(list(s) for s in shapes))
         cases.append(Case(_says(draw, what), args))
     return cases
 
@@ -195,7 +201,7 @@ def _with(activation) -> object:
 BOTTLENECK = Exercise(
     "bottleneck", 3, 2, 15, _bottleneck, _bottleneck_cases, differentiable=True, block=_block_bottleneck,
     mistakes=(
-        Mistake("There is a SiLU after the second convolution as well: it cuts off what is negative, and codes may be anything.",
+        Mistake("There is a SiLU after the second convolution as well: it lets nothing below -0.28 through, and codes may be anything.",
                 lambda x, w, b, v, c: F.silu(_block_bottleneck(x, w, b, v, c))),
         Mistake("There is no SiLU between the convolutions: without it the two of them are no more than one.", _with(lambda h: h)),
         Mistake("The SiLU stands after the second convolution. It belongs between the two.", lambda x, w, b, v, c: F.silu(_conv(_conv(x, w, b), v, c))),
@@ -255,7 +261,7 @@ def _pca_copies_cases(draw: Draw) -> list[Case]:
         turn = torch.linalg.qr(draw.normal(d, d))[0]
         mean, apart = draw.normal(d, std=0.8), draw.normal(d, std=0.4)
         train, test = mean + (draw.normal(n, d) * widths) @ turn.T, mean + apart + (draw.normal(m, d) * widths) @ turn.T
-        cases.append(Case(_says(draw, f"train [{n}, {d}], test [{m}, {d}] ({why}), k = {k};"), (train, test, k)))
+        cases.append(Case(_says(draw, f"train [{n}, {d}], test [{m}, {d}] ({why}), k = {k}"), (train, test, k)))
     return cases
 
 
@@ -281,6 +287,8 @@ PCA_COPIES = Exercise(
     mistakes=(
         Mistake("Nothing is centred: PCA takes directions from the mean point. Subtract train's mean before fitting and before coding, and add it at the end.",
                 lambda x, y, k: y @ _axes(x, k).T @ _axes(x, k)),
+        Mistake("One number was subtracted, the mean of all. The mean *point* has D numbers: train.mean(0).",
+                lambda x, y, k: x.mean() + (y - x.mean()) @ _axes(x - x.mean(), k).T @ _axes(x - x.mean(), k)),
         Mistake("The mean is subtracted from test and added again, but the axes were fitted to points that are not centred.",
                 lambda x, y, k: x.mean(0) + (y - x.mean(0)) @ _axes(x, k).T @ _axes(x, k)),
         Mistake("The mean is not added at the end: these are copies of the centred points.", lambda x, y, k: _copies(x, y, k) - x.mean(0)),
@@ -348,7 +356,7 @@ def _psnr_cases(draw: Draw) -> list[Case]:
         size = draw.tensor([0.03, 0.3, 0.1, 0.6][: shape[0]]).view(-1, 1, 1, 1) * draw.uniform(shape[0], 1, 1, 1, low=0.8, high=1.2)
         colour = draw.tensor([0.4, 1.0, 1.8][: shape[1]]).view(-1, 1, 1)  # channels err by different amounts
         copies = images + size * colour * draw.normal(*shape)
-        cases.append(Case(_says(draw, f"images, copies {list(shape)};"), (images, copies)))
+        cases.append(Case(_says(draw, f"images, copies {list(shape)}"), (images, copies)))
     return cases
 
 
@@ -362,6 +370,10 @@ PSNR = Exercise(
         Mistake("The peak is not squared: 2² over the mean squared error.", lambda x, y: _decibels(2 / _mse(x, y))),
         Mistake("The peak is taken from the pictures. It belongs to the format: 2, from -1 to 1, whatever this batch holds.",
                 lambda x, y: _decibels((x.max() - x.min()).square() / _mse(x, y))),
+        Mistake("The peak is taken from each picture. It belongs to the format: 2, from -1 to 1, whatever a picture holds.",
+                lambda x, y: _decibels((x.amax((1, 2, 3)) - x.amin((1, 2, 3))).square() / _mse(x, y))),
+        Mistake("The peak is taken from each picture. It belongs to the format: 2, from -1 to 1, whatever a picture holds.",
+                lambda x, y: _decibels(x.amax((1, 2, 3)).square() / _mse(x, y))),
         Mistake("The root was taken, and the factor is still 10. With the root it is 20 · log10(2 / root), without it 10 · log10(2² / MSE).",
                 lambda x, y: _decibels(2 / _mse(x, y).sqrt())),
         Mistake("The root was taken of the error alone: 2² stands over the MSE, or 2 over its root.", lambda x, y: _decibels(4 / _mse(x, y).sqrt())),

@@ -42,6 +42,11 @@ REPARAMETERISE = Exercise(
         Mistake("The root of the log-variance was taken, and logarithms may be negative: exp(logvar / 2).", lambda m, s, e: m + s.sqrt() * e),
         Mistake("exp(2 · logvar): the half in the exponent became a two.", lambda m, s, e: m + (2 * s).exp() * e),
         Mistake("exp(-logvar / 2) is one over the standard deviation: the sign in the exponent is turned round.", lambda m, s, e: m + (-s / 2).exp() * e),
+        Mistake("exp(logvar) is halved. The half belongs into the exponent: exp(logvar / 2).", lambda m, s, e: m + s.exp() / 2 * e),
+        Mistake("The log-variance is halved, and the logarithm is still there: exp(logvar / 2).", lambda m, s, e: m + s / 2 * e),
+        Mistake("The log-variance is squared. It is a logarithm: the standard deviation is exp(logvar / 2).", lambda m, s, e: m + s.square() * e),
+        Mistake("eps is missing: the standard deviation is added as it is.", lambda m, s, e: m + (s / 2).exp()),
+        Mistake("The standard deviation multiplies the mean. It multiplies eps: mean + std · eps.", lambda m, s, e: m * (s / 2).exp() + e),
         Mistake("The noise is missing: this is the mean, the mode of the posterior, not a draw from it.", lambda m, s, e: m),
         Mistake("The mean is missing: this is noise of the right width about zero.", lambda m, s, e: (s / 2).exp() * e),
         Mistake("The mean is multiplied by the standard deviation as well: only eps is.", lambda m, s, e: (s / 2).exp() * (m + e)),
@@ -81,6 +86,13 @@ KL = Exercise(
         Mistake("The sign is turned round: a KL is never negative.", lambda m, s: -_kl_terms(m, s).flatten(1).sum(1)),
         Mistake("The log-variance stands where the variance belongs: mean² + exp(logvar) - 1 - logvar.",
                 lambda m, s: ((m.square() + s - 1 - s.exp().log()) / 2).flatten(1).sum(1)),
+        Mistake("exp is missing: the variance is exp(logvar), so mean² + exp(logvar) - 1 - logvar.",
+                lambda m, s: ((m.square() + s.square() - 1 - s) / 2).flatten(1).sum(1)),
+        Mistake("exp(logvar) is the variance already, and was squared once more.", lambda m, s: ((m.square() + (2 * s).exp() - 1 - s) / 2).flatten(1).sum(1)),
+        Mistake("logvar is counted twice: - logvar, which is already the logarithm of σ².",
+                lambda m, s: ((m.square() + s.exp() - 1 - 2 * s) / 2).flatten(1).sum(1)),
+        Mistake("The sign before logvar is turned round: mean² + exp(logvar) - 1 - logvar.",
+                lambda m, s: ((m.square() + s.exp() - 1 + s) / 2).flatten(1).sum(1)),
         Mistake("The argument was taken for the variance itself: it is the logarithm of it, so exp(logvar) is the variance.",
                 lambda m, s: ((m.square() + s - 1 - s.log()) / 2).flatten(1).sum(1)),
         Mistake("The argument was taken for a log standard deviation: exp(2 · logvar). The variance is exp(logvar).",
@@ -133,6 +145,12 @@ ELBO = Exercise(
                 lambda x, y, kl, s: -_squared(x, y).mean(1) / (2 * s**2) - math.log(s * math.sqrt(2 * math.pi)) - kl),
         Mistake("The squared error is averaged over the pixels, while the KL is summed over the latent. Sum both.",
                 lambda x, y, kl, s: -_squared(x, y).mean(1) / (2 * s**2) - _constant(x, s) - kl),
+        Mistake("The squared error is summed over the batch as well, and so every image gets the sum of all. Sum over the axes of one image: flatten(1), then sum(1).",
+                lambda x, y, kl, s: -_squared(x, y).sum() / (2 * s**2) - _constant(x, s) - kl),
+        Mistake("The log-likelihood is summed over the batch as well, and so every image gets the sum of all. Sum over the axes of one image: flatten(1), then sum(1).",
+                lambda x, y, kl, s: (_elbo(x, y, 0 * kl, s)).sum() - kl),
+        Mistake("The constant counts the numbers of the whole batch: images[0].numel(), not images.numel().",
+                lambda x, y, kl, s: -_squared(x, y).sum(1) / (2 * s**2) - len(x) * _constant(x, s) - kl),
         Mistake("The squared error is averaged over everything, while the KL is summed. Sum over the pixels, and keep the batch.",
                 lambda x, y, kl, s: -_squared(x, y).mean() / (2 * s**2) - _constant(x, s) - kl),
         Mistake("Plain squared error minus KL: the squared error must be divided by 2 · noise_std², and the Gaussian's constant is missing.",
@@ -162,6 +180,38 @@ ELBO = Exercise(
 )  # fmt: skip
 
 
+# --- averaged ------------------------------------------------------------------------------------------------------
+
+
+def _averaged(average: Tensor, weights: Tensor, decay: float) -> Tensor:
+    return torch.lerp(weights.double(), average.double(), decay).to(average)
+
+
+def _averaged_cases(draw: Draw) -> list[Case]:
+    cases = []
+    for shape in ((5, 3, 4, 2), (7,)):
+        given = (draw.normal(*shape), draw.normal(*shape, mean=0.5), draw.number(0.8, 0.95))
+        cases.append(Case(f"average, weights {list(shape)} {draw.dtype}, a decay between 0.8 and 0.95".replace("torch.", ""), given))
+    return cases
+
+
+AVERAGED = Exercise(
+    "averaged", 2, 1, 5, _averaged, _averaged_cases,
+    mistakes=(
+        Mistake("It is the wrong way round: with a decay of 0.99 the *average* keeps 99 %, and the new weights add 1 %.",
+                lambda a, w, d: d * w + (1 - d) * a),
+        Mistake("The new weights are added whole: only a share 1 - decay of them, or the average would grow without end.", lambda a, w, d: d * a + w),
+        Mistake("The average is not made smaller before the new weights come in: decay · average.", lambda a, w, d: a + (1 - d) * w),
+        Mistake("Both get the factor decay. The two shares must add up to 1: decay and 1 - decay.", lambda a, w, d: d * (a + w)),
+        Mistake("This is the plain mean of the two, whatever the decay.", lambda a, w, d: (a + w) / 2),
+        Mistake("The average is handed back as it was: the new weights must come in.", lambda a, w, d: a),
+        Mistake("The new weights are handed back: nothing is averaged.", lambda a, w, d: w),
+        Mistake("The sign of the step is turned round: the average moves away from the weights.", lambda a, w, d: a - (1 - d) * (w - a)),
+        Mistake("The step is too large: the average moves by 1 - decay of the way to the weights.", lambda a, w, d: a + w - d * a),
+    ),
+)  # fmt: skip
+
+
 # --- free_bits -----------------------------------------------------------------------------------------------------
 
 
@@ -172,7 +222,7 @@ def _free_bits(kl_per_dim: Tensor, floor: float) -> Tensor:
 
 def _free_bits_cases(draw: Draw) -> list[Case]:
     cases = []
-    for shape in ((5, 3, 2, 4), (4, 2, 3, 3)):
+    for shape in ((5, 3, 2, 4), (4, 2, 3, 3), (6, 16)):
         # Some numbers of a latent carry far more than the floor and some far less; images differ in each of them.
         level = draw.tensor([0.02, 0.9, 0.1, 2.0, 0.4, 0.05]).repeat(8)[: math.prod(shape[1:])].view(shape[1:])
         what = f"kl_per_dim {list(shape)} {draw.dtype}, a floor between 0.2 and 0.3 nats".replace("torch.", "")
@@ -191,6 +241,15 @@ FREE_BITS = Exercise(
         Mistake("The floor is applied to each image by itself, and the batch is summed.", lambda k, f: k.clamp(min=f).sum()),
         Mistake("The floor is applied to the sum. Each latent number has its own floor: clamp before you sum.", lambda k, f: k.mean(0).sum().clamp(min=f)),
         Mistake("The floor acts as a ceiling: clamp(min=floor), or torch.maximum.", lambda k, f: k.mean(0).clamp(max=f).sum()),
+        Mistake("Rows and columns are averaged with the batch, so that a channel has one floor. Every latent number has its own: mean(0).",
+                lambda k, f: k.mean((0, 2, 3)).clamp(min=f).sum()),
+        Mistake("Rows and columns are summed before the floor is applied. Every latent number has its own floor: clamp before you sum.",
+                lambda k, f: k.mean(0).sum((1, 2)).clamp(min=f).sum()),
+        Mistake("torch.max and torch.maximum take two tensors, and the floor is a number: clamp(min=floor).", lambda k, f: torch.max(k.mean(0), f).sum()),
+        Mistake("torch.max and torch.maximum take two tensors, and the floor is a number: clamp(min=floor).", lambda k, f: torch.max(f, k.mean(0)).sum()),
+        Mistake("torch.max and torch.maximum take two tensors, and the floor is a number: clamp(min=floor).", lambda k, f: torch.maximum(k.mean(0), f).sum()),
+        Mistake("Python's own max compares two single numbers. For each number of a tensor: clamp(min=floor).", lambda k, f: max(k.mean(0), f).sum()),
+        Mistake("Python's own max compares two single numbers. For each number of a tensor: clamp(min=floor).", lambda k, f: max(f, k.mean(0)).sum()),
         Mistake("It is averaged over the latent's numbers. The KL of an image is their sum.", lambda k, f: k.mean(0).clamp(min=f).mean()),
         Mistake("The batch is summed before the floor is applied: average over it.", lambda k, f: k.sum(0).clamp(min=f).sum()),
         Mistake("The floor is subtracted: what is above it must count whole, max(KL, floor).", lambda k, f: (k.mean(0) - f).clamp(min=0).sum()),
@@ -228,7 +287,7 @@ def _active_units_cases(draw: Draw) -> list[Case]:
 ACTIVE_UNITS = Exercise(
     "active_units", 2, 2, 10, _active_units, _active_units_cases,
     mistakes=(
-        Mistake("This is the mean square, not the variance: a number that always sits at 1.5 tells nothing of the image. Subtract the mean over the images first.",
+        Mistake("This is the mean square (or the mean size), not the variance: a number that always sits at 1.5 tells nothing of the image. Subtract the mean over the images first.",
                 lambda m, t: m.square().mean(0) > t),
         Mistake("The standard deviation is compared. Burda et al. compare the variance.", lambda m, t: m.std(0) > t),
         Mistake("The answer is turned round: active is what varies more than the threshold.", lambda m, t: m.var(0) <= t),
@@ -242,4 +301,4 @@ ACTIVE_UNITS = Exercise(
     ),
 )  # fmt: skip
 
-hw3 = Homework("hw3", "The variational autoencoder", REPARAMETERISE, KL, ELBO, FREE_BITS, ACTIVE_UNITS, Written("collapse", 3, 3, 15))
+hw3 = Homework("hw3", "The variational autoencoder", REPARAMETERISE, KL, ELBO, AVERAGED, FREE_BITS, ACTIVE_UNITS, Written("collapse", 3, 3, 15))

@@ -47,6 +47,8 @@ CFG = Exercise(
     mistakes=(
         Mistake("Below scale 1 guidance is switched off. It is off at 1 alone: a half means half the way from null to cond.",
                 lambda c, n, s: _cfg(c, n, s) if s > 1 else c),
+        Mistake("Brackets are missing: scale · cond - null multiplies cond alone. The scale multiplies the difference, (cond - null), and null is where the walk begins.",
+                lambda c, n, s: s * c - n),
         Mistake("The two predictions have changed places: this walks from cond towards null, so a large scale draws anything but what is asked for. Start at "
                 "null and walk towards cond (and mind which half of a doubled batch is which).",
                 lambda c, n, s: c + s * (n - c)),
@@ -358,7 +360,7 @@ FRONTIER = Exercise(
     mistakes=(
         Mistake("The distance is read the wrong way round: low is good.", lambda d, a: _frontier(-d, a)),
         Mistake("The agreement is read the wrong way round: high is good.", lambda d, a: _frontier(d, -a)),
-        Mistake("Both axes are read the wrong way round: this is the frontier of the worst runs.", lambda d, a: _frontier(-d, -a)),
+        Mistake("Both are read the wrong way round, or the table of comparisons was asked along the wrong axis: this is the frontier of the worst runs.", lambda d, a: _frontier(-d, -a)),
         Mistake("The mask is turned round: it tells which runs are dominated.", lambda d, a: ~_frontier(d, a)),
         Mistake("A run is kept unless another is better in both. Equal in one and better in the other is enough to dominate.",
                 lambda d, a: _beaten(d, a, lambda d, a, e, b: (e < d) & (b > a))),

@@ -4,6 +4,7 @@ The likely mistake is found by experiment: an exercise lists functions that are 
 the one that gives the student's own numbers on the same inputs names the mistake.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +14,17 @@ from torch import Tensor
 
 from course_lib.answers.call import Foreign, Outcome, call
 from course_lib.checks.compare import frame, numeric, same
-from course_lib.checks.wording import GRADIENT_HINT, IN_PLACE_HINT, about_error, about_numbers, about_randomness, relation, show
+from course_lib.checks.wording import (
+    GRADIENT_HINT,
+    IN_PLACE_HINT,
+    about_error,
+    about_numbers,
+    about_randomness,
+    first_sentence,
+    largest_difference,
+    relation,
+    show,
+)
 
 if TYPE_CHECKING:
     from course_lib.checks.exercise import Exercise
@@ -71,10 +82,10 @@ def explain(exercise: "Exercise", cases: Sequence[Case], outcomes: Sequence[Outc
         case, outcome, truth = wrong[0]
         if outcome.blank:
             return Complaint(blank=True)
-        if same(outcome.value, truth.value, exercise.tolerance) and (rude := _manners(case, outcome)):
+        if same(outcome.value, truth.value, exercise.tolerance) and (rude := _manners(exercise, case, outcome)):
             return rude  # an in-place edit also breaks the gradient: name the cause
         return _complaint(case, outcome, truth, _likely(exercise, wrong), exercise.tolerance)
-    return next((c for c in map(_manners, cases, outcomes) if c), None)
+    return next((c for pair in zip(cases, outcomes, strict=True) if (c := _manners(exercise, *pair))), None)
 
 
 def _differs(outcome: Outcome, truth: Outcome, tolerance: float) -> bool:
@@ -83,11 +94,11 @@ def _differs(outcome: Outcome, truth: Outcome, tolerance: float) -> bool:
     return bool(_gradient_fault(outcome, truth, tolerance))
 
 
-def _manners(case: Case, outcome: Outcome) -> Complaint | None:
+def _manners(exercise: "Exercise", case: Case, outcome: Outcome) -> Complaint | None:
     """The right numbers, but at somebody else's cost: inputs overwritten, the global random numbers touched."""
-    for number, (given, after) in enumerate(zip(case.args, outcome.after, strict=False), 1):
+    for name, given, after in zip(inspect.signature(exercise.oracle).parameters, case.args, outcome.after, strict=False):
         if isinstance(given, Tensor) and not (given.shape == after.shape and torch.equal(given, after)):
-            problem = f"The value is right, but argument {number} was changed by the call."
+            problem = f"The value is right, but the argument {name} was changed by the call."
             return Complaint(problem, case.what, likely=IN_PLACE_HINT)
     if likely := about_randomness(outcome):
         return Complaint("The value is right, but torch's global random numbers are not as they were.", case.what, likely=likely)
@@ -143,10 +154,14 @@ def _complaint(case: Case, outcome: Outcome, truth: Outcome, likely: str, tolera
         return Complaint("It returned nothing.", given, "None", expected, likely or "The last line lacks `return`.")
     if isinstance(outcome.value, Foreign) or _kind(outcome.value) != _kind(truth.value):
         problem = f"It returned {_kind(outcome.value)}, expected {_kind(truth.value)}."
+        if isinstance(outcome.value, tuple):
+            likely = likely or "A list or a tuple came back. Give one tensor: torch.stack of tensors, torch.tensor of numbers."
         return Complaint(problem, given, got, expected, likely)
     if isinstance(truth.value, tuple):
         return _about_tuple(given, outcome, truth, likely, tolerance)
     problem = frame(outcome.value, truth.value) if numeric(truth.value) else ""
+    if not problem and got == expected:
+        problem = largest_difference(outcome.value, truth.value)
     factor = "" if problem or not numeric(truth.value) else relation(outcome.value, truth.value, tolerance)
     return Complaint(
         problem,
@@ -185,6 +200,6 @@ def _kind(value: object) -> str:
 def _about_gradient(outcome: Outcome, truth: Outcome, tolerance: float) -> tuple[str]:
     fault = _gradient_fault(outcome, truth, tolerance)
     if fault == "failed":
-        return (f"The value is right, but its gradient failed: {outcome.gradient_error}.",)
+        return (f"The value is right, but its gradient failed: {first_sentence(outcome.gradient_error)}",)
     lost = "no gradient flows back to the arguments" if fault == "none" else "its gradient is wrong"
     return (f"The value is right, but {lost}, so nothing could be trained with it.",)

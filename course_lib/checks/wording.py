@@ -13,8 +13,7 @@ GRADIENT_HINT = (
     "off. Use torch functions on the tensors themselves."
 )
 IN_PLACE_HINT = (
-    "An in-place edit: x += …, x *= …, x[...] = … or a method whose name ends in _ changes the caller's tensor. "
-    "Make a new one."
+    "An in-place edit: x += …, x *= …, x[...] = … or a method whose name ends in _ changes the caller's tensor. Make a new one."
 )
 SEEDED = "torch.manual_seed inside a function resets the global seed: everybody else's random numbers repeat. Take it out."
 DREW = "It draws random numbers of its own (torch.randn, torch.rand or the like). Use those that are given as an argument."
@@ -32,7 +31,12 @@ def about_error(error: str) -> str:
     known = {
         "to be on the same device": "A tensor was made on the CPU: give torch.zeros, torch.arange, … an argument's device.",
         "must match the size of tensor": "Two shapes do not broadcast. Axes are compared from the right; keepdim=True or "
-        "view(-1, 1, 1, 1) puts missing ones in.",
+        "view(-1, 1, 1, 1) puts missing ones in. Or is it the wrong tensor, or a mean over the wrong axis?",
+        "multiply sequence": "Something is a tuple or a list: take its entry [0]. (torch.autograd.grad returns a tuple.)",
+        "converted to Python scalars": "math.exp, math.log and the like take one number; tensors need torch.exp, torch.log.",
+        "must be Tensor, not": "torch.log, torch.sqrt and the like take tensors; plain numbers need math.log, math.sqrt.",
+        "could not infer output dtype": "True and False have no mean. Make numbers of them first: .float().mean().",
+        "only floating point": "Whole numbers and True or False have no mean or spread. Make fractions of them first: .float().",
         "NameError": "A name of another cell? What the function needs belongs in its own cell, or in an import.",
         "leaf Variable that requires grad": IN_PLACE_HINT,
         "takes": "Compare the names and the number of arguments with the statement above.",
@@ -40,8 +44,15 @@ def about_error(error: str) -> str:
     return next((hint for part, hint in known.items() if part in error), "")
 
 
+def first_sentence(error: str) -> str:
+    """An error without the advice that torch adds to it, which is not always good advice here."""
+    return error.split(". ")[0].rstrip(".") + "."
+
+
 def relation(got: object, expected: object, tolerance: float) -> str:
-    """ " = got × c" where one factor c leads from got to expected everywhere, else ""."""
+    """ " = got × c" where one factor c leads from got to expected everywhere, else "". A single number's must be a whole one."""
+    if type(got) is int and type(expected) is int:
+        return f" = got {'+' if expected > got else '-'} {abs(expected - got)}"
     x, y = (torch.as_tensor(v).detach().to("cpu", torch.float64).flatten() for v in (got, expected))
     keep = (x != 0) & (y != 0)
     if not x.numel() or not keep.any() or not torch.equal(x == 0, y == 0) or not bool((x.isfinite() & y.isfinite()).all()):
@@ -50,7 +61,22 @@ def relation(got: object, expected: object, tolerance: float) -> str:
     ratio = ratios.median().item()
     if (ratios - ratio).abs().max() > 10 * tolerance * abs(ratio) or abs(ratio - 1) < 100 * tolerance:
         return ""
+    larger = max(abs(ratio), 1 / abs(ratio))
+    if x.numel() == 1 and (larger > 1000 or abs(larger - round(larger)) > 10 * tolerance * larger):
+        return ""  # any two numbers have a ratio; only a whole one tells something
     return f" = got × {_short(ratio)}" if abs(ratio) >= 1 else f" = got ÷ {_short(1 / ratio)}"
+
+
+def largest_difference(got: object, expected: object) -> str:
+    """Where two values of one shape differ most, for those that look alike in one line."""
+    x, y = (torch.as_tensor(value, dtype=torch.float64, device="cpu").detach() for value in (got, expected))
+    place = tuple(int(i) for i in torch.unravel_index((x - y).abs().argmax(), x.shape))
+    if torch.as_tensor(expected).dtype == torch.bool:
+        a, b = bool(x[place]), bool(y[place])
+    else:
+        a, b = (_short(v[place].item()) for v in (x, y))
+        a, b = (a, b) if a != b else (f"{v[place].item():.12g}" for v in (x, y))
+    return f"At [{', '.join(map(str, place))}] it is {a}, expected {b}." if place else f"It is {a}, expected {b}."
 
 
 def about_numbers(got: object, expected: object, tolerance: float) -> str:

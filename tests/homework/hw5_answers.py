@@ -46,6 +46,8 @@ WRONG = [
     ("cfg", "in-place edit of the input", "in-place", "def cfg(cond, null, scale):\n    cond -= null\n    return null + scale * cond"),
     ("cfg", "gradient cut off", "no gradient flows", "def cfg(cond, null, scale):\n    with torch.no_grad():\n        return null + scale * (cond - null)"),
     ("cfg", "nothing returned", "lacks `return`", "def cfg(cond, null, scale):\n    guided = null + scale * (cond - null)"),
+    ("cfg", "brackets forgotten", "Brackets are missing", "def cfg(cond, null, scale):\n    return scale * cond - null"),
+    ("classifier_guided", "the tuple of autograd.grad", "take its entry", "def classifier_guided(x_t, x0_hat, alpha, sigma, log_prob, scale):\n    x = x_t.clone().requires_grad_(True)\n    grad = torch.autograd.grad(log_prob(x).sum(), x)\n    return x0_hat + scale * sigma**2 / alpha * grad"),
     ("to_guidance_scale", "converted the wrong way", "goes the wrong way", "def to_guidance_scale(value, convention):\n    if convention == 'ho-salimans':\n        return value - 1\n    return value"),
     ("to_guidance_scale", "one convention for all", "handed back as it is", "def to_guidance_scale(value, convention):\n    return float(value)"),
     ("to_guidance_scale", "Imagen's w is taken for the paper's", "Put 1 into its formula", "def to_guidance_scale(value, convention):\n    if convention in ('ho-salimans', 'imagen'):\n        return 1 + value\n    elif convention == 'glide':\n        return value"),

@@ -1,5 +1,6 @@
 """The checks are themselves checked: right answers pass however they are written, and each mistake is caught and named."""
 
+import math
 import time
 
 import pytest
@@ -8,6 +9,7 @@ from answers import BOOKS, RIGHT, WRONG, function
 
 from course_lib.checks import HOMEWORKS
 from course_lib.checks.exercise import Draw
+from course_lib.checks.wording import largest_difference, relation
 
 CPU = [torch.device("cpu")]
 HIDDEN = range(1, 6)  # seeds such as a teacher's secret may give
@@ -101,6 +103,24 @@ def test_draws_are_the_same_numbers_in_every_dtype():
     assert torch.equal(double.float(), single)
 
 
+def test_answers_that_look_alike_are_told_where_they_differ():
+    a, b = torch.zeros(2, 3, 4), torch.zeros(2, 3, 4)
+    a[1, 2, 3], b[0, 1, 0] = 5.0, 0.5
+    assert largest_difference(a, b) == "At [1, 2, 3] it is 5, expected 0."
+    assert largest_difference(a > 1, b > 1) == "At [1, 2, 3] it is True, expected False."
+    assert largest_difference(1.0000001, 1.0) == "It is 1.0000001, expected 1."
+    a[0, 0, 0] = math.nan
+    assert largest_difference(a, b) == "At [0, 0, 0] it is nan, expected 0."
+
+
+def test_only_a_factor_that_tells_something_is_told():
+    assert relation(torch.tensor([1.0, -2.0]), torch.tensor([2.5, -5.0]), 1e-4) == " = got × 2.5"
+    assert relation(torch.tensor([1.0, 2.0]), torch.tensor([2.5, -5.0]), 1e-4) == ""
+    assert relation(12.0, 3.0, 1e-4) == " = got ÷ 4"
+    assert relation(12.0, 5.0, 1e-4) == ""  # any two numbers have a ratio
+    assert relation(1e-9, 1.0, 1e-4) == ""
+
+
 def test_under_nbgrader_a_wrong_answer_raises(monkeypatch):
     hw, name, _, words, program = WRONG[0]
     monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
@@ -115,7 +135,7 @@ def test_table_of_mistakes(capsys):
         start = time.perf_counter()
         found = complaint(hw, name, program)
         slowest = max(slowest, (time.perf_counter() - start, f"{hw} {name}"))
-        rows.append(f"{hw} {name}: {title}\n{found.text(name, 1)}")
+        rows.append(f"{hw} {name}: {title}\n{found.text(name, getattr(HOMEWORKS[hw], name).points)}")
     with capsys.disabled():
         print("\n\n" + "\n\n".join(rows) + f"\n\n{len(rows)} mistakes; the slowest check took {slowest[0]:.2f} s ({slowest[1]}).")
     assert len(rows) == len(WRONG)

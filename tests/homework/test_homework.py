@@ -239,6 +239,10 @@ def test_a_kit_holds_the_workbook_and_no_solution(clone, tmp_path, monkeypatch):
     assert {"README.md", "Makefile", "notebooks/01_pixel_space.ipynb", "course_lib/checks/hw3.py"} <= set(kit)
     assert {f"notebooks/homework/{source.stem}.ipynb" for source in SOURCES} <= set(kit)
     assert [name for name in kit if name.startswith(homework.WITHHELD)] == []
+    for source in SOURCES:
+        cells = nbformat.read(kit[f"notebooks/homework/{source.stem}.ipynb"], as_version=4).cells
+        assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+        assert len(cells) == len(homework.assemble(source, solved=False).cells)
     # A chapter shows the sources of the library's blocks, which is where a student may look; solutions lie nowhere else.
     rest = [p for name, p in kit.items() if not name.startswith(("course_lib/", "notebooks/0"))]
     text = "\n".join(p.read_text(encoding="utf-8", errors="replace") for p in rest)

@@ -61,12 +61,12 @@ def patch_statistics(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
 statistics = hw1.patch_statistics.check(patch_statistics)
 
 # %% [markdown]
-# **At work.** Your covariance of 12 × 12 squares of real photographs. Its eigenvectors, the principal axes, are pictures themselves; the first 24 are below, the one with the largest variance first. Before you look: what will the first
-# one show, and what the last of them?
+# **At work.** Your covariance of 12 × 12 squares of real photographs. Its eigenvectors, the principal axes, are pictures themselves; the first 24 of 432 are below, the one with the largest variance first.
+# An axis is a direction, so its sign means nothing, and it is shown stretched; one flat colour means that all pixels change together. Before you look: what will the first one show, and what the 24th?
 
 # %%
 pictures, share = at_work.axes(statistics)
-viz.grid(pictures, 12, scale=4, alt="24 small pictures: two flat colours, ramps from dark to light, then stripes and checks, ever finer.")
+viz.grid(pictures, 12, scale=4, alt=at_work.ALT["patch_statistics"])
 
 # %%
 print(f"Of the variance of 432 numbers, the first axis holds {share[0]:.0%}, the first three {share[:3].sum():.0%}, all 24 {share.sum():.0%}.")
@@ -82,7 +82,7 @@ print(f"Of the variance of 432 numbers, the first axis holds {share[0]:.0%}, the
 #
 # | argument | shape | what it is |
 # |---|---|---|
-# | `x` | [N, D] | points; fewer than D, or more |
+# | `x` | [N, D] | points; N may be smaller or larger than D |
 # | `k` | an int | how many axes, at least 1 |
 # | returns | a float | 0 to 1 |
 #
@@ -114,7 +114,7 @@ held = hw1.explained.check(explained)
 ks = [1, 2, 4, 8, 16, 32, 64, 128]
 curves = {name: (ks, [held(x, k) for k in ks]) for name, x in at_work.squares().items()}
 viz.lines(curves, log="x", xlabel="principal axes kept, of 192", ylabel="share of the variance",
-          alt="Share of variance against axes: squares of photographs rise first, teddies follow, noise needs them all.")
+          alt=at_work.ALT["explained"])
 
 # %% [markdown]
 # ## 3 · One number for a spectrum
@@ -129,7 +129,7 @@ viz.lines(curves, log="x", xlabel="principal axes kept, of 192", ylabel="share o
 #
 # | argument | shape | what it is |
 # |---|---|---|
-# | `x` | [N, D] | points; fewer than D, or more |
+# | `x` | [N, D] | points; N may be smaller or larger than D |
 # | returns | a float | a number of axes |
 #
 # <details><summary>Hint</summary>
@@ -149,11 +149,11 @@ def participation_ratio(x: Tensor) -> float:
 participation = hw1.participation_ratio.check(participation_ratio)
 
 # %% [markdown]
-# **At work.** Teddies in which exactly 1, 2, 4 or 8 continuous factors vary: lean, place, size, light and so on. With one factor free, all pictures lie on one line. Will the participation ratio say 1?
+# **At work.** Teddies in which exactly 1, 2, 4 or 8 continuous factors vary: lean, place, size, light and so on. With one factor free, all pictures lie on one path through pixel space: one number says where. Will the participation ratio say 1?
 
 # %%
 bears = at_work.swaying()
-viz.rows({f"{k} free": x[:8] for k, x in bears.items()}, scale=1, alt="Rows of teddies: with one factor free they only lean, with eight they move, grow and change their light.")
+viz.rows({f"{k} free": x[:8] for k, x in bears.items()}, scale=1, alt=at_work.ALT["participation_ratio"])
 
 # %%
 points = {k: x.flatten(1) for k, x in bears.items()}
@@ -165,7 +165,7 @@ ledger.table(["factors free", "participation ratio"], list(ratios.items()))
 #
 # [[two_nn]]
 #
-# TwoNN (Facco et al. 2017) asks each point for the distances $r_1$ and $r_2$ to its nearest and second nearest neighbour. In $d$ dimensions, and where the points lie about evenly as far as that, $\log (r_2/r_1)$ follows the exponential law with rate $d$.
+# TwoNN (Facco et al. 2017) asks each point for the distances $r_1$ and $r_2$ to its nearest and second nearest neighbour. In $d$ dimensions, and if the density hardly changes out to the second neighbour, $\log (r_2/r_1)$ follows the exponential law with rate $d$.
 # The rate's maximum likelihood is $N$ over the sum of these logarithms; with $N-1$ in its place it is right on average (Denti et al. 2022):
 #
 # $$\hat d = \frac{N - 1}{\sum_{i=1}^N \log\,(r_{2,i} / r_{1,i})}.$$
@@ -199,13 +199,13 @@ def two_nn(x: Tensor) -> float:
 estimate = hw1.two_nn.check(two_nn)
 
 # %% [markdown]
-# **At work.** An instrument is calibrated before it is used. First, points of cubes of known dimension, laid into 50 axes. Up to where do you expect to trust it?
+# **At work.** An instrument is calibrated before it is used. First, 1,000 points each, drawn evenly from cubes of known dimension that lie in a space of 50 axes. Up to where do you expect to trust it?
 
 # %%
 known = [1, 2, 3, 5, 8, 12, 20]
 cubes = {"TwoNN": [estimate(at_work.cube(d)) for d in known], "participation ratio": [participation(at_work.cube(d)) for d in known]}
 viz.lines({name: (known, values) for name, values in cubes.items()} | {"the truth": (known, known)}, log="xy",
-          xlabel="true dimension", ylabel="estimate", alt="On cubes TwoNN follows the truth up to about eight dimensions and then falls below it; the participation ratio stays on it.")
+          xlabel="true dimension", ylabel="estimate", alt=at_work.ALT["two_nn"])
 
 # %% [markdown]
 # Now the teddies of exercise 3, where the truth is known as well, and garments, where nobody knows it. Which of the two estimators do you believe for the garments?
@@ -249,17 +249,17 @@ def triplets_wrong(anchor: Tensor, like: Tensor, unlike: Tensor) -> float:
 wrong = hw1.triplets_wrong.check(triplets_wrong)
 
 # %% [markdown]
-# **At work.** In each triplet, *like* has every word of the anchor's caption and another place, size, tilt, light, tint, grain and fabric. *Unlike* keeps all of these and changes one word. Guess for each word: in how many of a hundred does the pixel distance err?
+# **At work.** In each triplet, *like* has every word of the anchor's caption and another place, size, lean, light, tint, grain and fabric. *Unlike* keeps all of these and changes one word: the count, the fur's colour, the activity, the scarf's colour or the background. Guess for each: in how many of a hundred triplets does the pixel distance err?
 
 # %%
 sets = at_work.triplets()
 shown = sets["activity"]
 viz.rows({"anchor": shown.anchor[:4], "like": shown.same[:4], "unlike": shown.other[:4]}, scale=1,
-         alt="Four teddies; below each the same teddy elsewhere in another light; below that one in the same place that does something else.")
+         alt=at_work.ALT["triplets_wrong"])
 
 # %%
 viz.bars({word: wrong(*three) for word, three in sets.items()}, ylabel="share of triplets wrong",
-         alt="Share of wrong triplets for each word: nearly all for activity, scarf and fur colour, fewer for count and background.")
+         alt=at_work.ALT["triplets_wrong 2"])
 
 # %% [markdown]
 # ## 6 · Far and near, in words
@@ -269,7 +269,7 @@ viz.bars({word: wrong(*three) for word, three in sets.items()}, ylabel="share of
 # Three questions on what you have just measured; two sentences for each are enough.
 #
 # 1. For the teddies, TwoNN and the participation ratio differ. What does each of them count, and why does a teddy that only leans fill more than one principal axis?
-# 2. TwoNN's estimate for the garments changes when there are more of them. Which way, and why? Why may neither estimator be taken for the truth there?
+# 2. TwoNN's estimate for the garments changes when there are more of them. Which way, and why? Why may neither estimator be taken for the truth there, and why can the participation ratio be too low as well as too high?
 # 3. Why does the pixel distance get so many triplets wrong, and why are some words harder for it than others?
 
 # %% [markdown] written="far_and_near"

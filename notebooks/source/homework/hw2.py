@@ -63,7 +63,7 @@ side_after = hw2.conv_side.check(conv_side)
 
 # %%
 way = at_work.way_down(side_after)
-viz.grid(torch.cat(list(way.values())), len(way), titles=list(way), scale=3, alt="A teddy, then one channel after each convolution: ever coarser squares in which the teddy is soon no longer to be seen.")
+viz.grid(torch.cat(list(way.values())), len(way), titles=list(way), scale=3, alt=at_work.ALT["conv_side"])
 
 # %% [markdown]
 # ## 2 · What becomes of an image?
@@ -102,13 +102,13 @@ def latent_shape(height: int, width: int, halvings: int, channels: int) -> tuple
 shape_of = hw2.latent_shape.check(latent_shape)
 
 # %% [markdown]
-# **At work.** The autoencoders of Stable Diffusion (SD) 1 and 3, that of SANA, and the workbook's own. All but SANA's halve a side three times and differ in their channels only; SANA's halves it five times, and has the most channels. Which of the four, would you say, shrinks a picture most?
+# **At work.** The autoencoders of Stable Diffusion (SD) 1 and 3, that of SANA, and the workbook's own. All but SANA's halve a side three times; their latents have 4 channels, SD 3's has 16. SANA's halves it five times and has 32. Which of the four, would you say, shrinks a picture most?
 
 # %%
 kinds = at_work.catalogue(shape_of)
 ledger.table(["autoencoder", "image → latent"], [[name, shape] for name, (shape, _) in kinds.items()])
 viz.bars({name: times for name, (_, times) in kinds.items()}, ylabel="times fewer numbers",
-         alt="How many times fewer numbers the latents of four autoencoders have: from 12 for Stable Diffusion 3 to 96 for SANA.")
+         alt=at_work.ALT["latent_shape"])
 
 # %% [markdown]
 # ## 3 · And back?
@@ -142,11 +142,11 @@ def deconv_side(side: int, kernel: int, stride: int, padding: int, output_paddin
 side_back = hw2.deconv_side.check(deconv_side)
 
 # %% [markdown]
-# **At work.** Your function says how large the canvas must be; then stamps with stride 2 are laid on it. The brighter a pixel, the more stamps touch it; above stand the fewest and the most. Decoders that are careless about this draw checkerboards (Odena et al. 2016). Which of the kernels 2, 3, 4 and 5 would you choose?
+# **At work.** Your function says how large the canvas must be; then stamps with stride 2 are laid on it. Stamps lie in both directions, so they are squares; shown are 4 × 4 pixels from the middle. Within a square, the brighter a pixel, the more stamps touch it; above stand the fewest and the most. Decoders that are careless about this draw checkerboards (Odena et al. 2016). Which of the kernels 2, 3, 4 and 5 would you choose?
 
 # %%
 touched = at_work.stamps(side_back)
-viz.grid(torch.cat(list(touched.values())), len(touched), titles=list(touched), scale=5, alt="Four squares: kernels 2 and 4 touch every pixel equally often; kernels 3 and 5 leave a checkered pattern.")
+viz.grid(torch.cat(list(touched.values())), len(touched), titles=list(touched), scale=5, alt=at_work.ALT["deconv_side"])
 
 # %% [markdown]
 # ## 4 · A bottleneck
@@ -184,16 +184,16 @@ def bottleneck(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, 
 narrow = hw2.bottleneck.check(bottleneck)
 
 # %% [markdown]
-# **At work.** Your function is the end of an encoder that makes 16 numbers of a garment with 1,024 pixels. The whole is trained for a few hundred steps. What do you expect 16 numbers to keep?
+# **At work.** Your function is the end of an encoder that makes 16 numbers of a garment with 1,024 pixels. The whole is trained for 600 steps, about 15 seconds on a laptop. What do you expect 16 numbers to keep?
 
 # %%
 result = at_work.train_small(narrow)
-viz.losses(result.losses, ylabel="squared error (nats per image)", alt="The loss falls steeply in the first hundred steps, then slowly.")
+viz.losses(result.losses, ylabel="squared error (nats per image)", alt=at_work.ALT["bottleneck"])
 
 # %%
 train, test = at_work.garments("train", 4000), at_work.garments("test", 1000)
 by_network = at_work.copies(result.ema, test)
-viz.rows({"garments": test[:10], "copies by 16 numbers": by_network[:10]}, scale=2, alt="Ten garments and their soft copies: the kind of garment and its shading are there, prints and seams are not.")
+viz.rows({"garments": test[:10], "copies by 16 numbers": by_network[:10]}, scale=2, alt=at_work.ALT["bottleneck 2"])
 
 # %% [markdown]
 # ## 5 · The best that a straight line can do
@@ -238,7 +238,7 @@ straight = hw2.pca_copies.check(pca_copies)
 # %%
 by_pca = at_work.linear_copies(straight, train, test, 16)
 viz.rows({"garments": test[:10], "16 numbers, PCA": by_pca[:10], "16 numbers, network": by_network[:10]}, scale=2,
-         alt="Ten garments; PCA's copies, ghostly with waves around them; the network's, softer and cleaner.")
+         alt=at_work.ALT["pca_copies"])
 
 # %% [markdown]
 # ## 6 · How good is a copy?
@@ -280,23 +280,24 @@ ks = [4, 8, 12, 16, 24, 32, 48, 64]
 linear = [decibels(test, at_work.linear_copies(straight, train, test, k)).mean().item() for k in ks]
 yours = decibels(test, by_network)
 viz.lines({"PCA": (ks, linear), "your network": ([16], [yours.mean().item()])}, log="x", xlabel="numbers in a code", ylabel="mean PSNR (dB)",
-          alt="PSNR of PCA rises with the numbers of its code; the network's point at 16 numbers lies above PCA's curve.")
+          alt=at_work.ALT["psnr"])
 
 # %%
 order = yours.argsort()
 viz.rows({f"{name}: {yours[i].min():.0f} to {yours[i].max():.0f} dB": torch.cat([test[i], by_network[i]])
-          for name, i in (("worst", order[:5]), ("best", order[-5:]))}, scale=2, titles=["garment"] * 5 + ["copy"] * 5,
-         alt="The five garments with the worst copies, strongly patterned, and the five with the best, plain and dark.")
+          for name, i in (("worst", order[:5]), ("best", order[-5:]))}, scale=2, titles=["garment"] * 5 + ["its copy"] * 5,
+         alt=at_work.ALT["psnr 2"])
 
 # %% [markdown]
 # ## 7 · Holes, in words
 #
 # [[holes]]
 #
-# An autoencoder copies. Can it also draw? Here are codes that are no picture's, decoded by your network.
+# An autoencoder copies. Can it also draw? Here are codes that are no picture's, decoded by your network: half way between the garment above and another; drawn from the Gaussian with the codes' own mean and covariance; drawn from $\mathcal N(0, I)$. The printed numbers are the standard deviations of the sixteen numbers of a code, over a thousand garments.
 
 # %%
-viz.rows(at_work.drawn(result.ema, test), scale=2, alt="Garments; below them what codes between two garments decode to, what a Gaussian like the codes gives, and what the standard normal gives.")
+print("codes:", *(f"{std:.1f}" for std in at_work.spread(result.ema, test)))
+viz.rows(at_work.drawn(result.ema, test), scale=2, alt=at_work.ALT["holes"])
 
 # %% [markdown]
 # Three questions; two sentences for each are enough.
@@ -308,7 +309,7 @@ viz.rows(at_work.drawn(result.ema, test), scale=2, alt="Garments; below them wha
 # %% [markdown] written="holes"
 # ### BEGIN SOLUTION
 # **Model answer.** 1. Pictures of garments lie near a curved sheet of few dimensions. PCA can only lay a flat space through it, and needs many axes to follow the bends; a network bends its own sheet. With many axes the flat space holds nearly everything, and there is little left to gain. 2. They are plain and of one tone (dark, or empty around a small garment): there is
-# little to err in. PSNR compares with the *possible* range and not with what there is to see, and squared error forgives the loss of all fine texture. 3. Nothing: the loss asks only at the codes of training pictures. Between two of them the decoder is smooth, so it gives something like a mixture of neighbours; codes of N(0, I) have another scale and other
+# little to err in. PSNR compares with the *possible* range and not with what there is to see, and squared error forgives the loss of all fine texture. 3. Nothing: the loss asks only at the codes of training pictures. Between two of them the decoder is smooth, so it gives something like a mixture of neighbours; codes of N(0, I) have another scale (see the printed numbers) and other
 # correlations than the pictures' codes and mostly fall where no picture ever was. One adds a term that pulls the codes towards a known distribution and makes the decoder see clouds instead of points: the VAE of chapter 3 (noise on the codes in training is half of it).
 #
 # **Rubric, 3 points.** 1 for each question. 1: half for curved against flat, half for why the lead melts. 2: half for plain or dark pictures, half for what PSNR does not see. 3: half for "the loss is asked at training codes only", half for a change that fits (a prior, noise on the codes).

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Homework 3 · The variational autoencoder
 #
-# > Write the five functions that make an autoencoder variational, and watch each of them at work.
+# > Write the six functions that make an autoencoder variational, and watch each of them at work.
 #
 # You need chapter 3. Each exercise below has a cell for your function, a check, and a figure in which your function works. A check tells what it got, what it
 # expected and what probably went wrong; ask it as often as you like. An exercise left blank stops nothing: the cells after it then use the workbook's own
@@ -9,7 +9,7 @@
 #
 # [[contents]]
 #
-# Everything is counted in **nats per image**: summed over an image's numbers, never averaged. `B` is the batch, axis 0 of every tensor. What is random is given to you as an argument.
+# Everything is counted in **nats per image**: summed over an image's numbers, never averaged over them. Axis 0 of every tensor is the batch: `B` images, or `N` where they are a whole data set. `C` counts channels, of a latent or of a picture. What is random is given to you as an argument.
 
 # %%
 import math
@@ -29,7 +29,7 @@ print(device.find())
 # [[reparameterise]]
 #
 # The encoder answers with a Gaussian for each latent number: a mean and a **log-variance**, $\log\sigma^2$. Write the draw
-# $z = \mu + \sigma\,\varepsilon$ (Kingma & Welling 2014, eq. 10). The noise `eps` is given, so that the result can be compared.
+# $z = \mu + \sigma\,\varepsilon$ (Kingma & Welling 2014, eq. 10). The noise `eps` is given, so that the result can be compared. Gradients must reach `mean` and `logvar`; the check tests that too.
 #
 # | argument | shape | what it is |
 # |---|---|---|
@@ -59,10 +59,10 @@ def reparameterise(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
 draw = hw3.reparameterise.check(reparameterise)
 
 # %% [markdown]
-# **At work.** The cloud of codes of one teddy, as the workbook's VAE gives it, and the same cloud made wider. Each picture is one draw, decoded. Before you look: at which width do you expect to see a difference?
+# **At work.** The cloud of codes of one teddy, as the workbook's VAE gives it, and the same cloud with its standard deviation times 0, 1, 10 and 40. Each picture is one draw, decoded. Before you look: at which width do you expect to see a difference?
 
 # %%
-viz.rows(at_work.clouds(draw), scale=1, alt="One teddy; draws from its cloud look alike at the cloud's own width, blur at 10 times and dissolve at 40 times.")
+viz.rows(at_work.clouds(draw), scale=1, alt=at_work.ALT["reparameterise"])
 
 # %% [markdown]
 # ## 2 · What a code costs
@@ -102,15 +102,15 @@ def kl(mean: Tensor, logvar: Tensor) -> Tensor:
 cost = hw3.kl.check(kl)
 
 # %% [markdown]
-# **At work.** Your KL, asked for each of the 8 × 8 places of a teddy's latent by itself. Bright is dear. Before you look: where does the VAE spend its nats?
+# **At work.** Your KL, asked for each of the 8 × 8 places of a teddy's latent by itself. Before you look: which places are dear, and is any of them for free?
 
 # %%
 bears, price = at_work.prices(cost)
 low, high = price.min(), price.max()
 maps = (2 * (price - low) / (high - low) - 1)[:, None].expand(-1, 3, -1, -1)
 viz.rows(
-    {"teddies": bears, "price of each place": maps.repeat_interleave(8, 2).repeat_interleave(8, 3)}, scale=1,
-    alt="Six teddies and below each a map of 8 by 8 places: bright where the latent costs many nats.",
+    {"teddies": bears, f"black {low:.0f}, white {high:.0f} nats": maps.repeat_interleave(8, 2).repeat_interleave(8, 3)}, scale=1,
+    alt=at_work.ALT["kl"],
 )
 
 # %% [markdown]
@@ -154,17 +154,54 @@ def elbo(images: Tensor, copies: Tensor, kl: Tensor, noise_std: float) -> Tensor
 bound = hw3.elbo.check(elbo)
 
 # %% [markdown]
-# **At work.** Now all three train chapter 3's network on garments, for a few hundred steps. Which of the three rows below will be readable so early: copies, or draws from the prior?
+# **At work.** Now all three train chapter 3's network on garments, for a few hundred steps. Which will be readable: the copies, the draws from the prior, or both? The loss may fall below 0: a density can be larger than 1.
 
 # %%
 result = at_work.train_vae(draw, cost, bound)
-viz.losses(result.losses, ylabel="minus ELBO (nats per image)", alt="The loss falls steeply in the first hundred steps, then slowly.")
+viz.losses(result.losses, ylabel="minus ELBO (nats per image)", alt=at_work.ALT["elbo"])
 
 # %%
-viz.rows(at_work.shown(result.ema), scale=2, alt="Ten garments, their soft copies, and what draws from the prior decode to: shapes without a meaning.")
+viz.rows(at_work.shown(result.ema), scale=2, alt=at_work.ALT["elbo 2"])
 
 # %% [markdown]
-# ## 4 · Some nats for nothing
+# ## 4 · Weights that stand still
+#
+# [[averaged]]
+#
+# Each step of a training sees another batch, so the weights jitter about what they should be. That is why what a training gives away at the end is not its last weights but a running average of them, the *exponential moving average* (EMA):
+# after every step the average keeps a share `decay` of itself and takes the rest from the new weights.
+#
+# | argument | shape | what it is |
+# |---|---|---|
+# | `average` | [...] | the average so far, of one tensor of weights |
+# | `weights` | [...] | the same weights after this step |
+# | `decay` | a float | the share that the average keeps, such as 0.99 |
+# | returns | [...] | the new average, a new tensor |
+#
+# <details><summary>Hint</summary>
+#
+# Two shares that add up to 1. With `decay` 0 nothing is averaged; with `decay` 1 the average never moves.
+# </details>
+
+# %% exercise="averaged"
+def averaged(average: Tensor, weights: Tensor, decay: float) -> Tensor:
+    """The exponential moving average after one more step, of average's shape; it keeps a share decay of itself."""
+    ### BEGIN SOLUTION
+    return decay * average + (1 - decay) * weights
+    ### END SOLUTION
+
+# %% check="averaged"
+smooth = hw3.averaged.check(averaged)
+
+# %% [markdown]
+# **At work.** A small autoencoder trains at a learning rate that is too high for it, and your average follows, with a decay of 0.95. Before you look: the average is made of nothing but these jittering weights; can it be better than all of them?
+
+# %%
+viz.lines(at_work.jitter(smooth, 0.95), marker=False, xlabel="training step", ylabel="test error (squared, per pixel)",
+          alt=at_work.ALT["averaged"])
+
+# %% [markdown]
+# ## 5 · Some nats for nothing
 #
 # [[free_bits]]
 #
@@ -177,7 +214,7 @@ viz.rows(at_work.shown(result.ema), scale=2, alt="Ten garments, their soft copie
 #
 # | argument | shape | what it is |
 # |---|---|---|
-# | `kl_per_dim` | [B, C, h, w] | the cost of each latent number, nats |
+# | `kl_per_dim` | [B, ...] | the cost of each latent number, nats; the other axes are the latent's, as many as there may be |
 # | `floor` | a float | nats |
 # | returns | a scalar tensor | nats per image |
 #
@@ -202,17 +239,18 @@ def free_bits(kl_per_dim: Tensor, floor: float) -> Tensor:
 generous = hw3.free_bits.check(free_bits)
 
 # %% [markdown]
-# **At work.** Chapter 3's patient, a network so deep that its code falls silent, trained without and with your floor. Each bar is one of its 16 latent numbers.
+# **At work.** A network of the kind that chapter 3's clinic treats, so deep that its code falls silent, trained without a floor and with yours at 0.125 nats. Each mark is one of its 16 latent numbers. Before you look: will a number spend more than the floor?
 
 # %%
 panels = viz.Panels(1, 7.0, 3.0)
 numbers = torch.arange(1, 17)
 kls = {name: p.posterior.kl_per_dim().mean(0).sort(descending=True).values for name, p in at_work.treated(generous).items()}
-viz.draw_lines(panels[0], {name: (numbers, values) for name, values in kls.items()}, xlabel="latent number, the dearest first", ylabel="mean KL (nats)")
-panels.picture("Mean KL of 16 latent numbers: all near zero without a floor, at least at the floor with it.")
+curves = {name: (numbers, values) for name, values in kls.items()} | {"the floor": (numbers, torch.full((16,), 0.125))}
+viz.draw_lines(panels[0], curves, xlabel="latent number, the dearest first", ylabel="mean KL (nats)")
+panels.picture(at_work.ALT["free_bits"])
 
 # %% [markdown]
-# ## 5 · Who is awake?
+# ## 6 · Who is awake?
 #
 # [[active_units]]
 #
@@ -240,7 +278,7 @@ def active_units(mean: Tensor, threshold: float) -> Tensor:
 awake = hw3.active_units.check(active_units)
 
 # %% [markdown]
-# **At work.** Three VAEs of 16 latent numbers on garments of 8 × 8 pixels: A, B and C. Two of them have been ruined, in two different ways. Both were then trained once more, with KL warm-up: the KL's weight rises from 0 to its value within the first 600 of 750 steps.
+# **At work.** Three VAEs of 16 latent numbers on garments of 8 × 8 pixels: A, B and C. Two of them have been ruined, in two different ways. Both were then trained once more, with KL warm-up: the KL's weight rises from 0 to its value within the first 600 of 750 steps. B is the healthy one. A number counts as active above a variance of 0.01. The true ELBO sums the squared error and counts the KL once, whatever a run was trained by.
 
 # %%
 patients = at_work.wards()
@@ -251,27 +289,27 @@ ledger.table(
 
 # %%
 curves = {name: tuple(zip(*p.history, strict=True)) for name, p in patients.items()}
-viz.lines(curves, marker=False, xlabel="steps", ylabel="KL (nats per image)", alt="KL on the way: B rises by itself; A and C stay at zero; with warm-up one of them ends high, the other falls back.")
+viz.lines(curves, marker=False, xlabel="steps", ylabel="KL (nats per image)", alt=at_work.ALT["active_units"])
 
 # %% [markdown]
-# ## 6 · A diagnosis, in words
+# ## 7 · A diagnosis, in words
 #
 # [[collapse]]
 #
-# One of A and C is the plain network of this homework's exercise 4, so deep that nothing comes through it. The other's loss *averages* the squared error over its 64 pixels, while the KL is summed.
-# Which is which, and which line of the table tells it? What would you change in each of them, and why does KL warm-up not cure both? Five sentences are enough.
+# One of A and C is the plain network of this homework's exercise 5, so deep that at its start next to nothing comes through it. The other's loss *averages* the squared error over its 64 pixels, while the KL is summed.
+# Which is which, and which two lines of the table tell it? What would you change in each of them, and why does KL warm-up not cure both? Five sentences are enough.
 
 # %% [markdown] written="collapse"
 # ### BEGIN SOLUTION
-# **Model answer.** A has the averaged error, C is the deep network. Both are silent (no active unit, KL near 0), so the first three rows cannot tell them apart. With warm-up C wakes and stays awake after the
-# weight has reached 1, and its true ELBO rises: its silence was a trap on the way, not the optimum. A stirs at most while the KL is cheap and falls silent again: averaging the error over 64 pixels makes the KL weigh 64 times
-# too much, and at that price silence *is* the optimum, wherever one starts. Cure of A: sum the error over the pixels (or multiply it by 64). Cure of C: warm-up, free bits, or a network through which the signal passes (skips, normalisation).
+# **Model answer.** C has the averaged error, A is the deep network. Both are silent (no active unit, KL near 0), so the first three rows cannot tell them apart. With warm-up A wakes and stays awake after the
+# weight has reached 1, and its true ELBO rises: its silence was a trap on the way, not the optimum. C stirs at most while the KL is cheap, and is silent at the end: averaging the error over 64 pixels makes the KL weigh 64 times
+# too much, and at that price silence *is* the optimum, wherever one starts. Cure of C: sum the error over the pixels (or multiply it by 64). Cure of A: warm-up, free bits, or a network through which the signal passes (skips, normalisation).
 #
-# **Rubric, 3 points.** 1 for the right assignment with the row that shows it (warm-up cures C and not A). 1 for the reason: a wrong weight makes silence the optimum, a deep network makes it a trap. 1 for a cure that fits each disease. Half a point off where a cure is named without its reason.
+# **Rubric, 3 points.** 1 for the right assignment with the row that shows it (warm-up cures A and not C). 1 for the reason: a wrong weight makes silence the optimum, a deep network makes it a trap. 1 for a cure that fits each disease. Half a point off where a cure is named without its reason.
 # ### END SOLUTION
 
 # %% [markdown]
 # ## What you have so far
 
 # %%
-hw3.summary(reparameterise, kl, elbo, free_bits, active_units)
+hw3.summary(reparameterise, kl, elbo, averaged, free_bits, active_units)

@@ -70,7 +70,7 @@ noised = hw4.add_noise.check(add_noise)
 
 # %%
 ts = [1, 200, 400, 600, 800, 1000]
-viz.grid(at_work.ruined(noised, ts), titles=[f"t = {t}" for t in ts], scale=1, alt="One picture of teddies, its latent noised at six steps and decoded: first clean, then smeared, at last only blotches.")
+viz.grid(at_work.ruined(noised, ts), titles=[f"t = {t}" for t in ts], scale=1, alt=at_work.ALT["add_noise"])
 
 # %% [markdown]
 # ## 2 · What the network shall say
@@ -108,7 +108,7 @@ wanted = hw4.target.check(target)
 
 # %%
 answers = at_work.targets(wanted, [1, 400, 600, 800, 1000])
-viz.grid(torch.cat(list(answers.values())), titles=list(answers), scale=1, alt="The teddies, the noise, and v at five steps, decoded: v looks like the noise at first and at last like a negative of the teddies.")
+viz.grid(torch.cat(list(answers.values())), titles=list(answers), scale=1, alt=at_work.ALT["target"])
 
 # %% [markdown]
 # ## 3 · And back
@@ -152,13 +152,13 @@ cleaned = hw4.to_x0.check(to_x0)
 
 # %%
 steps = [1, 50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 950, 980, 990, 999]
-viz.lines(at_work.survived(wanted, cleaned, steps), log="y", xlabel="step t", ylabel="error of x0 (latent unit)", alt="Error of x0 against step for a spoilt answer of each kind: eps grows without end towards t = 1000, x0 is constant, v never gets above it.")
+viz.lines(at_work.survived(wanted, cleaned, steps), log="y", xlabel="step t", ylabel="error of x0 (latent unit)", alt=at_work.ALT["to_x0"])
 
 # %% [markdown]
 # And the shipped denoiser of Teddies, which answers with `v`. It is shown the ruined pictures of exercise 1, and not told a single word: what does it take for $x_0$?
 
 # %%
-viz.grid(at_work.glimpses(cleaned, ts), titles=[f"t = {t}" for t in ts], scale=1, alt="The clean picture that the denoiser sees in each of exercise 1's six pictures: right for long, then greyer, at t = 1000 a blurred average.")
+viz.grid(at_work.glimpses(cleaned, ts), titles=[f"t = {t}" for t in ts], scale=1, alt=at_work.ALT["to_x0 2"])
 
 # %% [markdown]
 # ## 4 · One step of the walk
@@ -205,10 +205,10 @@ def ddim_step(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, alpha_nex
 step = hw4.ddim_step.check(ddim_step)
 
 # %% [markdown]
-# **At work.** The shipped denoiser, guided by "two pink teddy bears with a green scarf reading", and twenty of your steps. Each column starts from the same noise. Before you look: what will the pictures of one column share, and will the row of $\eta = 1$ look worse?
+# **At work.** The shipped denoiser, guided with scale 3 by "two pink teddy bears with a green scarf reading", and twenty of your steps. Each column starts from the same noise. Before you look: what will the pictures of one column share, and will the row of $\eta = 1$ look worse?
 
 # %%
-viz.rows(at_work.drawn(step), scale=1, alt="Three rows of three pictures of two pink teddies reading, for eta 0, 0.5 and 1: all good, and within a column the scenery may change with eta.")
+viz.rows(at_work.drawn(step), scale=1, alt=at_work.ALT["ddim_step"])
 
 # %% [markdown]
 # ## 5 · The loss
@@ -252,14 +252,14 @@ def training_loss(net, x0: Tensor, y: Tensor, t: Tensor, eps: Tensor, alphas_cum
 objective = hw4.training_loss.check(training_loss)
 
 # %% [markdown]
-# **At work.** Your loss trains a small denoiser on the latents of a thousand teddies for a few seconds. It is told one thing only, the colour of the fur. Unit variance makes a good yardstick: a network that always answers 0 has a loss of about 1. Before you look: what will come first, the colour or the shape?
+# **At work.** Your loss trains a small denoiser on the latents of a thousand teddies for a few seconds. It is told one thing only, the colour of the fur. Unit variance makes a good yardstick: a network that always answers 0 has a loss of about 1. Before you look: after so short a training, which will be right, the colour or the shape?
 
 # %%
 result = at_work.train_denoiser(objective)
-viz.losses(result.losses, ylabel="mean squared error of v", alt="The loss starts near one, falls steeply, then more slowly.")
+viz.losses(result.losses, ylabel="mean squared error of v", alt=at_work.ALT["training_loss"])
 
 # %%
-viz.grid(at_work.in_each_colour(result.ema), len(at_work.colours()), titles=at_work.colours(), scale=1, alt="A sample for each of six colours of fur: blurred teddies in front of plausible sceneries, mostly in the colour that was asked for.")
+viz.grid(at_work.in_each_colour(result.ema), len(at_work.colours()), titles=at_work.colours(), scale=1, alt=at_work.ALT["training_loss 2"])
 
 # %% [markdown]
 # ## 6 · Back to the VAE's units
@@ -304,14 +304,14 @@ own_units = hw4.unscale.check(unscale)
 # %%
 spread = at_work.odd_latents().std(dim=(0, 2, 3))
 print("std of each channel:", [round(x, 2) for x in spread.tolist()])
-viz.rows(at_work.in_units(own_units, step), scale=1, alt="Two latents decoded as they are: coloured blotches; with one number for all channels: other blotches; with each channel's own units: two pictures of pink teddies.")
+viz.rows(at_work.in_units(own_units, step), scale=1, alt=at_work.ALT["unscale"])
 
 # %% [markdown]
 # ## 7 · A diagnosis, in words
 #
 # [[diagnosis]]
 #
-# Four runs of the whole pipeline with one network, one caption and one noise, $\eta = 1$. One is healthy; each of A, B and C has one line wrong, in three different places. The table tells of the last $z$ of each run, and of what its decoder was then given.
+# Four runs of the whole pipeline with one network, one caption, one guidance scale and one noise, $\eta = 1$. One is healthy; each of A, B and C has one line wrong, in three different places. The table tells of the last $z$ of each run, and of what its decoder was then given.
 
 # %%
 patients = at_work.patients(own_units, step)
@@ -322,7 +322,7 @@ ledger.table(
 )
 
 # %%
-viz.rows({name: pictures for name, (_, _, pictures) in patients.items()}, scale=1, alt="Four rows of three pictures: healthy pink teddies; A washed out and greyish; B too strong in colour and blotchy; C no teddies at all.")
+viz.rows({name: pictures for name, (_, _, pictures) in patients.items()}, scale=1, alt=at_work.ALT["diagnosis"])
 
 # %% [markdown]
 # What is wrong in each of A, B and C, and which column tells it? Name the line of the pipeline that you would look at first. And why can the pictures alone mislead you about C: what would you print before you blame the network? Six sentences are enough.
@@ -330,7 +330,7 @@ viz.rows({name: pictures for name, (_, _, pictures) in patients.items()}, scale=
 # %% [markdown] written="diagnosis"
 # ### BEGIN SOLUTION
 # **Model answer.** A: the guesses $\hat x_0$ are held inside $[-1, 1]$ at every step, a habit from pixel space. The largest |z| is exactly 1 and the spread is well below 1; latents have no such box, so contrast and colour are lost. Look at the line after the network's
-# call. B: too much noise is left in: the spread is above 1 and the largest |z| above the healthy run's. Fresh noise comes in with $\eta = 1$, but the direction term still takes the whole $\sigma_\text{next}$ instead of $\sqrt{\sigma_\text{next}^2 - s^2}$, so every step carries more noise than its level
+# call. B: too much noise is left in: the spread is above 1 and the largest |z| above the healthy run's. Fresh noise comes in with $\eta = 1$, but the old noise still takes the whole $\sigma_\text{next}$ instead of $\sqrt{\sigma_\text{next}^2 - s^2}$, so every step carries more noise than its level
 # allows, and the network takes it for structure. Look at the DDIM step. C: its z is the healthy one, number for number in the first two columns; only what the decoder was given differs: about 1 in every channel instead of the training latents' own spreads. The unscaling is missing.
 # Its pictures look worst of all although network and sampler did everything right: print mean and std of z (should be about 0 and 1) and of the decoder's input (should be the training latents') before blaming the network.
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Homework 5 · Guidance
 #
-# > Write the line that steers a generator, the four that keep it on the road, and the one that tells which way of steering is worth its price.
+# > Write the line that steers a generator, the four that go with it, and the one that tells which way of steering is worth its price.
 #
 # You need chapter 5. Each exercise below has a cell for your function, a check, and a figure in which your function works. A check tells what it got, what it
 # expected and what probably went wrong; ask it as often as you like. An exercise left blank stops nothing: the cells after it then use the workbook's own
@@ -67,12 +67,12 @@ mix = hw5.cfg.check(cfg)
 # **At work.** Your line steers the workbook's teddies: "two pink teddy bears with a green scarf reading", three times from the same noise. Before you look: what does scale 0 draw? And is scale 8 better than 3?
 
 # %%
-viz.rows(at_work.teddies_at(mix, (0.0, 1.0, 3.0, 8.0)), scale=1, alt="Three teddies at scales 0, 1, 3 and 8: any teddies, pale pink readers, clear pink readers, and harsh ones, some of them spoilt.")
+viz.rows(at_work.teddies_at(mix, (0.0, 1.0, 3.0, 8.0)), scale=1, alt=at_work.ALT["cfg"])
 
 # %% [markdown]
 # The same line with another `null` is another method: put a *bad* version of the network in its place, told the same wish, and it is autoguidance (Karras et al. 2024). You will meet it in exercise 6.
 #
-# ## 2 · Where is it off?
+# ## 2 · Which number means no guidance?
 #
 # [[to_guidance_scale]]
 #
@@ -117,12 +117,18 @@ def to_guidance_scale(value: float, convention: str) -> float:
 converted = hw5.to_guidance_scale.check(to_guidance_scale)
 
 # %% [markdown]
-# **At work.** Two numbers out of three papers, converted by you, and 32 wishes drawn with each. A judge reads the pictures: are all five factors of the wish there? *Clipped* is the share of numbers at
-# an end of the pixels' range. Before you look: which rows draw the same pictures?
+# **At work.** Two numbers out of three papers, converted by you, and 32 wishes drawn with each. A judge reads the pictures: are all five factors of the wish there (count, fur, activity, scarf, background)? *Clipped* is the share of numbers at
+# an end of the pixels' range. Before you look: which rows will be equal?
 
 # %%
 rows = at_work.conventions(mix, converted, (0.0, 2.0))
 ledger.table(["value", "convention", "guidance_scale", "wishes followed", "clipped"], rows)
+
+# %% [markdown]
+# <details><summary><b>So what does guidance buy?</b></summary>
+#
+# Compare the row of scale 0 with that of scale 1, which is no guidance. These wishes are easy for this network: told what is wanted, it hardly needs to be pushed. What a larger scale buys here are clearer pictures, for more clipped numbers; exercise 4 shows what too large a scale costs.
+# </details>
 
 # %% [markdown]
 # ## 3 · A classifier takes the wheel
@@ -143,25 +149,24 @@ ledger.table(["value", "convention", "guidance_scale", "wishes followed", "clipp
 # | `scale` | a float | $s$: here 0 is off, and 1 is Bayes' rule |
 # | returns | [B, C, h, w] | the guided $\hat x_0$ |
 #
+# What calls your function has switched gradients on; in a library of your own you would do that yourself, for samplers run under `torch.no_grad()`.
+#
 # <details><summary>Hint 1</summary>
 #
-# `torch.autograd.grad(number, x)` gives a tuple with the gradient of one number. `x` must ask for it: `x = x_t.detach().requires_grad_()`, and the number must be computed from that `x`.
+# `torch.autograd.grad(number, x)` gives a tuple with the gradient of one number. `x` must ask for it (`requires_grad_`), and the number must be computed from that same `x`.
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
 # `log_prob` gives B numbers, one for each picture, and none depends on another's picture. Of which *one* number is the gradient for each picture just its own?
 # </details>
-#
-# A sampler runs under `torch.no_grad()`. Here what calls your function switches gradients on; in a library of your own, `with torch.enable_grad():` belongs around these lines.
 
 # %% exercise="classifier_guided"
 def classifier_guided(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob, scale: float) -> Tensor:
     """x0_hat moved by scale · sigma² / alpha · the gradient of log_prob at x_t."""
     ### BEGIN SOLUTION
-    with torch.enable_grad():
-        x = x_t.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(log_prob(x).sum(), x)
+    x = x_t.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(log_prob(x).sum(), x)
     return x0_hat + scale * sigma**2 / alpha * gradient
     ### END SOLUTION
 
@@ -169,11 +174,11 @@ def classifier_guided(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, l
 steer = hw5.classifier_guided.check(classifier_guided)
 
 # %% [markdown]
-# **At work.** The teddies' network is told *nothing* here. A small classifier learns to read fur colours from noisy latents, in a few seconds, and your function steers by it to pink; the judge counts. Before you look: what does
-# the classifier leave alone?
+# **At work.** The teddies' network is told *nothing* here. A small classifier learns to read fur colours from noisy latents, in a few seconds, and your function steers by it to pink; of 32 pictures the judge counts the pink ones. Before you look: besides the colour, what will
+# change?
 
 # %%
-viz.rows(at_work.steered(steer, (0.0, 1.0, 10.0)), scale=1, alt="Three teddies without steering, of any colour; the same steered to pink at scale 1, and at scale 10, where all are pink; places and poses stay mixed.")
+viz.rows(at_work.steered(steer, (0.0, 1.0, 10.0)), scale=1, alt=at_work.ALT["classifier_guided"])
 
 # %% [markdown]
 # ## 4 · Only where it helps
@@ -207,17 +212,17 @@ def interval_scale(scale: float, alpha: float, sigma: float, lo: float, hi: floa
 inside = hw5.interval_scale.check(interval_scale)
 
 # %% [markdown]
-# **At work.** Scale 8 once more, on everywhere, and in three intervals only. A walk begins with high noise and ends with low noise. Before you look: which of the three intervals spoils the pictures? Which can be left out?
+# **At work.** Scale 8 once more: nowhere, at all levels, and in three intervals only. A walk begins with high noise and ends with low noise. Before you look: which interval clips most? Which loses most wishes, compared with no guidance at all?
 
 # %%
 limited = at_work.intervals(mix, inside, 8.0)
-ends = [f"({lo:g}, {hi:g}]" for lo, hi in at_work.INTERVALS.values()]
+ends = ["–" if lo == hi else f"({lo:g}, {hi:g}]" for lo, hi in at_work.INTERVALS.values()]
 rows = [[name, end, *one.shares] for end, (name, one) in zip(ends, limited.items(), strict=True)]
 ledger.table(["guidance at", "noise over signal", "wishes followed", "clipped"], rows, title="32 wishes at scale 8")
 
 # %%
-shown = {name: limited[name].pictures for name in ("all levels", "middle", "low noise")}
-viz.rows(shown, scale=1, alt="Three teddies guided at scale 8 at all levels: harsh; in the middle only: clear; at low noise only: washed out or in wrong colours.")
+shown = {name: limited[name].pictures for name in ("all levels", "high noise", "middle", "low noise")}
+viz.rows(shown, scale=1, alt=at_work.ALT["interval_scale"])
 
 # %% [markdown]
 # ## 5 · Too much contrast
@@ -260,15 +265,15 @@ def rescaled(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
 calm = hw5.rescaled.check(rescaled)
 
 # %% [markdown]
-# **At work.** Scale 8 at all levels, rescaled by you at every step. The last row of the table is the data. Before you look: it mends the contrast. Does it mend the pictures that were spoilt?
+# **At work.** Scale 8 at all levels, rescaled by you at every step. The last row of the table is the data. Before you look: it mends the contrast. Does it mend the wishes that were lost? Judge by the table: three pictures are few.
 
 # %%
 mended = {f"rescale {share:g}": at_work.report(mix, 8.0, calm, share) for share in (0.0, 0.7, 1.0)}
-rows = [[name, *one.shares] for name, one in mended.items()] + [["drawn teddies", "", f"{at_work.clipped(at_work.renders()):.1%}"]]
+rows = [[name, *one.shares] for name, one in mended.items()] + [["the data", "", f"{at_work.clipped(at_work.renders()):.1%}"]]
 ledger.table(["at scale 8", "wishes followed", "clipped"], rows)
 
 # %%
-viz.rows({name: one.pictures for name, one in mended.items()}, scale=1, alt="Three teddies at scale 8: harsh without rescaling, softer with a rescale of 0.7, pale and greyish with 1.")
+viz.rows({name: one.pictures for name, one in mended.items()}, scale=1, alt=at_work.ALT["rescaled"])
 
 # %% [markdown]
 # ## 6 · What is worth its price
@@ -310,13 +315,14 @@ best = hw5.frontier.check(frontier)
 
 # %% [markdown]
 # **At work.** Chapter 5's plane with two classes, and a network that sees them a little blurred. Your `cfg` guides it in three ways: away from the unconditional network, the same in your interval only, and away from a network that is blurred still more (autoguidance).
-# Nothing is drawn at random: the density that each run samples is computed. *Distance* is the share of its mass that lies elsewhere than the class's, *agreement* the share that a perfect classifier takes for the class. Before you look: is the run without guidance on the frontier?
+# Nothing is drawn at random: the density that each run samples is computed. *Distance* is the share of its mass that lies elsewhere than the class's, *agreement* the share that a perfect classifier takes for the class; the classes overlap, so not even the class itself, the last row of the table, agrees with it wholly. Before you look: is the run without guidance on the frontier?
 
 # %%
-runs = at_work.runs(mix, inside)
+*runs, ideal = at_work.runs(mix, inside)
 distance, agreement = torch.tensor([[run.distance for run in runs], [run.agreement for run in runs]])
 kept = best(distance, agreement)
 rows = [[r.kind, f"{r.scale:g}", f"{r.distance:.0%}", f"{r.agreement:.1%}", "yes" if k else ""] for r, k in zip(runs, kept, strict=True)]
+rows.append([ideal.kind, "", f"{ideal.distance:.0%}", f"{ideal.agreement:.1%}", "cannot be reached"])
 ledger.table(["guidance", "scale", "distance", "agreement", "on the frontier"], rows)
 
 # %%
@@ -326,7 +332,7 @@ curves = {kind: ([100 * r.distance for r in rs], [100 * r.agreement for r in rs]
 viz.draw_lines(panels[0], curves, xlabel="distance: mass that lies elsewhere (%)", ylabel="agreement: of the wanted class (%)")
 along = distance[kept].argsort()
 panels[0].plot(100 * distance[kept][along], 100 * agreement[kept][along], color="black", linewidth=7, alpha=0.15, zorder=0)
-panels.picture("Agreement against distance for 13 runs. A broad line marks the frontier: autoguidance at small scales, then guidance in an interval, then plain guidance at large scales; the unguided run is off it.")
+panels.picture(at_work.ALT["frontier"])
 
 # %% [markdown]
 # ## 7 · A choice, in words
@@ -334,13 +340,13 @@ panels.picture("Agreement against distance for 13 runs. A broad line marks the f
 # [[choice]]
 #
 # Read the table and the picture above. (a) A shop draws *one* picture for each order, and every picture of the wrong thing comes back. (b) A laboratory draws a million pictures to train a classifier on them, beside real ones. Which run would you
-# choose for each, and why? Which run would you choose for neither, although it is on the frontier? And name one thing that these two numbers do not show you, and that you would look at before you decide. Six sentences are enough.
+# choose for each, and why? Name a run on the frontier that you would choose for neither, and say why. And name one thing that these two numbers do not show you, and that you would look at before you decide. Six sentences are enough.
 
 # %% [markdown] written="choice"
 # ### BEGIN SOLUTION
 # **Model answer.** (a) The shop pays for wrong pictures and not for lost variety: it goes up the frontier until agreement hardly rises any more, to guidance in an interval at 5 (or plain guidance at 3), where more than 98 % are right. Plain guidance at 5 buys one
 # percent more for a quarter of the mass: for that the pictures must look alike and exaggerated. (b) The laboratory wants the data's own distribution: the least distance, autoguidance at 1.5. What is missing to a full agreement there is not all error: even of the
-# true class a perfect classifier takes only some 85 % for it, since the classes overlap, and a training set without these hard cases teaches a wrong border. For neither: plain guidance at 5 (or autoguidance at 2, which is neither near nor sure). Not shown: variety for one
+# true class a perfect classifier takes only some 85 % for it, since the classes overlap, and a training set without these hard cases teaches a wrong border. For neither: plain guidance at 5 (or autoguidance at 2, or the interval at 1.5: neither near nor sure). Not shown: variety for one
 # and the same wish (recall), what the pictures look like (contrast, clipped colours), which cases are lost, or the cost: every kind asks a second network, the interval only at some levels.
 #
 # **Rubric, 3 points.** 1 for (a) with a run of high agreement *on the frontier* and a reason out of the costs of a wrong picture. 1 for (b) with the run of least distance (or close to it) and a reason out of the distribution: training on guided samples loses the rare and the
