@@ -154,7 +154,7 @@ def _complaint(case: Case, outcome: Outcome, truth: Outcome, likely: str, tolera
         return Complaint("It returned nothing.", given, "None", expected, likely or "The last line lacks `return`.")
     if isinstance(outcome.value, Foreign) or _kind(outcome.value) != _kind(truth.value):
         problem = f"It returned {_kind(outcome.value)}, expected {_kind(truth.value)}."
-        if isinstance(outcome.value, tuple):
+        if type(outcome.value) is tuple:
             likely = likely or "A list or a tuple came back. Give one tensor: torch.stack of tensors, torch.tensor of numbers."
         return Complaint(problem, given, got, expected, likely)
     if isinstance(truth.value, tuple):
