@@ -32,9 +32,9 @@ _FASHION_PREFIX = {"train": "train", "test": "t10k"}
 
 # name -> file; those of scikit-image are in its wheel, so that no download (pooch) is involved
 _SHIPPED_PHOTOGRAPHS = {
-    "dandelions": "photographs/dandelions.png",
-    "dogs": "photographs/dogs.png",
-    "mountains": "photographs/mountains.png",
+    "dandelions": "photographs/dandelions.webp",
+    "dogs": "photographs/dogs.webp",
+    "mountains": "photographs/mountains.webp",
 }
 _SKIMAGE_PHOTOGRAPHS = {
     "astronaut": "astronaut.png",

@@ -184,7 +184,7 @@ def test_photographs_of_1024_are_there_without_any_download():
     assert set(large) == {"dandelions", "dogs", "mountains", "retina"}
     assert all(picture.dtype == torch.uint8 and picture.shape == (3, 1024, 1024) for picture in large.values())
     for name in ("dandelions", "dogs", "mountains"):  # stored at this size: nothing is resampled
-        with Image.open(SHIPPED / f"photographs/{name}.png") as image:
+        with Image.open(SHIPPED / f"photographs/{name}.webp") as image:
             assert large[name].numel() == 3_145_728
             assert np.array_equal(large[name].permute(1, 2, 0).numpy(), np.asarray(image))
             # a real colour photograph: its channels differ, its neighbours resemble each other, it is no flat patch

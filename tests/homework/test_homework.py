@@ -1,6 +1,4 @@
-"""The homework's files: students get what the source says and no solution, a stub fails in its own cell alone, the solved one
-earns every point.
-"""
+"""The homework's files: students get what the source says and no solution, a stub fails in its own cell alone."""
 
 import json
 import re
@@ -9,37 +7,19 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from files import BY_SOURCE, SOURCES, grade_id, joined, outputs, student_file
 from typer.testing import CliRunner
 
 from course_lib import cli, homework
 from course_lib import notebooks as book
 from course_lib.checks import HOMEWORKS
-from course_lib.grading import grade, sandbox
 from course_lib.lab import ROOT
 
-SOURCES = sorted((ROOT / "notebooks" / "source" / "homework").glob("*.py"))
-BY_SOURCE = pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
 REGION = re.compile(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", re.S)
-
-
-def student_file(source: Path) -> Path:
-    return ROOT / "notebooks" / "homework" / f"{source.stem}.ipynb"
-
-
-def joined(text) -> str:
-    return text if isinstance(text, str) else "".join(text)
-
-
-def outputs(cell: dict) -> str:
-    return "".join(joined(out.get("text", "")) for out in cell["outputs"])
 
 
 def cells_of(path: Path) -> list[dict]:
     return json.loads(path.read_text(encoding="utf-8"))["cells"]
-
-
-def grade_id(cell) -> str:
-    return cell.get("metadata", {}).get("nbgrader", {}).get("grade_id", "")
 
 
 def test_there_are_five_with_four_to_six_exercises_each():
@@ -122,50 +102,12 @@ def test_every_part_says_points_difficulty_and_minutes_and_has_hints(source):
 
 
 @BY_SOURCE
-def test_the_solved_notebook_runs_and_every_check_passes(source):
-    nb = homework.assemble(source, solved=True)
-    book.execute(nb, ROOT / "notebooks" / "homework")
-    homework_ = HOMEWORKS[source.stem]
-    said = {grade_id(cell): outputs(cell) for cell in nb.cells if grade_id(cell).startswith("check-")}
-    for one in homework_.exercises:
-        assert said[f"check-{one.name}"].startswith(f"✓ {one.name}: passed, {one.points} point")
-    full = sum(one.points for one in homework_.exercises)
-    assert f"{full} of {full} points." in outputs(nb.cells[-1])
-
-
-@BY_SOURCE
 def test_the_students_notebook_runs_with_nothing_written(source):
     nb = homework.assemble(source, solved=False)
     book.execute(nb, ROOT / "notebooks" / "homework")
     book.tidy(nb)
     assert book.faults(nb) == []
     assert f"0 of {sum(one.points for one in HOMEWORKS[source.stem].exercises)} points." in outputs(nb.cells[-1])
-
-
-@pytest.fixture(scope="module")
-def solved(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("solved")
-    for source in SOURCES:
-        place = folder / "submitted" / "ada" / source.stem
-        place.mkdir(parents=True)
-        nbformat.write(homework.assemble(source, solved=True), place / f"{source.stem}.ipynb")
-    return folder
-
-
-def test_a_solved_homework_earns_every_point_on_hidden_inputs(solved):
-    try:
-        sandbox.require(sandbox.Limits())
-    except sandbox.NoSandbox as error:
-        pytest.skip(f"no sandbox: {error}")
-    graded = grade.grade(solved / "submitted", solved / "out", secret_file=solved / "secret", progress=False)
-    assert [one.found.homework for one in graded] == list(HOMEWORKS)
-    for one in graded:
-        assert one.problem == ""
-        got = {r.exercise: r.points for r in one.results}
-        assert got == {
-            e.name: None if e in HOMEWORKS[one.found.homework].written else e.points for e in HOMEWORKS[one.found.homework].order
-        }
-        assert all("Rubric" in r.answer for r in one.results if r.points is None)
 
 
 # --- the build's own rules -----------------------------------------------------------------------------------------

@@ -1,0 +1,52 @@
+"""The solved homework runs to the end and earns every point, in its own checks and on hidden inputs.
+
+A file of its own, so that another process can run it while the students' files run in theirs.
+"""
+
+import nbformat
+import pytest
+from files import BY_SOURCE, SOURCES, grade_id, outputs
+
+from course_lib import homework
+from course_lib import notebooks as book
+from course_lib.checks import HOMEWORKS
+from course_lib.grading import grade, sandbox
+from course_lib.lab import ROOT
+
+
+@BY_SOURCE
+def test_the_solved_notebook_runs_and_every_check_passes(source):
+    nb = homework.assemble(source, solved=True)
+    book.execute(nb, ROOT / "notebooks" / "homework")
+    homework_ = HOMEWORKS[source.stem]
+    said = {grade_id(cell): outputs(cell) for cell in nb.cells if grade_id(cell).startswith("check-")}
+    for one in homework_.exercises:
+        assert said[f"check-{one.name}"].startswith(f"✓ {one.name}: passed, {one.points} point")
+    full = sum(one.points for one in homework_.exercises)
+    assert f"{full} of {full} points." in outputs(nb.cells[-1])
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("solved")
+    for source in SOURCES:
+        place = folder / "submitted" / "ada" / source.stem
+        place.mkdir(parents=True)
+        nbformat.write(homework.assemble(source, solved=True), place / f"{source.stem}.ipynb")
+    return folder
+
+
+def test_a_solved_homework_earns_every_point_on_hidden_inputs(solved):
+    try:
+        sandbox.require(sandbox.Limits())
+    except sandbox.NoSandbox as error:
+        pytest.skip(f"no sandbox: {error}")
+    graded = grade.grade(solved / "submitted", solved / "out", secret_file=solved / "secret", progress=False)
+    assert [one.found.homework for one in graded] == list(HOMEWORKS)
+    for one in graded:
+        assert one.problem == ""
+        got = {r.exercise: r.points for r in one.results}
+        assert got == {
+            e.name: None if e in HOMEWORKS[one.found.homework].written else e.points for e in HOMEWORKS[one.found.homework].order
+        }
+        assert all("Rubric" in r.answer for r in one.results if r.points is None)
