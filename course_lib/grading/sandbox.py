@@ -69,17 +69,17 @@ def command(user: int, limits: Limits) -> list[str]:
             line += ["--symlink", os.readlink(path), str(path)]
         elif path.is_dir():
             line += ["--ro-bind", str(path), str(path)]
+    scratch = ["--perms", "1777", "--size", str(limits.scratch), "--tmpfs"]
+    line += [*scratch, "/tmp"]  # before what is shown, which may lie in it
     for path in dict.fromkeys(shown):
         for parent in reversed(path.parents[:-1]):  # else bubblewrap makes them for root alone
-            if not any(parent.is_relative_to(one) for one in shown):
+            if parent != Path("/tmp") and not any(parent.is_relative_to(one) for one in shown):
                 line += ["--perms", "0755", "--dir", str(parent)]
         line += ["--ro-bind", str(path), str(path)]
     for path in ("/etc/ld.so.cache", "/etc/alternatives", "/etc/ld.so.conf", "/etc/ld.so.conf.d"):
         line += ["--ro-bind-try", path, path]
     line += ["--tmpfs", str(PACKAGE / "checks"), "--remount-ro", str(PACKAGE / "checks")]
-    line += ["--proc", "/proc", "--dev", "/dev"]
-    for place in ("/tmp", "/dev/shm"):
-        line += ["--perms", "1777", "--size", str(limits.scratch), "--tmpfs", place]
+    line += ["--proc", "/proc", "--dev", "/dev", *scratch, "/dev/shm"]
     line += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
     settings = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "COURSE_SANDBOX": "1"}
     settings |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}

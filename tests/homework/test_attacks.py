@@ -9,7 +9,9 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import threading
+from collections.abc import Iterable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -40,10 +42,15 @@ WHY = _blocked()
 pytestmark = pytest.mark.skipif(bool(WHY), reason=f"no sandbox: {WHY}")
 
 
-def fingerprint(folder: Path) -> dict[str, str]:
-    """The sum of every file of the repository that grading might touch."""
-    files = [p for p in folder.rglob("*") if p.is_file() and not {".git", ".venv", "__pycache__", "runs", "build"} & set(p.parts)]
-    return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in files if ".cache" not in str(p)}
+def fingerprint(files: Iterable[Path]) -> dict[str, str]:
+    return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in files if p.is_file()}
+
+
+def repository() -> dict[str, str]:
+    """The sums of all files but those that git ignores, in which other tests keep their caches meanwhile."""
+    listed = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split("\0")
+    return fingerprint(ROOT / name for name in names)
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +77,13 @@ def batch(tmp_path_factory):
 
         listener = threading.Thread(target=listen)
         listener.start()
-        before = fingerprint(ROOT), fingerprint(handed_in)
+        before = repository(), fingerprint(handed_in.rglob("*"))
         try:
             graded = grade.grade(handed_in, out, "hw3", folder / "secret", LIMITS, progress=False)
         finally:
             over.set()
             listener.join()
-        after = fingerprint(ROOT), fingerprint(handed_in)
+        after = repository(), fingerprint(handed_in.rglob("*"))
     return {one.found.student: one for one in graded}, out, arrived, before, after
 
 
