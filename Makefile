@@ -44,7 +44,8 @@ notebooks: $(STAMP)  ## execute every source into its notebook, and record the m
 	$(BIN)/course notebooks --record
 	$(BIN)/course homework build
 
-bench: $(STAMP)  ## print this machine's figures for what the workbook promises
+bench: $(STAMP)  ## measure this machine beside other libraries, into benchmarks/RESULTS.md; about an hour on two cores
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -r benchmarks/requirements.txt
 	$(BIN)/course bench
 
 gpu-test: $(STAMP)  ## the tests that need a CUDA device

@@ -40,6 +40,10 @@ def train(
     steps: Annotated[int | None, typer.Option(help="Train for so many steps.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, data order and noise.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the trained weights go.")] = None,
+    devices: Annotated[int | None, typer.Option(help="GPUs in each machine (without one: processes).")] = None,
+    nodes: Annotated[int | None, typer.Option(help="Machines; start the same command on each.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="How Lightning Fabric joins them: ddp, fsdp.")] = None,
+    shards: Annotated[int | None, typer.Option(help="Parts of a batch; the run is the same on as many devices.")] = None,
 ) -> None:
     """Train one of the workbook's models. What is not given is as the recipe has it."""
     from course_lib import recipes
@@ -61,6 +65,7 @@ def train(
     if recipe not in known:
         raise ValueError(f"there is no recipe {recipe!r}; choose from {', '.join(known)}")
     given = {"seconds": seconds, "steps": steps, "seed": seed, "out": out}
+    given |= {"devices": devices, "nodes": nodes, "strategy": strategy, "shards": shards}
     given = {name: value for name, value in given.items() if value is not None}
     parameters = inspect.signature(known[recipe]).parameters
     takes = given if "options" in parameters else list(parameters)  # **options: the recipe passes them on
@@ -97,11 +102,14 @@ def sample(
 
 
 @cli.command()
-def bench() -> None:
-    """Measure on this machine what the workbook promises."""
-    from course_lib import bench as benchmarks
+def bench(
+    parts: Annotated[list[str] | None, typer.Argument(help="Which ones; none means all. A wrong name lists them.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where RESULTS.md goes; default: benchmarks/.")] = None,
+) -> None:
+    """Measure this machine: training steps, samplers and recipes beside other libraries' (an hour on two cores)."""
+    from course_lib.bench import run
 
-    benchmarks.main()
+    print(run.run(parts or list(run.PARTS), out))
 
 
 @cli.command()

@@ -84,6 +84,12 @@ def find(device: str | torch.device | None = None, precision: str | None = None,
     return Machine(where, how, torch.get_num_threads(), _name(where))
 
 
+def share_threads(processes: int) -> None:
+    """Divide this machine's CPU threads among so many processes, which all call this: waiting threads spin (see `find`)."""
+    if processes > 1:
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // processes)))
+
+
 def matmul_rate(machine: Machine, n: int | None = None, seconds: float = 0.5) -> float:
     """FLOP/s of an [n, n] @ [n, n] matmul at the machine's precision: the best of repeated runs.
 

@@ -82,17 +82,15 @@ def fashion_pixel_ddpm(**options) -> TrainResult:
     return _fashion_denoiser("fashion-pixel-ddpm", **options)
 
 
-def fashion_classifier(
-    seed: int = 0, steps: int | None = None, out: Path | None = None, machine: Machine | None = None, progress: bool = True
-) -> TrainResult:
+def fashion_classifier(out: Path | None = None, machine: Machine | None = None, **options) -> TrainResult:
     """The workbook's own judge of Fashion-MNIST, shipped as ``data/weights/fashion_classifier.safetensors``.
 
     About a minute on two cores; test accuracy 90.5 % or more, calibrated on 5,000 pictures held out of training.
     """
     machine = machine or devices.find()
-    config = _configure(TrainConfig(**TRAINING), seed, steps, progress=progress)
+    config = _configure(TrainConfig(**TRAINING), **options)
     images, labels = fashion_mnist("train", machine.device)
-    net = _seeded(seed, Classifier)
+    net = _seeded(config.seed, Classifier)
     result = train(net, classifier_loss, (images[5000:], labels[5000:]), config, machine=machine)
     temperature = calibrate(result.ema, images[:5000], labels[:5000])
     test_images, test_labels = fashion_mnist("test", machine.device)
@@ -102,9 +100,7 @@ def fashion_classifier(
     return result
 
 
-def teddies_vae(
-    seed: int = 0, steps: int | None = None, out: Path | None = None, machine: Machine | None = None, progress: bool = True
-) -> TrainResult:
+def teddies_vae(out: Path | None = None, machine: Machine | None = None, **options) -> TrainResult:
     """The VAE of Teddies, 64×64×3 → 8×8×4, saved as ``data/weights/teddies_vae.safetensors``.
 
     Five pictures of six are drawn without grain and texture, which do not fit through 48×. About an hour on two
@@ -112,12 +108,12 @@ def teddies_vae(
     """
     machine = machine or devices.find()
     config, training = settings.TEDDIES_VAE
-    training = _configure(training, seed, steps, progress=progress)
+    training = _configure(training, **options)
     images = torch.cat([
         teddies.dataset(settings.TEDDIES * 5 // 6, 1, device=machine.device, fine=False)[0],
         teddies.dataset(settings.TEDDIES // 6, 2, device=machine.device)[0],
     ])  # fmt: skip
-    net = _seeded(seed, _build, "teddies-vae", config)
+    net = _seeded(training.seed, _build, "teddies-vae", config)
     resume = runs_dir() / "teddies_vae.checkpoint"
     resume.parent.mkdir(parents=True, exist_ok=True)
     result = train(net, autoencoder_loss, (images,), training, machine=machine, checkpoint=resume)
@@ -146,20 +142,18 @@ def teddies_words(**options) -> TrainResult:
     return _teddies_denoiser("teddies-words", settings.TEDDIES_WORDS, reading(), **options)
 
 
-def teddies_reader(
-    seed: int = 0, steps: int | None = None, out: Path | None = None, machine: Machine | None = None, progress: bool = True
-) -> TrainResult:
+def teddies_reader(out: Path | None = None, machine: Machine | None = None, **options) -> TrainResult:
     """Reads the factors of Teddies from pictures, shipped as ``data/weights/teddies_reader.safetensors``.
 
     About five minutes on two cores; on fresh pictures every semantic factor is right in 97 % or more. It is a judge, so it
     alone has seen every combination of factors.
     """
     machine = machine or devices.find()
-    training = _configure(TrainConfig(**reader.TRAINING), seed, steps, progress=progress)
+    training = _configure(TrainConfig(**reader.TRAINING), **options)
     (some, shown), (others, also) = (teddies.dataset(n, 4, device=machine.device, unseen=unseen) for n, unseen in
                                      ((settings.TEDDIES * 9 // 10, False), (settings.TEDDIES // 10, True)))  # fmt: skip
     parts = [torch.cat(pair) for pair in zip(reader.targets(shown), reader.targets(also), strict=True)]
-    net = _seeded(seed, _build, "teddies-reader", {})
+    net = _seeded(training.seed, _build, "teddies-reader", {})
     result = train(net, reader.reader_loss, (torch.cat([some, others]), *parts), training, machine=machine)
     tests, factors = teddies.dataset(2000, 5, device=machine.device)
     facts = {"metrics": reader.accuracy(result.ema, tests, factors)}
@@ -278,18 +272,16 @@ def _teddies_denoiser(
     name: str,
     setting: tuple[dict, TrainConfig],
     objective: LossFn,
-    seed: int = 0,
-    steps: int | None = None,
     out: Path | None = None,
     machine: Machine | None = None,
-    progress: bool = True,
+    **options,
 ) -> TrainResult:
     machine = machine or devices.find()
     config, training = setting
-    training = _configure(training, seed, steps, progress=progress)
+    training = _configure(training, **options)
     images, factors = teddies.dataset(settings.TEDDIES, 6, device=machine.device)
     latents = cache(codec_of("teddies-vae", machine), images)
-    net = _seeded(seed, _build, name, config)
+    net = _seeded(training.seed, _build, name, config)
     resume = runs_dir() / f"{saved(name).stem}.checkpoint"
     resume.parent.mkdir(parents=True, exist_ok=True)
     result = train(net, objective, (latents, factors.labels()), training, machine=machine, checkpoint=resume)
@@ -309,10 +301,9 @@ def _seeded(seed: int, make: Callable[..., nn.Module], *args) -> nn.Module:
         return make(*args)
 
 
-def _configure(
-    config: TrainConfig, seed: int = 0, steps: int | None = None, seconds: float | None = None, progress: bool = True
-) -> TrainConfig:
-    return replace(config, seed=seed, steps=steps or config.steps, seconds=seconds, progress=progress)
+def _configure(config: TrainConfig, seed: int = 0, steps: int | None = None, **options) -> TrainConfig:
+    """The recipe's own settings but for what is given; options: seconds, progress, devices, nodes, strategy, shards."""
+    return replace(config, seed=seed, steps=steps or config.steps, **options)
 
 
 def _shipped(name: str) -> Path:
@@ -328,7 +319,9 @@ def _save(
     facts: dict | None = None,
     dtype: torch.dtype | None = None,
 ) -> None:
-    """The averaged weights with their card; what goes to ``data/`` is entered in the manifest, too."""
+    """The averaged weights with their card, by the first of all processes; what goes to ``data/`` enters the manifest, too."""
+    if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
+        return
     teddy = name.startswith("teddies")
     card = {
         "recipe": name,

@@ -39,8 +39,9 @@ class Order:
 
 def identity(net: nn.Module, data: tuple[Tensor, ...], config: TrainConfig) -> dict:
     """What must be equal for a checkpoint to be resumed: all that changes a number in the run."""
-    free = {"checkpoint_every", "log_every", "progress"} | ({"steps"} if config.schedule == "constant" else set())
-    run = {name: value for name, value in asdict(config).items() if name not in free}
+    free = {"checkpoint_every", "log_every", "progress", "devices", "nodes", "strategy"}
+    free |= {"steps"} if config.schedule == "constant" else set()
+    run = {name: value for name, value in asdict(config).items() if name not in free} | {"shards": config.parts}
     shapes = repr([(name, tuple(value.shape)) for name, value in net.state_dict().items()])
     run["network"] = f"{type(net).__name__} {hashlib.sha256(shapes.encode()).hexdigest()[:8]}"
     digest = hashlib.sha256()

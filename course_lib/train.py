@@ -64,6 +64,7 @@ def train(
         ValueError: data that is empty, ragged or smaller than a batch; a loss that is no scalar; a checkpoint of
             another run.
         Diverged: (a ValueError) the loss is no longer finite. The checkpoint keeps the last good state.
+        RuntimeError: another process of a run on several devices ended; the sentence says which step is kept.
         KeyboardInterrupt: after Ctrl-C or the notebook's stop button. The current step is finished first, so that
             network and checkpoint are whole; call again with the same arguments to go on.
     """
@@ -75,6 +76,10 @@ def train(
     try:
         with kept_generators(run.device), interrupt_between_steps() as interrupted:
             run.loop(on_step, interrupted)
+    except RuntimeError as error:
+        if run.world > 1 and _lost(error):
+            raise RuntimeError(run.told_of_a_loss()) from error
+        raise
     finally:
         net.eval()
         run.progress.close()
@@ -100,6 +105,8 @@ class _Run:
         self.fabric = _fabric(machine, config)
         self.fabric.launch()
         self.device, self.rank, self.world = self.fabric.device, self.fabric.global_rank, self.fabric.world_size
+        if self.device.type == "cpu":
+            devices.share_threads(config.devices)
         self.fabric.to_device(net)
         layout = torch.channels_last if config.channels_last else torch.preserve_format
         net.to(memory_format=layout)
@@ -132,7 +139,7 @@ class _Run:
                 on_step(self.step, self.net, self.ema)
                 began += time.perf_counter() - paused
             if interrupted:
-                if self.snapshot and self.config.devices == 1:  # several processes stop at different steps
+                if self.snapshot and self.world == 1:  # several processes stop at different steps
                     self.save()
                 raise KeyboardInterrupt
         self.look()  # waits for the device, so the clock below is honest
@@ -148,20 +155,24 @@ class _Run:
     def one_step(self) -> None:
         """Forward, backward, clip, optimizer, EMA. Nothing here waits for the device."""
         config = self.config
-        self.generator.manual_seed(mix(config.seed, "loss", self.step, self.rank))
-        seed_globals(self.device, mix(config.seed, "dropout", self.step, self.rank))
         for group in self.optimizer.param_groups:
             group["lr"] = config.lr_at(self.step, self.fraction())
-        rows = self.order.rows(self.step)[self.rank :: self.world]
-        loss = self.objective(rows, self.generator)
-        self.fabric.backward(loss)
+        rows, mine = self.order.rows(self.step), range(self.rank, config.parts, self.world)
+        total = torch.zeros((), device=self.device)
+        for shard in mine:  # what a shard draws depends on its number alone, not on who takes it
+            self.generator.manual_seed(mix(config.seed, "loss", self.step, shard))
+            seed_globals(self.device, mix(config.seed, "dropout", self.step, shard))
+            with self.fabric.no_backward_sync(self.objective, enabled=shard != mine[-1]):
+                loss = self.objective(rows[shard :: config.parts], self.generator) / len(mine)
+                self.fabric.backward(loss)
+            total += loss.detach()
         if config.clip is not None:
             self.fabric.clip_gradients(self.objective, self.optimizer, max_norm=config.clip, error_if_nonfinite=False)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.average:
             self.average.update(self.step)
-        self.recent[self.pending] = loss.detach()
+        self.recent[self.pending] = total
         self.pending += 1
         self.step += 1
 
@@ -184,6 +195,12 @@ class _Run:
         rate = self.step * self.config.batch_size / self.elapsed
         loss = float(self.losses[-self.config.log_every :].mean())
         return f"step {self.step:,}{of} · loss {loss:.4g} · {rate:,.0f} images/s · {clock}"
+
+    def told_of_a_loss(self) -> str:
+        """What to say when another process of this run is gone."""
+        kept = self.snapshot.read() if self.snapshot else None
+        where = f"{self.snapshot.path} keeps step {kept['step']}" if kept else "no checkpoint was kept"
+        return f"another process of this run ended, in step {self.step + 1}; {where}: start the same command again to go on."
 
     def save(self) -> None:
         """Write the checkpoint; keep the old one where the weights are no longer finite (the next loss will tell)."""
@@ -210,9 +227,7 @@ class _Run:
         if state is not None:
             self.snapshot.check(state["run"], self.identity)
             if self.config.seconds is None and state["step"] > self.config.steps:
-                raise self.snapshot.refuse(
-                    f"is at step {state['step']}, beyond the {self.config.steps} steps asked for"
-                )
+                raise self.snapshot.refuse(f"is at step {state['step']}, beyond the {self.config.steps} steps asked for")
             self.net.load_state_dict(state["net"])
             if self.average:
                 self.ema.load_state_dict(state["ema"])
@@ -245,6 +260,12 @@ class _Objective(nn.Module):
         return loss
 
 
+def _lost(error: RuntimeError) -> bool:
+    """Whether an error means that another process no longer answers: gloo says so in words, NCCL by its type."""
+    words = ("Connection closed by peer", "Connection reset by peer", "gloo")
+    return isinstance(error, torch.distributed.DistError) or any(word in str(error) for word in words)
+
+
 def _optimizer(net: nn.Module, config: TrainConfig, machine: Machine) -> torch.optim.Optimizer:
     weights = [p for p in net.parameters() if p.requires_grad]
     if not weights:
@@ -269,7 +290,8 @@ def _fabric(machine: Machine, config: TrainConfig):
             one = [machine.device.index] if machine.device.type == "cuda" else 1
             return Fabric(
                 accelerator=machine.device.type,
-                devices=one if config.devices == 1 else config.devices,
+                devices=one if config.world == 1 else config.devices,
+                num_nodes=config.nodes,
                 strategy=config.strategy,
                 precision=machine.precision,
             )

@@ -29,8 +29,12 @@ class TrainConfig:
         seconds: train for so long instead of for `steps`; the schedule then follows the fraction of time spent, so that
             such a run is not repeatable bit for bit. For comparisons at equal time.
         progress: draw a progress line on stdout.
-        devices, strategy: number of GPUs and how Fabric joins them; each takes its own rows of the batch. More than
-            one needs a script (it is started once for each GPU), not a notebook.
+        devices, nodes, strategy: number of GPUs (on a CPU: of processes) in each machine, number of machines, and how Fabric
+            joins them; each takes its own rows of the batch. More than one needs a script or `course train` (it is started
+            once for each), not a notebook.
+        shards: parts of a batch, each with random numbers of its own; a multiple of all devices, as many as them
+            where None. A run of 8 shards is the same, up to rounding, on 1, 2, 4 or 8 devices, and a checkpoint of it goes on
+            on any of them; a device with several shards takes them one after the other.
     """
 
     steps: int = 1000
@@ -52,11 +56,13 @@ class TrainConfig:
     seconds: float | None = None
     progress: bool = True
     devices: int = 1
+    nodes: int = 1
     strategy: str = "auto"
+    shards: int | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "betas", tuple(self.betas))
-        for name in ("steps", "batch_size", "checkpoint_every", "log_every", "devices"):
+        for name in ("steps", "batch_size", "checkpoint_every", "log_every", "devices", "nodes"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         _require(self.lr > 0 and math.isfinite(self.lr), "lr", self.lr, "above 0")
         _require(self.optimizer in ("adamw", "muon"), "optimizer", self.optimizer, "'adamw' or 'muon'")
@@ -68,9 +74,23 @@ class TrainConfig:
         _require(self.clip is None or self.clip > 0, "clip", self.clip, "above 0, or None")
         _require(self.ema is None or 0 <= self.ema < 1, "ema", self.ema, "from 0 to below 1, or None")
         _require(self.seconds is None or self.seconds > 0, "seconds", self.seconds, "above 0, or None")
-        _require(self.batch_size % self.devices == 0, "batch_size", self.batch_size, "a multiple of devices")
-        timed = self.seconds is not None and self.devices > 1  # clocks differ, and GPUs that stop apart hang
+        _require(self.batch_size % self.world == 0, "batch_size", self.batch_size, "a multiple of devices")
+        given = self.shards is not None
+        _require(not given or self.shards >= 1, "shards", self.shards, "at least 1, or None")
+        _require(self.parts % self.world == 0, "shards", self.shards, "a multiple of devices")
+        _require(self.batch_size % self.parts == 0, "batch_size", self.batch_size, "a multiple of shards")
+        timed = self.seconds is not None and self.world > 1  # clocks differ, and GPUs that stop apart hang
         _require(not timed, "seconds", self.seconds, "None on several devices: give steps")
+
+    @property
+    def world(self) -> int:
+        """Devices of all nodes together."""
+        return self.devices * self.nodes
+
+    @property
+    def parts(self) -> int:
+        """Into how many shards a batch is divided."""
+        return self.world if self.shards is None else self.shards
 
     def lr_at(self, step: int, fraction: float) -> float:
         """Learning rate of step `step` = 0, 1, ... when `fraction` (0 to 1) of the run is over."""

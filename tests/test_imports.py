@@ -98,7 +98,8 @@ def test_a_heavy_package_is_imported_in_one_place(package):
 
 def test_test_only_packages_stay_out_of_the_library():
     for path in FILES:
-        assert not imports(path)[1] & NOT_IN_THE_LIBRARY, path.name
+        allowed = {"diffusers"} if path.parent.name == "bench" else set()  # who measures rivals needs them there
+        assert not (imports(path)[1] - allowed) & NOT_IN_THE_LIBRARY, path.name
 
 
 def test_there_is_no_cycle():

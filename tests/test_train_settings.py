@@ -3,12 +3,11 @@
 import os
 import subprocess
 import sys
-import textwrap
 
 import pytest
 import torch
 from torch import nn
-from train_cases import MACHINE, Interruption, assert_same, config, make_net, noisy_loss, plain_loss, run
+from train_cases import MACHINE, Interruption, assert_same, config, make_net, noisy_loss, plain_loss, run, sharded_net
 
 from course_lib import device
 from course_lib.train import train
@@ -76,31 +75,70 @@ def test_compile_hands_the_loss_the_compiled_network(monkeypatch):
     torch.testing.assert_close(result.losses, run(other, plain_loss).losses)
 
 
-def test_two_processes_equal_one(tmp_path):
-    """Data-parallel on two CPU processes: each takes half of each batch, and the run is the same up to rounding."""
-    script = tmp_path / "two.py"
-    script.write_text(
-        textwrap.dedent("""
-        import os, sys, warnings, torch
-        warnings.simplefilter("ignore")
-        from train_cases import MACHINE, config, make_data, make_net, plain_loss
-        from course_lib.train import train
-        net, cfg = make_net()[::4], config(devices=2, strategy="ddp", checkpoint_every=10)
-        result = train(net, plain_loss, make_data(), cfg, machine=MACHINE, checkpoint=sys.argv[1] + "/run.pt")
-        if os.environ.get("LOCAL_RANK", "0") == "0":
-            torch.save({"net": result.net.state_dict(), "losses": result.losses}, sys.argv[1] + "/two.pt")
-    """)
-    )
+TWO = """
+import os, sys, warnings, torch
+warnings.simplefilter("ignore")
+from train_cases import MACHINE, config, make_data, noisy_loss, sharded_net
+from course_lib.train import train
+
+folder, ends_at, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+rank = int(os.environ.get("LOCAL_RANK", "0"))
+
+def on_step(step, net, ema):
+    if step == ends_at and (how == "all" or rank == 1):
+        sys.stderr.flush()
+        os._exit(3)
+
+net, cfg = sharded_net(), config(devices=2, strategy="ddp", checkpoint_every=10)
+result = train(net, noisy_loss, make_data(), cfg, machine=MACHINE, checkpoint=folder + "/run.pt", on_step=on_step)
+if rank == 0:
+    torch.save({"net": result.net.state_dict(), "losses": result.losses}, folder + "/two.pt")
+"""
+
+
+def on_two_processes(folder, ends_at=0, how="all"):
+    """Two CPU processes, each with half of each batch. ends_at: after this step all of them die, or rank 1 alone."""
+    script = folder / "two.py"
+    script.write_text(TWO)
     path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
     env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(script), str(tmp_path)]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    command = [sys.executable, str(script), str(folder), str(ends_at), how]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+
+
+def assert_near(losses, net, result):
+    torch.testing.assert_close(losses, result.losses, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(net, dict(result.net.state_dict()), rtol=1e-4, atol=1e-5)
+
+
+def test_two_processes_equal_one(tmp_path):
+    """Noise and dropout included: what a shard draws depends on its number, and one process may take several shards."""
+    done = on_two_processes(tmp_path)
     assert done.returncode == 0, done.stderr
     two = torch.load(tmp_path / "two.pt", weights_only=True)
-    one = run(make_net()[::4], plain_loss)  # the two linear layers
-    torch.testing.assert_close(two["losses"], one.losses, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(two["net"], dict(one.net.state_dict()), rtol=1e-4, atol=1e-5)
+    assert_near(two["losses"], two["net"], run(sharded_net(), shards=2))
+    assert not torch.allclose(two["losses"], run(sharded_net(), shards=1).losses, rtol=1e-3)
     assert not list(tmp_path.glob("run.pt*"))
+
+
+def test_a_run_of_two_processes_goes_on_in_one(tmp_path):
+    assert on_two_processes(tmp_path, ends_at=15).returncode != 0
+    steps = []
+    result = run(
+        sharded_net(), checkpoint=tmp_path / "run.pt", shards=2, checkpoint_every=10,
+        on_step=lambda step, net, ema: steps.append(step),
+    )  # fmt: skip
+    assert steps[0] == 11
+    whole = run(sharded_net(), shards=2)
+    assert_near(whole.losses, dict(whole.net.state_dict()), result)
+
+
+def test_a_process_that_dies_ends_the_run_with_a_sentence_and_keeps_the_checkpoint(tmp_path):
+    done = on_two_processes(tmp_path, ends_at=15, how="one")
+    assert done.returncode != 0
+    assert "another process of this run ended" in done.stderr
+    assert "run.pt keeps step 10" in done.stderr
+    assert torch.load(tmp_path / "run.pt", weights_only=True)["step"] == 10
 
 
 def test_no_step_reads_a_number_off_the_device():
@@ -137,6 +175,9 @@ def test_no_step_reads_a_number_off_the_device():
         ({"clip": 0}, r"TrainConfig.clip is 0, expected above 0, or None"),
         ({"final": 2}, r"TrainConfig.final is 2, expected a fraction"),
         ({"batch_size": 3, "devices": 2}, r"TrainConfig.batch_size is 3, expected a multiple of devices"),
+        ({"batch_size": 8, "shards": 3, "devices": 2}, r"TrainConfig.shards is 3, expected a multiple of devices"),
+        ({"batch_size": 8, "shards": 3}, r"TrainConfig.batch_size is 8, expected a multiple of shards"),
+        ({"shards": 0}, r"TrainConfig.shards is 0, expected at least 1"),
         ({"seconds": 5, "devices": 2}, r"TrainConfig.seconds is 5, expected None on several devices"),
     ],
 )

@@ -19,6 +19,12 @@ def make_net(seed=0):
         return nn.Sequential(*layers)
 
 
+def sharded_net():
+    """Weights and dropout, and no batch statistics, which depend on who sees which rows."""
+    net = make_net()
+    return nn.Sequential(net[0], net[3], net[4])
+
+
 def make_data(n=100, seed=0):
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(n, 6, generator=generator)

@@ -1,0 +1,82 @@
+"""Fair clocks: rivals in turns, medians with their spread, and how a cost grows."""
+
+import math
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from course_lib.device import Machine
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of one call: the median of several, the fastest and the slowest."""
+
+    seconds: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{1e3 * self.seconds:.1f} ms ({1e3 * self.low:.1f} to {1e3 * self.high:.1f})"
+
+
+def interleaved(
+    runs: Mapping[str, Callable[[], object]], machine: Machine, repeats: int = 7, warm_up: int = 2
+) -> dict[str, Timing]:
+    """Time several things in turns, A B C A B C …; the first ``warm_up`` rounds do not count.
+
+    Raises ValueError for fewer than one counted round.
+    """
+    if repeats < 1:
+        raise ValueError(f"repeats is {repeats}, but at least one round must count.")
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(warm_up + repeats):
+        for name, run in runs.items():
+            machine.synchronize()
+            began = time.perf_counter()
+            run()
+            machine.synchronize()
+            if turn >= warm_up:
+                times[name].append(time.perf_counter() - began)
+    return {name: Timing(statistics.median(t), min(t), max(t)) for name, t in times.items()}
+
+
+def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
+    """The p of the power law cost ~ size^p that fits best, by least squares on logarithms. At least two sizes, all above 0."""
+    if len(sizes) != len(costs) or len(sizes) < 2:
+        raise ValueError(f"{len(sizes)} sizes and {len(costs)} costs were given: as many of both, and at least two.")
+    x, y = ([math.log(v) for v in values] for values in (sizes, costs))
+    return statistics.linear_regression(x, y).slope
+
+
+def peak_memory(make: Callable[[], Callable[[], object]], machine: Machine) -> float:
+    """MiB that a call needs at its worst, beyond what was there before ``make`` prepared it.
+
+    On a GPU by torch's own count. On a CPU in a process of its own, by the system's high-water mark; ``make`` must be picklable.
+    """
+    if machine.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(machine.device)
+        before = torch.cuda.memory_allocated(machine.device)
+        make()()
+        return (torch.cuda.max_memory_allocated(machine.device) - before) / 2**20
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(_high_water, (make,))
+
+
+def _high_water(make: Callable[[], Callable[[], object]]) -> float:
+    before = _resident()
+    run = make()
+    for _ in range(2):  # the optimizer's state appears with the first step
+        run()
+    return _resident() - before
+
+
+def _resident() -> float:
+    """The most memory that this process ever held, MiB (Linux counts in KiB)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
