@@ -42,11 +42,11 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Where the trained weights go.")] = None,
     devices: Annotated[int | None, typer.Option(help="GPUs in each machine (without one: processes).")] = None,
     nodes: Annotated[int | None, typer.Option(help="Machines; start the same command on each.")] = None,
-    strategy: Annotated[str | None, typer.Option(help="How Lightning Fabric joins them: ddp, fsdp.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="How Lightning Fabric joins them, say ddp.")] = None,
     shards: Annotated[int | None, typer.Option(help="Parts of a batch; the run is the same on as many devices.")] = None,
 ) -> None:
     """Train one of the workbook's models. What is not given is as the recipe has it."""
-    from course_lib import recipes
+    from course_lib import device, recipes
     from course_lib.experiments import betas, bottlenecks, cover, predictions, race, rivals, sampling
 
     measured = {
@@ -72,7 +72,7 @@ def train(
     if unknown := [name for name in given if name not in takes]:
         raise ValueError(f"recipe {recipe} takes no --{unknown[0]}; it takes {', '.join(takes)}")
     result = known[recipe](**given)
-    if result is not None:
+    if result is not None and device.first_process():
         print(result)
 
 

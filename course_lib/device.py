@@ -70,8 +70,8 @@ def find(device: str | torch.device | None = None, precision: str | None = None,
         precision: ``"bf16-mixed"``, ``"16-mixed"`` or ``"32-true"``, also ``"bf16"``, ``"fp16"``, ``"fp32"``
             (COURSE_PRECISION). Default: the fastest that the device has natively.
         threads: CPU threads per operator, at least 1 (COURSE_THREADS). Default: as torch has it now (all cores).
-            Two processes that share the cores want 1 each: waiting threads spin, and a training step gets several
-            times slower.
+            Two processes that share the cores want 1 each: waiting threads spin. `course bench threads` on two cores:
+            2,091 images/s with one thread and 3,598 with two; with another program on one core 2,010 and 1,196.
 
     Raises:
         ValueError: an unknown or absent device, an unknown precision, fp16 off the GPU, or fewer than one thread.
@@ -88,6 +88,11 @@ def share_threads(processes: int) -> None:
     """Divide this machine's CPU threads among so many processes, which all call this: waiting threads spin (see `find`)."""
     if processes > 1:
         torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // processes)))
+
+
+def first_process() -> bool:
+    """Whether this is the one process of a run, or the first of several: who saves, and who speaks."""
+    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
 
 
 def matmul_rate(machine: Machine, n: int | None = None, seconds: float = 0.5) -> float:

@@ -320,7 +320,7 @@ def _save(
     dtype: torch.dtype | None = None,
 ) -> None:
     """The averaged weights with their card, by the first of all processes; what goes to ``data/`` enters the manifest, too."""
-    if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
+    if not devices.first_process():
         return
     teddy = name.startswith("teddies")
     card = {

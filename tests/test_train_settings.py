@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -131,6 +132,16 @@ def test_a_run_of_two_processes_goes_on_in_one(tmp_path):
     assert steps[0] == 11
     whole = run(sharded_net(), shards=2)
     assert_near(whole.losses, dict(whole.net.state_dict()), result)
+
+
+def test_the_command_trains_in_two_processes_and_saves_once(tmp_path):
+    out = tmp_path / "small.safetensors"
+    command = [Path(sys.executable).parent / "course", "train", "fashion-autoencoder", "--steps", "4", "--devices", "2"]
+    env = {**os.environ, "COURSE_THREADS": "1", "COURSE_DEVICE": "cpu"}
+    done = subprocess.run([*command, "--out", out], env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("4 steps in") == 1
+    assert out.exists()
 
 
 def test_a_process_that_dies_ends_the_run_with_a_sentence_and_keeps_the_checkpoint(tmp_path):

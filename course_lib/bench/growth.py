@@ -1,13 +1,12 @@
 """How cost grows with image side, latent channels, batch and data-set size, each with its fitted exponent."""
 
-import resource
 import time
 
 import torch
 
 from course_lib import teddies
 from course_lib.bench.steps import Plan, objective, training_step
-from course_lib.bench.timing import exponent, interleaved
+from course_lib.bench.timing import exponent, interleaved, resident
 from course_lib.device import Machine
 from course_lib.unet import UNet
 
@@ -50,5 +49,5 @@ def data_set(n: int, machine: Machine, batch: int = 2000) -> dict:
             machine.synchronize()
             sizes.append(marks.pop(0))
             seconds.append(time.perf_counter() - began)
-            memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
+            memory.append(resident())
     return {"sizes": sizes, "seconds": seconds, "peak_mib": memory, "exponent": exponent(sizes, seconds)}

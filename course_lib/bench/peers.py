@@ -8,6 +8,7 @@ from types import ModuleType
 from torch import Tensor, nn
 
 CLASSES = 10
+TORCHVISION = ("torchvision", "torchvision.transforms", "torchvision.utils", "torchvision.datasets")
 
 
 class Told(nn.Module):
@@ -91,11 +92,14 @@ def lucidrains() -> ModuleType:
     """
     if find_spec("denoising_diffusion_pytorch") is None:
         raise ValueError("denoising-diffusion-pytorch is not installed: run `make bench`, which brings it.")
-    if find_spec("torchvision") is None:
-        for name in ("torchvision", "torchvision.transforms", "torchvision.utils", "torchvision.datasets"):
-            sys.modules.setdefault(name, _Empty(name))
-    import denoising_diffusion_pytorch
-
+    stand_ins = TORCHVISION if find_spec("torchvision") is None else ()
+    for name in stand_ins:
+        sys.modules[name] = _Empty(name)
+    try:
+        import denoising_diffusion_pytorch
+    finally:
+        for name in stand_ins:  # nobody else is to take them for the real one
+            del sys.modules[name]
     return denoising_diffusion_pytorch
 
 

@@ -45,7 +45,7 @@ def guided_samples(machine: Machine, n: int = 500, steps: int = 20, repeats: int
     plan = settings.PIXEL_DENOISER["cpu"][0]
     rival = UNet(in_channels=1, **plan)
     make = peers.diffusers_unet(1, 32, plan["multipliers"], plan["blocks"], plan["attention"])
-    pixel = peers.matched(make, range(8, 65, 8), peers.parameters(rival)).to(machine.device).eval()
+    pixel = peers.matched(make, range(8, 65, 4), peers.parameters(rival), 0.1).to(machine.device).eval()
     few = max(n // 10, 1)  # pixels take long; the rate is what counts
     took = interleaved(
         {

@@ -41,12 +41,12 @@ def plans() -> dict[str, Plan]:
         "UNet, latents 4×8×8": Plan((4, 8, 8), 128, {
             "ours": lambda: latent,
             "diffusers": as_large(peers.diffusers_unet(4, 8, (1,), 2, (0,)), latent),
-            "lucidrains": as_large(peers.lucidrains_unet(4, (1,)), latent),
+            "lucidrains": as_large(peers.lucidrains_unet(4, (1,)), latent, range(8, 257, 2)),
         }),
         "UNet, pictures 3×32×32": Plan((3, 32, 32), 32, {
             "ours": lambda: pixels,
             "diffusers": as_large(peers.diffusers_unet(3, 32, (1, 2, 4), 2, (2,)), pixels),
-            "lucidrains": as_large(peers.lucidrains_unet(3, (1, 2, 4)), pixels),
+            "lucidrains": as_large(peers.lucidrains_unet(3, (1, 2, 4)), pixels, range(8, 129, 2)),
         }),
         "DiT, latents 4×8×8": Plan((4, 8, 8), 64, {
             "ours": lambda: dit,

@@ -2,7 +2,6 @@
 
 import math
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -70,13 +69,15 @@ def peak_memory(make: Callable[[], Callable[[], object]], machine: Machine) -> f
 
 
 def _high_water(make: Callable[[], Callable[[], object]]) -> float:
-    before = _resident()
+    before = resident()
     run = make()
     for _ in range(2):  # the optimizer's state appears with the first step
         run()
-    return _resident() - before
+    return resident() - before
 
 
-def _resident() -> float:
-    """The most memory that this process ever held, MiB (Linux counts in KiB)."""
+def resident() -> float:
+    """The most memory that this process ever held, MiB (Linux counts in KiB; Windows has no such count)."""
+    import resource
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
