@@ -45,7 +45,7 @@ def encode(
     done = []
     for number in range(rank, -(-n // rows), world):
         first, stop = number * rows, min((number + 1) * rows, n)
-        card = {"first": first, "stop": stop, "n": n, "rows": rows, "codec": of}
+        card = {"n": n, "rows": rows, "codec": of, "first": first, "stop": stop}
         file = folder / f"latents_{number:06d}.safetensors"
         if not _whole(file, card):
             pictures = images(first, stop)

@@ -34,16 +34,6 @@ def test_the_exponent_of_a_power_law():
         timing.exponent([1, 2], [1])
 
 
-def test_memory_is_measured_in_a_process_of_its_own():
-    mib = timing.peak_memory(held, CPU)
-    assert 64 <= mib < 400
-
-
-def held():
-    blocks = []
-    return lambda: blocks.append(torch.ones(2**24))  # 64 MiB
-
-
 def test_a_rival_is_made_as_large_as_wanted():
     net = peers.matched(lambda width: nn.Linear(width, width), range(1, 100), 50 * 51)
     assert net.in_features == 50

@@ -1,13 +1,10 @@
 """Fair clocks: rivals in turns, medians with their spread, and how a cost grows."""
 
 import math
-import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-import torch
 
 from course_lib.device import Machine
 
@@ -51,29 +48,6 @@ def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
         raise ValueError(f"{len(sizes)} sizes and {len(costs)} costs were given: as many of both, and at least two.")
     x, y = ([math.log(v) for v in values] for values in (sizes, costs))
     return statistics.linear_regression(x, y).slope
-
-
-def peak_memory(make: Callable[[], Callable[[], object]], machine: Machine) -> float:
-    """MiB that a call needs at its worst, beyond what was there before ``make`` prepared it.
-
-    On a GPU by torch's own count. On a CPU in a process of its own, by the system's high-water mark; ``make`` must be picklable.
-    """
-    if machine.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(machine.device)
-        before = torch.cuda.memory_allocated(machine.device)
-        make()()
-        return (torch.cuda.max_memory_allocated(machine.device) - before) / 2**20
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return pool.apply(_high_water, (make,))
-
-
-def _high_water(make: Callable[[], Callable[[], object]]) -> float:
-    before = resident()
-    run = make()
-    for _ in range(2):  # the optimizer's state appears with the first step
-        run()
-    return resident() - before
 
 
 def resident() -> float:
