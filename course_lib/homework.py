@@ -112,15 +112,8 @@ def check() -> list[str]:
     """Hold the stored students' files against their sources without executing anything. One sentence for each difference."""
     problems = []
     for source in sources():
-        path = STUDENTS / f"{source.stem}.ipynb"
-        again = f"run `course homework build {source.stem}`"
-        if not path.exists():
-            problems.append(f"homework/{path.name} is missing: {again}")
-            continue
-        stored = nbformat.read(path, as_version=4)
-        if book.shape(stored) != book.shape(assemble(source, solved=False)):
-            problems.append(f"homework/{path.name} is not what source/homework/{source.name} says: {again}")
-        problems += [f"homework/{path.name}: {fault}" for fault in book.faults(stored)]
+        path, expected = STUDENTS / f"{source.stem}.ipynb", assemble(source, solved=False)
+        problems += book.differences(path, source, expected, f"course homework build {source.stem}", "homework/")
     return problems
 
 

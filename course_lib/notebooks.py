@@ -231,6 +231,22 @@ def shape(nb: NotebookNode) -> list[tuple]:
     return [(c.cell_type, c.source, c.metadata.get("tags", []), c.id) for c in nb.cells]
 
 
+def differences(path: Path, source: Path, expected: NotebookNode, command: str, place: str = "") -> list[str]:
+    """How a stored notebook differs from the one that its source makes (``expected``), and which rules it breaks.
+
+    One sentence for each. command: what makes it anew; place: its folder among the notebooks, such as ``"homework/"``.
+    """
+    name, again = place + path.name, f"run `{command}`"
+    if not path.exists():
+        return [f"{name} is missing: {again}"]
+    problems, stored = [], nbformat.read(path, as_version=4)
+    if shape(stored) != shape(expected):
+        problems.append(f"{name} is not what source/{place}{source.name} says: {again}")
+    if path.stat().st_size > MAX_BYTES:
+        problems.append(f"{name} is larger than {MAX_BYTES / 1e6:.0f} MB")
+    return problems + [f"{name}: {fault}" for fault in faults(stored)]
+
+
 def check(names: list[str] | None = None, folder: Path = FOLDER) -> list[str]:
     """Hold the stored notebooks against their sources without executing anything. One sentence for each difference.
 
@@ -238,17 +254,8 @@ def check(names: list[str] | None = None, folder: Path = FOLDER) -> list[str]:
     """
     problems = []
     for source in sources(names, folder):
-        path = folder / f"{source.stem}.ipynb"
-        again = f"run `course notebooks {source.stem}`"
-        if not path.exists():
-            problems.append(f"{path.name} is missing: {again}")
-            continue
-        stored = nbformat.read(path, as_version=4)
-        if shape(stored) != shape(assemble(source)):
-            problems.append(f"{path.name} is not what source/{source.name} says: {again}")
-        if path.stat().st_size > MAX_BYTES:
-            problems.append(f"{path.name} is larger than {MAX_BYTES / 1e6:.0f} MB")
-        problems += [f"{path.name}: {fault}" for fault in faults(stored)]
+        name = source.stem
+        problems += differences(folder / f"{name}.ipynb", source, assemble(source), f"course notebooks {name}")
     if not names:
         known = {source.stem for source in sources(folder=folder)}
         orphans = sorted(p.name for p in folder.glob("*.ipynb") if p.stem not in known)

@@ -114,7 +114,7 @@ def test_the_race_adds_what_went_before_and_counts_the_work(monkeypatch, tmp_pat
         return SimpleNamespace(vae=net), trained(seconds - 5.0, None, on_step), spent
 
     net = Net()
-    monkeypatch.setattr(race, "_train_latent", train_latent)
+    monkeypatch.setattr(race, "train_latent", train_latent)
     monkeypatch.setattr(race.recipes, "fashion_pixel_ddpm", trained)
     monkeypatch.setattr(race, "draw", lambda make, labels, codec, shape, machine: torch.zeros(len(labels), 1, 32, 32))
     monkeypatch.setattr(

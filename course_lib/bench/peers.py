@@ -7,7 +7,8 @@ from types import ModuleType
 
 from torch import Tensor, nn
 
-CLASSES = 10
+from course_lib.settings import NUM_CLASSES
+
 TORCHVISION = ("torchvision", "torchvision.transforms", "torchvision.utils", "torchvision.datasets")
 
 
@@ -49,7 +50,7 @@ def diffusers_unet(channels: int, side: int, multipliers: tuple[int, ...], block
         kinds = ["Attn" if level in attention else "" for level in range(len(multipliers))]
         net = UNet2DModel(
             sample_size=side, in_channels=channels, out_channels=channels, layers_per_block=blocks, norm_num_groups=4,
-            attention_head_dim=width, num_class_embeds=CLASSES + 1,
+            attention_head_dim=width, num_class_embeds=NUM_CLASSES + 1,
             block_out_channels=tuple(width * m for m in multipliers),
             down_block_types=tuple(f"{kind}DownBlock2D" for kind in kinds),
             up_block_types=tuple(f"{kind}UpBlock2D" for kind in reversed(kinds)),
@@ -66,7 +67,7 @@ def diffusers_dit(channels: int, side: int, patch: int, depth: int, heads: int):
     def make(width: int) -> nn.Module:
         net = DiTTransformer2DModel(
             num_attention_heads=heads, attention_head_dim=width // heads, in_channels=channels, out_channels=channels,
-            num_layers=depth, sample_size=side, patch_size=patch, num_embeds_ada_norm=CLASSES,
+            num_layers=depth, sample_size=side, patch_size=patch, num_embeds_ada_norm=NUM_CLASSES,
         )  # fmt: skip
         return Told(net, lambda net, x, t, y: net(x, timestep=t, class_labels=y).sample)
 

@@ -19,7 +19,7 @@ from course_lib.bench import peers
 from course_lib.device import Machine
 from course_lib.experiments.quality import Judge, balanced, draw
 from course_lib.experiments.race import floor
-from course_lib.experiments.rivals import SHAPES, _train_latent, maker
+from course_lib.experiments.rivals import SHAPES, maker, train_latent
 from course_lib.unet import UNet
 
 MARKS = (60.0, 180.0, 600.0)  # seconds at which the peers are looked at
@@ -43,7 +43,7 @@ def ours(judge: Judge, seconds: float, n: int) -> list[float]:
     with TemporaryDirectory() as folder:
         options = {"seed": 0, "machine": judge.machine, "progress": False}
         began = time.perf_counter()
-        codec, result, _ = _train_latent(seconds, Path(folder), options)
+        codec, result, _ = train_latent(seconds, Path(folder), options)
         spent = time.perf_counter() - began
     images = draw(maker("latent", result.ema, judge.machine), balanced(n, judge.machine), codec, SHAPES["latent"], judge.machine)
     return [spent, judge.frechet(images)]

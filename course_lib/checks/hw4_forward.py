@@ -107,13 +107,19 @@ def _target(kind: str, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) ->
     return {"eps": eps, "x0": x0}[kind].clone()
 
 
-def _target_cases(draw: Draw) -> list[Case]:
+def _cases(draw: Draw, first: str, second: str, moments: tuple[dict, dict]) -> list[Case]:
+    """A case for each shape and kind: two normal tensors of these names, means and spreads, and the rates of a level."""
     cases = []
     for shape in SHAPES:
         for kind in ("v", "eps", "x0"):
-            given = (draw.normal(*shape, std=1.2, mean=0.4), draw.normal(*shape), *_levels(draw, shape[0]))
-            cases.append(Case(says(f'kind "{kind}", x0, eps {list(shape)}, alpha, sigma [{shape[0]}, 1, 1, 1]', draw), (kind, *given)))
+            given = (*(draw.normal(*shape, **m) for m in moments), *_levels(draw, shape[0]))
+            told = f'kind "{kind}", {first}, {second} {list(shape)}, alpha, sigma [{shape[0]}, 1, 1, 1]'
+            cases.append(Case(says(told, draw), (kind, *given)))
     return cases
+
+
+def _target_cases(draw: Draw) -> list[Case]:
+    return _cases(draw, "x0", "eps", ({"std": 1.2, "mean": 0.4}, {}))
 
 
 def _kinds(**ways):
@@ -164,13 +170,8 @@ def _to_x0(kind: str, out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) ->
 
 
 def _to_x0_cases(draw: Draw) -> list[Case]:
-    cases = []
-    for shape in SHAPES:
-        for kind in ("v", "eps", "x0"):
-            # What a network says need not fit x_t exactly, so `out` is drawn by itself.
-            given = (draw.normal(*shape, std=1.3, mean=0.3), draw.normal(*shape, mean=0.2), *_levels(draw, shape[0]))
-            cases.append(Case(says(f'kind "{kind}", out, x_t {list(shape)}, alpha, sigma [{shape[0]}, 1, 1, 1]', draw), (kind, *given)))
-    return cases
+    # What a network says need not fit x_t exactly, so `out` is drawn by itself.
+    return _cases(draw, "out", "x_t", ({"std": 1.3, "mean": 0.3}, {"mean": 0.2}))
 
 
 def _outs(**ways):

@@ -22,7 +22,7 @@ from course_lib.device import Machine
 from course_lib.experiments import kept
 from course_lib.experiments.costs import flops, flops_per_step
 from course_lib.experiments.quality import Judge, balanced, draw
-from course_lib.experiments.rivals import SHAPES, _train_latent, maker
+from course_lib.experiments.rivals import SHAPES, maker, train_latent
 
 LONGER = 4  # times the seconds that the latent side gets
 LOOKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # when to look, as shares of a side's own training
@@ -76,7 +76,7 @@ def seconds_to_reach(curve: Curve, distance: float) -> float:
 def latent_side(seconds: float, folder: Path, judge: Judge, options: dict, n: int) -> dict:
     """VAE and latent denoiser in so many seconds: the curve, and the operations that the training took."""
     looks = Looks([share * (2 / 3) * seconds for share in LOOKS])
-    codec, result, spent = _train_latent(seconds, folder, options, looks)
+    codec, result, spent = train_latent(seconds, folder, options, looks)
     before = spent["vae_seconds"] + spent["encoding_seconds"]
     images = torch.zeros(1, 1, 32, 32, device=judge.machine.device)
     with torch.no_grad():

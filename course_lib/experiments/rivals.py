@@ -41,7 +41,7 @@ def pixel_vs_latent(
     judge = Judge(machine)
     with TemporaryDirectory() as folder:
         options = {"seed": seed, "machine": machine, "progress": progress}
-        codec, latent, spent = _train_latent(seconds, Path(folder), options)
+        codec, latent, spent = train_latent(seconds, Path(folder), options)
         rival = recipes.fashion_pixel_ddpm(seconds=seconds, out=Path(folder, "pixel.safetensors"), **options)
     return {
         "machine": str(machine),
@@ -73,7 +73,7 @@ def stored() -> dict:
     return json.loads(manifest.path(RESULT).read_text(encoding="utf-8"))
 
 
-def _train_latent(
+def train_latent(
     seconds: float, folder: Path, options: dict, on_step: Callable | None = None
 ) -> tuple[VAECodec, TrainResult, dict]:
     """VAE, codec and latent denoiser in so many seconds all together, the encoding of the training set included.
