@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from course_lib.layers import ResBlock, groups
+from course_lib.layers import GroupNorm, ResBlock
 
 
 def _levels(width: int, factor: int, stem: int) -> list[tuple[int, int]]:
@@ -31,7 +31,7 @@ def encoder(in_channels: int, width: int, factor: int, out_channels: int, blocks
         layers.append(nn.Conv2d(c, out, 2 * times, stride=times, padding=times // 2))
         c, shrunk = out, shrunk * times
         layers += [ResBlock(c, c) for _ in range(blocks)] if shrunk > 2 else [nn.SiLU()]  # dear at half the side
-    return nn.Sequential(*layers, nn.GroupNorm(groups(c), c), nn.SiLU(), nn.Conv2d(c, out_channels, 1))
+    return nn.Sequential(*layers, GroupNorm(c), nn.SiLU(), nn.Conv2d(c, out_channels, 1))
 
 
 def decoder(out_channels: int, width: int, factor: int, in_channels: int, blocks: int, stem: int = 2) -> nn.Sequential:
@@ -41,7 +41,7 @@ def decoder(out_channels: int, width: int, factor: int, in_channels: int, blocks
     for (times, c), (_, out) in zip(levels, [*levels[1:], (1, out_channels)], strict=True):
         layers += [ResBlock(c, c) for _ in range(blocks)] if left > 2 else []
         left //= times
-        layers += [] if left > 1 else [nn.GroupNorm(groups(c), c), nn.SiLU()]
+        layers += [] if left > 1 else [GroupNorm(c), nn.SiLU()]
         layers.append(nn.ConvTranspose2d(c, out, 2 * times, stride=times, padding=times // 2))
     return nn.Sequential(*layers)
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.data import as_float
+from course_lib.layers import GroupNorm
 
 # What `course_lib.train.TrainConfig` takes; with all 60,000 images about five epochs.
 TRAINING = {"steps": 2400, "batch_size": 128, "lr": 4e-3, "weight_decay": 0.05, "ema": None, "channels_last": True}
@@ -25,7 +26,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.norm1, self.norm2 = nn.GroupNorm(channels // 8, channels), nn.GroupNorm(channels // 8, channels)
+        self.norm1, self.norm2 = GroupNorm(channels), GroupNorm(channels)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(self.conv2.weight)
@@ -55,7 +56,7 @@ class Classifier(nn.Module):
             ResidualBlock(b),
             nn.Conv2d(b, c, 2, stride=2),  # [B, c, H/8, W/8]
             ResidualBlock(c),
-            nn.GroupNorm(c // 8, c),
+            GroupNorm(c),
             nn.ReLU(),
             nn.AdaptiveAvgPool2d(4),  # nothing to do at 32×32; larger images come down to the same 4×4
             nn.Flatten(),

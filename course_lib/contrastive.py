@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.layers import ResBlock, groups
+from course_lib.layers import GroupNorm, ResBlock
 from course_lib.text import TextTransformer
 
 LARGEST_SCALE = 100.0  # CLIP, section 2.5
@@ -46,7 +46,7 @@ class LatentTower(nn.Module):
             ResBlock(a, a),
             nn.Conv2d(a, b, 2, stride=2),  # [B, b, 4, 4]
             ResBlock(b, b),
-            nn.GroupNorm(groups(b), b),
+            GroupNorm(b),
             nn.SiLU(),
             nn.Flatten(),
             nn.Linear(16 * b, out),

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.data import as_float
-from course_lib.layers import ResBlock, groups
+from course_lib.layers import GroupNorm, ResBlock
 from course_lib.teddies import CONTINUOUS, SEMANTIC, VALUES, Factors
 
 #: The factors with names that it reads, one answer each, and the continuous ones, one number in [-1, 1] each.
@@ -43,7 +43,7 @@ class FactorReader(nn.Module):
             ResBlock(c, c),
             nn.Conv2d(c, c, 2, stride=2),  # [B, c, 4, 4]
             ResBlock(c, c),
-            nn.GroupNorm(groups(c), c),
+            GroupNorm(c),
             nn.SiLU(),
             nn.Flatten(),  # not averaged: where the bear sits is a factor, too
             nn.Linear(16 * c, FEATURES),

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.layers import Conditioning, CrossAttention, ResBlock, SelfAttention, groups, zero
+from course_lib.layers import Conditioning, CrossAttention, GroupNorm, ResBlock, SelfAttention, zero
 
 
 class Attention2d(nn.Module):
@@ -14,7 +14,7 @@ class Attention2d(nn.Module):
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(groups(channels), channels)
+        self.norm = GroupNorm(channels)
         self.attention = SelfAttention(channels, heads)
         zero(self.attention.out)
 
@@ -28,7 +28,7 @@ class TextAttention2d(nn.Module):
 
     def __init__(self, channels: int, context: int, heads: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(groups(channels), channels)
+        self.norm = GroupNorm(channels)
         self.attention = CrossAttention(channels, context, heads)
         zero(self.attention.out)
 
@@ -93,7 +93,7 @@ class UNet(nn.Module):
                 c = out
             if level > 0:
                 self.up.append(nn.Conv2d(c, c, 3, padding=1))
-        self.norm = nn.GroupNorm(groups(c), c)
+        self.norm = GroupNorm(c)
         self.head = zero(nn.Conv2d(c, in_channels, 3, padding=1))
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, text: tuple[Tensor, Tensor] | None = None) -> Tensor:
