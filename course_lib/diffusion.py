@@ -111,6 +111,15 @@ def loss(
     return torch.nn.functional.mse_loss(out.float(), target(kind, x0, eps, level))
 
 
+def labels(y: Tensor | int | Sequence[int] | None, n: int, device: torch.device) -> Tensor | None:
+    """Labels for n pictures, [n] or [n, F]: those of a tensor as they are, one label (or F of them) the same for all."""
+    if isinstance(y, int):
+        return torch.full((n,), y, device=device)
+    if isinstance(y, Sequence):  # filled on the device: a copy from the host would make Python wait
+        return torch.stack([torch.full((n,), label, device=device) for label in y], dim=1)
+    return y
+
+
 def denoiser(
     net: Callable[..., Tensor], kind: str, y: Tensor | int | Sequence[int] | None = None, autocast: torch.dtype | None = None
 ) -> Denoiser:
@@ -123,13 +132,8 @@ def denoiser(
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:
         t = torch.full((len(x_t),), level.t, device=x_t.device)
-        labels = y
-        if isinstance(y, int):
-            labels = torch.full_like(t, y)
-        elif isinstance(y, Sequence):
-            labels = torch.tensor(y, device=t.device).expand(len(t), -1)
         with torch.autocast(x_t.device.type, autocast, enabled=autocast is not None):
-            out = net(x_t, t, labels)
+            out = net(x_t, t, labels(y, len(x_t), x_t.device))
         return to_x0(kind, out.to(x_t.dtype), x_t, level)
 
     return denoise

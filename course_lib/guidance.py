@@ -4,12 +4,12 @@ One line carries it (``ref + scale · (main − ref)``). ``guidance_scale`` 1 me
 ``scale_from_w`` and ``w_from_scale`` convert to the convention of the classifier-free-guidance paper, where 0 means none.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from course_lib.diffusion import Denoiser
+from course_lib.diffusion import Denoiser, denoiser, labels
 from course_lib.schedule import Level
 
 Scale = float | Callable[[Level], float]
@@ -61,6 +61,37 @@ def guide(main: Denoiser, ref: Denoiser, scale: Scale, rescale: float = 0.0) -> 
             return guided
         std, wanted_std = (x.flatten(1).std(dim=1).view(-1, 1, 1, 1) for x in (guided, wanted))
         return guided * (1 - rescale + rescale * wanted_std / std)
+
+    return denoise
+
+
+DOUBLED = 32  # pictures, up to which one call of twice as many is faster than two
+
+
+def classifier_free(
+    net: Callable[..., Tensor],
+    kind: str,
+    y: Tensor,
+    null: int | Sequence[int],
+    scale: Scale,
+    rescale: float = 0.0,
+    autocast: torch.dtype | None = None,
+) -> Denoiser:
+    """`guide` of one network by itself: led by labels y [B] or [B, F], away from the label ``null`` (or F of them).
+
+    Equal to ``guide(denoiser(net, kind, y), denoiser(net, kind, null), scale, rescale)`` up to rounding. Up to DOUBLED pictures
+    it asks both in one batch: 1.4 to 1.8 times as fast for 1 to 32 of them on two cores, where 500 take 1.1 times as long that
+    way (`course bench guidance`). Raises ValueError as `guide` does.
+    """
+    apart = guide(denoiser(net, kind, y, autocast), denoiser(net, kind, null, autocast), scale, rescale)
+
+    def denoise(x_t: Tensor, level: Level) -> Tensor:
+        w = scale(level) if callable(scale) else scale
+        if w == 1 or len(x_t) > DOUBLED:
+            return apart(x_t, level)
+        both = torch.cat([y, labels(null, len(x_t), x_t.device)])
+        wanted, other = denoiser(net, kind, both, autocast)(torch.cat([x_t, x_t]), level).chunk(2)
+        return guide(lambda *_: wanted, lambda *_: other, w, rescale)(x_t, level)
 
     return denoise
 

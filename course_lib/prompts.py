@@ -17,8 +17,7 @@ from course_lib import device as devices
 from course_lib import recipes, teddies, text
 from course_lib.codec import Codec
 from course_lib.device import Machine
-from course_lib.diffusion import denoiser
-from course_lib.guidance import Scale, guide
+from course_lib.guidance import Scale, classifier_free
 from course_lib.samplers import Callback, dpmpp_2m
 from course_lib.schedule import Schedule
 
@@ -81,8 +80,8 @@ class Painter:
         levels, generator, painted = self.schedule.grid(steps), torch.Generator().manual_seed(seed), []
         for rows in told.to(self.machine.device).split(batch):
             noise = torch.randn(len(rows), *self.shape, generator=generator).to(self.machine.device)
-            main, ref = (denoiser(self.net, recipes.KIND, y, autocast) for y in (rows, unwanted))
-            latents = dpmpp_2m(guide(main, ref, scale), noise * levels[0].sigma, levels, callback)
+            guided = classifier_free(self.net, recipes.KIND, rows, unwanted, scale, autocast=autocast)
+            latents = dpmpp_2m(guided, noise * levels[0].sigma, levels, callback)
             painted.append(self.codec.decode(latents))
         return torch.cat(painted)
 

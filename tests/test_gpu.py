@@ -16,8 +16,9 @@ from course_lib import codec, diffusion, schedule, teddies
 from course_lib import device as devices
 from course_lib.autoencoder import VAE, elbo_loss, log_likelihood
 from course_lib.codec import VAECodec
+from course_lib.cuda_graph import captured
 from course_lib.dit import DiT
-from course_lib.guidance import classifier_guide, guide, within
+from course_lib.guidance import classifier_free, classifier_guide, guide, within
 from course_lib.samplers import ddim, dpmpp_2m, heun
 from course_lib.train import TrainConfig, train
 from course_lib.unet import UNet
@@ -267,6 +268,26 @@ def test_guided_sampling_does_not_wait(make, sample):
         assert found.dtype == torch.float32
         if not options:  # the generator has moved on
             assert_close(found, wanted, rtol=1e-2, atol=1e-2)
+
+
+@each_net
+@pytest.mark.parametrize("sample", [ddim, dpmpp_2m, heun])
+def test_a_captured_walk_is_the_walk(make, sample):
+    net, levels = woken(make()).to(GPU).eval(), schedule.cosine().grid(8)
+    y = torch.arange(40, device=GPU) % 10
+    led = classifier_free(net, "v", y, 10, within(3.0, 0.2, 5.0), autocast=torch.bfloat16)
+
+    def walk(x_T):
+        return sample(led, x_T, levels)
+
+    noises = [normal(40, 4, 4, 4, seed=i, dtype=torch.float32).to(GPU) for i in range(3)]
+    draw = captured(walk, noises[0])
+    for noise in noises:
+        with no_waiting():
+            found = draw(noise)
+        assert apart(found, walk(noise)) < 1e-2
+    with pytest.raises(ValueError, match="captured for"):
+        draw(noises[0][:3])
 
 
 def test_the_codec_does_not_wait():

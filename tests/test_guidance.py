@@ -8,7 +8,7 @@ from oracles import SCHEDULES, VARIANCE_PRESERVING, normal, toy
 from torch.testing import assert_close
 
 from course_lib import diffusion, schedule
-from course_lib.guidance import classifier_guide, guide, scale_from_w, w_from_scale, within
+from course_lib.guidance import DOUBLED, classifier_free, classifier_guide, guide, scale_from_w, w_from_scale, within
 from course_lib.samplers import ddim, dpmpp_2m, heun
 from course_lib.schedule import Level
 
@@ -117,6 +117,37 @@ def test_rescale_brings_the_standard_deviation_back():
     for i in range(5):  # Lin et al. 2023, eq. 15 and 16, one picture at a time
         rescaled = off[i] * cond[i].std() / off[i].std()
         assert_close(some[i], 0.7 * rescaled + 0.3 * off[i])
+
+
+@pytest.mark.parametrize("n", [1, 5, DOUBLED, DOUBLED + 1])
+@pytest.mark.parametrize("null", [3, (3, 5)])
+def test_one_network_guides_itself_in_one_call_or_two(n, null):
+    calls = []
+
+    def net(x, t, y):
+        calls.append(len(x))
+        told = y.view(len(x), -1).double().mean(1).view(-1, 1, 1, 1)
+        return (x * (1 + told)).sin() + t.view(-1, 1, 1, 1) / 1000
+
+    y = torch.arange(n) % 3
+    y = y if null == 3 else torch.stack([y, (y + 1) % 5], 1)
+    x, levels = normal(n, 2, 4, 4), schedule.cosine().grid(6)
+    scale = within(3.0, 0.2, 5.0)
+    apart = guide(diffusion.denoiser(net, "v", y), diffusion.denoiser(net, "v", null), scale, 0.5)
+    wanted = [apart(x, level) for level in levels[:-1]]
+    calls.clear()
+    led = classifier_free(net, "v", y, null, scale, 0.5)
+    for level, expected in zip(levels[:-1], wanted, strict=True):
+        assert_close(led(x, level), expected)
+    inside = sum(scale(level) != 1 for level in levels[:-1])
+    assert 0 < inside < 6
+    doubled = [2 * n] * inside if n <= DOUBLED else [n] * 2 * inside
+    assert sorted(calls) == sorted([n] * (6 - inside) + doubled)
+
+
+def test_what_cannot_guide_itself_is_refused():
+    with pytest.raises(ValueError, match="rescale is 2"):
+        classifier_free(lambda x, t, y: x, "v", torch.zeros(1), 1, 2.0, rescale=2)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

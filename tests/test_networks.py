@@ -7,7 +7,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from course_lib.dit import DiT
-from course_lib.layers import Conditioning, CrossAttention, ResBlock, SelfAttention, groups
+from course_lib.layers import FEW_TOKENS, Conditioning, CrossAttention, GroupNorm, ResBlock, SelfAttention, attend
 from course_lib.text import tokenise
 from course_lib.text_denoiser import TextDenoiser
 from course_lib.unet import UNet
@@ -207,9 +207,37 @@ def test_modulation_scales_and_shifts_before_the_second_convolution():
 
 def test_groups_divide_the_channels():
     for channels in range(1, 300):
-        assert channels % groups(channels) == 0
-        assert groups(channels) <= 32
-    assert [groups(c) for c in (4, 16, 32, 64, 256, 512)] == [1, 2, 4, 8, 32, 32]
+        assert channels % GroupNorm(channels).num_groups == 0
+        assert GroupNorm(channels).num_groups <= 32
+    assert [GroupNorm(c).num_groups for c in (4, 16, 32, 64, 256, 512)] == [1, 2, 4, 8, 32, 32]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_half_precision_is_normalised_in_float32(dtype):
+    """Around a mean of 100, bf16 knows steps of 0.5: sums in it would be far off."""
+    x = (100 + 10 * normal(3, 16, 5, 4)).to(dtype)
+    rows = x.double().view(3, 2, -1)
+    wanted = (rows - rows.mean(2, keepdim=True)) / (rows.var(2, correction=0, keepdim=True) + 1e-5).sqrt()
+    found = GroupNorm(16).to(torch.float64 if dtype == torch.float64 else torch.float32)(x)
+    assert found.dtype == dtype
+    assert_close(found.double().view(3, 2, -1), wanted, rtol=0, atol=4 * torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("tokens", [1, 7, FEW_TOKENS, FEW_TOKENS + 1])
+@pytest.mark.parametrize("masked", [False, True])
+def test_few_and_many_tokens_attend_alike(tokens, masked):
+    """Against the softmax written out in float64; and the gradients too, for which each side has its own way."""
+    q, k, v = (normal(2, 3, n, 8, seed=n + i) for i, n in enumerate((5, tokens, tokens)))
+    mask = (torch.arange(tokens) % 3 == 0).expand(2, 1, 1, -1) if masked else None
+    given = [x.clone().requires_grad_() for x in (q, k, v)]
+    scores = torch.einsum("bhnd,bhld->bhnl", given[0], given[1]) / 8**0.5
+    shares = scores.exp() * (1.0 if mask is None else mask)
+    wanted = torch.einsum("bhnl,bhld->bhnd", shares / shares.sum(-1, keepdim=True), given[2])
+    ours = [x.float().requires_grad_() for x in (q, k, v)]
+    found = attend(*ours, mask)
+    assert_close(found.double(), wanted, rtol=1e-5, atol=1e-5)
+    for a, b in zip(torch.autograd.grad(found.sin().sum(), ours), torch.autograd.grad(wanted.sin().sum(), given), strict=True):
+        assert_close(a.double(), b, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 4), (2, 3, 8, 16), (2, 4, 8, 8), (3, 8, 8)])

@@ -11,6 +11,7 @@ from oracles import SCHEDULES, VARIANCE_PRESERVING, NoHostReads, flowed, normal,
 from torch.testing import assert_close
 
 from course_lib import diffusion, schedule
+from course_lib.cuda_graph import captured
 from course_lib.exact import gaussian_mixture
 from course_lib.guidance import classifier_guide, guide, within
 from course_lib.samplers import ddim, dpmpp_2m, heun
@@ -307,3 +308,10 @@ def test_an_eps_network_cannot_start_without_signal(sample):
     net = diffusion.denoiser(lambda x, t, y: x, "eps")
     with pytest.raises(ValueError, match="no signal is left"):
         sample(net, normal(1, 2, 1, 1), schedule.flow(10).grid(5))
+
+
+def test_without_a_gpu_a_walk_is_left_as_it_is():
+    def walk(x_T):
+        return x_T
+
+    assert captured(walk, torch.zeros(2, 3)) is walk
