@@ -63,12 +63,16 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tenso
 
     mask: bool, broadcast to [B, heads, N, L]: what may be looked at, at least one key for each query (default: all).
 
-    torch's fused kernel never holds the [N, L] weights, which wins on a GPU and wherever they are large. On a CPU, few tokens'
-    weights stay in the cache, and two plain products are faster: 1.2 times forward and backward in fp32, 4 to 8 times in bf16,
-    for 16 to 256 tokens; for 1024 the fused kernel is, up to 3 times (`course bench attention`).
+    torch's fused kernel never holds the [N, L] weights, and is the faster one on a GPU and in fp32. In bf16 on a CPU its backward
+    is slow: up to FEW_TOKENS tokens two plain products take a half to a seventh of its time (`course bench attention`).
     """
-    if q.device.type != "cpu" or k.shape[-2] > FEW_TOKENS:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16 and k.shape[-2] <= FEW_TOKENS:
+        return products(q, k, v, mask)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+
+def products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """`attend`, as it is written: two batched products and a softmax between them."""
     scores = (q * q.shape[-1] ** -0.5) @ k.mT
     if mask is not None:
         scores = scores.masked_fill(~mask, -math.inf)

@@ -7,7 +7,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from course_lib.dit import DiT
-from course_lib.layers import FEW_TOKENS, Conditioning, CrossAttention, GroupNorm, ResBlock, SelfAttention, attend
+from course_lib.layers import FEW_TOKENS, Conditioning, CrossAttention, GroupNorm, ResBlock, SelfAttention, attend, products
 from course_lib.text import tokenise
 from course_lib.text_denoiser import TextDenoiser
 from course_lib.unet import UNet
@@ -227,19 +227,31 @@ def test_half_precision_is_normalised_in_float32(dtype):
 
 @pytest.mark.parametrize("tokens", [1, 7, FEW_TOKENS, FEW_TOKENS + 1])
 @pytest.mark.parametrize("masked", [False, True])
-def test_few_and_many_tokens_attend_alike(tokens, masked):
-    """Against the softmax written out in float64; and the gradients too, for which each side has its own way."""
-    q, k, v = (normal(2, 3, n, 8, seed=n + i) for i, n in enumerate((5, tokens, tokens)))
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_both_ways_to_attend_are_a_softmax_written_out(tokens, masked, dtype):
+    """In float64, one query's weights at a time; gradients too, for which each way has its own."""
+    given = [normal(2, 3, n, 8, seed=n + i).to(dtype).double().requires_grad_() for i, n in enumerate((5, tokens, tokens))]
     mask = (torch.arange(tokens) % 3 == 0).expand(2, 1, 1, -1) if masked else None
-    given = [x.clone().requires_grad_() for x in (q, k, v)]
-    scores = torch.einsum("bhnd,bhld->bhnl", given[0], given[1]) / 8**0.5
-    shares = scores.exp() * (1.0 if mask is None else mask)
+    shares = (torch.einsum("bhnd,bhld->bhnl", *given[:2]) / 8**0.5).exp() * (1.0 if mask is None else mask)
     wanted = torch.einsum("bhnl,bhld->bhnd", shares / shares.sum(-1, keepdim=True), given[2])
-    ours = [x.float().requires_grad_() for x in (q, k, v)]
-    found = attend(*ours, mask)
-    assert_close(found.double(), wanted, rtol=1e-5, atol=1e-5)
-    for a, b in zip(torch.autograd.grad(found.sin().sum(), ours), torch.autograd.grad(wanted.sin().sum(), given), strict=True):
-        assert_close(a.double(), b, rtol=1e-4, atol=1e-5)
+    slopes = torch.autograd.grad(wanted.sin().sum(), given)
+    bound = 3e-2 if dtype == torch.bfloat16 else 1e-5
+    for way in (attend, products):
+        ours = [x.detach().to(dtype).requires_grad_() for x in given]
+        found = way(*ours, mask)
+        assert found.dtype == dtype
+        assert_close(found.double(), wanted, rtol=bound, atol=bound)
+        for a, b in zip(torch.autograd.grad(found.sin().sum(), ours), slopes, strict=True):
+            assert_close(a.double(), b, rtol=bound, atol=bound)
+
+
+def test_bf16_on_a_cpu_takes_the_way_that_is_faster_there(monkeypatch):
+    taken = []
+    monkeypatch.setattr("course_lib.layers.products", lambda q, k, v, mask: taken.append(q.dtype) or q)
+    monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", lambda q, k, v, attn_mask: taken.append("fused") or q)
+    for tokens, dtype in ((FEW_TOKENS, torch.bfloat16), (FEW_TOKENS + 1, torch.bfloat16), (4, torch.float32)):
+        attend(*[torch.zeros(1, 1, tokens, 2, dtype=dtype)] * 3)
+    assert taken == [torch.bfloat16, "fused", "fused"]
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 4), (2, 3, 8, 16), (2, 4, 8, 8), (3, 8, 8)])
