@@ -109,7 +109,7 @@ def bench(
     """Measure this machine: training steps, samplers and recipes beside other libraries' (an hour on two cores)."""
     from course_lib.bench import run
 
-    print(run.run(parts or list(run.PARTS), out))
+    print(run.run(parts, out))
 
 
 @cli.command()

@@ -1,6 +1,7 @@
 """The benchmark's own arithmetic, its rivals' sizes and its report; speeds themselves are never tested."""
 
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -8,9 +9,10 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
-from course_lib import cli
-from course_lib.bench import peers, report, run, steps, throughput, timing
+from course_lib import cli, recipes, settings
+from course_lib.bench import gpu, growth, memory, peers, report, roofline, run, steps, throughput, timing
 from course_lib.device import Machine
+from course_lib.unet import UNet
 
 CPU = Machine(torch.device("cpu"), "32-true", 1, "a test's CPU")
 
@@ -86,12 +88,80 @@ def test_parts_are_kept_one_by_one_and_written_as_a_page(tmp_path, monkeypatch):
 def test_an_unknown_part_is_refused():
     done = CliRunner().invoke(cli.cli, ["bench", "speed"])
     assert done.exit_code != 0
-    assert "there is no part 'speed'; choose from matmul, steps" in str(done.exception or done.output)
+    assert "there is no part 'speed'; choose from matmul, roofline, steps" in str(done.exception or done.output)
 
 
-def test_every_part_has_its_table():
-    assert set(report.TABLES) == set(run.PARTS)
+def test_every_part_has_its_place():
+    assert list(report.TABLES) == list(run.PARTS)
+    assert set(run.PARTS) - set(run.parts_for(CPU)) == {"gpu"}
+    gpu = Machine(torch.device("cuda", 0), "bf16-mixed", 1, "a test's GPU")
+    assert set(run.PARTS) - set(run.parts_for(gpu)) == {"threads"}
 
 
-def test_processes_and_threads_are_timed_alike():
-    assert throughput._rate(threads=1, batch=4, steps=2) > 0
+@pytest.mark.parametrize("processes", [1, 2])
+def test_processes_and_threads_are_timed_by_the_same_program(processes):
+    assert throughput._rate(processes, threads=1, steps=2) > 0
+
+
+def test_peak_memory_is_what_was_held_at_once():
+    """200 MiB twice, one after the other, are 200 MiB; the page that holds them must have been written to."""
+    found = memory.alone(_twice_200_mib, CPU)
+    assert 195 < found < 240
+
+
+def _twice_200_mib(machine):
+    def run():
+        for _ in range(2):
+            torch.ones(200 * 2**18)
+
+    return memory.peak(run, machine)
+
+
+def test_a_trainings_memory_is_measured_in_a_process_of_its_own():
+    held = memory.alone(partial(memory.train, "UNet, latents 4×8×8", "ours", steps=1), CPU)
+    batch_of_maps = 128 * 64 * 8 * 8 * 4 / 2**20
+    assert 10 * batch_of_maps < held < 1000
+
+
+def test_a_block_cannot_be_faster_than_its_roofline():
+    """The bytes of a linear layer, counted by hand: 3 x, 2 y and 3 (w and b), all in fp32."""
+    step, passing = roofline.step_of(nn.Linear(8, 16), (torch.randn(4, 8),), CPU)
+    assert passing == 4 * (3 * 32 + 2 * 64 + 3 * (128 + 16))
+    assert steps.counted(step) == 3 * 2 * 4 * 8 * 16
+    assert roofline.bandwidth(CPU, mib=16) > 1e8
+
+
+def test_what_a_gpu_would_be_asked_runs_on_a_cpu(monkeypatch):
+    small = {"in_channels": 4, "size": 8, "patch": 2, "dim": 32, "depth": 1, "heads": 2}
+    monkeypatch.setattr(torch, "compile", lambda net: net)
+    assert set(gpu.dit(CPU, batch=2, config=small)) == {"eager", "compiled"}
+    assert set(gpu.graphs(CPU, counts=(1,), steps=2)["1 pictures"]) == {"launched one by one", "CUDA graph"}
+    assert gpu.many_teddies(CPU, n=3, steps=2, batch=2) > 0
+
+
+def test_the_flagship_trained_anew_is_judged_beside_the_shipped_one(monkeypatch):
+    untrained = UNet(**settings.TEDDIES_DENOISER[0])
+    monkeypatch.setitem(recipes.RECIPES, "teddies-ldm", lambda **options: SimpleNamespace(ema=untrained))
+    found = gpu.flagship(CPU, n=8)
+    assert found["wishes come true, shipped"] > 0.7
+    assert found["wishes come true"] < 0.3
+
+
+def test_without_a_gpu_the_gpu_part_says_what_to_do():
+    with pytest.raises(ValueError, match="run `course bench gpu` where there is one"):
+        gpu.measure(CPU)
+
+
+def test_streaming_a_data_set_is_measured_on_the_way():
+    found = growth.data_set(300, CPU, batch=50)
+    assert found["sizes"] == [3, 30, 300]
+    assert found["seconds"] == sorted(found["seconds"])
+    assert len(found["peak_mib"]) == 3
+    law = {"sizes": [16, 32], "seconds": [1.0, 4.0], "exponent": 2.0}
+    text = "\n".join(report.TABLES["growth"]({"image side": law, "data set": found}))
+    assert "| image side | 16: 1,000 ms, 32: 4,000 ms | 2.00 |" in text
+
+
+def test_ways_are_compared_in_milliseconds():
+    text = "\n".join(report.TABLES["attention"]({"64 tokens": {"fused": 0.004, "two products": 0.001}}))
+    assert "| 64 tokens | 4 | 1 | 4× |" in text

@@ -1,12 +1,14 @@
 """How cost grows with image side, latent channels, batch and data-set size, each with its fitted exponent."""
 
 import time
+from functools import partial
 
 import torch
 
 from course_lib import teddies
+from course_lib.bench import memory
 from course_lib.bench.steps import Plan, objective, training_step
-from course_lib.bench.timing import exponent, interleaved, resident
+from course_lib.bench.timing import exponent, interleaved
 from course_lib.device import Machine
 from course_lib.unet import UNet
 
@@ -32,13 +34,13 @@ def measure(machine: Machine, streamed: int = 1_000_000) -> dict:
         ),
         "latent channels": _grown({c: _step((c, 8, 8), 32, machine) for c in (4, 8, 16, 32)}, machine),
         "batch": _grown({b: _step((4, 8, 8), b, machine) for b in (16, 64, 256)}, machine),
-        "data set": data_set(streamed, machine),
+        "data set": memory.alone(partial(data_set, streamed), machine),  # alone, so that its peak is its own
     }
 
 
 def data_set(n: int, machine: Machine, batch: int = 2000) -> dict:
     """n Teddies drawn at 16×16 batch after batch, as a training that streams them would: seconds, and memory on the way."""
-    sizes, seconds, memory = [], [], []
+    sizes, seconds, held = [], [], []
     began, drawn = time.perf_counter(), 0
     marks = [n // 100, n // 10, n]
     while drawn < n:
@@ -49,5 +51,5 @@ def data_set(n: int, machine: Machine, batch: int = 2000) -> dict:
             machine.synchronize()
             sizes.append(marks.pop(0))
             seconds.append(time.perf_counter() - began)
-            memory.append(resident())
-    return {"sizes": sizes, "seconds": seconds, "peak_mib": memory, "exponent": exponent(sizes, seconds)}
+            held.append(memory.resident()[1])
+    return {"sizes": sizes, "seconds": seconds, "peak_mib": held, "exponent": exponent(sizes, seconds)}

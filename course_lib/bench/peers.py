@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from types import ModuleType
 
+import torch
 from torch import Tensor, nn
 
 from course_lib.settings import NUM_CLASSES
@@ -32,7 +33,8 @@ def matched(make: Callable[[int], nn.Module], widths: Iterable[int], wanted: int
 
     Raises ValueError where the nearest is further off than ``within``, a share.
     """
-    counts = {width: parameters(make(width)) for width in widths}
+    with torch.device("meta"):  # counted without numbers in them
+        counts = {width: parameters(make(width)) for width in widths}
     width = min(counts, key=lambda w: abs(counts[w] - wanted))
     if abs(counts[width] / wanted - 1) > within:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -57,7 +58,8 @@ def write(folder: Path = FOLDER) -> str:
     ]
     for file in sorted(folder.glob("*.json")):
         lines += [f"## {file.stem}", ""]
-        for part, stored in json.loads(file.read_text(encoding="utf-8")).items():
+        every = json.loads(file.read_text(encoding="utf-8"))
+        for part, stored in sorted(every.items(), key=lambda one: list(TABLES).index(one[0])):
             packages = ", ".join(f"{name} {number}" for name, number in stored["versions"].items())
             lines += [f"### {part}", "", f"{stored['machine']}; {packages}.", ""]
             lines += [*TABLES[part](stored["found"]), ""]
@@ -139,13 +141,63 @@ def _quality(found: dict) -> list[str]:
     return [note, "", *table(["recipe", "seconds of training", "Fréchet distance"], rows)]
 
 
-TABLES = {
+def _roofline(found: dict) -> list[str]:
+    rows = [
+        [name, b["gflop"], b["mib"], 1e3 * b["seconds"], 1e3 * b["least"], b["bound"], f"{b['least'] / b['seconds']:.0%}"]
+        for name, b in found["blocks"].items()
+    ]
+    head = ["block, batch 128, forward and backward", "GFLOP", "MiB", "ms", "ms at least", "bound by", "reached"]
+    return [
+        f"Matmul {found['matmul_gflops']:,.0f} GFLOP/s, memory {found['gigabytes_per_second']:,.0f} GB/s. At least: the FLOPs at "
+        "the one rate or the bytes at the other, whichever takes longer (Williams et al. 2009), with all between a block's ends "
+        "in the caches.", "", *table(head, rows),
+    ]  # fmt: skip
+
+
+def _ways(head: str) -> Callable[[dict], list[str]]:
+    """A table of milliseconds: a row for each case, a column for each way, and how the first two compare."""
+
+    def write(found: dict) -> list[str]:
+        names = list(next(iter(found.values())))
+        rows = [
+            [case, *(1e3 * took[name] for name in names), f"{took[names[0]] / took[names[1]]:.2g}×"]
+            for case, took in found.items()
+        ]
+        return table([head, *(f"{name}, ms" for name in names), f"{names[1]} is faster by"], rows)
+
+    return write
+
+
+def _memory(found: dict) -> list[str]:
+    return table(["what", "peak MiB"], [[name, f"{mib:,.0f}"] for name, mib in found.items()])
+
+
+def _gpu(found: dict) -> list[str]:
+    dit = [[way, d["images_per_second"], f"{d['share_of_matmul']:.0%}"] for way, d in found["dit"].items()]
+    flagship = found["flagship"]
+    return [
+        f"Matmul in bf16: {found['matmul_tflops']:,.0f} TFLOP/s.", "",
+        *table(["training DiT-B/2 on 4×32×32", "images/s", "share"], dit), "",
+        *_ways("a guided walk of 20 steps")(found["graphs"]), "",
+        f"10,000 guided Teddies at 64×64: {found['10,000 Teddies']:,.1f} s. The Teddies' denoiser trained anew: "
+        f"{flagship['seconds']:,.0f} s, after which {flagship['wishes come true']:.0%} of wishes come true (the shipped one: "
+        f"{flagship['wishes come true, shipped']:.0%}).",
+    ]  # fmt: skip
+
+
+TABLES = {  # in this order on the page
     "matmul": _matmul,
+    "roofline": _roofline,
     "steps": _steps,
+    "attention": _ways("attention, forward and backward"),
+    "guidance": _ways("a guided step for so many pictures"),
+    "compile": _ways("training step"),
     "overhead": _overhead,
     "samples": _samples,
     "throughput": _throughput,
     "threads": _threads,
+    "memory": _memory,
     "growth": _growth,
+    "gpu": _gpu,
     "quality": _quality,
 }

@@ -1,5 +1,7 @@
 """What sampling costs: the sampler without its network, and 500 guided samples beside diffusers' own loop."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -9,8 +11,7 @@ from course_lib.bench import peers
 from course_lib.bench.timing import Timing, interleaved
 from course_lib.codec import Codec, PixelCodec, VAECodec, decode_all
 from course_lib.device import Machine
-from course_lib.diffusion import denoiser
-from course_lib.guidance import guide
+from course_lib.guidance import classifier_free
 from course_lib.samplers import ddim, dpmpp_2m, heun
 from course_lib.unet import UNet
 
@@ -37,8 +38,9 @@ def overhead(machine: Machine, batch: int = 500, steps: int = 20) -> dict[str, d
     }
 
 
-def guided_samples(machine: Machine, n: int = 500, steps: int = 20, repeats: int = 5) -> dict[str, dict]:
-    """n guided samples from noise to pixels: ours, diffusers' scheduler around the same weights, and diffusers in pixel space."""
+def ways(machine: Machine, n: int = 500, steps: int = 20) -> dict[str, tuple[Callable[[], Tensor], int]]:
+    """Guided samples from noise to pixels, each as (how to draw them, how many): ours, diffusers' scheduler around the same
+    weights, and diffusers in pixel space, where a tenth of them takes long enough."""
     net = _denoiser(machine)
     vae = VAE(**settings.FASHION_VAE["cpu"][0]).to(machine.device)
     codec = VAECodec(vae, torch.zeros(4, device=machine.device), torch.ones(4, device=machine.device))
@@ -46,19 +48,19 @@ def guided_samples(machine: Machine, n: int = 500, steps: int = 20, repeats: int
     rival = UNet(in_channels=1, **plan)
     make = peers.diffusers_unet(1, 32, plan["multipliers"], plan["blocks"], plan["attention"])
     pixel = peers.matched(make, range(8, 65, 4), peers.parameters(rival), 0.1).to(machine.device).eval()
-    few = max(n // 10, 1)  # pixels take long; the rate is what counts
-    took = interleaved(
-        {
-            "ours": lambda: _ours(net, codec, n, steps, machine),
-            "diffusers, the same weights": lambda: _diffusers(net, codec, SHAPE, n, steps, machine),
-            "diffusers, pixel space": lambda: _diffusers(pixel, PixelCodec(), PIXELS, few, steps, machine),
-        },
-        machine,
-        repeats,
-        warm_up=1,
-    )
-    counts = {"diffusers, pixel space": few}
-    return {name: _rate(timing, counts.get(name, n)) for name, timing in took.items()}
+    few = max(n // 10, 1)
+    return {
+        "ours": (lambda: _ours(net, codec, n, steps, machine), n),
+        "diffusers, the same weights": (lambda: _diffusers(net, codec, SHAPE, n, steps, machine), n),
+        "diffusers, pixel space": (lambda: _diffusers(pixel, PixelCodec(), PIXELS, few, steps, machine), few),
+    }
+
+
+def guided_samples(machine: Machine, n: int = 500, steps: int = 20, repeats: int = 5) -> dict[str, dict]:
+    """Images per second of each of the `ways`."""
+    every = ways(machine, n, steps)
+    took = interleaved({name: draw for name, (draw, _) in every.items()}, machine, repeats, warm_up=1)
+    return {name: _rate(timing, every[name][1]) for name, timing in took.items()}
 
 
 def _rate(timing: Timing, n: int) -> dict:
@@ -73,7 +75,7 @@ def _denoiser(machine: Machine) -> UNet:
 def _guided(net: nn.Module, n: int, machine: Machine):
     autocast = None if machine.dtype == torch.float32 else machine.dtype
     y = torch.arange(n, device=machine.device) % recipes.NUM_CLASSES
-    return guide(denoiser(net, recipes.KIND, y, autocast), denoiser(net, recipes.KIND, recipes.NUM_CLASSES, autocast), SCALE)
+    return classifier_free(net, recipes.KIND, y, recipes.NUM_CLASSES, SCALE, autocast=autocast)
 
 
 def _ours(net: nn.Module, codec: Codec, n: int, steps: int, machine: Machine) -> Tensor:

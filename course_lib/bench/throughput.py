@@ -4,18 +4,15 @@ import multiprocessing
 import statistics
 import subprocess
 import sys
-import time
 
 import torch
 
 from course_lib import device as devices
 from course_lib import metrics, settings, teddies
 from course_lib.autoencoder import VAE
-from course_lib.bench.steps import Plan, objective, training_step
 from course_lib.bench.timing import interleaved
 from course_lib.codec import VAECodec, cache
 from course_lib.device import Machine
-from course_lib.unet import UNet
 
 
 def matmul(machine: Machine) -> dict[str, float]:
@@ -56,22 +53,21 @@ def import_seconds() -> float:
     return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
-def threads(steps: int = 20) -> dict[str, float]:
-    """Images per second of the latent denoiser's training on a CPU: one thread, all threads, and as many processes of one.
-
-    Processes train side by side without exchanging gradients, so their figure is the most that data parallelism can reach. And
-    all of it once more while another program keeps one core busy.
-    """
+def threads(steps: int = 40) -> dict[str, float]:
+    """Images per second of the latent denoiser's training on a CPU: one thread, all of them, and as many processes of one, which
+    exchange their gradients. And all of it once more while another program keeps one core busy."""
     cores = torch.get_num_threads()
     found = {}
     for busy in (False, True):
         hog = multiprocessing.get_context("spawn").Process(target=_spin, daemon=True)
         if busy:
             hog.start()
-        suffix = ", one core busy" if busy else ""
-        found[f"1 thread{suffix}"] = _together(1, 1, steps)
-        found[f"{cores} threads{suffix}"] = _together(1, cores, steps)
-        found[f"{cores} processes of 1 thread{suffix}"] = _together(cores, 1, steps)
+        for name, (processes, each) in {
+            "1 thread": (1, 1),
+            f"{cores} threads": (1, cores),
+            f"{cores} processes of 1 thread": (cores, 1),
+        }.items():
+            found[name + ", one core busy" * busy] = statistics.median(_rate(processes, each, steps) for _ in range(3))
         if busy:
             hog.terminate()
     return found
@@ -82,20 +78,8 @@ def _spin() -> None:
         pass
 
 
-def _together(processes: int, threads: int, steps: int) -> float:
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(processes) as pool:
-        return sum(pool.starmap(_rate, [(threads, 256 // processes, steps)] * processes, chunksize=1))
-
-
-def _rate(threads: int, batch: int, steps: int) -> float:
-    """Images per second of one process."""
-    machine = devices.find("cpu", threads=threads)
-    net = UNet(in_channels=4, **settings.FASHION_DENOISER["cpu"][0])
-    step = training_step(net, objective(net, Plan((4, 4, 4), batch, {}), machine), machine)
-    times = []
-    for _ in range(3 + steps):
-        began = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - began)
-    return batch / statistics.median(times[3:])
+def _rate(processes: int, threads: int, steps: int) -> float:
+    """Images per second, measured by a program of its own."""
+    command = [sys.executable, "-m", "course_lib.bench.data_parallel", str(processes), str(threads), str(steps)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])

@@ -48,10 +48,3 @@ def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
         raise ValueError(f"{len(sizes)} sizes and {len(costs)} costs were given: as many of both, and at least two.")
     x, y = ([math.log(v) for v in values] for values in (sizes, costs))
     return statistics.linear_regression(x, y).slope
-
-
-def resident() -> float:
-    """The most memory that this process ever held, MiB (Linux counts in KiB; Windows has no such count)."""
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

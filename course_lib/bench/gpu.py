@@ -1,0 +1,96 @@
+"""What only a GPU can show: the share of its bf16 peak, sampling as CUDA graphs, and the Teddies' flagship from start to end."""
+
+import time
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from course_lib import device as devices
+from course_lib import prompts, recipes, teddies
+from course_lib.bench.steps import Plan, counted, objective, training_step
+from course_lib.bench.timing import interleaved
+from course_lib.cuda_graph import captured
+from course_lib.device import Machine
+from course_lib.dit import DiT
+from course_lib.experiments import painting
+from course_lib.guidance import classifier_free
+from course_lib.samplers import dpmpp_2m
+
+BASE = {"in_channels": 4, "size": 32, "patch": 2, "dim": 768, "depth": 12, "heads": 12}  # DiT-B/2 (Peebles & Xie 2023, table 1)
+
+
+def dit(machine: Machine, batch: int = 256, config: dict = BASE) -> dict[str, dict]:
+    """The training step of a GPU-size DiT on latents of 256×256 pictures, as it is and compiled: images/s, share of matmul."""
+    peak, steps, work = devices.matmul_rate(machine), {}, 0.0
+    for way in ("eager", "compiled"):
+        net = DiT(**config)
+        asked = torch.compile(net) if way == "compiled" else net
+        shape = (config["in_channels"], config["size"], config["size"])
+        steps[way] = training_step(net, objective(asked, Plan(shape, batch, {}), machine), machine)
+        work = work or counted(steps[way])
+    took = interleaved(steps, machine)
+    return {way: {"images_per_second": batch / t.seconds, "share_of_matmul": work / t.seconds / peak} for way, t in took.items()}
+
+
+def graphs(machine: Machine, counts: tuple[int, ...] = (1, 16, 256), steps: int = 20) -> dict[str, dict]:
+    """Seconds of a guided walk of the Teddies' denoiser for n pictures, launched kernel by kernel and as one CUDA graph."""
+    painter = prompts.ready(machine)
+    autocast = None if machine.dtype == torch.float32 else machine.dtype
+    levels, null = painter.schedule.grid(steps), tuple(teddies.LEVELS)
+    found = {}
+    for n in counts:
+        y = painter.tell("two brown teddy bears").to(machine.device).expand(n, -1)
+        noise = torch.randn(n, *painter.shape, device=machine.device)
+        guided = classifier_free(painter.net, recipes.KIND, y, null, 3.0, autocast=autocast)
+
+        def walk(x_T: torch.Tensor, guided=guided) -> torch.Tensor:
+            return dpmpp_2m(guided, x_T, levels)
+
+        runs = {"launched one by one": partial(walk, noise), "CUDA graph": partial(captured(walk, noise), noise)}
+        found[f"{n} pictures"] = {way: t.seconds for way, t in interleaved(runs, machine).items()}
+    return found
+
+
+def many_teddies(machine: Machine, n: int = 10_000, steps: int = 20, batch: int = 500) -> float:
+    """Seconds for n guided Teddies at 64×64, decoded."""
+    painter = prompts.ready(machine)
+    told = painter.tell("two brown teddy bears")
+    painter.paint(told.expand(min(n, batch), -1), 3.0, 2, batch=batch)  # warm-up
+    machine.synchronize()
+    began = time.perf_counter()
+    painter.paint(told.expand(n, -1), 3.0, steps, batch=batch)
+    machine.synchronize()
+    return time.perf_counter() - began
+
+
+def flagship(machine: Machine, n: int = 500, **options) -> dict[str, float]:
+    """The Teddies' denoiser trained anew by its recipe (options: its own): seconds, and the share of n wishes that come true,
+    read off the pictures; beside it that of the shipped one."""
+    judge, wishes = recipes.ready("teddies-reader", machine), painting.wishes(n, 0).to(machine.device)
+    painter = prompts.ready(machine)
+
+    def adherence() -> float:
+        return painting.adherence(judge, painter.paint(wishes, steps=20), wishes)["all"]
+
+    shipped = adherence()
+    with TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        result = recipes.RECIPES["teddies-ldm"](machine=machine, out=Path(folder, "anew.safetensors"), progress=False, **options)
+        spent = time.perf_counter() - began
+    painter.net.load_state_dict(result.ema.state_dict())
+    return {"seconds": spent, "wishes come true": adherence(), "wishes come true, shipped": shipped}
+
+
+def measure(machine: Machine) -> dict:
+    """All of it; minutes on an H100. Raises ValueError where there is no CUDA device."""
+    if machine.device.type != "cuda":
+        raise ValueError(f"this part measures a GPU, and this machine is {machine}: run `course bench gpu` where there is one")
+    return {
+        "matmul_tflops": devices.matmul_rate(machine) / 1e12,
+        "dit": dit(machine),
+        "graphs": graphs(machine),
+        "10,000 Teddies": many_teddies(machine),
+        "flagship": flagship(machine),
+    }
