@@ -1,6 +1,7 @@
 """The benchmark's own arithmetic, its rivals' sizes and its report; speeds themselves are never tested."""
 
 import json
+import re
 from functools import partial
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
-from course_lib import cli, recipes, settings
+from course_lib import cli, lab, recipes, settings
 from course_lib.bench import gpu, growth, memory, peers, report, roofline, run, steps, throughput, timing
 from course_lib.device import Machine
 from course_lib.unet import UNet
@@ -165,3 +166,9 @@ def test_streaming_a_data_set_is_measured_on_the_way():
 def test_ways_are_compared_in_milliseconds():
     text = "\n".join(report.TABLES["attention"]({"64 tokens": {"fused": 0.004, "two products": 0.001}}))
     assert "| 64 tokens | 4 | 1 | 4× |" in text
+
+
+def test_the_parts_that_the_texts_name_exist():
+    texts = [lab.ROOT / "README.md", *lab.ROOT.glob("notebooks/*.md"), *lab.ROOT.glob("course_lib/**/*.py")]
+    named = {part for text in texts for part in re.findall(r"`?course bench ([a-z]+)", text.read_text(encoding="utf-8"))}
+    assert {"steps", "attention", "guidance"} <= named <= set(run.PARTS)
