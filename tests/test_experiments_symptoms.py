@@ -97,7 +97,7 @@ def test_each_fault_changes_one_part_and_no_two_the_same():
 # part that is ill → the probe for it, its reading in all other runs, and in this one. Spread: with a wrong null label guidance
 # overshoots, and the more so the further apart the classes are; so it is only too small a spread that tells of the codec.
 DIAGNOSES = {
-    "codec": ("spread at the decoder (1 is right)", lambda v: v > 0.8, lambda v: v == pytest.approx(1 / 5.5, rel=0.2)),
+    "codec": ("spread at the decoder (1 = as encoded)", lambda v: v > 0.8, lambda v: v == pytest.approx(1 / 5.5, rel=0.2)),
     "guide": ("agreement gained by guidance", lambda v: v >= -0.05, lambda v: v < -0.8),
     "null_label": ("commonest class at scale 0", lambda v: v <= 0.5, lambda v: v == 1),
     "levels": ("last step", lambda v: v < 0.1, lambda v: v > 0.4),

@@ -135,7 +135,7 @@ def chart(run: Run, judge: Judge, images: Tensor, x0: Tensor, y: Tensor) -> dict
     """One reading of each probe: arguments as of the probes."""
     unguided, guided = agreement(run, judge, (0.0, SCALE))
     return {
-        "spread at the decoder (1 is right)": latents(run, images)[1].mean().item(),
+        "spread at the decoder (1 = as encoded)": latents(run, images)[1].mean().item(),
         "agreement gained by guidance": guided - unguided,
         "commonest class at scale 0": reference(run, judge)[1],
         "last step": moves(run)[-1],

@@ -47,7 +47,7 @@ viz.rows(ruined, titles=[f"t = {t}" for t in ts], scale=2, alt="One ankle boot u
 # %% [markdown]
 # The same boot, the same noise, four paces. The honest way to compare them is the **signal-to-noise ratio**
 # $\alpha_t^2 / \sigma_t^2$: two schedules that pass through the same ratios are the same schedule up to the naming of $t$
-# (Kingma et al. 2021, section 4).
+# (Kingma et al. 2021, section 4). We give it in decibels, $20 \log_{10}(\alpha_t / \sigma_t)$: 0 dB is as much noise as signal.
 #
 # **Predict.** Stable Diffusion was trained with *scaled linear*. At its last step, how much signal is left? Is
 # $x_T$ pure noise, as every lecture says, including this one so far?
@@ -118,7 +118,7 @@ ledger.source(diffusion.target, diffusion.to_x0)
 # They are equivalent in what they know, not in how errors travel. If the network errs by 1, its $\hat x_0$ errs by the
 # factors below: a network that predicts the noise must be ever more exact as the signal fades, one that predicts
 # $v = \alpha\,\epsilon - \sigma\,x_0$ (Salimans & Ho 2022, appendix D) is safe at every level. So ours predicts `v`; further down
-# we see what the others pay.
+# we see where that matters.
 
 # %%
 s = recipes.SCHEDULE()
@@ -141,6 +141,9 @@ ledger.source(samplers.ddim)
 # known in closed form: three tilted Gaussians in the plane. For those, $\mathbb E[x_0 \mid x_t]$ is Bayes' rule, and a
 # high-order solver tells to eight digits where each grain of noise *must* end. Whatever is missing is the sampler's own.
 #
+# Two more samplers walk beside DDIM. **Heun's method** takes the step, asks the denoiser again at its end, and uses the mean of both answers: two calls a step.
+# **DPM-Solver++(2M)** remembers the answer of the step before and draws a straight line through the two: one call a step.
+#
 # **Predict.** Double the number of steps. By what factor does the error of DDIM shrink? And of DPM-Solver++(2M) and Heun's method, which are
 # called *second-order*?
 
@@ -152,7 +155,7 @@ panels = viz.Panels(2)
 options = {"xlabel": "steps", "ylabel": "distance from the exact end (toy's unit)", "log": "xy"}
 viz.draw_lines(panels[0], {k: (steps, v) for k, v in middle.items()}, title="the middle of the walk: t = 900 to 100", **options)
 viz.draw_lines(panels[1], {k: (all_steps, v) for k, v in whole.items()}, title="the whole walk: t = 1000 to 0", **options)
-panels.picture("Error against steps on log axes. In the middle of the walk DDIM falls with slope one, the two others with slope two; over the whole walk all three end with slope one.")
+panels.picture("Error against steps on log axes. In the middle of the walk DDIM falls with slope one, the two others with slope two; over the whole walk the two others lose part of their slope.")
 
 # %% [markdown]
 # A method's **order** is minus the slope on these axes. Over the whole walk something is lost. What: the beginning, the end, or both?
@@ -235,7 +238,7 @@ viz.lines({k: (steps, v) for k, v in in_latents.items()}, xlabel="steps, t = 900
 #
 # Schedules are made for data of spread 1: that is what "equal parts of signal and noise" silently assumes. Latents come in
 # whatever unit the VAE likes. The remedy is to divide by their standard deviation: a number that is *measured*, once, on the training set.
-# Stable Diffusion's famous `scaling_factor` is $1 / \text{std}$ of its VAE's latents, one number for all four channels (Rombach et al. 2022,
+# Stable Diffusion's famous `scaling_factor`, 0.18215, is $1 / \text{std}$ of its VAE's latents, one number for all four channels (Rombach et al. 2022,
 # appendix G). It is a property of one VAE: carry it to another and it is simply wrong. Here is ours, measured:
 
 # %%
@@ -398,8 +401,8 @@ ledger.table(["1,000 images", "Fréchet distance to the test images", "read with
 # <details><summary>The answer</summary>
 #
 # Mush, and garments. Same decoder, same 64 numbers: the only difference is *where* in the space the numbers lie. The VAE never promised that its
-# codes fill the Gaussian; the walk goes to where they are. And the third figure keeps us honest: decoding the codes of *real* garments
-# is not free of error either. That is the VAE's blur, and no denoiser can do away with it.
+# codes fill the Gaussian; the walk goes to where they are. And the last row keeps us honest: decoding the codes of *real* garments
+# is not free of error either. That is the VAE's blur. A denoiser cannot sharpen it, so a latent model rarely scores much better than this row.
 #
 # </details>
 
@@ -441,8 +444,8 @@ slider.set(step=10), slider.set(step=20)
 # %% [markdown]
 # ## Quality against steps
 #
-# On the toy we knew the truth. Here the judge must do, with four figures (each the average of what it sees in 1,000 samples): the **Fréchet
-# distance** and **KID** (both: how far from real, 0 is best), **precision** (the share of samples that look real) and **recall** (the share of
+# On the toy we knew the truth. Here the judge must do, with four figures, each taken from a set of 1,000 samples: the **Fréchet
+# distance** and **KID** (both: how far from real, 0 is best; KID is estimated without bias, so near 0 it may come out negative), **precision** (the share of samples that look real) and **recall** (the share of
 # real garments that the samples cover). Each has its 95 % interval, by bootstrap: the set of samples is drawn anew from itself, again and again.
 #
 # So many samples take longer than this chapter may, so one command, undisturbed, has drawn and stored them; one point of the curves we remake.
@@ -491,7 +494,7 @@ book.claim("Heun's 9 calls do no better than 10 of DPM-Solver++(2M): Fréchet di
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# About ten. From there on DPM-Solver++ gains next to nothing: the rest of the distance belongs to the network and to the VAE. Heun's method asks the network
+# About ten. From there on DPM-Solver++ gains less than the intervals can tell: the rest of the distance belongs to the network and to the VAE. Heun's method asks the network
 # twice a step, and is judged fairly only against calls or seconds.
 #
 # And with too few steps it is *variety* that suffers. A walk of three steps ends near the average garment of its class: it looks real, even a little more often
@@ -519,7 +522,7 @@ viz.bars({f"{kind}, from {start}": d for (kind, start), d in mean.items()}, ylab
 # %%
 weights = {(w, rate): predictions.collected(trained, w)["v", rate] for rate in ("cosine", "constant") for w in ("last", "average")}
 ema = {key: sum(v) / len(v) for key, v in weights.items()}
-names = {("last", "cosine"): "last weights, falling rate", ("average", "cosine"): "average, falling rate", ("last", "constant"): "last weights, constant rate", ("average", "constant"): "average, constant rate"}
+names = {("last", "cosine"): "last weights,\nfalling rate", ("average", "cosine"): "average,\nfalling rate", ("last", "constant"): "last weights,\nconstant rate", ("average", "constant"): "average,\nconstant rate"}
 viz.bars({names[key]: d for key, d in ema.items()}, ylabel="Fréchet distance", alt="Fréchet distance of v-networks, with last and with average weights: with a learning rate that falls they are alike, with a constant one the average is better.")
 
 # %%
@@ -536,11 +539,11 @@ book.claim("Today's training is one of these points: Fréchet distance, today ov
 # <details><summary>The answer</summary>
 #
 # `eps`. At $t = 1000$ our schedule leaves a signal rate of about one in twenty thousand, and to get $\hat x_0$ from a prediction of the noise one divides by it: the
-# smallest error becomes enormous, and the walk never recovers. From three percent of signal on, an error is made thirty times larger and no longer twenty thousand times, and `eps` does as well as the others. (Pixel-space
-# models that predict `eps` survive since they hold $\hat x_0$ inside $[-1, 1]$; latents have no such box.) `x0` and `v` have no such weak spot, and lie close together. (One seed each: what lies within a tenth of one another is not a ranking.)
+# smallest error becomes enormous, and the walk never recovers. From three percent of signal on, an error is made thirty times larger and no longer twenty thousand times, and `eps` does no worse than the others. (Pixel-space
+# models that predict `eps` survive since they hold $\hat x_0$ inside $[-1, 1]$; latents have no such box.) `x0` and `v` have no such weak spot, and lie close together. (One seed each, and an interval of about ±2 on every bar: only the failure of `eps` from $t = 1000$ is beyond doubt.)
 #
 # And the average? Letting the learning rate fall to zero *is* a kind of averaging. Where it does not fall, the last weights are still being shaken by every batch,
-# and the average over many of them draws better.
+# and the average over many of them scores a little better. That is what theory expects; one seed cannot prove it.
 #
 # </details>
 #
@@ -550,8 +553,9 @@ book.claim("Today's training is one of these points: Fréchet distance, today ov
 # latent side pays for its autoencoder out of its own purse. The pixel side may hold $\hat x_0$ inside $[-1, 1]$ at each step, as pixel-space DDPMs do.
 #
 # The fight takes longer than this chapter may, so what follows was measured once by one command, undisturbed, and stored with that command, its seed
-# and its machine; below we remake the cheap points of it live. Two distances help to read the figures: the **floor**, of real training images, which no sample can
-# go below; and that of the VAE's reconstructions, which no latent model can go below.
+# and its machine; below we remake the cheap points of it live. Two distances help to read the figures: the **floor**, of real training images; and that of the VAE's
+# reconstructions, which a latent model passes only by little and by chance, since it draws through the same decoder. A Fréchet distance comes out larger when it is taken
+# from fewer samples: here it is 2,000 on each side, in most other tables of this chapter 1,000. Compare within a table.
 
 # %%
 fight = rivals.stored()
@@ -564,10 +568,10 @@ ledger.table(["", "latent", "pixel"], rows, title="The same seconds, two spaces"
 # %%
 scales = list(fight["latent"]["frechet_by_scale"])
 curves = {side: ([float(k) for k in scales], [fight[side]["frechet_by_scale"][k] for k in scales]) for side in ("latent", "pixel")}
-viz.lines(curves, xlabel="guidance scale (1 = none; chapter 5)", ylabel="Fréchet distance", log="y", alt="Fréchet distance against guidance scale, latent and pixel model after equal seconds of training: the latent curve lies below at every scale.")
+viz.lines(curves, xlabel="guidance scale (1 = none; chapter 5)", ylabel="Fréchet distance", log="y", alt="Fréchet distance at guidance scales 1 and 3, latent and pixel model after equal seconds of training: the latent model lies below at both.")
 
 # %% [markdown]
-# Now the cheap points, live: operations of one network call, samples per second on a small batch, and our own model's distance beside the stored one.
+# Now the cheap points, live: the two distances to read by, the memory that training holds, operations of one network call, and samples per second on a small batch.
 
 # %%
 memory = costs.memory_at_side(32)
@@ -609,7 +613,8 @@ book.claim("Today's run agrees with the stored one: Fréchet distance, today ove
 # ### The same quality, instead of the same seconds
 #
 # Equal seconds flatter whoever learns fast. So let the pixel side go on, four times as long, and look at both on the way. The latent side's curve starts late: its first
-# third is the VAE's training, in which nothing can be drawn.
+# third is the VAE's training, in which nothing can be drawn. (This race ran on one thread, the fight above on two, so the same seconds carry both sides less far. Seconds belong to a
+# machine; what to take home is the ratio of the two sides.)
 #
 # **Predict.** How much longer must the pixel model train to be as good as the latent model is in the end?
 
@@ -634,8 +639,8 @@ book.claim("Latents pass the pixels' quality before the time is over: seconds, a
 # %% [markdown]
 # ### And larger pictures?
 #
-# At 32 pixels the fight is nearly fair. Operations and memory can be *counted* without being spent (on torch's `meta` device a tensor has a shape and no numbers),
-# so let the recipes' two networks look at 16, 32 and 64 pixels, all else equal.
+# 32 pixels is small. Operations can be *counted* without being spent (on torch's `meta` device a tensor has a shape and no numbers), and memory is read off two small
+# batches. So let the recipes' two networks look at 16, 32 and 64 pixels, all else equal.
 #
 # **Predict.** Both spaces grow with the area of the picture. So does the ratio grow at all? And may one draw a straight line on from there, to 1024 pixels?
 
@@ -671,9 +676,11 @@ book.claim(
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# A little: convolutions grow alike in both spaces, and what grows the ratio is the attention, whose work goes with the *square* of the area. At 64 pixels it hardly
+# In operations a little: convolutions grow alike in both spaces, and what grows the ratio is the attention, whose work goes with the *square* of the area. At 64 pixels it hardly
 # counts; at 1024 it is nearly all there is. A line through three small sizes cannot know that: **an extrapolation is not a measurement**. (Nor is our count the whole
 # truth: nobody would let sixty thousand positions attend to one another. One would take attention out of the large pixel network, and pay in quality.)
+#
+# In memory much more: weights and their copies take the same room at every size, and at 16 pixels they are a large part of what the latent side holds.
 #
 # </details>
 #

@@ -162,9 +162,9 @@ book.claim("Temperatures change no verdict: the twin's accuracy at t = 500, cali
 #
 # ### Where does it want ink?
 #
-# Its gradient points to where the latents look more like the wanted class. Tweedie's formula turns a score into a move of $\hat x_0$, by the factor
-# $\sigma^2 / \alpha$, so that the whole of classifier guidance is one line at the end of this function. Mind that factor: at the start of the walk it is in the thousands, and
-# whatever is wrong with the gradient there is wrong a thousandfold. That is why our classifier is given $\alpha\, x_t$ to read and not $x_t$: its gradient must fade with the signal.
+# Its gradient points to where the latents look more like the wanted class. Tweedie's formula, $\nabla \log p(x_t) = (\alpha \hat x_0 - x_t) / \sigma^2$, turns a score
+# into a move of $\hat x_0$, by the factor $\sigma^2 / \alpha$, so that the whole of classifier guidance is one line at the end of this function. Mind that factor: in the first of twenty steps it is about twenty thousand, in the second still above ten, and
+# whatever is wrong with the gradient there is wrong that many times. That is why our classifier is given $\alpha\, x_t$ to read and not $x_t$: its gradient must fade with the signal.
 
 # %%
 ledger.source(guidance.classifier_guide)
@@ -292,7 +292,7 @@ ledger.source(guidance.guide, guidance.within)
 # ### One scale, several conventions
 #
 # Half of the confusion about guidance is about where it is *off*. In this workbook, as in diffusers, EDM2 and DiT, `guidance_scale` 1 is off. In the paper of Ho & Salimans the
-# weight $w$ is off at 0. Two converters, and a check that scale 1 changes not a single bit:
+# weight $w$ is off at 0. (In *our* formulas, above and below, $w$ is the scale itself, off at 1.) Two converters, and a check that scale 1 changes not a single bit:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -393,7 +393,7 @@ book.claim(
 # et al. 2024, whose toy this resembles.)
 #
 # The smallest example fits on a napkin. Let the class be $\mathcal N(0, s_1^2)$ and everything $\mathcal N(0, s_0^2)$. Sharpening adds up precisions, $1/s^2 = w/s_1^2 + (1 - w)/s_0^2$. The guided
-# flow in $r = \sigma/\alpha$, $\mathrm dy/\mathrm dr = r\,y\,\big(\tfrac{w}{s_1^2 + r^2} + \tfrac{1 - w}{s_0^2 + r^2}\big)$, multiplies *widths*: $s = s_1^{\,w} s_0^{\,1 - w}$. The cell below holds the
+# flow in $r = \sigma/\alpha$, $\mathrm dy/\mathrm dr = r\,y\,\big(\tfrac{w}{s_1^2 + r^2} + \tfrac{1 - w}{s_0^2 + r^2}\big)$, with $y = x_t / \alpha_t$, a point and not a class, multiplies *widths*: $s = s_1^{\,w} s_0^{\,1 - w}$. The cell below holds the
 # integration against it.
 #
 # So a large scale is not "more of the class". It is "less of everything else", and it leaves the data behind. The garments below show the same.
@@ -421,9 +421,11 @@ book.claim(
 #
 # - **classifier**: the unconditional model and the gradient of the small network above;
 # - **classifier-free**: the formula as it stands;
-# - **in an interval**: the same, but only at middle noise levels (Kynkäänniemi et al. 2024);
+# - **in an interval**: the same, but only at middle noise levels, where noise over signal lies between 0.2 and 3 (Kynkäänniemi et al. 2024);
 # - **rescaled**: the guided $\hat x_0$ is brought back to the unguided one's contrast (Lin et al. 2023);
 # - **autoguidance**: the reference is not the unconditional model but a *bad* one, the same network after very little training (Karras et al. 2024).
+#
+# The classifier's scale counts otherwise: it steers a model that knows no classes, so 0 is none, and 1 is Bayes' rule.
 #
 # To be fair, every kind may ask a denoiser **20 times** for each sample, and no more. Who asks two denoisers at every level can afford 10 steps; who asks the second one at middle levels only, 12; who
 # asks one, 20. Each point is 500 samples from each of **three** seeds, with the spread of the three as its error bar.
@@ -446,7 +448,7 @@ curves = {name: harness.curve(kinds[name], scales) for name, scales in plan.item
 panels = viz.Panels(3, width=3.7, height=3.8)
 for axes, measure, label in ((panels[0], "frechet", "Fréchet distance (less is better)"), (panels[1], "agreement", "of the wanted class (share)")):
     drawn = {name: ([p.scale for p in ps], [p.mean(measure) for p in ps], [p.error(measure) for p in ps]) for name, ps in curves.items()}
-    viz.draw_lines(axes, drawn, xlabel="guidance scale (1 = none)", ylabel=label)
+    viz.draw_lines(axes, drawn, xlabel="guidance scale (1 = none; classifier: 0)", ylabel=label)
 trade = {name: ([p.mean("recall") for p in ps], [p.mean("precision") for p in ps], [p.error("precision") for p in ps]) for name, ps in curves.items()}
 viz.draw_lines(panels[2], trade, xlabel="recall (share of real garments covered)", ylabel="precision (share that looks real)")
 panels.picture("Three panels for five kinds of guidance. Fréchet distance falls a little in an interval, for autoguidance and at first for the classifier, and else rises with the scale; the share of the wanted class rises; precision is bought with recall.")
@@ -482,9 +484,9 @@ book.claim("What scale 5 costs is no accident of a seed: rise of the Fréchet di
 # <details><summary>The answer</summary>
 #
 # The share of right classes rises and stays up. Recall falls from the first step on: what guidance removes first are the failures, and with them the rare. At scale 1.5 the two nearly cancel in the
-# Fréchet distance; from there on there are no failures left to remove, and it only rises. **In an interval** the same push costs less: the early levels, where it would throw
+# Fréchet distance; from there on few failures are left to remove, and it only rises. **In an interval** the same push costs less: the early levels, where it would throw
 # whole modes away, are left alone (and, asking the second model less often, it has more steps to spend). **Autoguidance** does another thing altogether: it pushes away from *bad pictures* and not from *other classes*, so variety
-# stays, and the share of right classes rises less. **Rescaling** brings back the contrast, and a part of the distance with it. The **classifier** is honest work by a second network, which sees less than the denoiser does.
+# falls least, and the share of right classes hardly moves. (The best of these two lie below the unguided distance by less than the spread of three seeds: take it as a hint.) **Rescaling** brings back the contrast, and a part of the distance with it. The **classifier** is honest work by a second network, which sees less than the denoiser does.
 #
 # </details>
 #
@@ -511,7 +513,8 @@ book.claim("The interval mends more of the variety than rescaling does: diversit
 book.claim("… and less of the saturation: white pixels, ratio", dark["in an interval"].mean("saturation") / dark["rescaled"].mean("saturation"), at_least=1.1);
 
 # %% [markdown]
-# So the two cures are for two ills. Rescaling repairs what a picture *looks* like; it cannot bring back what was never drawn. The interval repairs *which* pictures are drawn.
+# Both cures help against both ills, but not equally. Rescaling mends the *looks* better: white pixels, contrast. The interval mends the *variety* better: diversity and recall, for it leaves alone the levels at which guidance decides
+# which garments are drawn.
 #
 # ## Turn it by hand
 #
@@ -550,7 +553,7 @@ slider
 # %%
 print(slider.set(guidance_scale=5.0, guided_at="high noise"))
 print(slider.set(guidance_scale=5.0, guided_at="low noise"))
-book.claim("A position of these sliders is drawn in less than a second, whatever else the machine does", slider.latency(), at_most=1000, unit="ms")
+book.claim("A position of these sliders is drawn in less than a second here", slider.latency(), at_most=1000, unit="ms")
 five = {name: ps[-1] for name, ps in lie.items()}
 book.claim("At scale 5, high noise alone makes the class right: share", five["high noise"].mean("agreement"), at_least=0.93)
 book.claim("… at the price of recall: unguided minus guided there", free[1.0].mean("recall") - five["high noise"].mean("recall"), at_least=0.15)
@@ -608,11 +611,11 @@ patient = patients[letter]
 both = {"healthy": well, letter: patient}
 
 # %% [markdown]
-# **What enters the decoder?** For each channel, its standard deviation over that of the latents on which the VAE was trained. It should be near 1.
+# **What enters the decoder?** For each channel, its standard deviation over that of the latents on which the VAE was trained. A healthy run reads a little above 1, since guidance spreads the latents: compare with its row.
 
 # %%
 entering = [[name, *symptoms.latents(run, test_images[:500])[1].tolist()] for name, run in both.items()]
-ledger.table(["run", *(f"channel {c} (1 is right)" for c in range(4))], entering)
+ledger.table(["run", *(f"channel {c} (1 = as encoded)" for c in range(4))], entering)
 
 # %% [markdown]
 # **Does guidance help?** The share of garments of the wanted class should rise with the scale. **And what does it point away from?** At scale 0 only the reference draws: it should draw a bit of everything.
@@ -643,14 +646,14 @@ ledger.table(["run", "error at t = 100", "t = 500", "t = 900", "correction of t 
 # <details><summary>Patient A</summary>
 #
 # **Too large a step at the end.** The walk starts as the healthy one does, and then leaves from where noise and signal are equally strong *straight to clean data*. What it finds there is $\hat x_0$, the average of all garments
-# that fit, and an average has too little spread. The judge does not mind: averages are typical. *Cure:* look at the last levels of the list that the sampler really visits, and not at the number of steps that you asked for.
+# that fit, and an average has less spread than the healthy walk's end. Held against 1 alone you would not have seen it; the last step of the walk shows it at once. The judge does not mind: averages are typical. *Cure:* look at the last levels of the list that the sampler really visits, and not at the number of steps that you asked for.
 # *Seen:* lists of levels cut short or with a wrong last entry; diffusers' multistep solver repeated its last noise level, so that its last step did nothing and noise was left (issue 5689, pull request 6477).
 #
 # </details>
 #
 # <details><summary>Patient B</summary>
 #
-# **Off by one in $t$.** At every level of the grid the network is told the $t$ of the next. Its error hardly rises, so neither eye nor judge see it; only the clock does, since with noise that you added *yourself* you know the right $t$. Off by
+# **Off by one in $t$.** At every level of the grid the network is told the $t$ of the next. Its error hardly rises, so the judge does not see it. Its last step is shorter than the healthy one's, which tells that *something* is off; *what* is off only the clock says, since with noise that you added *yourself* you know the right $t$. Off by
 # one in a thousand (counting from 0 or from 1) is beyond measuring; off by one *stride* is not. *Cure:* test the sampler on a denoiser that is known exactly, as in chapter 4. *Seen:* in nearly every library once; in diffusers
 # issues 444, 465 and 5921 are about it.
 #
@@ -687,7 +690,7 @@ ledger.table(["run", "error at t = 100", "t = 500", "t = 900", "correction of t 
 #
 # ### One table
 #
-# Six probes, seven runs. Read it by columns: in each, one run stands out.
+# Six probes, seven runs. Read it by columns: in each, the run with that fault reads furthest from the healthy one. Some faults show in other columns, too.
 
 # %%
 charts = {name: symptoms.chart(run, judge, test_images[:500], *some) for name, run in wards.items()}
@@ -758,7 +761,7 @@ book.claim("D's walk stands still: its longest step", max(symptoms.moves(patient
 # ## The flagship: teddies to order
 #
 # All that the five chapters built, in one picture: the VAE of 64×64 teddies (chapter 3's recipe, 12,288 numbers to 256), a denoiser in its latent space that is told five factors
-# (chapter 4), and guidance. It was trained for about an hour on two cores, on 24,000 drawn teddies of which *no* one showed certain combinations of factors: a tenth of all that there are.
+# (chapter 4), and guidance. It was trained on two cores of the authors' machine in about an hour, on 24,000 drawn teddies of which *no* one showed certain combinations of factors: a tenth of all that there are.
 #
 # **Predict.** A judge of its own reads the five factors back from a picture; all five must be right. How often, unguided? Guided? And for combinations that the denoiser has never seen?
 
@@ -783,7 +786,7 @@ book.claim("Guidance has little to add to that: share at scale 3 minus unguided"
 book.claim("Scale 8 breaks pictures, and with them the wish: share at scale 3 minus at scale 8", both[3.0] - both[8.0], at_least=0.03)
 began = time.perf_counter()
 painter.draw("one brown teddy bear", n=16, steps=10)
-book.claim("Sixteen guided teddies of 64×64 take at most half a minute, whatever else the machine does", time.perf_counter() - began, at_most=30, unit="s");
+book.claim("Sixteen guided teddies of 64×64 take at most half a minute here", time.perf_counter() - began, at_most=30, unit="s");
 
 # %% [markdown]
 # <details><summary>The answer</summary>
