@@ -1,9 +1,10 @@
 """Exponential moving average of a network's weights: samples from it are better than from the last weights."""
 
 import copy
+from functools import cached_property
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def ema_decay(decay: float, step: int) -> float:
@@ -23,13 +24,18 @@ class Ema:
     def __init__(self, net: nn.Module, decay: float):
         self.decay = decay
         self.net = copy.deepcopy(net).eval().requires_grad_(False)
-        # Collected once: walking through a deep network takes longer than averaging it.
-        self._mean, self._weights = list(self.net.parameters()), list(net.parameters())
-        self._buffers, self._sources = list(self.net.buffers()), list(net.buffers())
+        self._source = net
+
+    @cached_property
+    def _tensors(self) -> list[list[Tensor]]:
+        # Collected once: walking through a deep network takes longer than averaging it. And not before the first update:
+        # sharding, which comes between, exchanges the parameters.
+        return [list(kind) for net in (self.net, self._source) for kind in (net.parameters(), net.buffers())]
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """mean <- decay * mean + (1 - decay) * weights, after step `step` = 0, 1, ...; buffers (tables) are copied."""
-        torch._foreach_lerp_(self._mean, self._weights, 1 - ema_decay(self.decay, step))
-        if self._buffers:
-            torch._foreach_copy_(self._buffers, self._sources)
+        mean, buffers, weights, sources = self._tensors
+        torch._foreach_lerp_(mean, weights, 1 - ema_decay(self.decay, step))
+        if buffers:
+            torch._foreach_copy_(buffers, sources)
