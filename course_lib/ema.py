@@ -1,10 +1,9 @@
 """Exponential moving average of a network's weights: samples from it are better than from the last weights."""
 
 import copy
-from functools import cached_property
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 def ema_decay(decay: float, step: int) -> float:
@@ -19,23 +18,19 @@ class Ema:
     Args:
         net: the network that trains. Its parameters must be changed in place, as optimizers do.
         decay: from 0 (no averaging) to below 1.
+        mean: the copy, for a network that cannot be copied; default: made here.
     """
 
-    def __init__(self, net: nn.Module, decay: float):
+    def __init__(self, net: nn.Module, decay: float, mean: nn.Module | None = None):
         self.decay = decay
-        self.net = copy.deepcopy(net).eval().requires_grad_(False)
-        self._source = net
-
-    @cached_property
-    def _tensors(self) -> list[list[Tensor]]:
-        # Collected once: walking through a deep network takes longer than averaging it. And not before the first update:
-        # sharding, which comes between, exchanges the parameters.
-        return [list(kind) for net in (self.net, self._source) for kind in (net.parameters(), net.buffers())]
+        self.net = (mean or copy.deepcopy(net)).eval().requires_grad_(False)
+        # Collected once: walking through a deep network takes longer than averaging it.
+        self._mean, self._weights = list(self.net.parameters()), list(net.parameters())
+        self._buffers, self._sources = list(self.net.buffers()), list(net.buffers())
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """mean <- decay * mean + (1 - decay) * weights, after step `step` = 0, 1, ...; buffers (tables) are copied."""
-        mean, buffers, weights, sources = self._tensors
-        torch._foreach_lerp_(mean, weights, 1 - ema_decay(self.decay, step))
-        if buffers:
-            torch._foreach_copy_(buffers, sources)
+        torch._foreach_lerp_(self._mean, self._weights, 1 - ema_decay(self.decay, step))
+        if self._buffers:
+            torch._foreach_copy_(self._buffers, self._sources)

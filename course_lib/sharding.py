@@ -1,7 +1,7 @@
-"""A network that no device holds whole: each process of a run keeps a share of every weight (torch's FSDP2, as in Zhao et al. 2023).
+"""A network that no device holds whole: each process of a run keeps a share of every weight (torch's FSDP2).
 
 Used by `course_lib.train` for ``strategy="fsdp"``. A share is a DTensor; gradients, optimizer state and averages of shares are
-shares, too. A block's weights are put together when it computes, and dropped again.
+shares, too. A block's weights are put together when it computes, and dropped again (Zhao et al. 2023).
 """
 
 from itertools import chain
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
 
 
-def strategy(world: int) -> "ModelParallelStrategy":
+def strategy(world: int, precision: str) -> "ModelParallelStrategy":
     """How Fabric joins `world` processes that shard: what it sets up goes through `shard`. (Its FSDPStrategy needs a GPU.)"""
+    if precision == "16-mixed":
+        raise ValueError("strategy 'fsdp' computes in bf16 or fp32, not in fp16: set COURSE_PRECISION=fp32, or take 'ddp'")
     from lightning_fabric.strategies import ModelParallelStrategy
 
     return ModelParallelStrategy(
@@ -27,10 +29,15 @@ def strategy(world: int) -> "ModelParallelStrategy":
 def shard(module: nn.Module, mesh: "DeviceMesh") -> nn.Module:
     """The same module, its weights now shares on the mesh's device: block by block (what a ModuleList holds), then the rest.
 
-    Whole, there is one block on the device at a time, and the rest while the module computes. Its parameters are new objects.
+    All processes must call it together; they get shares of the first one's numbers. Its parameters are new objects.
     """
     from torch.distributed.fsdp import fully_shard
 
+    with torch.no_grad():
+        for tensor in _tensors(module):
+            sent = tensor.to(mesh.device_type)
+            torch.distributed.broadcast(sent, 0)
+            tensor.copy_(sent)
     lists = [part for part in module.modules() if isinstance(part, nn.ModuleList)]
     blocks = dict.fromkeys(block for part in lists for block in part if not isinstance(block, nn.ModuleList | nn.ModuleDict))
     for block in reversed(blocks):  # inner ones first
@@ -59,8 +66,8 @@ def share(full: Tensor, like: Tensor) -> Tensor:
 
     if not isinstance(like, DTensor) or full.shape != like.shape:
         return full
-    # All processes have the whole tensor: without a source rank, nothing is sent.
-    return distribute_tensor(full.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
+    # All processes have the whole tensor: without a source rank, nothing is sent. The clone does not keep the whole alive.
+    return distribute_tensor(full.to(like.device), like.device_mesh, like.placements, src_data_rank=None).clone()
 
 
 def load_network(net: nn.Module, state: dict) -> None:

@@ -48,8 +48,8 @@ def train(
     """Train `net` in place.
 
     Args:
-        net: any module; it is moved to the machine's device and stays there. With ``strategy="fsdp"``, where it may be too
-            large for a device, it stays where it is, a sharded copy trains, and at the end of a whole run it gets that copy's weights.
+        net: any module; it is moved to the machine's device and stays there. With ``strategy="fsdp"`` it may be too large for
+            a device and stays where it is; a sharded copy trains, whose weights it gets when the run is over.
         loss_fn: ``loss_fn(net, batch, generator) -> scalar``. It runs under autocast: write ``.float()`` on what the
             network returns before arithmetic that needs precision. The generator lives on the device and is freshly
             seeded for this step; torch's global generators are too (they are put back afterwards), for dropout.
@@ -115,27 +115,30 @@ class _Run:
             devices.share_threads(config.devices)
         self.identity = identity(net, data, config)
         layout = torch.channels_last if config.channels_last else torch.preserve_format
-        if self.sharded:  # a share must be contiguous: only the images are channels_last
-            net = deepcopy(net)
-        else:
+        self.net = deepcopy(net) if self.sharded else net
+        if not self.sharded:  # a share must be contiguous: then only the images are channels_last
             self.fabric.to_device(net)
             net.to(memory_format=layout)
-        self.net = net
-        self.average = None if config.ema is None else Ema(net, config.ema)
-        self.ema = self.average.net if self.average else net
         data = tuple(d.to(self.device, memory_format=layout if d.ndim == 4 else torch.preserve_format) for d in data)
         self.order = Order(len(data[0]), config.batch_size, config.seed, self.device)
         self.generator = torch.Generator(self.device)
-        objective = _Objective(torch.compile(net) if config.compile else net, loss_fn, data)
+        objective = _Objective(torch.compile(self.net) if config.compile else self.net, loss_fn, data)
         self.objective = self.fabric.setup_module(objective)
-        if self.sharded and self.average:
-            sharding.shard(self.ema, self.fabric.strategy.device_mesh["data_parallel"])
-        self.optimizer = self.fabric.setup_optimizers(_optimizer(net, config, machine))
+        self.optimizer = self.fabric.setup_optimizers(_optimizer(self.net, config, machine))
+        self.average = None if config.ema is None else self.averaging(net)
+        self.ema = self.average.net if self.average else self.net
         self.step, self.elapsed, self.losses = 0, 0.0, torch.empty(0)
         self.recent, self.pending = torch.zeros(config.log_every, device=self.device), 0  # losses not yet looked at
         if snapshot:
             self.resume()
         self.progress = Progress(show=config.progress and self.rank == 0)
+
+    def averaging(self, net: nn.Module) -> Ema:
+        """The average of the weights that train, which begin as those of `net`."""
+        if not self.sharded:
+            return Ema(net, self.config.ema)
+        mesh = self.fabric.strategy.device_mesh["data_parallel"]
+        return Ema(self.net, self.config.ema, sharding.shard(deepcopy(net), mesh))
 
     def loop(self, on_step: Callable | None, interrupted: list) -> None:
         """Step until the run is over; see `train`."""
@@ -311,12 +314,14 @@ def _fabric(machine: Machine, config: TrainConfig):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            fsdp = config.strategy == "fsdp"
+            strategy = sharding.strategy(config.world, machine.precision) if fsdp else config.strategy
             one = [machine.device.index] if machine.device.type == "cuda" else 1
             return Fabric(
                 accelerator=machine.device.type,
                 devices=one if config.world == 1 else config.devices,
                 num_nodes=config.nodes,
-                strategy=sharding.strategy(config.world) if config.strategy == "fsdp" else config.strategy,
+                strategy=strategy,
                 precision=machine.precision,
             )
     finally:
