@@ -133,14 +133,15 @@ def assert_near(losses, net, result):
 @each_strategy
 def test_two_processes_equal_one(tmp_path, how):
     """Noise and dropout included: what a shard draws depends on its number, and one process may take several shards."""
-    done = on_two_processes(tmp_path, shards=4, clip=0.1, **how)
+    clip = 1e-6  # Adam forgives a wrong norm, unless the gradients come near its eps
+    done = on_two_processes(tmp_path, shards=4, clip=clip, **how)
     assert done.returncode == 0, done.stderr
-    one = run(sharded_net(), shards=4, clip=0.1)
+    one = run(sharded_net(), shards=4, clip=clip)
     for rank in (0, 1):
         two = of_rank(tmp_path, rank)
         assert_near(two["losses"], two["net"], one)
         torch.testing.assert_close(two["ema"], dict(one.ema.state_dict()), rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(two["losses"], run(sharded_net(), shards=1, clip=0.1).losses, rtol=1e-3)
+    assert not torch.allclose(two["losses"], run(sharded_net(), shards=1, clip=clip).losses, rtol=1e-3)
     held = [of_rank(tmp_path, rank)["held"] for rank in (0, 1)]  # of all weights and averages
     assert sum(held) == pytest.approx(1 if how == FSDP else 2)
     assert max(held) < (0.6 if how == FSDP else 1.1)
