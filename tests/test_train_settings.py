@@ -86,11 +86,12 @@ from train_cases import MACHINE, config, make_data, noisy_loss, sharded_net
 from course_lib.train import train
 
 folder, ends_at, how, changes = sys.argv[1], int(sys.argv[2]), sys.argv[3], json.loads(sys.argv[4])
-held = []
+held, alone = [], []
 
 def on_step(step, net, ema):
     weights = [p for n in (net, ema) for p in n.parameters()]
     held.append(sum(getattr(p, "_local_tensor", p).numel() for p in weights) / sum(p.numel() for p in weights))
+    alone[:] = [name for name, part in net.named_modules() if type(part).__name__.startswith("FSDP")]
     if step == ends_at and (how == "all" or rank == 1):
         sys.stderr.flush()
         os._exit(3)
@@ -99,7 +100,8 @@ rank = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))  # torchru
 net, cfg = sharded_net(seed=rank), config(checkpoint_every=10, **changes)  # the first one's weights are those that train
 result = train(net, noisy_loss, make_data(), cfg, machine=MACHINE, checkpoint=folder + "/run.pt", on_step=on_step)
 assert result.net is net
-state = {"net": net.state_dict(), "ema": result.ema.state_dict(), "losses": result.losses, "steps": len(held), "held": held[0]}
+state = {"net": net.state_dict(), "ema": result.ema.state_dict(), "losses": result.losses, "steps": len(held)}
+state |= {"held": held[0], "alone": alone}
 torch.save(state, folder + f"/{rank}.pt")
 """
 DDP, FSDP = {"strategy": "ddp", "devices": 2}, {"strategy": "fsdp", "devices": 2}
@@ -141,6 +143,7 @@ def test_two_processes_equal_one(tmp_path, how):
         two = of_rank(tmp_path, rank)
         assert_near(two["losses"], two["net"], one)
         torch.testing.assert_close(two["ema"], dict(one.ema.state_dict()), rtol=1e-4, atol=1e-5)
+        assert two["alone"] == (["blocks.0", "blocks.1"] if how == FSDP else [])  # fetched each by itself
     assert not torch.allclose(two["losses"], run(sharded_net(), shards=1, clip=clip).losses, rtol=1e-3)
     held = [of_rank(tmp_path, rank)["held"] for rank in (0, 1)]  # of all weights and averages
     assert sum(held) == pytest.approx(1 if how == FSDP else 2)
