@@ -23,7 +23,7 @@ class Ema:
 
     def __init__(self, net: nn.Module, decay: float, mean: nn.Module | None = None):
         self.decay = decay
-        self.net = (mean or copy.deepcopy(net)).eval().requires_grad_(False)
+        self.net = (copy.deepcopy(net) if mean is None else mean).eval().requires_grad_(False)
         # Collected once: walking through a deep network takes longer than averaging it.
         self._mean, self._weights = list(self.net.parameters()), list(net.parameters())
         self._buffers, self._sources = list(self.net.buffers()), list(net.buffers())

@@ -33,6 +33,7 @@ def shard(module: nn.Module, mesh: "DeviceMesh") -> nn.Module:
     """
     from torch.distributed.fsdp import fully_shard
 
+    module.to(memory_format=torch.contiguous_format)  # what FSDP2 can cut
     with torch.no_grad():
         for tensor in _tensors(module):
             sent = tensor.to(mesh.device_type)

@@ -116,7 +116,7 @@ class _Run:
         self.identity = identity(net, data, config)
         layout = torch.channels_last if config.channels_last else torch.preserve_format
         self.net = deepcopy(net) if self.sharded else net
-        if not self.sharded:  # a share must be contiguous: then only the images are channels_last
+        if not self.sharded:  # shares are not channels_last: then only the images are
             self.fabric.to_device(net)
             net.to(memory_format=layout)
         data = tuple(d.to(self.device, memory_format=layout if d.ndim == 4 else torch.preserve_format) for d in data)
