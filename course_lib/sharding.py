@@ -11,19 +11,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from lightning_fabric.strategies import ModelParallelStrategy
     from torch.distributed.device_mesh import DeviceMesh
-
-
-def strategy(world: int, precision: str) -> "ModelParallelStrategy":
-    """How Fabric joins `world` processes that shard: what it sets up goes through `shard`. (Its FSDPStrategy needs a GPU.)"""
-    if precision == "16-mixed":
-        raise ValueError("strategy 'fsdp' computes in bf16 or fp32, not in fp16: set COURSE_PRECISION=fp32, or take 'ddp'")
-    from lightning_fabric.strategies import ModelParallelStrategy
-
-    return ModelParallelStrategy(
-        lambda module, mesh: shard(module, mesh["data_parallel"]), data_parallel_size=world, tensor_parallel_size=1
-    )
 
 
 def shard(module: nn.Module, mesh: "DeviceMesh") -> nn.Module:

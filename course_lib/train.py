@@ -314,18 +314,28 @@ def _fabric(machine: Machine, config: TrainConfig):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            fsdp = config.strategy == "fsdp"
-            strategy = sharding.strategy(config.world, machine.precision) if fsdp else config.strategy
             one = [machine.device.index] if machine.device.type == "cuda" else 1
             return Fabric(
                 accelerator=machine.device.type,
                 devices=one if config.world == 1 else config.devices,
                 num_nodes=config.nodes,
-                strategy=strategy,
+                strategy=_shares(config, machine) if config.strategy == "fsdp" else config.strategy,
                 precision=machine.precision,
             )
     finally:
         chatter.setLevel(level)
+
+
+def _shares(config: TrainConfig, machine: Machine):
+    from lightning_fabric.strategies import ModelParallelStrategy  # Fabric's FSDPStrategy needs a GPU
+
+    if machine.precision == "16-mixed":
+        raise ValueError("strategy 'fsdp' computes in bf16 or fp32, not in fp16: set COURSE_PRECISION=fp32, or take 'ddp'")
+    return ModelParallelStrategy(
+        lambda module, mesh: sharding.shard(module, mesh["data_parallel"]),
+        data_parallel_size=config.world,
+        tensor_parallel_size=1,
+    )
 
 
 def _checked(data: Tensor | Batch, batch_size: int) -> Batch:
