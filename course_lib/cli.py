@@ -42,7 +42,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Where the trained weights go.")] = None,
     devices: Annotated[int | None, typer.Option(help="GPUs in each machine (without one: processes).")] = None,
     nodes: Annotated[int | None, typer.Option(help="Machines; start the same command on each.")] = None,
-    strategy: Annotated[str | None, typer.Option(help="How Lightning Fabric joins them, say ddp.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="ddp: each holds the whole network; fsdp: a share of it.")] = None,
     shards: Annotated[int | None, typer.Option(help="Parts of a batch; the run is the same on as many devices.")] = None,
 ) -> None:
     """Train one of the workbook's models. What is not given is as the recipe has it."""

@@ -18,11 +18,12 @@ class Ema:
     Args:
         net: the network that trains. Its parameters must be changed in place, as optimizers do.
         decay: from 0 (no averaging) to below 1.
+        mean: the copy, for a network that cannot be copied; default: made here.
     """
 
-    def __init__(self, net: nn.Module, decay: float):
+    def __init__(self, net: nn.Module, decay: float, mean: nn.Module | None = None):
         self.decay = decay
-        self.net = copy.deepcopy(net).eval().requires_grad_(False)
+        self.net = (copy.deepcopy(net) if mean is None else mean).eval().requires_grad_(False)
         # Collected once: walking through a deep network takes longer than averaging it.
         self._mean, self._weights = list(self.net.parameters()), list(net.parameters())
         self._buffers, self._sources = list(self.net.buffers()), list(net.buffers())

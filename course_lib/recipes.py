@@ -92,6 +92,7 @@ def fashion_classifier(out: Path | None = None, machine: Machine | None = None, 
     images, labels = fashion_mnist("train", machine.device)
     net = _seeded(config.seed, Classifier)
     result = train(net, classifier_loss, (images[5000:], labels[5000:]), config, machine=machine)
+    result.ema.to(machine.device)  # "fsdp" leaves it on the CPU
     temperature = calibrate(result.ema, images[:5000], labels[:5000])
     test_images, test_labels = fashion_mnist("test", machine.device)
     accuracy = agreement(read(result.ema, test_images)[1], test_labels)
@@ -117,6 +118,7 @@ def teddies_vae(out: Path | None = None, machine: Machine | None = None, **optio
     resume = runs_dir() / "teddies_vae.checkpoint"
     resume.parent.mkdir(parents=True, exist_ok=True)
     result = train(net, autoencoder_loss, (images,), training, machine=machine, checkpoint=resume)
+    result.ema.to(machine.device)
     drawn = {"test_psnr_without_grain_and_texture": False, "test_psnr": True}
     tests = {name: teddies.dataset(1000, 3, device=machine.device, unseen=True, fine=fine)[0] for name, fine in drawn.items()}
     facts = {"metrics": {name: _psnr(result.ema, some) for name, some in tests.items()}, "latents": _latents(result.ema, images)}
@@ -155,6 +157,7 @@ def teddies_reader(out: Path | None = None, machine: Machine | None = None, **op
     parts = [torch.cat(pair) for pair in zip(reader.targets(shown), reader.targets(also), strict=True)]
     net = _seeded(training.seed, _build, "teddies-reader", {})
     result = train(net, reader.reader_loss, (torch.cat([some, others]), *parts), training, machine=machine)
+    result.ema.to(machine.device)
     tests, factors = teddies.dataset(2000, 5, device=machine.device)
     facts = {"metrics": reader.accuracy(result.ema, tests, factors)}
     _save("teddies-reader", result, out or _shipped("teddies-reader"), training, net.config, facts, torch.float16)
@@ -227,6 +230,7 @@ def _fashion_autoencoder(name: str, out: Path | None = None, machine: Machine | 
     net = _seeded(training.seed, _build, name, config)
     images, _ = fashion_mnist("train", machine.device)
     result = train(net, autoencoder_loss, (images,), training, machine=machine)
+    result.ema.to(machine.device)
     facts = {"metrics": {"test_psnr": _psnr(result.ema, fashion_mnist("test", machine.device)[0])}}
     if isinstance(net, VAE):
         facts["latents"] = _latents(result.ema, images)

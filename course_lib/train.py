@@ -13,12 +13,14 @@ import logging
 import time
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from course_lib import device as devices
+from course_lib import sharding
 from course_lib.device import Machine
 from course_lib.ema import Ema
 from course_lib.muon import Muon
@@ -46,7 +48,8 @@ def train(
     """Train `net` in place.
 
     Args:
-        net: any module; it is moved to the machine's device and stays there.
+        net: any module; it is moved to the machine's device and stays there. With ``strategy="fsdp"`` it may be too large for
+            a device and stays where it is; a sharded copy trains, whose weights it gets when the run is over.
         loss_fn: ``loss_fn(net, batch, generator) -> scalar``. It runs under autocast: write ``.float()`` on what the
             network returns before arithmetic that needs precision. The generator lives on the device and is freshly
             seeded for this step; torch's global generators are too (they are put back afterwards), for dropout.
@@ -58,7 +61,8 @@ def train(
             all, and by an interrupt. Where the file exists already, the run goes on from it. A completed run removes
             it: from then on the result is the caller's to keep.
         on_step: called after each step with (steps done, net, ema), ema being net where there is none; its time is not
-            counted. It must leave both networks as they are, and net in train mode.
+            counted. It must leave both networks as they are, and net in train mode. With "fsdp" both are sharded, and cannot
+            be called.
 
     Raises:
         ValueError: data that is empty, ragged or smaller than a batch; a loss that is no scalar; a checkpoint of
@@ -72,10 +76,11 @@ def train(
     machine = machine or devices.find()
     snapshot = Snapshot(checkpoint) if checkpoint is not None else None
     run = _Run(net, loss_fn, _checked(data, config.batch_size), config, machine, snapshot)
-    net.train()
+    run.net.train()
     try:
         with kept_generators(run.device), interrupt_between_steps() as interrupted:
             run.loop(on_step, interrupted)
+        ema = run.result(net)
     except RuntimeError as error:
         if run.world > 1 and _lost(error):
             raise RuntimeError(run.told_of_a_loss()) from error
@@ -86,7 +91,7 @@ def train(
     if snapshot and run.rank == 0:
         snapshot.remove()
     rate = run.step * config.batch_size / run.elapsed
-    return TrainResult(net, run.ema, run.losses, run.elapsed, rate, run.step)
+    return TrainResult(net, ema, run.losses, run.elapsed, rate, run.step)
 
 
 class _Run:
@@ -101,28 +106,39 @@ class _Run:
         machine: Machine,
         snapshot: Snapshot | None,
     ):
-        self.net, self.config, self.machine, self.snapshot = net, config, machine, snapshot
+        self.config, self.machine, self.snapshot = config, machine, snapshot
+        self.sharded = config.strategy == "fsdp"
         self.fabric = _fabric(machine, config)
         self.fabric.launch()
         self.device, self.rank, self.world = self.fabric.device, self.fabric.global_rank, self.fabric.world_size
         if self.device.type == "cpu":
             devices.share_threads(config.devices)
-        self.fabric.to_device(net)
-        layout = torch.channels_last if config.channels_last else torch.preserve_format
-        net.to(memory_format=layout)
         self.identity = identity(net, data, config)
+        layout = torch.channels_last if config.channels_last else torch.preserve_format
+        self.net = deepcopy(net) if self.sharded else net
+        if not self.sharded:  # shares are not channels_last: then only the images are
+            self.fabric.to_device(net)
+            net.to(memory_format=layout)
         data = tuple(d.to(self.device, memory_format=layout if d.ndim == 4 else torch.preserve_format) for d in data)
         self.order = Order(len(data[0]), config.batch_size, config.seed, self.device)
         self.generator = torch.Generator(self.device)
-        objective = _Objective(torch.compile(net) if config.compile else net, loss_fn, data)
-        self.objective, self.optimizer = self.fabric.setup(objective, _optimizer(net, config, machine))
-        self.average = None if config.ema is None else Ema(net, config.ema)
-        self.ema = self.average.net if self.average else net
+        objective = _Objective(torch.compile(self.net) if config.compile else self.net, loss_fn, data)
+        self.objective = self.fabric.setup_module(objective)
+        self.optimizer = self.fabric.setup_optimizers(_optimizer(self.net, config, machine))
+        self.average = None if config.ema is None else self.averaging(net)
+        self.ema = self.average.net if self.average else self.net
         self.step, self.elapsed, self.losses = 0, 0.0, torch.empty(0)
         self.recent, self.pending = torch.zeros(config.log_every, device=self.device), 0  # losses not yet looked at
         if snapshot:
             self.resume()
         self.progress = Progress(show=config.progress and self.rank == 0)
+
+    def averaging(self, net: nn.Module) -> Ema:
+        """The average of the weights that train, which begin as those of `net`."""
+        if not self.sharded:
+            return Ema(net, self.config.ema)
+        mesh = self.fabric.strategy.device_mesh["data_parallel"]
+        return Ema(self.net, self.config.ema, sharding.shard(deepcopy(net), mesh))
 
     def loop(self, on_step: Callable | None, interrupted: list) -> None:
         """Step until the run is over; see `train`."""
@@ -162,7 +178,8 @@ class _Run:
         for shard in mine:  # what a shard draws depends on its number alone, not on who takes it
             self.generator.manual_seed(mix(config.seed, "loss", self.step, shard))
             seed_globals(self.device, mix(config.seed, "dropout", self.step, shard))
-            with self.fabric.no_backward_sync(self.objective, enabled=shard != mine[-1]):
+            waits = shard != mine[-1] and not self.sharded  # whole gradients that wait may not fit on the device
+            with self.fabric.no_backward_sync(self.objective, enabled=waits):
                 loss = self.objective(rows[shard :: config.parts], self.generator) / len(mine)
                 self.fabric.backward(loss)
             total += loss.detach()
@@ -205,8 +222,11 @@ class _Run:
     def save(self) -> None:
         """Write the checkpoint; keep the old one where the weights are no longer finite (the next loss will tell)."""
         self.look()
-        finite = all(bool(torch.isfinite(p).all()) for p in self.net.parameters())
-        if finite and self.rank == 0:
+        first = self.rank == 0
+        weights = sharding.whole(self.net.state_dict(), keep=first)  # all processes must help, and the first alone writes
+        averages = sharding.whole(self.ema.state_dict(), keep=first) if self.average else None
+        optimizer = sharding.whole(self.optimizer.state_dict(), keep=first)
+        if first and all(bool(torch.isfinite(weights[name]).all()) for name, _ in self.net.named_parameters()):
             self.snapshot.write(
                 {
                     "run": self.identity,
@@ -214,9 +234,9 @@ class _Run:
                     "step": self.step,
                     "elapsed": self.elapsed,
                     "losses": self.losses,
-                    "net": self.net.state_dict(),
-                    "ema": self.ema.state_dict() if self.average else None,
-                    "optimizer": self.optimizer.state_dict(),
+                    "net": weights,
+                    "ema": averages,
+                    "optimizer": optimizer,
                     "scaler": self.fabric.strategy.precision.state_dict(),
                 }
             )
@@ -228,10 +248,10 @@ class _Run:
             self.snapshot.check(state["run"], self.identity)
             if self.config.seconds is None and state["step"] > self.config.steps:
                 raise self.snapshot.refuse(f"is at step {state['step']}, beyond the {self.config.steps} steps asked for")
-            self.net.load_state_dict(state["net"])
+            sharding.load_network(self.net, state["net"])
             if self.average:
-                self.ema.load_state_dict(state["ema"])
-            self.optimizer.load_state_dict(state["optimizer"])
+                sharding.load_network(self.ema, state["ema"])
+            sharding.load_optimizer(self.optimizer, state["optimizer"])
             if state["scaler"]:  # of fp16 alone
                 self.fabric.strategy.precision.load_state_dict(state["scaler"])
             self.step, self.elapsed, self.losses = state["step"], state["elapsed"], state["losses"]
@@ -240,6 +260,13 @@ class _Run:
                 if state["machine"] != (here := f"{self.machine}, torch {torch.__version__}"):
                     self.fabric.print(f"Begun on {state['machine']}; here is {here}: equal only up to rounding.")
         self.fabric.barrier()  # nobody writes before all have read
+
+    def result(self, net: nn.Module) -> nn.Module:
+        """The averaged network, whole. The given one, `net`, gets the trained weights where a sharded copy has them."""
+        if not self.sharded:
+            return self.ema
+        sharding.fill(net, self.net)
+        return sharding.fill(deepcopy(net).eval().requires_grad_(False), self.ema) if self.average else net
 
 
 class _Objective(nn.Module):
@@ -292,11 +319,23 @@ def _fabric(machine: Machine, config: TrainConfig):
                 accelerator=machine.device.type,
                 devices=one if config.world == 1 else config.devices,
                 num_nodes=config.nodes,
-                strategy=config.strategy,
+                strategy=_shares(config, machine) if config.strategy == "fsdp" else config.strategy,
                 precision=machine.precision,
             )
     finally:
         chatter.setLevel(level)
+
+
+def _shares(config: TrainConfig, machine: Machine):
+    from lightning_fabric.strategies import ModelParallelStrategy  # Fabric's FSDPStrategy needs a GPU
+
+    if machine.precision == "16-mixed":
+        raise ValueError("strategy 'fsdp' computes in bf16 or fp32, not in fp16: set COURSE_PRECISION=fp32, or take 'ddp'")
+    return ModelParallelStrategy(
+        lambda module, mesh: sharding.shard(module, mesh["data_parallel"]),
+        data_parallel_size=config.world,
+        tensor_parallel_size=1,
+    )
 
 
 def _checked(data: Tensor | Batch, batch_size: int) -> Batch:

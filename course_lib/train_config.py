@@ -29,9 +29,11 @@ class TrainConfig:
         seconds: train for so long instead of for `steps`; the schedule then follows the fraction of time spent, so that
             such a run is not repeatable bit for bit. For comparisons at equal time.
         progress: draw a progress line on stdout.
-        devices, nodes, strategy: number of GPUs (on a CPU: of processes) in each machine, number of machines, and how Fabric
-            joins them; each takes its own rows of the batch. More than one needs a script or `course train` (it is started
-            once for each), not a notebook.
+        devices, nodes: number of GPUs (on a CPU: of processes) in each machine, and number of machines; each takes its own rows
+            of the batch. More than one needs a script or `course train` (it is started once for each), not a notebook.
+        strategy: how Fabric joins them. ``"ddp"`` (what ``"auto"`` takes): each holds the whole network. ``"fsdp"``: each holds
+            a share of its weights, gradients, optimizer state and average (see `course_lib.sharding`), for a network that does
+            not fit on one device; with AdamW, and no fp16. Both compute the same, up to rounding.
         shards: parts of a batch, each with random numbers of its own; a multiple of all devices, as many as them
             where None. A run of 8 shards is the same, up to rounding, on 1, 2, 4 or 8 devices, and a checkpoint of it goes on
             on any of them; a device with several shards takes them one after the other.
@@ -68,6 +70,8 @@ class TrainConfig:
         _require(self.optimizer in ("adamw", "muon"), "optimizer", self.optimizer, "'adamw' or 'muon'")
         decays = self.optimizer == "muon" and self.weight_decay
         _require(not decays, "weight_decay", self.weight_decay, "0 with Muon, which has none")
+        cut = self.optimizer == "muon" and self.strategy == "fsdp"
+        _require(not cut, "strategy", self.strategy, "'ddp' with Muon, which needs whole matrices")
         _require(self.warmup >= 0, "warmup", self.warmup, "0 or more steps")
         _require(self.schedule in ("cosine", "constant"), "schedule", self.schedule, "'cosine' or 'constant'")
         _require(0 <= self.final <= 1, "final", self.final, "a fraction of lr from 0 to 1")

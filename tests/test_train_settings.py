@@ -1,8 +1,11 @@
 """course_lib.train: settings that change how it computes and not what, and the sentences for wrong ones."""
 
+import json
 import os
+import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,34 +80,51 @@ def test_compile_hands_the_loss_the_compiled_network(monkeypatch):
 
 
 TWO = """
-import os, sys, warnings, torch
+import json, os, sys, warnings, torch
 warnings.simplefilter("ignore")
 from train_cases import MACHINE, config, make_data, noisy_loss, sharded_net
 from course_lib.train import train
 
-folder, ends_at, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-rank = int(os.environ.get("LOCAL_RANK", "0"))
+folder, ends_at, how, changes = sys.argv[1], int(sys.argv[2]), sys.argv[3], json.loads(sys.argv[4])
+held, alone = [], []
 
 def on_step(step, net, ema):
+    weights = [p for n in (net, ema) for p in n.parameters()]
+    held.append(sum(getattr(p, "_local_tensor", p).numel() for p in weights) / sum(p.numel() for p in weights))
+    alone[:] = [name for name, part in net.named_modules() if type(part).__name__.startswith("FSDP")]
     if step == ends_at and (how == "all" or rank == 1):
         sys.stderr.flush()
         os._exit(3)
 
-net, cfg = sharded_net(), config(devices=2, strategy="ddp", checkpoint_every=10)
+rank = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))  # torchrun's, or Fabric's
+net, cfg = sharded_net(seed=rank), config(checkpoint_every=10, **changes)  # the first one's weights are those that train
 result = train(net, noisy_loss, make_data(), cfg, machine=MACHINE, checkpoint=folder + "/run.pt", on_step=on_step)
-if rank == 0:
-    torch.save({"net": result.net.state_dict(), "losses": result.losses}, folder + "/two.pt")
+assert result.net is net
+state = {"net": net.state_dict(), "ema": result.ema.state_dict(), "losses": result.losses, "steps": len(held)}
+state |= {"held": held[0], "alone": alone}
+torch.save(state, folder + f"/{rank}.pt")
 """
+DDP, FSDP = {"strategy": "ddp", "devices": 2}, {"strategy": "fsdp", "devices": 2}
+each_strategy = pytest.mark.parametrize("how", [DDP, FSDP], ids=["ddp", "fsdp"])
 
 
-def on_two_processes(folder, ends_at=0, how="all"):
-    """Two CPU processes, each with half of each batch. ends_at: after this step all of them die, or rank 1 alone."""
+def script_for_two(folder, ends_at=0, who="all", **changes):
+    """The command and the environment of a process that, with another one, trains. See `on_two_processes`."""
     script = folder / "two.py"
     script.write_text(TWO)
     path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
     env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(script), str(folder), str(ends_at), how]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    return [str(script), str(folder), str(ends_at), who, json.dumps(changes)], env
+
+
+def on_two_processes(folder, ends_at=0, who="all", **changes):
+    """Two CPU processes, each with half of each batch. ends_at: after this step all of them die, or rank 1 alone."""
+    command, env = script_for_two(folder, ends_at, who, **changes)
+    return subprocess.run([sys.executable, *command], env=env, capture_output=True, text=True, timeout=120)
+
+
+def of_rank(folder, rank):
+    return torch.load(folder / f"{rank}.pt", weights_only=True)  # which would not read shares of weights
 
 
 def assert_near(losses, net, result):
@@ -112,18 +132,28 @@ def assert_near(losses, net, result):
     torch.testing.assert_close(net, dict(result.net.state_dict()), rtol=1e-4, atol=1e-5)
 
 
-def test_two_processes_equal_one(tmp_path):
+@each_strategy
+def test_two_processes_equal_one(tmp_path, how):
     """Noise and dropout included: what a shard draws depends on its number, and one process may take several shards."""
-    done = on_two_processes(tmp_path)
+    clip = 1e-6  # Adam forgives a wrong norm, unless the gradients come near its eps
+    done = on_two_processes(tmp_path, shards=4, clip=clip, **how)
     assert done.returncode == 0, done.stderr
-    two = torch.load(tmp_path / "two.pt", weights_only=True)
-    assert_near(two["losses"], two["net"], run(sharded_net(), shards=2))
-    assert not torch.allclose(two["losses"], run(sharded_net(), shards=1).losses, rtol=1e-3)
+    one = run(sharded_net(), shards=4, clip=clip)
+    for rank in (0, 1):
+        two = of_rank(tmp_path, rank)
+        assert_near(two["losses"], two["net"], one)
+        torch.testing.assert_close(two["ema"], dict(one.ema.state_dict()), rtol=1e-4, atol=1e-5)
+        assert two["alone"] == (["blocks.0", "blocks.1"] if how == FSDP else [])  # fetched each by itself
+    assert not torch.allclose(two["losses"], run(sharded_net(), shards=1, clip=clip).losses, rtol=1e-3)
+    held = [of_rank(tmp_path, rank)["held"] for rank in (0, 1)]  # of all weights and averages
+    assert sum(held) == pytest.approx(1 if how == FSDP else 2)
+    assert max(held) < (0.6 if how == FSDP else 1.1)
     assert not list(tmp_path.glob("run.pt*"))
 
 
-def test_a_run_of_two_processes_goes_on_in_one(tmp_path):
-    assert on_two_processes(tmp_path, ends_at=15).returncode != 0
+@each_strategy
+def test_a_run_of_two_processes_goes_on_in_one(tmp_path, how):
+    assert on_two_processes(tmp_path, ends_at=15, **how).returncode != 0
     steps = []
     result = run(
         sharded_net(), checkpoint=tmp_path / "run.pt", shards=2, checkpoint_every=10,
@@ -132,6 +162,39 @@ def test_a_run_of_two_processes_goes_on_in_one(tmp_path):
     assert steps[0] == 11
     whole = run(sharded_net(), shards=2)
     assert_near(whole.losses, dict(whole.net.state_dict()), result)
+    torch.testing.assert_close(dict(whole.ema.state_dict()), dict(result.ema.state_dict()), rtol=1e-4, atol=1e-5)
+
+
+@each_strategy
+def test_a_run_of_one_process_goes_on_in_two(tmp_path, how):
+    with pytest.raises(KeyboardInterrupt):
+        run(sharded_net(), checkpoint=tmp_path / "run.pt", shards=2, checkpoint_every=10, on_step=Interruption(15))
+    done = on_two_processes(tmp_path, **how)
+    assert done.returncode == 0, done.stderr
+    two, whole = of_rank(tmp_path, 1), run(sharded_net(), shards=2)
+    assert two["steps"] == 15
+    assert_near(two["losses"], two["net"], whole)
+    torch.testing.assert_close(two["ema"], dict(whole.ema.state_dict()), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_torchrun_starts_the_same_script(tmp_path, nodes):
+    """One machine with two processes; and two machines with one each, which here are one machine."""
+    command, env = script_for_two(tmp_path, strategy="ddp", devices=2 // nodes, nodes=nodes)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={2 // nodes}", f"--nnodes={nodes}"]
+    torchrun += ["--master_addr=localhost", f"--master_port={port}"]
+    started = [
+        subprocess.Popen([*torchrun, f"--node_rank={node}", *command], env=env, stderr=subprocess.PIPE, text=True)
+        for node in range(nodes)
+    ]
+    for process in started:
+        said = process.communicate(timeout=120)[1]
+        assert process.returncode == 0, said
+    two = of_rank(tmp_path, 1)
+    assert_near(two["losses"], two["net"], run(sharded_net(), shards=2))
 
 
 def test_the_command_trains_in_two_processes_and_saves_once(tmp_path):
@@ -144,8 +207,9 @@ def test_the_command_trains_in_two_processes_and_saves_once(tmp_path):
     assert out.exists()
 
 
-def test_a_process_that_dies_ends_the_run_with_a_sentence_and_keeps_the_checkpoint(tmp_path):
-    done = on_two_processes(tmp_path, ends_at=15, how="one")
+@each_strategy
+def test_a_process_that_dies_ends_the_run_with_a_sentence_and_keeps_the_checkpoint(tmp_path, how):
+    done = on_two_processes(tmp_path, ends_at=15, who="one", **how)
     assert done.returncode != 0
     assert "another process of this run ended" in done.stderr
     assert "run.pt keeps step 10" in done.stderr
@@ -183,6 +247,7 @@ def test_no_step_reads_a_number_off_the_device():
         ({"ema": 1.0}, r"TrainConfig.ema is 1.0"),
         ({"optimizer": "sgd"}, r"TrainConfig.optimizer is 'sgd', expected 'adamw' or 'muon'"),
         ({"optimizer": "muon", "weight_decay": 0.1}, r"TrainConfig.weight_decay is 0.1, expected 0 with Muon"),
+        ({"optimizer": "muon", "strategy": "fsdp"}, r"TrainConfig.strategy is 'fsdp', expected 'ddp' with Muon"),
         ({"clip": 0}, r"TrainConfig.clip is 0, expected above 0, or None"),
         ({"final": 2}, r"TrainConfig.final is 2, expected a fraction"),
         ({"batch_size": 3, "devices": 2}, r"TrainConfig.batch_size is 3, expected a multiple of devices"),
@@ -228,6 +293,11 @@ def test_a_wrong_loss_is_named(loss_fn, says):
 def test_a_network_without_parameters_is_named():
     with pytest.raises(ValueError, match="no trainable parameter"):
         run(nn.ReLU())
+
+
+def test_shares_in_fp16_are_refused():
+    with pytest.raises(ValueError, match="'fsdp' computes in bf16 or fp32, not in fp16: set COURSE_PRECISION=fp32"):
+        run(machine=replace(MACHINE, precision="16-mixed"), **FSDP)
 
 
 def test_an_error_in_the_loss_leaves_the_network_usable():

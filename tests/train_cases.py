@@ -19,10 +19,26 @@ def make_net(seed=0):
         return nn.Sequential(*layers)
 
 
-def sharded_net():
-    """Weights and dropout, and no batch statistics, which depend on who sees which rows."""
-    net = make_net()
-    return nn.Sequential(net[0], net[3], net[4])
+class Sharded(nn.Module):
+    """Weights and dropout in blocks and outside them, and a table; no batch statistics, which depend on who sees which rows."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.head = nn.Linear(6, 15), nn.Linear(15, 1)  # 15 and 1: two processes cannot halve them
+        self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(15, 15), nn.SiLU(), nn.Dropout(0.1)) for _ in range(2))
+        self.register_buffer("table", torch.rand(15) + 0.5)
+
+    def forward(self, x):
+        h = self.embed(x) * self.table
+        for block in self.blocks:
+            h = h + block(h)
+        return self.head(h)
+
+
+def sharded_net(seed=0):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Sharded()
 
 
 def make_data(n=100, seed=0):
