@@ -70,8 +70,9 @@ def find(device: str | torch.device | None = None, precision: str | None = None,
         precision: ``"bf16-mixed"``, ``"16-mixed"`` or ``"32-true"``, also ``"bf16"``, ``"fp16"``, ``"fp32"``
             (COURSE_PRECISION). Default: the fastest that the device has natively.
         threads: CPU threads per operator, at least 1 (COURSE_THREADS). Default: as torch has it now (all cores).
-            Two processes that share the cores want 1 each: waiting threads spin. `course bench threads` on two cores:
-            2,091 images/s with one thread and 3,598 with two; with another program on one core 2,010 and 1,196.
+            Two processes that share the cores want 1 each: waiting threads spin. `course bench threads` on two cores, a training
+            in images/s: 2,352 with one thread, 3,059 with two, 3,374 with two processes of one thread (``--devices 2``); and
+            with another program on one core 2,321, 1,069 and 2,136.
 
     Raises:
         ValueError: an unknown or absent device, an unknown precision, fp16 off the GPU, or fewer than one thread.

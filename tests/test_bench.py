@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from course_lib import cli, lab, recipes, settings
 from course_lib.bench import gpu, growth, memory, peers, report, roofline, run, steps, throughput, timing
 from course_lib.device import Machine
+from course_lib.experiments.costs import flops
 from course_lib.unet import UNet
 
 CPU = Machine(torch.device("cpu"), "32-true", 1, "a test's CPU")
@@ -69,7 +71,7 @@ def test_a_missing_rival_is_told(monkeypatch):
 def test_flops_are_those_of_the_matmuls():
     net, x = nn.Linear(8, 4, bias=False), torch.randn(16, 8)
     step = steps.training_step(net, lambda: net(x).square().mean(), CPU)
-    assert steps.counted(step) == 2 * 2 * 16 * 8 * 4  # forward, and the weights' gradient; x needs none
+    assert flops(step) == 2 * 2 * 16 * 8 * 4  # forward, and the weights' gradient; x needs none
 
 
 def test_parts_are_kept_one_by_one_and_written_as_a_page(tmp_path, monkeypatch):
@@ -81,7 +83,8 @@ def test_parts_are_kept_one_by_one_and_written_as_a_page(tmp_path, monkeypatch):
     page = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
     assert "| 32-true | 123 |" in page
     assert "| pictures | 1,234 |" in page or "| pictures | 1,235 |" in page
-    stored = json.loads((tmp_path / "cpu.json").read_text(encoding="utf-8"))
+    (file,) = tmp_path.glob("*.json")
+    stored = json.loads(file.read_text(encoding="utf-8"))
     assert list(stored) == ["matmul", "throughput"]
     assert stored["matmul"]["versions"]["torch"] == torch.__version__
 
@@ -128,7 +131,7 @@ def test_a_block_cannot_be_faster_than_its_roofline():
     """The bytes of a linear layer, counted by hand: 3 x, 2 y and 3 (w and b), all in fp32."""
     step, passing = roofline.step_of(nn.Linear(8, 16), (torch.randn(4, 8),), CPU)
     assert passing == 4 * (3 * 32 + 2 * 64 + 3 * (128 + 16))
-    assert steps.counted(step) == 3 * 2 * 4 * 8 * 16
+    assert flops(step) == 3 * 2 * 4 * 8 * 16
     assert roofline.bandwidth(CPU, mib=16) > 1e8
 
 
@@ -161,6 +164,12 @@ def test_streaming_a_data_set_is_measured_on_the_way():
     law = {"sizes": [16, 32], "seconds": [1.0, 4.0], "exponent": 2.0}
     text = "\n".join(report.TABLES["growth"]({"image side": law, "data set": found}))
     assert "| image side | 16: 1,000 ms, 32: 4,000 ms | 2.00 |" in text
+
+
+def test_each_processor_and_precision_has_a_file_of_its_own():
+    xeon = Machine(torch.device("cpu"), "32-true", 2, "Intel(R) Xeon(R) Processor")
+    assert report.kind(xeon) == "intel-xeon-processor-32-true"
+    assert report.kind(replace(xeon, precision="bf16-mixed")) == "intel-xeon-processor-bf16-mixed"
 
 
 def test_ways_are_compared_in_milliseconds():

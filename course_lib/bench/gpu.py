@@ -9,12 +9,13 @@ import torch
 
 from course_lib import device as devices
 from course_lib import prompts, recipes, teddies
-from course_lib.bench.steps import Plan, counted, objective, training_step
+from course_lib.bench.steps import Plan, objective, training_step
 from course_lib.bench.timing import interleaved
 from course_lib.cuda_graph import captured
 from course_lib.device import Machine
 from course_lib.dit import DiT
 from course_lib.experiments import painting
+from course_lib.experiments.costs import flops
 from course_lib.guidance import classifier_free
 from course_lib.samplers import dpmpp_2m
 
@@ -29,7 +30,7 @@ def dit(machine: Machine, batch: int = 256, config: dict = BASE) -> dict[str, di
         asked = torch.compile(net) if way == "compiled" else net
         shape = (config["in_channels"], config["size"], config["size"])
         steps[way] = training_step(net, objective(asked, Plan(shape, batch, {}), machine), machine)
-        work = work or counted(steps[way])
+        work = work or flops(steps[way])
     took = interleaved(steps, machine)
     return {way: {"images_per_second": batch / t.seconds, "share_of_matmul": work / t.seconds / peak} for way, t in took.items()}
 

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -39,10 +40,8 @@ def keep(part: str, found: dict, machine: Machine, folder: Path = FOLDER) -> Pat
 
 
 def kind(machine: Machine) -> str:
-    """Which file a machine's figures are kept in: "cpu", or the GPU's name."""
-    if machine.device.type != "cuda":
-        return machine.device.type
-    return machine.name.lower().replace(" ", "-").replace("/", "-")
+    """Which file a machine's figures are kept in: its processor's name and its precision."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{machine.name} {machine.precision}".lower().replace("(r)", "")).strip("-")
 
 
 def write(folder: Path = FOLDER) -> str:

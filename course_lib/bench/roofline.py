@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from course_lib import device as devices
-from course_lib.bench.steps import counted
 from course_lib.bench.timing import interleaved
 from course_lib.device import Machine
 from course_lib.dit import DiTBlock
+from course_lib.experiments.costs import flops
 from course_lib.layers import GroupNorm, ResBlock, SelfAttention
 from course_lib.unet import Attention2d
 
@@ -67,7 +67,7 @@ def measure(machine: Machine) -> dict:
     peak, flow, found = devices.matmul_rate(machine), bandwidth(machine), {}
     for name, (block, given) in blocks().items():
         step, passing = step_of(block, given, machine)
-        work = counted(step)
+        work = flops(step)
         least = max(work / peak, passing / flow)
         took = interleaved({name: step}, machine, 15)[name].seconds
         found[name] = {

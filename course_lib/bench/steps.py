@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib import device as devices
 from course_lib import recipes
@@ -15,6 +14,7 @@ from course_lib.bench.timing import interleaved
 from course_lib.device import Machine
 from course_lib.diffusion import loss
 from course_lib.dit import DiT
+from course_lib.experiments.costs import flops
 from course_lib.unet import UNet
 
 
@@ -70,13 +70,6 @@ def training_step(net: nn.Module, objective: Callable[[], Tensor], machine: Mach
     return step
 
 
-def counted(step: Callable[[], None]) -> float:
-    """FLOPs of one step: matmuls, attention and convolutions; the rest is not counted."""
-    with FlopCounterMode(display=False) as counter:
-        step()
-    return float(counter.get_total_flops())
-
-
 def objective(net: nn.Module, plan: Plan, machine: Machine, ours: bool = True) -> Callable[[], Tensor]:
     """The same loss for everybody: v at random levels, on random data of the plan's shape."""
     layout = torch.channels_last if ours else torch.contiguous_format
@@ -93,7 +86,7 @@ def compare(plan: Plan, machine: Machine, peak: float, repeats: int = 9) -> list
         name: training_step(net, objective(net, plan, machine, name == "ours"), machine, name == "ours")
         for name, net in nets.items()
     }
-    work = {name: counted(step) for name, step in steps.items()}
+    work = {name: flops(step) for name, step in steps.items()}
     took = interleaved(steps, machine, repeats)
     return [
         {
@@ -113,7 +106,7 @@ def vae(machine: Machine, peak: float) -> dict:
     net = VAE(width=16).to(machine.device)
     images = (torch.rand(64, 1, 32, 32, device=machine.device) * 2 - 1).to(memory_format=torch.channels_last)
     step = training_step(net, lambda: net.elbo(images).loss(), machine)
-    work = counted(step)
+    work = flops(step)
     took = interleaved({"vae": step}, machine)["vae"]
     return {"images_per_second": 64 / took.seconds, "share_of_matmul": work / took.seconds / peak}
 
