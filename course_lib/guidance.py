@@ -80,8 +80,8 @@ def classifier_free(
     """`guide` of one network by itself: led by labels y [B] or [B, F], away from the label ``null`` (or F of them).
 
     Equal to ``guide(denoiser(net, kind, y), denoiser(net, kind, null), scale, rescale)`` up to rounding. Up to DOUBLED pictures
-    it asks both in one batch: 1.4 to 1.8 times as fast for 1 to 32 of them on two cores, where 500 take 1.1 times as long that
-    way (`course bench guidance`). Raises ValueError as `guide` does.
+    it asks both in one batch: 1.3 to 1.7 times as fast for 1 to 32 of them on two cores, where 512 may take half as long again
+    that way (`course bench guidance`). Raises ValueError as `guide` does.
     """
     apart = guide(denoiser(net, kind, y, autocast), denoiser(net, kind, null, autocast), scale, rescale)
 

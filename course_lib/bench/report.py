@@ -49,7 +49,7 @@ def write(folder: Path = FOLDER) -> str:
     lines = [
         "# What it costs, and how fast it is",
         "",
-        "Written by `make bench`; do not edit. Each part tells its machine. Rivals are timed in turns (A B C A B C …), and",
+        "Written by `make bench`; do not edit. The machine stands above its parts. Rivals are timed in turns (A B C A B C …);",
         "figures are medians, with the fastest and slowest round in brackets. *Share* is the work's FLOPs (matmuls, attention",
         "and convolutions; the rest is not counted) per second, divided by the machine's own matmul rate, measured in the",
         "same run.",
@@ -57,11 +57,13 @@ def write(folder: Path = FOLDER) -> str:
     ]
     for file in sorted(folder.glob("*.json")):
         lines += [f"## {file.stem}", ""]
-        every = json.loads(file.read_text(encoding="utf-8"))
+        every, told = json.loads(file.read_text(encoding="utf-8")), ""
         for part, stored in sorted(every.items(), key=lambda one: list(TABLES).index(one[0])):
             packages = ", ".join(f"{name} {number}" for name, number in stored["versions"].items())
-            lines += [f"### {part}", "", f"{stored['machine']}; {packages}.", ""]
-            lines += [*TABLES[part](stored["found"]), ""]
+            if (where := f"{stored['machine']}; {packages}.") != told:
+                lines += [where, ""]
+            told = where
+            lines += [f"### {part}", "", *TABLES[part](stored["found"]), ""]
     return "\n".join(lines)
 
 
@@ -175,7 +177,7 @@ def _gpu(found: dict) -> list[str]:
     dit = [[way, d["images_per_second"], f"{d['share_of_matmul']:.0%}"] for way, d in found["dit"].items()]
     flagship = found["flagship"]
     return [
-        f"Matmul in bf16: {found['matmul_tflops']:,.0f} TFLOP/s.", "",
+        f"Matmul at the same precision: {found['matmul_tflops']:,.0f} TFLOP/s.", "",
         *table(["training DiT-B/2 on 4×32×32", "images/s", "share"], dit), "",
         *_ways("a guided walk of 20 steps")(found["graphs"]), "",
         f"10,000 guided Teddies at 64×64: {found['10,000 Teddies']:,.1f} s. The Teddies' denoiser trained anew: "
