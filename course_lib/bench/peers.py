@@ -78,10 +78,9 @@ def diffusers_dit(channels: int, side: int, patch: int, depth: int, heads: int):
 
 def lucidrains_unet(channels: int, multipliers: tuple[int, ...]):
     """width → denoising-diffusion-pytorch's Unet, which knows no labels and has two blocks at each level."""
-    Unet = lucidrains().Unet
 
     def make(width: int) -> nn.Module:
-        net = Unet(dim=width, dim_mults=multipliers, channels=channels, flash_attn=True)
+        net = lucidrains().Unet(dim=width, dim_mults=multipliers, channels=channels, flash_attn=True)
         return Told(net, lambda net, x, t, y: net(x, t))
 
     return make

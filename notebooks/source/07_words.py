@@ -284,7 +284,7 @@ noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)).to(m
 maps = words.looks(painter.net, level.alpha * never.latents[row : row + 1] + level.sigma * noise, level, text.tokenise(caption, machine.device))[0]
 names = ["START", *caption[0].split(), "END"]
 shares = maps[: len(names)].mean((1, 2))
-viz.grid(words.overlay(to_float(never.images[row]), maps[: len(names)]), 8, titles=[f"{name} {share:.0%}" for name, share in zip(names, shares, strict=True)], alt="One teddy under a light for each word of its caption: bright where the denoiser looks at the word.")
+viz.grid(words.overlay(to_float(never.images[row]), maps[: len(names)]), 8, titles=[f"{name}\n{share:.0%}" for name, share in zip(names, shares, strict=True)], alt="One teddy under a light for each word of its caption: bright where the denoiser looks at the word.")
 
 # %%
 book.claim("Each place shares out its look over the words, in all", maps.sum(0).mean(), at_least=0.999, at_most=1.001)
