@@ -237,7 +237,11 @@ HELD |= {"grain": 0} | dict.fromkeys(teddies.CONTINUOUS, 0.0)
 def teddy_vae(
     free: tuple[str, ...], n: int, steps: int, machine: Machine, latents: int = 8, noise_std: float = 0.2, seed: int = 0
 ) -> tuple[VAE, Tensor, teddies.Factors]:
-    """A VAE with ``latents`` numbers for 32×32 teddies whose ``free`` factors alone vary; 500 held out, with factors."""
+    """A VAE with ``latents`` numbers for 32×32 teddies whose ``free`` factors alone vary; 500 held out, with factors.
+
+    Trained in fp32 on every machine: bf16 learns the finer factors later (of y, R² 0.43 instead of 0.75 after 600 steps).
+    """
+    machine = replace(machine, precision="32-true")
     held = {name: value for name, value in HELD.items() if name not in free}
     factors = teddies.sample_factors(n + 500, seed, **held)
     images = to_uint8(teddies.render(factors, 32)).to(machine.device)
