@@ -1,5 +1,6 @@
-"""Submissions that attack the grader, each kept in tests/submissions: every one loses its own points, and nothing else happens.
+"""Submissions that attack the grader: every one loses its own points, and nothing else happens.
 
+They are stored in tests/submissions under an ending that no tool executes, and become notebooks only in a temporary folder.
 All of them are graded in one batch, with an honest one among them. Needs bubblewrap.
 """
 
@@ -46,6 +47,13 @@ def fingerprint(files: Iterable[Path]) -> dict[str, str]:
     return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in files if p.is_file()}
 
 
+def hand_in(folder: Path, names: Iterable[str]) -> None:
+    """Copy stored submissions into a folder, as the notebooks that students hand in."""
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        shutil.copy(SUBMISSIONS / name / "hw3.submission", folder / name / "hw3.ipynb")
+
+
 def repository() -> dict[str, str]:
     """The sums of all files but those that git ignores, in which other tests keep their caches meanwhile."""
     listed = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -58,11 +66,11 @@ def batch(tmp_path_factory):
     """Everything graded at once: (results by student, where the pages are, connections that arrived, files before and after)."""
     folder = tmp_path_factory.mktemp("batch")
     handed_in, out = folder / "handed_in", folder / "graded"
-    shutil.copytree(SUBMISSIONS, handed_in, symlinks=True)
+    hand_in(handed_in, ("honest", *WHOLE, *ATTACKS))
     link = handed_in / "link" / "hw3.ipynb"
     link.unlink()
     link.symlink_to(ROOT / "notebooks" / "homework" / "hw3.ipynb")
-    shutil.copytree(SUBMISSIONS / "markup_in_a_message", handed_in / EVIL)
+    shutil.copytree(handed_in / "markup_in_a_message", handed_in / EVIL)
     arrived: list[object] = []
     with socket.create_server(("127.0.0.1", 48617)) as server:
         server.settimeout(0.5)
@@ -183,8 +191,7 @@ def test_pages_show_no_hidden_input(batch):
 
 def test_two_runs_give_the_same_scores(batch, tmp_path):
     students = ["honest", "cells_duplicated", "always_equal", "markup_in_a_message"]
-    for name in students:
-        shutil.copytree(SUBMISSIONS / name, tmp_path / "in" / name)
+    hand_in(tmp_path / "in", students)
     again = grade.grade(tmp_path / "in", tmp_path / "out", "hw3", batch[1].parent / "secret", LIMITS, progress=False)
     told = {one.found.student: [(r.exercise, r.points, r.why) for r in one.results] for one in again}
     assert told == {name: [(r.exercise, r.points, r.why) for r in batch[0][name].results] for name in students}
@@ -210,7 +217,7 @@ def test_without_bubblewrap_it_refuses_with_the_line_that_installs_it(monkeypatc
 
 def test_only_the_option_lets_it_run_without(monkeypatch, tmp_path):
     monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
-    shutil.copytree(SUBMISSIONS / "honest", tmp_path / "in" / "ada")
+    hand_in(tmp_path / "in", ["honest"])
     (one,) = grade.grade(tmp_path / "in", tmp_path / "out", "hw3", tmp_path / "secret", LIMITS, safe=False, progress=False)
     assert one.points == FULL
     assert os.environ.get("COURSE_SANDBOX") is None
