@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from course_lib import lab
+from course_lib.tools import lab
 
 collect_ignore = ["tests/submissions"]  # programs that attack whoever runs them
 

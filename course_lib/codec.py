@@ -5,8 +5,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from course_lib.autoencoder import VAE, Posterior
-from course_lib.data import as_float
+from course_lib.images import as_float
+from course_lib.vae import VAE, Posterior
 
 
 class Codec(Protocol):

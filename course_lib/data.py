@@ -1,7 +1,7 @@
 """Real pictures as uint8 tensors: Fashion-MNIST, photographs for chapter 1, and the student's own folder.
 
 Pictures stay uint8 on the device (a quarter of the memory of floats); `to_float` turns one batch into [-1, 1]. Nothing
-is ever downloaded: every file ships with the workbook or inside scikit-image, and `course_lib.manifest` checks its sum.
+is ever downloaded: every file ships with the workbook or inside scikit-image, and `course_lib.storage.shipped` checks its sum.
 """
 
 import gzip
@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_lib import manifest
-from course_lib.manifest import DataError
+from course_lib.storage import shipped
+from course_lib.storage.paths import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -46,26 +46,6 @@ _SKIMAGE_PHOTOGRAPHS = {
 }
 
 
-def to_float(images: Tensor) -> Tensor:
-    """uint8 images 0..255 -> float32 in [-1, 1], same shape and device. Raises ValueError on any other dtype."""
-    if images.dtype != torch.uint8:
-        raise ValueError(f"to_float takes uint8 images, not {images.dtype}: they may be in [-1, 1] already.")
-    return images.to(torch.float32).div_(127.5).sub_(1.0)
-
-
-def as_float(images: Tensor) -> Tensor:
-    """Images in [-1, 1], whatever they come as: uint8 through `to_float`, floats as they are."""
-    return to_float(images) if images.dtype == torch.uint8 else images
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """Float images in [-1, 1] -> uint8 0..255, rounded; values outside are clamped. Undoes `to_float` exactly."""
-    if not images.is_floating_point():
-        raise ValueError(f"to_uint8 takes float images in [-1, 1], not {images.dtype}.")
-    # in float32 first: bfloat16 has only 8 bits, too few to hold 256 levels around 1
-    return images.detach().to(torch.float32).add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
-
-
 # ------------------------------------------------------------------------------------------------- Fashion-MNIST
 
 
@@ -85,8 +65,8 @@ def fashion_mnist(split: str = "train", device: torch.device | str | None = None
     if split not in _FASHION_COUNT:
         raise ValueError(f"Fashion-MNIST has the splits 'train' and 'test', not {split!r}.")
     stem, count = f"fashion_mnist/{_FASHION_PREFIX[split]}", _FASHION_COUNT[split]
-    pixels = read_idx(manifest.path(f"{stem}-images-idx3-ubyte.{'xz' if split == 'train' else 'gz'}"), (count, 28, 28))
-    classes = read_idx(manifest.path(f"{stem}-labels-idx1-ubyte.gz"), (count,))
+    pixels = read_idx(shipped.path(f"{stem}-images-idx3-ubyte.{'xz' if split == 'train' else 'gz'}"), (count, 28, 28))
+    classes = read_idx(shipped.path(f"{stem}-labels-idx1-ubyte.gz"), (count,))
     images = torch.zeros(count, 1, 32, 32, dtype=torch.uint8, device=device)
     images[:, 0, 2:-2, 2:-2] = torch.from_numpy(pixels).to(images.device)
     return images, torch.from_numpy(classes).to(images.device, torch.int64)
@@ -134,7 +114,7 @@ def photographs(size: int | None = 1024) -> dict[str, Tensor]:
 
     if size is not None:
         _require_size(size)
-    files = {name: manifest.path(file) for name, file in _SHIPPED_PHOTOGRAPHS.items()}
+    files = {name: shipped.path(file) for name, file in _SHIPPED_PHOTOGRAPHS.items()}
     files |= {name: _skimage_file(file) for name, file in _SKIMAGE_PHOTOGRAPHS.items()}
     pictures = {}
     for name, file in sorted(files.items()):

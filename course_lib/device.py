@@ -91,7 +91,7 @@ def share_threads(processes: int) -> None:
         torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // processes)))
 
 
-def first_process() -> bool:
+def is_main_process() -> bool:
     """Whether this is the one process of a run, or the first of several: who saves, and who speaks."""
     return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
 
@@ -173,9 +173,7 @@ def _cpu_bf16_pays() -> bool:
 def _precision(asked: str, device: torch.device) -> str:
     found = _ALIASES.get(asked, asked)
     if found not in PRECISIONS:
-        raise ValueError(
-            f"precision {asked!r} is unknown: choose one of {', '.join(PRECISIONS)} (argument or COURSE_PRECISION)"
-        )
+        raise ValueError(f"precision {asked!r} is unknown: choose one of {', '.join(PRECISIONS)} (argument or COURSE_PRECISION)")
     if found == "16-mixed" and device.type != "cuda":
         raise ValueError(f"precision 16-mixed needs a CUDA device, not {device.type}: choose bf16-mixed or 32-true")
     return found

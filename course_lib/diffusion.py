@@ -71,9 +71,7 @@ def stratified_steps(batch: int, T: int, device: torch.device, generator: torch.
     return (u * T).long().clamp(max=T - 1) + 1
 
 
-def drop_labels(
-    y: Tensor, null_label: int | Sequence[int], drop: float, generator: torch.Generator | None = None
-) -> Tensor:
+def drop_labels(y: Tensor, null_label: int | Sequence[int], drop: float, generator: torch.Generator | None = None) -> Tensor:
     """Labels y [B] with a share ``drop`` of them replaced by the null label (Ho & Salimans 2022, algorithm 1).
 
     With several labels a picture, y [B, F] and a null label for each of the F: a share ``drop`` of the pictures loses all of

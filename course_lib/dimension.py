@@ -38,7 +38,7 @@ def pca_spectrum(x: Tensor, chunk: int = 4096) -> Tensor:
 
     Args: x: [N, ...], flattened to [N, D]; N at least 2; any number type.
     """
-    x = _at_home(x).flatten(1)
+    x = _off_mps(x).flatten(1)
     n, d = x.shape
     if n < 2:
         raise ValueError(f"A spectrum needs at least 2 points, and was given {n}.")
@@ -84,7 +84,7 @@ def two_nn(x: Tensor, discard: float = 0.1, method: str = "fit", chunk: int = 10
     """
     if method not in ("fit", "mle") or not 0 <= discard < 1:
         raise ValueError(f'two_nn takes method "fit" or "mle" and 0 <= discard < 1, not {method!r} and {discard}.')
-    points = _at_home(x).flatten(1).unique(dim=0)
+    points = _off_mps(x).flatten(1).unique(dim=0)
     if len(points) < 3:
         raise ValueError(f"two_nn needs at least 3 different points, and found {len(points)} among {len(x)}.")
     distances, _ = nearest(points, k=2, chunk=chunk)
@@ -175,14 +175,14 @@ def prediction_error(images: Tensor) -> Tensor:
     return (x[..., 1:, 1:] - guess).remainder(256).to(torch.uint8)
 
 
-def _at_home(x: Tensor) -> Tensor:
+def _off_mps(x: Tensor) -> Tensor:
     return x.cpu() if x.device.type == "mps" else x
 
 
 def _images(images: Tensor) -> Tensor:
     if images.ndim != 4 or len(images) == 0:
         raise ValueError(f"Images [B, C, H, W] were expected, not {tuple(images.shape)}.")
-    x = _at_home(images).double()
+    x = _off_mps(images).double()
     if (x.amax((0, 2, 3)) == x.amin((0, 2, 3))).any():
         raise ValueError("A channel has the same value in every pixel: nothing in it correlates. Leave it out.")
     return x

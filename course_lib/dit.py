@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.layers import Conditioning, SelfAttention, zero
+from course_lib.layers import Conditioning, SelfAttention, zero_module
 
 
 class DiTBlock(nn.Module):
@@ -19,7 +19,7 @@ class DiTBlock(nn.Module):
         hidden = int(dim * mlp_ratio)
         # DiT's own code takes GELU's tanh approximation, made for speed: on a CPU it is three times slower than GELU itself.
         self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
-        self.modulation = zero(nn.Linear(dim, 6 * dim))
+        self.modulation = zero_module(nn.Linear(dim, 6 * dim))
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:  # x [B, N, dim], c [B, dim]
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(c)[:, None].chunk(6, dim=2)  # each [B, 1, dim]
@@ -57,8 +57,8 @@ class DiT(nn.Module):
         self.conditioning = Conditioning(dim, num_classes)
         self.blocks = nn.ModuleList(DiTBlock(dim, heads, mlp_ratio) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, elementwise_affine=False, eps=1e-6)
-        self.modulation = zero(nn.Linear(dim, 2 * dim))
-        self.head = zero(nn.Linear(dim, features))
+        self.modulation = zero_module(nn.Linear(dim, 2 * dim))
+        self.head = zero_module(nn.Linear(dim, features))
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
         if x.shape[1:] != self.input_shape:

@@ -25,7 +25,7 @@ def w_from_scale(scale: float) -> float:
     return scale - 1.0
 
 
-def within(scale: float, lo: float, hi: float) -> Callable[[Level], float]:
+def guidance_interval(scale: float, lo: float, hi: float) -> Callable[[Level], float]:
     """Guidance only where lo < level.ratio <= hi, and 1 (none) elsewhere (Kynkäänniemi et al. 2024, eq. 6).
 
     lo, hi: noise over signal (sigma / alpha), EDM's sigma. Raises ValueError when the interval is empty.
@@ -65,7 +65,7 @@ def guide(main: Denoiser, ref: Denoiser, scale: Scale, rescale: float = 0.0) -> 
     return denoise
 
 
-DOUBLED = 32  # pictures, up to which one call of twice as many is faster than two
+MAX_FUSED_BATCH = 32  # pictures, up to which one call of twice as many is faster than two
 
 
 def classifier_free(
@@ -87,7 +87,7 @@ def classifier_free(
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:
         w = scale(level) if callable(scale) else scale
-        if w == 1 or len(x_t) > DOUBLED:
+        if w == 1 or len(x_t) > MAX_FUSED_BATCH:
             return apart(x_t, level)
         both = torch.cat([y, labels(null, len(x_t), x_t.device)])
         wanted, other = denoiser(net, kind, both, autocast)(torch.cat([x_t, x_t]), level).chunk(2)

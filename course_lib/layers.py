@@ -23,7 +23,7 @@ class GroupNorm(nn.GroupNorm):
         return super().forward(x.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype)
 
 
-def zero(module: nn.Module) -> nn.Module:
+def zero_module(module: nn.Module) -> nn.Module:
     """The same layer with weights and bias at zero, so that a residual branch starts as the identity."""
     for p in module.parameters():
         nn.init.zeros_(p)
@@ -42,8 +42,8 @@ class ResBlock(nn.Module):
         self.norm1 = GroupNorm(in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.norm2 = GroupNorm(out_channels)
-        self.conv2 = zero(nn.Conv2d(out_channels, out_channels, 3, padding=1))
-        self.modulation = zero(nn.Linear(embed, 2 * out_channels)) if embed else None
+        self.conv2 = zero_module(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.modulation = zero_module(nn.Linear(embed, 2 * out_channels)) if embed else None
         same = in_channels == out_channels
         self.shortcut = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
 
@@ -67,11 +67,11 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tenso
     is slow: up to FEW_TOKENS tokens two plain products take a half to a seventh of its time (`course bench attention`).
     """
     if q.device.type == "cpu" and q.dtype == torch.bfloat16 and k.shape[-2] <= FEW_TOKENS:
-        return products(q, k, v, mask)
+        return naive_attention(q, k, v, mask)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
-def products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+def naive_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """`attend`, as it is written: two batched products and a softmax between them."""
     scores = (q * q.shape[-1] ** -0.5) @ k.mT
     if mask is not None:

@@ -145,11 +145,11 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = 3, chunk: int = 1024) 
     Args: real, fake: [N, D] and [M, D], more than k rows each; use equal N and M: balls shrink as a set grows.
     """
     real, fake = _features(real, fake, rows=k + 1)
-    shares = (inside(fake, real, k, chunk), inside(real, fake, k, chunk))
+    shares = (in_support(fake, real, k, chunk), in_support(real, fake, k, chunk))
     return PrecisionRecall(*(share.double().mean().item() for share in shares))
 
 
-def inside(points: Tensor, support: Tensor, k: int = 3, chunk: int = 1024) -> Tensor:
+def in_support(points: Tensor, support: Tensor, k: int = 3, chunk: int = 1024) -> Tensor:
     """Which points lie in the support of another set, as `precision_recall` has it: bool [N].
 
     Args: points, support: [N, D] and [M, D], M more than k.
@@ -285,9 +285,7 @@ def _root(covariance: Tensor) -> Tensor:
 
 def _image_pairs(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     if x.shape != y.shape or x.ndim != 4:
-        raise ValueError(
-            f"Pairs of images were given as {tuple(x.shape)} and {tuple(y.shape)}: expected equal [B, C, H, W]."
-        )
+        raise ValueError(f"Pairs of images were given as {tuple(x.shape)} and {tuple(y.shape)}: expected equal [B, C, H, W].")
     return x.float(), y.float()
 
 

@@ -1,12 +1,12 @@
 """Perceptual distance: how far apart two images are in what a trained network sees in them, layer by layer.
 
-    distance = perceptual_distance(reader, copies, images)      # [B], 0 for equal images
+distance = perceptual_distance(reader, copies, images)      # [B], 0 for equal images
 """
 
 import torch
 from torch import Tensor
 
-from course_lib.reader import FactorReader
+from course_lib.judges.factor_reader import FactorReader
 
 #: Where the reader's body is tapped: after each of its four halvings, with the residual block that follows it.
 TAPS = (1, 3, 5, 7)

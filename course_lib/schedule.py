@@ -31,7 +31,7 @@ class Level(NamedTuple):
         return self.sigma / self.alpha if self.alpha > 0 else math.inf
 
     @property
-    def log_snr(self) -> float | Tensor:
+    def half_log_snr(self) -> float | Tensor:
         """lambda = log(alpha / sigma), half the log signal-to-noise ratio (DPM-Solver, Lu et al. 2022, section 3)."""
         if isinstance(self.alpha, Tensor):
             return torch.log(self.alpha) - torch.log(self.sigma)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.layers import Conditioning, CrossAttention, GroupNorm, ResBlock, SelfAttention, zero
+from course_lib.layers import Conditioning, CrossAttention, GroupNorm, ResBlock, SelfAttention, zero_module
 
 
 class Attention2d(nn.Module):
@@ -16,7 +16,7 @@ class Attention2d(nn.Module):
         super().__init__()
         self.norm = GroupNorm(channels)
         self.attention = SelfAttention(channels, heads)
-        zero(self.attention.out)
+        zero_module(self.attention.out)
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = self.norm(x).flatten(2).transpose(1, 2)  # [B, H·W, C]
@@ -30,7 +30,7 @@ class TextAttention2d(nn.Module):
         super().__init__()
         self.norm = GroupNorm(channels)
         self.attention = CrossAttention(channels, context, heads)
-        zero(self.attention.out)
+        zero_module(self.attention.out)
 
     def forward(self, x: Tensor, words: Tensor, mask: Tensor) -> Tensor:
         tokens = self.norm(x).flatten(2).transpose(1, 2)  # [B, H·W, C]
@@ -94,7 +94,7 @@ class UNet(nn.Module):
             if level > 0:
                 self.up.append(nn.Conv2d(c, c, 3, padding=1))
         self.norm = GroupNorm(c)
-        self.head = zero(nn.Conv2d(c, in_channels, 3, padding=1))
+        self.head = zero_module(nn.Conv2d(c, in_channels, 3, padding=1))
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, text: tuple[Tensor, Tensor] | None = None) -> Tensor:
         if self.context and text is None:

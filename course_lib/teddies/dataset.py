@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from course_lib.data import to_uint8
+from course_lib.images import to_uint8
 
 from .factors import Factors, held_out, sample_factors
 from .render import render

@@ -42,9 +42,9 @@ print(device.find())
 # Nothing is downloaded while you work: the pictures came with this workbook. Each file is compared with its SHA-256 sum.
 
 # %%
-from course_lib import manifest
+from course_lib.storage import shipped
 
-files = manifest.verify()
+files = shipped.verify()
 wrong = [file for file in files if file.status != "ok"]
 for file in wrong:
     print(f"{file.path} is {file.status} ({file.detail}). Mend it: {file.mend}")

@@ -15,13 +15,17 @@
 # [README](../README.md).
 
 # %%
-from course_lib import checkpoint, classifier, data, device, dimension, ledger, manifest, metrics, reader, recipes, teddies, viz, widgets
-from course_lib.experiments import meaning, pixels
+from course_lib.storage import shipped, weights
+from course_lib.judges import classifier, factor_reader
+from course_lib import data, device, dimension, metrics, recipes, teddies
+from course_lib.images import of_length, patches, to_float
+from course_lib.notebook import claims, viz, widgets
+from course_lib.experiments.ch1_pixel_space import meaning, pixels
 import torch
 
 machine = device.find()
 print(machine)
-book = ledger.Ledger("1 Pixel space")
+book = claims.Claims("1 Pixel space")
 
 # %% [markdown]
 # ## The question in one picture
@@ -53,7 +57,7 @@ book.claim(
     "Lecture: it has 'about a million' numbers", numbers, at_most=1_100_000, expected=False,
     reason="a million is the number of pixels; each has three channels",
 )  # fmt: skip
-ledger.table(
+claims.table(
     ["what is counted", "how many"],
     [["pixels", pixel_count], ["numbers: red, green and blue of each", numbers], ["values that each can take", 256]],
 )
@@ -80,7 +84,7 @@ ledger.table(
 # that by the FLOPs. Extrapolated points are hollow in the figure.
 
 # %%
-ledger.source(pixels.step_flops)
+claims.source(pixels.step_flops)
 
 # %%
 makers = {"convolution": pixels.convolution, "attention": pixels.attention}
@@ -108,6 +112,7 @@ panels[1].set_xticks(sides, [str(side) for side in sides])
 panels[1].legend(fontsize=8)
 panels.picture("FLOPs and seconds of one step against the side, log-log. Convolution is a line of slope two, attention of four.")
 
+
 # %%
 def shown(name, i):
     """The time of a step, and whether it was measured."""
@@ -116,7 +121,7 @@ def shown(name, i):
     return pixels.as_time(full[name][i]) + ", extrapolated"
 
 
-ledger.table(
+claims.table(
     ["side (pixels)", "convolution (GFLOP)", "convolution, time", "attention (GFLOP)", "attention, time"],
     [[side, f"{flops['convolution'][i] / 1e9:,.2f}", shown("convolution", i), f"{flops['attention'][i] / 1e9:,.2f}", shown("attention", i)]
      for i, side in enumerate(sides)],
@@ -142,7 +147,7 @@ book.claim(
 for n in makers:
     book.claim(f"Extrapolated from the side before, the largest measured side ({n}) comes out within a factor of 3", missed[n],
                at_least=1 / 3, at_most=3, unit="of its seconds")  # fmt: skip
-ledger.table(
+claims.table(
     ["exponent of the side", "FLOPs, 16 to 1024", "FLOPs, 512 to 1024", "seconds, measured sides", "seconds, last doubling"],
     [[n, f"{slope[n]:.2f}", f"{steep[n]:.2f}", f"{clock[n]:.1f}", f"{doubling[n]:.1f}"] for n in makers],
 )
@@ -170,7 +175,7 @@ book.claim("By the clock, the 8 times smaller side saves at least 20 times the s
            cost["convolution"][1024] / cost["convolution"][128], at_least=20, unit="times")  # fmt: skip
 book.claim("… and at least 1,000 times those of attention", cost["attention"][1024] / cost["attention"][128], at_least=1000,
            unit="times")  # fmt: skip
-ledger.table(
+claims.table(
     ["network", "1,000 steps at 1024×1024", "1,000 steps on the 8× latent, 128×128", "FLOPs saved (times)"],
     [[n, *(pixels.as_time(cost[n][s]) + ("" if s in timed[n] else ", extrapolated") for s in (1024, 128)), round(saved[n])]
      for n in makers],
@@ -206,14 +211,14 @@ viz.lines(
 )  # fmt: skip
 
 # %%
-pooled = torch.cat([pixels.patches(sets[name].float(), 16) for name in photos])
-views = {"photographs, 16×16 RGB": pooled, "white noise, 16×16 RGB": pixels.patches(snow[None].float(), 16)}
+pooled = torch.cat([patches(sets[name].float(), 16) for name in photos])
+views = {"photographs, 16×16 RGB": pooled, "white noise, 16×16 RGB": patches(snow[None].float(), 16)}
 views["Fashion-MNIST, 32×32 grey"] = train[:4000].flatten(1).float()
 spectra = {name: dimension.pca_spectrum(x) for name, x in views.items()}
 viz.spectrum(spectra, alt="Variance held against components kept: photographs need few, Fashion-MNIST more, noise nearly all.")
 
 # %%
-ledger.table(
+claims.table(
     ["images", "correlation at 1 px", "at 8 px", "R² from 4 neighbours", "bits a pixel, packed", "of"],
     [[n, f"{r.correlation[1]:.2f}", f"{r.correlation[8]:.2f}", f"{r.r2:.3f}", f"{r.bits:.1f}", r.raw] for n, r in found.items()],
 )
@@ -233,7 +238,7 @@ share = {name: 100 * axes[name] / x.shape[1] for name, x in views.items()}
 book.claim("A tenth of the axes holds 95 % of the variance of photographs' squares", share["photographs, 16×16 RGB"],
            at_most=10, unit="%")  # fmt: skip
 book.claim("… and of noise it takes most of them", share["white noise, 16×16 RGB"], at_least=80, unit="%")
-ledger.table(
+claims.table(
     ["images", "numbers", "axes for 95 % of the variance", "share (%)"],
     [[n, views[n].shape[1], axes[n], f"{share[n]:.0f}"] for n in views],
 )
@@ -268,7 +273,7 @@ ledger.table(
 # **Predict, then run.** Which estimator will count the factors of the teddies?
 
 # %%
-ledger.source(dimension.participation_ratio)
+claims.source(dimension.participation_ratio)
 truth = {"subspace": [2, 4, 8, 16, 32], "sphere": [2, 4, 8, 16, 32], "swiss roll": [2]}
 whiff = {"subspace": 0.0005, "sphere": 0.0, "swiss roll": 0.0}
 points = {kind: [pixels.known(kind, d, 2000, seed=d, noise=whiff[kind]) for d in ds] for kind, ds in truth.items()}
@@ -288,9 +293,7 @@ for i, kind in enumerate(k for k in truth if k != "swiss roll"):  # one dimensio
                    xlabel="true dimension", ylabel="estimate")  # fmt: skip
     panels[i].plot(truth[kind], truth[kind], color="#555555", linewidth=1, label="the truth")
     panels[i].legend(fontsize=8)
-panels.picture(
-    "Estimated against true dimension. On teddies only TwoNN follows the grey diagonal; at 32 dimensions it is low."
-)
+panels.picture("Estimated against true dimension. On teddies only TwoNN follows the grey diagonal; at 32 dimensions it is low.")
 
 # %%
 rows = [[kind, d, m.pca, f"{m.participation:.1f}", f"{m.two_nn:.1f} ± {m.error:.1f}"]
@@ -309,7 +312,7 @@ book.claim("TwoNN is within 15 % of the truth on flat sets in faint noise, up to
 book.claim("… on spheres up to 8 dimensions", worst("sphere", 8), at_most=15, unit="%")
 book.claim("… on the swiss roll", worst("swiss roll", 8), at_most=15, unit="%")
 book.claim("… and on teddies with 1, 2, 4 and 8 factors free", worst("teddies", 8), at_most=15, unit="%")
-ledger.table(["set (2,000 points)", "truth", "PCA, 95 %", "participation", "TwoNN"], rows)
+claims.table(["set (2,000 points)", "truth", "PCA, 95 %", "participation", "TwoNN"], rows)
 
 # %% [markdown]
 # <details><summary>Answer</summary>
@@ -366,7 +369,7 @@ counts = [1000, 2000, 4000, 8000]
 garments = [pixels.dimensions(train[:n].float()) for n in counts]
 book.claim("TwoNN on 8,000 garments: far fewer than the 1,024 pixels", garments[-1].two_nn, at_least=8, at_most=30)
 book.claim("… and the estimate grows with the number of images", garments[-1].two_nn - garments[0].two_nn, at_least=0.7)
-ledger.table(
+claims.table(
     ["Fashion-MNIST images", "numbers each", "PCA, 95 %", "participation", "TwoNN"],
     [[n, 1024, m.pca, f"{m.participation:.1f}", f"{m.two_nn:.1f} ± {m.error:.1f}"]
      for n, m in zip(counts, garments, strict=True)],
@@ -436,13 +439,13 @@ viz.rows(
 # noisy: normal noise of standard deviation 0.15 in each of the 12,288 numbers, of length $0.15\sqrt{12288}\approx 17$. It never saw more.
 
 # %%
-ledger.source(reader.FactorReader)
-bear_reader = recipes.ready("teddies-reader", machine)
-promised = checkpoint.load(manifest.path("weights/teddies_reader.safetensors"))[1]["metrics"]
+claims.source(factor_reader.FactorReader)
+bear_reader = recipes.load_or_train("teddies-reader", machine)
+promised = weights.load(shipped.path("weights/teddies_reader.safetensors"))[1]["metrics"]
 fresh = teddies.sample_factors(1000, torch.Generator().manual_seed(99))
 drawn = teddies.render(fresh)
 sure, right = meaning.readings(bear_reader, drawn, fresh)
-ledger.table(
+claims.table(
     ["word", "values", "read right (%)", "mean confidence (%)", "read right by its card (%)"],
     [[name, len(teddies.VALUES[name]), f"{100 * r:.1f}", f"{100 * c:.1f}", f"{100 * promised[name]:.1f}"]
      for name, r, c in zip(teddies.SEMANTIC, right, sure, strict=True)],
@@ -455,7 +458,7 @@ ledger.table(
 # %%
 lengths = [0, 30, 60, 120, 240]
 direction = torch.randn(drawn[:400].shape, generator=generator)
-through_noise = {n: drawn[:400] + pixels.of_length(direction, torch.full((400,), float(n))) for n in lengths}
+through_noise = {n: drawn[:400] + of_length(direction, torch.full((400,), float(n))) for n in lengths}
 noisy_read = {n: [v.mean().item() for v in meaning.readings(bear_reader, x, fresh[:400])] for n, x in through_noise.items()}
 viz.lines(
     {"words read right": (lengths, [100 * noisy_read[n][1] for n in lengths]),
@@ -470,9 +473,15 @@ viz.grid(torch.stack([x[0] for x in through_noise.values()]), titles=[f"noise {n
 
 # %%
 book.claim("The reader reads each word right in at least 97 of 100 teddies drawn afresh", right.min(), at_least=0.97)
-book.claim("Noise of 30 units, about the longest tilt, leaves at least 97 words in a hundred readable", noisy_read[30][1], at_least=0.97)
-book.claim("… though it is at least 1.5 times as much as the reader ever saw", 30 / (0.15 * 12_288**0.5), at_least=1.5, unit="times")
-book.claim("After 240 units of noise it has lost at least 20 points in a hundred", noisy_read[0][1] - noisy_read[240][1], at_least=0.2)
+book.claim(
+    "Noise of 30 units, about the longest tilt, leaves at least 97 words in a hundred readable", noisy_read[30][1], at_least=0.97
+)
+book.claim(
+    "… though it is at least 1.5 times as much as the reader ever saw", 30 / (0.15 * 12_288**0.5), at_least=1.5, unit="times"
+)
+book.claim(
+    "After 240 units of noise it has lost at least 20 points in a hundred", noisy_read[0][1] - noisy_read[240][1], at_least=0.2
+)
 book.claim("… and is surer than it is right: its own confidence is no alarm", noisy_read[240][0] - noisy_read[240][1],
            at_least=0.1)  # fmt: skip
 
@@ -496,11 +505,11 @@ book.claim("… and is surer than it is right: its own confidence is no alarm", 
 ghosts = (walk.moved[0, :8] + walk.moved[0, 8:]) / 2
 ghost_distance = pixels.to_bank(ghosts, bank).mean().item()
 test_images, test_labels = data.fashion_mnist("test", machine.device)
-x0, y = data.to_float(test_images[:1000]), test_labels[:1000]
+x0, y = to_float(test_images[:1000]), test_labels[:1000]
 moved = pixels.shifted(x0, 2)
 noise = torch.randn(x0.shape, generator=generator).to(x0)
 changed = {"as they are": x0, "moved by 2 pixels": moved}
-changed["noise, just as far"] = x0 + pixels.of_length(noise, (moved - x0).flatten(1).norm(dim=1))
+changed["noise, just as far"] = x0 + of_length(noise, (moved - x0).flatten(1).norm(dim=1))
 changed["average of two"] = (x0 + x0.roll(1, 0)) / 2
 viz.rows({**{n: x[1:9] for n, x in changed.items()}}, alt="Rows of garments: as they are, moved, noisy, and averages of two.")
 
@@ -516,7 +525,7 @@ viz.grid(ghosts[:5], alt="Five averages of two teddies each: two transparent gho
          title="averages of two teddies")  # fmt: skip
 
 # %%
-judge = recipes.ready("fashion-classifier", machine)
+judge = recipes.load_or_train("fashion-classifier", machine)
 read = {n: pixels.readings(judge, x, y) for n, x in changed.items()}
 near = {n: pixels.to_bank(x[:100], train).mean().item() for n, x in changed.items()}  # the first 100: it takes long
 length = {n: (x - x0)[:100].flatten(1).norm(dim=1).mean().item() for n, x in changed.items()}
@@ -536,7 +545,7 @@ book.claim(
     unit="times", reason="a blurred average is never far from some garment, and few garments stand two pixels to the right: "
     "the distance to the nearest image is no judge of being one",
 )  # fmt: skip
-ledger.table(
+claims.table(
     ["garments", "length of the change", "distance to the nearest of 60,000", "judge's confidence", "read correctly"],
     [[n, f"{length[n]:.1f}", f"{near[n]:.1f}", f"{read[n][0]:.2f}", "–" if n == average else f"{read[n][1]:.2f}"]
      for n in changed],
@@ -568,16 +577,16 @@ viz.grid(shown, 5, titles=said, scale=3, row_labels=["moved", "noise", "average"
 # kernels that share it?
 
 # %%
-ledger.source(pixels.spikes)
+claims.source(pixels.kernel_density_fit)
 dims, parts = [1, 2, 4, 8, 16, 32, 64, 256], (4000, 500, 500)
-gauss = [pixels.spikes(*pixels.gaussian_points(d, parts, seed=d)) for d in dims]
-coordinates = pixels.principal_points(data.to_float(train[:5000]).cpu(), 256, parts)
-cloth = [pixels.spikes(*(part[:, :d] for part in coordinates)) for d in dims]
+gauss = [pixels.kernel_density_fit(*pixels.gaussian_points(d, parts, seed=d)) for d in dims]
+coordinates = pixels.principal_points(to_float(train[:5000]).cpu(), 256, parts)
+cloth = [pixels.kernel_density_fit(*(part[:, :d] for part in coordinates)) for d in dims]
 best = [-0.5 * d * (torch.tensor(2 * torch.pi).log() + 1).item() for d in dims]  # of the true Gaussian, nats for a point
 lost = [b - s.log_likelihood for b, s in zip(best, gauss, strict=True)]
 single = [pixels.one_gaussian(coordinates[0][:, :d], coordinates[2][:, :d]) for d in dims]
 gap = [s.own - s.log_likelihood for s in cloth]
-ledger.table(
+claims.table(
     ["dimensions", "Gaussian: truth", "kernels", "garments: kernels, held out", "kernels, own images", "one Gaussian, held out"],
     [[d, f"{b:.1f}", f"{g.log_likelihood:.1f}", f"{c.log_likelihood:.1f}", f"{c.own:.1f}", f"{o:.1f}"]
      for d, b, g, c, o in zip(dims, best, gauss, cloth, single, strict=True)],
@@ -591,7 +600,9 @@ book.claim("In 256 it is one", cloth[-1].kernels, at_most=1.5)
 book.claim("In 256 dimensions even a Gaussian is held up by fewer than 5", gauss[-1].kernels, at_most=5)
 book.claim("In one dimension the kernels lose almost nothing against the truth", lost[0], at_most=0.3, unit="nats")
 book.claim("… in 256, at least 20 nats for each point", lost[-1], at_least=20, unit="nats")
-book.claim("On garments, its own images are within 0.5 nats of held-out ones in one dimension", abs(gap[0]), at_most=0.5, unit="nats")
+book.claim(
+    "On garments, its own images are within 0.5 nats of held-out ones in one dimension", abs(gap[0]), at_most=0.5, unit="nats"
+)
 book.claim("… and at least 50 nats likelier in 256: learned by heart", gap[-1], at_least=50, unit="nats")
 won = [c.log_likelihood - o for c, o in zip(cloth, single, strict=True)]
 book.claim("In 8 dimensions 4,000 kernels know garments better than one Gaussian", won[dims.index(8)], at_least=1, unit="nats")
@@ -648,10 +659,10 @@ viz.rows(
 )  # fmt: skip
 
 # %%
-ledger.source(meaning.seen, meaning.words_changed)
+claims.source(meaning.seen, meaning.words_changed)
 
 # %%
-vae = recipes.ready("teddies-vae", machine)
+vae = recipes.load_or_train("teddies-vae", machine)
 
 
 def seen(images):
@@ -671,7 +682,7 @@ distances = list(meaning.DISTANCES)
 mean = {(d, m): 100 * sum(errors[f, m][d] for f in teddies.SEMANTIC) / len(teddies.SEMANTIC)
         for d in distances for m in (False, True)}  # fmt: skip
 for m in (False, True):
-    ledger.table(
+    claims.table(
         ["what changes in the other meaning", *(f"{d} (%)" for d in distances)],
         [[f, *(f"{100 * errors[f, m][d]:.0f}" for d in distances)] for f in teddies.SEMANTIC]
         + [["all 2,000", *(f"{mean[d, m]:.1f}" for d in distances)]],
@@ -729,7 +740,7 @@ book.claim("… more than for light and colours", parts["fabric"]["features"] - 
            unit="points")  # fmt: skip
 book.claim("When it differs in the grain alone, which they were not, the features hardly err", parts["grain"]["features"],
            at_most=5, unit="%")  # fmt: skip
-ledger.table(["what alone differs in the same meaning", *(f"{d} (%)" for d in distances)],
+claims.table(["what alone differs in the same meaning", *(f"{d} (%)" for d in distances)],
              [[look, *(f"{parts[look][d]:.1f}" for d in distances)] for look in parts], title="Triplets wrong, of 300")  # fmt: skip
 
 # %% [markdown]
@@ -760,7 +771,9 @@ start = seen(still)
 positions = [(words, look) for words in range(6) for look in (0.0, 0.25, 0.5, 0.75, 1.0)]
 each = [meaning.morph(left, other, *position) for position in positions]
 drawn = torch.cat([teddies.render(factors) for factors in each])
-apart = meaning.distances({view: v.expand(len(each), *v.shape[1:]) for view, v in start.items()}, seen(drawn))  # measured in one go
+apart = meaning.distances(
+    {view: v.expand(len(each), *v.shape[1:]) for view, v in start.items()}, seen(drawn)
+)  # measured in one go
 
 
 def morphed(words, look):
@@ -790,9 +803,12 @@ book.claim("… the reader's words call it nearer", dress["words"] / word["words
 counted = [apart["words"][positions.index((w, 1.0))].item() for w in range(6)]
 book.claim("In whatever look, the reader counts the words that were changed: the largest error", max(abs(c - w) for w, c in enumerate(counted)),
            at_most=0.3, unit="words")  # fmt: skip
-ledger.table(
+claims.table(
     ["what changes", *distances],
-    [["one word, the scarf", *(f"{word[d]:.3g}" for d in distances)], ["the whole look", *(f"{dress[d]:.3g}" for d in distances)]],
+    [
+        ["one word, the scarf", *(f"{word[d]:.3g}" for d in distances)],
+        ["the whole look", *(f"{dress[d]:.3g}" for d in distances)],
+    ],
 )
 
 # %% [markdown]

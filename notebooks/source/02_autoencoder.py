@@ -17,18 +17,22 @@
 # %%
 import torch
 
-from course_lib import autoencoder, data, device, ledger, metrics, reader, recipes, teddies, viz, widgets
-from course_lib.experiments import bottlenecks, codes
-from course_lib.experiments.quality import Judge
+from course_lib import autoencoder, data, device, metrics, recipes, teddies
+from course_lib.images import to_float
+from course_lib.notebook import claims, viz, widgets
+from course_lib.judges import factor_reader
+from course_lib.experiments.ch2_autoencoder import bottlenecks
+from course_lib.experiments import latents
+from course_lib.experiments.evaluator import Evaluator
 
 machine = device.find()
 print(machine)
-book = ledger.Ledger("2 Autoencoder")
+book = claims.Claims("2 Autoencoder")
 
 # %%
 train_images, train_labels = data.fashion_mnist("train", machine.device)
 test_images, test_labels = data.fashion_mnist("test", machine.device)
-tests = data.to_float(test_images)
+tests = to_float(test_images)
 noise = torch.rand(10, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
 first = torch.stack([tests[test_labels == k][0] for k in range(10)])
 viz.rows(
@@ -49,7 +53,7 @@ viz.rows(
 # This is the whole of it:
 
 # %%
-ledger.source(autoencoder.encoder, autoencoder.decoder)
+claims.source(autoencoder.encoder, autoencoder.decoder)
 
 # %% [markdown]
 # Here is what one picture becomes on its way down and up again.
@@ -62,9 +66,8 @@ for layer in [*net.encoder, *net.decoder]:
     if isinstance(layer, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
         kind = type(layer).__name__.replace("2d", "")
         rows.append([f"{kind} {layer.kernel_size[0]}×{layer.kernel_size[0]}", " × ".join(map(str, x.shape[1:])), x[0].numel()])
-ledger.table(["stage", "channels × height × width", "numbers"], rows)
-book.claim("The code has 16 times fewer numbers than the image", 1024 / net.encode(tests[:1].cpu())[0].numel(), equals=16);
-
+claims.table(["stage", "channels × height × width", "numbers"], rows)
+book.claim("The code has 16 times fewer numbers than the image", 1024 / net.encode(tests[:1].cpu())[0].numel(), equals=16)
 # %% [markdown]
 # **Predict.** The narrowest place has 64 numbers, a sixteenth of the picture. After a minute of training, will you be able to tell
 # the original from its copy? What will be lost first?
@@ -84,11 +87,11 @@ viz.losses(
 # pictures, in these amounts.
 
 # %%
-ledger.source(codes.pca_decode)
+claims.source(latents.pca_decode)
 
 # %%
-decoded = codes.decode(net, codes.codes(net, tests))
-by_pca = codes.pca_decode(data.to_float(train_images), tests, 64).clamp(-1, 1)
+decoded = latents.decode(net, latents.codes(net, tests))
+by_pca = latents.pca_decode(to_float(train_images), tests, 64).clamp(-1, 1)
 pick = [int((test_labels == k).nonzero()[3]) for k in range(10)]
 viz.rows(
     {"original": tests[pick], "autoencoder, 64": decoded[pick], "PCA, 64": by_pca[pick]},
@@ -108,15 +111,14 @@ viz.rows(
 # garments (0 is equal; lower is better).
 
 # %%
-judge = Judge(machine)
+judge = Evaluator(machine)
 rows = []
 for name, images in {"autoencoder": decoded, "PCA": by_pca}.items():
     quality = [metrics.psnr(images, tests).item(), metrics.ssim(images, tests).item(), judge.frechet(images)]
     rows.append([name, 64, *quality])
-ledger.table(["method", "numbers", "PSNR (dB)", "SSIM", "Fréchet distance"], rows)
+claims.table(["method", "numbers", "PSNR (dB)", "SSIM", "Fréchet distance"], rows)
 book.claim("At 64 numbers the autoencoder beats PCA", rows[0][2] - rows[1][2], at_least=1.0, unit="dB PSNR")
-book.claim("… and looks more like garments to the judge", rows[1][4] / rows[0][4], at_least=1.5, unit="× less distance");
-
+book.claim("… and looks more like garments to the judge", rows[1][4] / rows[0][4], at_least=1.5, unit="× less distance")
 # %% [markdown]
 # ## Is it the network, or the bend in it?
 #
@@ -125,11 +127,10 @@ book.claim("… and looks more like garments to the judge", rows[1][4] / rows[0]
 
 # %%
 small = torch.nn.functional.avg_pool2d(tests, 4)
-trained = codes.linear_autoencoder_error(small, 8, machine)
-best = codes.pca_error(small, 8)
-ledger.table(["", "mean squared error"], [["linear autoencoder, trained", trained], ["PCA, closed form", best]])
-book.claim("A linear autoencoder reaches PCA's error", trained / best, at_least=0.999, at_most=1.01, unit="× PCA's");
-
+trained = latents.linear_autoencoder_error(small, 8, machine)
+best = latents.pca_error(small, 8)
+claims.table(["", "mean squared error"], [["linear autoencoder, trained", trained], ["PCA, closed form", best]])
+book.claim("A linear autoencoder reaches PCA's error", trained / best, at_least=0.999, at_most=1.01, unit="× PCA's")
 # %% [markdown]
 # So what the autoencoder gains over PCA, it gains by bending: its sheet of pictures is curved, PCA's is flat.
 #
@@ -155,22 +156,45 @@ viz.lines(
 )
 
 # %%
-rows = [[name, p["numbers"], 1024 / p["numbers"], f"{p['parameters']:,}" if "parameters" in p else "–", p["psnr"], p["ssim"]] for name, found in sweep.items() for p in found]
-ledger.table(["bottleneck", "numbers", "compression (times)", "weights", "PSNR (dB)", "SSIM"], rows)
+rows = [
+    [name, p["numbers"], 1024 / p["numbers"], f"{p['parameters']:,}" if "parameters" in p else "–", p["psnr"], p["ssim"]]
+    for name, found in sweep.items()
+    for p in found
+]
+claims.table(["bottleneck", "numbers", "compression (times)", "weights", "PSNR (dB)", "SSIM"], rows)
 
 # %%
 deep, shallow, pca = ({p["numbers"]: p["psnr"] for p in found} for found in list(sweep.values())[:3])
 gain = {k: deep[k] - pca[k] for k in deep}
 small_net, large_net = (next(p["parameters"] for p in stored["points"] if p["factor"] == f) for f in (4, 8))
 most = 0.5 if machine.device.type == "cpu" else None  # a GPU's recipe is larger: it may lie above the curve
-book.claim("The network you trained lies on the stored curve: its distance", live["psnr"] - deep[64], at_least=-0.5, at_most=most, unit="dB")
-book.claim("From 16 to 128 numbers the autoencoder leads PCA everywhere", min(gain[k] for k in (16, 32, 64, 128)), at_least=1.5, unit="dB")
+book.claim(
+    "The network you trained lies on the stored curve: its distance",
+    live["psnr"] - deep[64],
+    at_least=-0.5,
+    at_most=most,
+    unit="dB",
+)
+book.claim(
+    "From 16 to 128 numbers the autoencoder leads PCA everywhere",
+    min(gain[k] for k in (16, 32, 64, 128)),
+    at_least=1.5,
+    unit="dB",
+)
 book.claim("From 16 to 256 numbers it loses of that lead", gain[16] - gain[256], at_least=1.5, unit="dB")
-book.claim("At 256 numbers, a quarter of the pixels, PCA has all but caught up: the lead", gain[256], at_least=0, at_most=1.2, unit="dB")
-book.claim("64 numbers: 4 channels at 4×4 places copy better than 1 channel at 8×8", deep[64] - shallow[64], at_least=0.4, unit="dB")
-book.claim("256 numbers: 16 channels at 4×4 and 4 channels at 8×8 copy alike: the difference", abs(deep[256] - shallow[256]), at_most=0.5, unit="dB")
-book.claim("The 4× network does it with a fraction of the weights", small_net / large_net, at_most=0.25);
-
+book.claim(
+    "At 256 numbers, a quarter of the pixels, PCA has all but caught up: the lead", gain[256], at_least=0, at_most=1.2, unit="dB"
+)
+book.claim(
+    "64 numbers: 4 channels at 4×4 places copy better than 1 channel at 8×8", deep[64] - shallow[64], at_least=0.4, unit="dB"
+)
+book.claim(
+    "256 numbers: 16 channels at 4×4 and 4 channels at 8×8 copy alike: the difference",
+    abs(deep[256] - shallow[256]),
+    at_most=0.5,
+    unit="dB",
+)
+book.claim("The 4× network does it with a fraction of the weights", small_net / large_net, at_most=0.25)
 # %% [markdown]
 # <details><summary><b>Your prediction</b></summary>
 #
@@ -191,10 +215,10 @@ book.claim("The 4× network does it with a fraction of the weights", small_net /
 # %%
 bears, _ = teddies.dataset(6000, 0, device=machine.device)
 pictures, factors = teddies.dataset(500, 1, device=machine.device)
-nets = {16 * c: codes.teddy_autoencoder(bears, c, machine) for c in (1, 4, 16)}
+nets = {16 * c: latents.teddy_autoencoder(bears, c, machine) for c in (1, 4, 16)}
 arrived = {}
 for name in ("background", "fur", "light", "activity", "fabric", "grain"):
-    sent, received = codes.teddy_difference(nets[256], factors, name)
+    sent, received = latents.teddy_difference(nets[256], factors, name)
     arrived[name] = received / sent
 viz.bars(
     arrived,
@@ -205,8 +229,7 @@ viz.bars(
 # %%
 book.claim("A change of background arrives", arrived["background"], at_least=0.8, unit="of it")
 book.claim("A change of fur grain hardly arrives", arrived["grain"], at_most=0.5, unit="of it")
-book.claim("What a bear does arrives less than where it is", arrived["background"] - arrived["activity"], at_least=0.05);
-
+book.claim("What a bear does arrives less than where it is", arrived["background"] - arrived["activity"], at_least=0.05)
 # %% [markdown]
 # A change that arrives is not yet a fact that can be *read*. The workbook ships a **factor reader**, a small network that was trained to name the
 # factors of a teddy and has never seen one of our copies. Squeeze the teddies through ever narrower bottlenecks and ask it.
@@ -214,16 +237,19 @@ book.claim("What a bear does arrives less than where it is", arrived["background
 # **Predict.** Which fact dies first?
 
 # %%
-shown = data.to_float(pictures)
-copies = {"drawn": shown} | {f"{n} numbers": codes.decode(net, codes.codes(net, shown)) for n, net in reversed(nets.items())}
-viz.rows({k: v[:8] for k, v in copies.items()}, alt="Eight teddies and their copies through 256, 64 and 16 numbers: from row to row more of the bears is lost, the background last.")
+shown = to_float(pictures)
+copies = {"drawn": shown} | {f"{n} numbers": latents.decode(net, latents.codes(net, shown)) for n, net in reversed(nets.items())}
+viz.rows(
+    {k: v[:8] for k, v in copies.items()},
+    alt="Eight teddies and their copies through 256, 64 and 16 numbers: from row to row more of the bears is lost, the background last.",
+)
 
 # %%
-bear_reader = recipes.ready("teddies-reader", machine)
-told = {k: reader.accuracy(bear_reader, v, factors) for k, v in copies.items()}
-guess = {name: 1 / n for name, n in zip(reader.NAMED, reader.LEVELS, strict=True)}
-table = [[name, guess[name], *(told[k][name] for k in told)] for name in reader.NAMED]
-ledger.table(["factor", "by guessing", *(f"read from {k}" for k in told)], table, title="Share of right answers")
+bear_reader = recipes.load_or_train("teddies-reader", machine)
+told = {k: factor_reader.accuracy(bear_reader, v, factors) for k, v in copies.items()}
+guess = {name: 1 / n for name, n in zip(factor_reader.NAMED, factor_reader.LEVELS, strict=True)}
+table = [[name, guess[name], *(told[k][name] for k in told)] for name in factor_reader.NAMED]
+claims.table(["factor", "by guessing", *(f"read from {k}" for k in told)], table, title="Share of right answers")
 
 # %% [markdown]
 # Right answers alone deceive: of two counts, half are guessed. **Skill** is what is right beyond guessing,
@@ -233,11 +259,25 @@ ledger.table(["factor", "by guessing", *(f"read from {k}" for k in told)], table
 least = told["16 numbers"]
 skill = {k: {name: (v[name] - guess[name]) / (1 - guess[name]) for name in guess} for k, v in told.items()}
 facts = sorted(guess, key=lambda name: -skill["64 numbers"][name])
-ledger.table(["factor", *(f"read from {k}" for k in skill)], [[name, *(skill[k][name] for k in skill)] for name in facts], title="Skill, sorted by what 64 numbers keep")
+claims.table(
+    ["factor", *(f"read from {k}" for k in skill)],
+    [[name, *(skill[k][name] for k in skill)] for name in facts],
+    title="Skill, sorted by what 64 numbers keep",
+)
 book.claim("The reader knows what was drawn", min(told["drawn"][name] for name in teddies.SEMANTIC), at_least=0.95, unit="right")
 book.claim("Through 16 numbers, 768 times fewer, the background still arrives", least["background"], at_least=0.8, unit="right")
-book.claim("What the bear does does not fit through 64 numbers", told["drawn"]["activity"] - told["64 numbers"]["activity"], at_least=0.2, unit="share lost")
-book.claim("Through 64 numbers the cloth's pattern is lost while the background is whole: difference", skill["64 numbers"]["background"] - skill["64 numbers"]["fabric"], at_least=0.3, unit="skill")
+book.claim(
+    "What the bear does does not fit through 64 numbers",
+    told["drawn"]["activity"] - told["64 numbers"]["activity"],
+    at_least=0.2,
+    unit="share lost",
+)
+book.claim(
+    "Through 64 numbers the cloth's pattern is lost while the background is whole: difference",
+    skill["64 numbers"]["background"] - skill["64 numbers"]["fabric"],
+    at_least=0.3,
+    unit="skill",
+)
 
 # %% [markdown]
 # <details><summary><b>Your ranking</b></summary>
@@ -258,13 +298,13 @@ book.claim("Through 64 numbers the cloth's pattern is lost while the background 
 # **Predict.** Which of the three will give readable garments?
 
 # %%
-z = codes.codes(net, test_images)
+z = latents.codes(net, test_images)
 g = torch.Generator(machine.device).manual_seed(0)
 pairs = torch.randperm(len(z), generator=g, device=z.device)[:4000].view(2, -1)
 pairs = pairs[:, test_labels[pairs[0]] != test_labels[pairs[1]]]
-middle = codes.decode(net, (z[pairs[0]] + z[pairs[1]]) / 2)
-fitted = codes.decode(net, codes.gaussian_like(z, 1500, g))
-unit = codes.decode(net, torch.randn(1500, *z.shape[1:], generator=g, device=z.device))
+middle = latents.decode(net, (z[pairs[0]] + z[pairs[1]]) / 2)
+fitted = latents.decode(net, latents.gaussian_like(z, 1500, g))
+unit = latents.decode(net, torch.randn(1500, *z.shape[1:], generator=g, device=z.device))
 viz.rows(
     {"decoded codes": decoded[:10], "middle of a line": middle[:10], "fitted Gaussian": fitted[:10], "N(0, I)": unit[:10]},
     alt="Decoded codes are garments; line middles are two garments at once; Gaussian draws are blotchy; unit noise is mush.",
@@ -277,14 +317,26 @@ viz.rows(
 
 # %%
 kinds = {"photographs": tests, "decoded codes": decoded, "middle of a line": middle, "fitted Gaussian": fitted, "N(0, I)": unit}
-readable = {k: (judge.confidence(v) > codes.READABLE).double().mean().item() for k, v in kinds.items()}
+readable = {k: (judge.confidence(v) > latents.READABLE).double().mean().item() for k, v in kinds.items()}
 distance = {k: judge.frechet(v[:1500]) for k, v in kinds.items()}
-ledger.table(["pictures", "readable (share)", "Fréchet distance"], [[k, readable[k], distance[k]] for k in kinds])
-book.claim("Middles of lines are less readable than decoded codes", readable["decoded codes"] - readable["middle of a line"], at_least=0.1)
-book.claim("Gaussian draws are less readable than decoded codes", readable["decoded codes"] - readable["fitted Gaussian"], at_least=0.1)
-book.claim("N(0, I) decodes to something far from garments", distance["N(0, I)"] / distance["decoded codes"], at_least=4, unit="×")
-book.claim("The same decoded codes are further when fewer are asked: 1,500 instead of 10,000", distance["decoded codes"] / judge.frechet(decoded), at_least=1.1, unit="×");
-
+claims.table(["pictures", "readable (share)", "Fréchet distance"], [[k, readable[k], distance[k]] for k in kinds])
+book.claim(
+    "Middles of lines are less readable than decoded codes",
+    readable["decoded codes"] - readable["middle of a line"],
+    at_least=0.1,
+)
+book.claim(
+    "Gaussian draws are less readable than decoded codes", readable["decoded codes"] - readable["fitted Gaussian"], at_least=0.1
+)
+book.claim(
+    "N(0, I) decodes to something far from garments", distance["N(0, I)"] / distance["decoded codes"], at_least=4, unit="×"
+)
+book.claim(
+    "The same decoded codes are further when fewer are asked: 1,500 instead of 10,000",
+    distance["decoded codes"] / judge.frechet(decoded),
+    at_least=1.1,
+    unit="×",
+)
 # %% [markdown]
 # <details><summary><b>Your prediction</b></summary>
 #
@@ -301,30 +353,38 @@ book.claim("The same decoded codes are further when fewer are asked: 1,500 inste
 # %%
 start, end = z[test_labels == 9][:1], z[test_labels == 3][:1]
 others = tests[-2000:]  # the line's ends are the first of their classes
-path = codes.line(start, end, 21)[0]
+path = latents.line(start, end, 21)[0]
 
 
 def walk(position: float = 0.0) -> tuple[torch.Tensor, str]:
-    image = codes.decode(net, path[round(position * 20)][None])
+    image = latents.decode(net, path[round(position * 20)][None])
     sure = judge.confidence(image).item()
-    away = codes.distance_to_data(image, others).item()
+    away = latents.distance_to_data(image, others).item()
     return image.cpu(), f"the judge is {sure:.0%} sure; distance to the nearest other photograph {away:.1f}"
 
 
 positions = [round(0.05 * i, 2) for i in range(21)]
-slider = widgets.image_slider(walk, alt="A garment on the straight line from an ankle boot to a dress.", scale=8, position=positions)
+slider = widgets.image_slider(
+    walk, alt="A garment on the straight line from an ankle boot to a dress.", scale=8, position=positions
+)
 slider
 
 # %%
-widgets.strip(walk, "position", [0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0], alt="Seven stops on the line: boot, ever less of a boot, a smear, a dress.")
+widgets.strip(
+    walk,
+    "position",
+    [0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0],
+    alt="Seven stops on the line: boot, ever less of a boot, a smear, a dress.",
+)
 
 # %%
 for stop in (0.0, 0.5, 1.0):
     print(f"{stop:.1f}: {slider.set(position=stop)}")
-line = codes.decode(net, codes.line(z[pairs[0][:300]], z[pairs[1][:300]], 5).flatten(0, 1))
+line = latents.decode(net, latents.line(z[pairs[0][:300]], z[pairs[1][:300]], 5).flatten(0, 1))
 sure = judge.confidence(line).view(300, 5).mean(0)
-book.claim("On a line, the judge is least sure in the middle", (min(sure[0], sure[4]) - sure[2]).item(), at_least=0.05, unit="confidence");
-
+book.claim(
+    "On a line, the judge is least sure in the middle", (min(sure[0], sure[4]) - sure[2]).item(), at_least=0.05, unit="confidence"
+)
 # %% [markdown]
 # ## Are neighbours still neighbours?
 #
@@ -338,13 +398,21 @@ same = {}
 for name, x in {"pixels": tests[some], "codes": z[some]}.items():
     found = metrics.nearest(x, k=10)[1]
     same[name] = (test_labels[some][found] == test_labels[some][:, None]).double().mean().item()
-ledger.table(["question", "share"], [["neighbours in pixels that are neighbours in codes", agree], *[[f"neighbours in {k} of the same class", v] for k, v in same.items()]])
+claims.table(
+    ["question", "share"],
+    [
+        ["neighbours in pixels that are neighbours in codes", agree],
+        *[[f"neighbours in {k} of the same class", v] for k, v in same.items()],
+    ],
+)
 book.claim("Codes keep much of the pixels' neighbourhoods", 10 * agree, at_least=3, unit="of ten")
 book.claim(
     "Neighbours in code space share the class hardly more often than neighbours in pixel space",
-    same["codes"] - same["pixels"], at_least=-0.02, at_most=0.1, unit="share",
-);
-
+    same["codes"] - same["pixels"],
+    at_least=-0.02,
+    at_most=0.1,
+    unit="share",
+)
 # %% [markdown]
 # <details><summary><b>What a plain autoencoder does to neighbourhoods</b></summary>
 #

@@ -22,25 +22,32 @@ import math
 
 import torch
 
-from course_lib import autoencoder, data, device, dimension, ledger, metrics, recipes, viz, widgets
-from course_lib.autoencoder import VAE, Posterior
+from course_lib import data, device, dimension, metrics, recipes
+from course_lib.vae import ELBO, active_units, free_bits, iwae, kl_warmup, log_likelihood, log_weights
+from course_lib.images import to_float
+from course_lib.notebook import claims, viz, widgets
+from course_lib.vae import Posterior, VAE
 from course_lib.codec import posterior
-from course_lib.experiments import betas, codes, collapse, elbo, evidence
-from course_lib.experiments.quality import Judge
+from course_lib.experiments.ch3_vae import elbo, marginal_likelihood, posterior_collapse, rate_distortion
+from course_lib.experiments import latents
+from course_lib.experiments.evaluator import Evaluator
 
 machine = device.find()
 print(machine)
-book = ledger.Ledger("3 VAE")
+book = claims.Claims("3 VAE")
 
 # %%
 train_images, train_labels = data.fashion_mnist("train", machine.device)
 test_images, test_labels = data.fashion_mnist("test", machine.device)
-tests = data.to_float(test_images)
+tests = to_float(test_images)
 generator = torch.Generator(machine.device).manual_seed(0)
 boot, dress = tests[test_labels == 9][:1], tests[test_labels == 3][:1]
-some = data.to_float(train_images[:4000])
+some = to_float(train_images[:4000])
 viz.rows(
-    {"a line, in pixels": codes.line(boot, dress, 9)[0], "a fitted Gaussian, in pixels": codes.gaussian_like(some, 9, generator)},
+    {
+        "a line, in pixels": latents.line(boot, dress, 9)[0],
+        "a fitted Gaussian, in pixels": latents.gaussian_like(some, 9, generator),
+    },
     scale=2,
     alt="From a boot to a dress in pixels: the two fade into each other. Below: Gaussian pixels, ghosts of garments in noise.",
 )
@@ -62,7 +69,7 @@ viz.rows(
 # beforehand, the **prior** $p(z) = \mathcal N(0, I)$. Clouds that are wide enough, and pulled together, leave no holes. This is the code:
 
 # %%
-ledger.source(Posterior.sample, Posterior.kl_per_dim, Posterior.kl)
+claims.source(Posterior.sample, Posterior.kl_per_dim, Posterior.kl)
 
 # %% [markdown]
 # ## The ELBO, line by line
@@ -96,13 +103,22 @@ mean, right = torch.linspace(-0.5, 2, 251), math.sqrt(1 / (1 + 1 / 0.5**2))  # t
 curves = {f"q with std {s:.2f}": (mean, elbo.toy_elbo(1.0, mean, torch.full_like(mean, s)).value) for s in (0.2, right, 0.9)}
 log_p = elbo.toy_evidence(1.0)
 viz.lines(
-    curves, xlabel="mean of q", ylabel="ELBO (nats)", references={"log p(x)": log_p},
+    curves,
+    xlabel="mean of q",
+    ylabel="ELBO (nats)",
+    references={"log p(x)": log_p},
     alt="ELBO against the mean of q for three widths: all peak at 0.8, and only the curve with the right width touches log p(x).",
 )
 
 # %%
 best = elbo.toy_elbo(1.0, mean, torch.full_like(mean, right)).value
-book.claim("The ELBO touches log p(x) where q is the true posterior", (log_p - best.max()).item(), at_least=-1e-6, at_most=1e-4, unit="nats")
+book.claim(
+    "The ELBO touches log p(x) where q is the true posterior",
+    (log_p - best.max()).item(),
+    at_least=-1e-6,
+    at_most=1e-4,
+    unit="nats",
+)
 book.claim("… and is nowhere above it", max(c.max().item() for _, c in curves.values()) - log_p, at_most=1e-6, unit="nats")
 book.claim("The best mean lies between prior and pixel", mean[best.argmax()], at_least=0.79, at_most=0.81)
 
@@ -117,7 +133,7 @@ book.claim("The best mean lies between prior and pixel", mean[best.argmax()], at
 # so the first term is a squared error in units of that noise, plus a constant that does not train but belongs to the likelihood.
 
 # %%
-ledger.source(autoencoder.log_likelihood, VAE.elbo, autoencoder.ELBO.loss)
+claims.source(log_likelihood, VAE.elbo, ELBO.loss)
 
 # %% [markdown]
 # | line of the derivation | code |
@@ -151,8 +167,8 @@ viz.losses(
 q = posterior(vae, tests)
 with torch.no_grad():
     drawn = torch.cat([vae.decode(z) for z in q.sample(generator).split(500)])
-bound = autoencoder.ELBO(autoencoder.log_likelihood(tests, drawn, vae.noise_std), q.kl())
-decoded = codes.decode(vae, q.mode())
+bound = ELBO(log_likelihood(tests, drawn, vae.noise_std), q.kl())
+decoded = latents.decode(vae, q.mode())
 P, D = tests[0].numel(), q.mean[0].numel()
 terms = {"−log-likelihood": -bound.log_likelihood, "KL": bound.kl, "−ELBO": -bound.value}
 
@@ -161,8 +177,10 @@ def bill(terms: dict) -> None:
     columns = ["test pictures", "nats per image", "standard error", "bits per dimension", "standard error (bits)"]
     errors = {name: (v.std() / len(v) ** 0.5).item() for name, v in terms.items()}
     bits = 1 / (P * math.log(2))
-    rows = [[name, len(v), v.mean().item(), errors[name], v.mean().item() * bits, errors[name] * bits] for name, v in terms.items()]
-    ledger.table(["what a picture costs", *columns], rows)
+    rows = [
+        [name, len(v), v.mean().item(), errors[name], v.mean().item() * bits, errors[name] * bits] for name, v in terms.items()
+    ]
+    claims.table(["what a picture costs", *columns], rows)
 
 
 bill(terms)
@@ -171,7 +189,8 @@ bill(terms)
 pick = [int((test_labels == k).nonzero()[3]) for k in range(10)]
 viz.rows(
     {"original": tests[pick], "decoded mean": decoded[pick], "decoded sample": drawn[pick].clamp(-1, 1)},
-    titles=list(data.FASHION_CLASSES), scale=2,
+    titles=list(data.FASHION_CLASSES),
+    scale=2,
     alt="Ten garments and below them the VAE's copies, soft but right; a sample from the cloud decodes to nearly the same.",
 )
 
@@ -179,9 +198,19 @@ viz.rows(
 psnr = metrics.psnr(decoded, tests).item()
 book.claim("Test PSNR of 64 numbers instead of 1,024", psnr, at_least=22.0, unit="dB")
 bits = bound.bits_per_dim(P).mean()
-book.claim("Bits per dimension are the nats of −ELBO ÷ (1,024 · ln 2)", bits + bound.value.mean() / (P * math.log(2)), at_least=-1e-4, at_most=1e-4)
+book.claim(
+    "Bits per dimension are the nats of −ELBO ÷ (1,024 · ln 2)",
+    bits + bound.value.mean() / (P * math.log(2)),
+    at_least=-1e-4,
+    at_most=1e-4,
+)
 book.claim("A picture's code costs this much", bound.kl.mean(), at_least=40, at_most=400, unit="nats")
-book.claim("A draw from the cloud copies nearly as well as its mean", metrics.psnr(drawn.clamp(-1, 1), tests).item() - psnr, at_least=-3.0, unit="dB")
+book.claim(
+    "A draw from the cloud copies nearly as well as its mean",
+    metrics.psnr(drawn.clamp(-1, 1), tests).item() - psnr,
+    at_least=-3.0,
+    unit="dB",
+)
 
 # %% [markdown]
 # ## How tight is the bound?
@@ -194,23 +223,34 @@ book.claim("A draw from the cloud copies nearly as well as its mean", metrics.ps
 # closed form? And the bound: does it come up to $\log p(x)$, or stay below for ever?
 
 # %%
-small = evidence.small_garments(train_images[:2000])
-best, nothing = evidence.ppca(small, 8), evidence.ppca(small, 0)
-linear, history = evidence.fit(small, 8, best.noise_std)
+small = marginal_likelihood.small_garments(train_images[:2000])
+best, nothing = marginal_likelihood.ppca(small, 8), marginal_likelihood.ppca(small, 0)
+linear, history = marginal_likelihood.fit(small, 8, best.noise_std)
 step, bounds, truth = (torch.tensor(column)[1:] for column in zip(*history, strict=True))
 viz.lines(
-    {"ELBO": (step, best.evidence - bounds), "log p(x)": (step, best.evidence - truth)}, log="y", marker=False,
-    references={"1 % of what eight numbers buy": 0.01 * (best.evidence - nothing.evidence)}, xlabel="steps", ylabel="below the optimum (nats per image)",
+    {"ELBO": (step, best.evidence - bounds), "log p(x)": (step, best.evidence - truth)},
+    log="y",
+    marker=False,
+    references={"1 % of what eight numbers buy": 0.01 * (best.evidence - nothing.evidence)},
+    xlabel="steps",
+    ylabel="below the optimum (nats per image)",
     alt="ELBO and log-likelihood of the linear VAE both come near the closed-form optimum; the ELBO stays a little further from it.",
 )
 
 # %%
 gap = best.evidence - bounds[-1].item()
-rows = [["no latent numbers", nothing.evidence], ["linear VAE: ELBO", bounds[-1].item()], ["linear VAE: log p(x)", truth[-1].item()], ["probabilistic PCA", best.evidence]]
-ledger.table(["small garments", "nats per image"], rows)
+rows = [
+    ["no latent numbers", nothing.evidence],
+    ["linear VAE: ELBO", bounds[-1].item()],
+    ["linear VAE: log p(x)", truth[-1].item()],
+    ["probabilistic PCA", best.evidence],
+]
+claims.table(["small garments", "nats per image"], rows)
 book.claim("The linear VAE's ELBO misses the closed-form optimum by", gap / abs(best.evidence), at_most=0.01, unit="of it")
 book.claim("… and by this part of what eight numbers buy at all", gap / (best.evidence - nothing.evidence), at_most=0.01)
-book.claim("No model that it passed through was better than the closed form", (truth.max() - best.evidence), at_most=1e-3, unit="nats")
+book.claim(
+    "No model that it passed through was better than the closed form", (truth.max() - best.evidence), at_most=1e-3, unit="nats"
+)
 book.claim("In the end its bound is nearly tight", (truth[-1] - bounds[-1]), at_least=-1e-3, at_most=0.3, unit="nats")
 
 # %% [markdown]
@@ -227,22 +267,32 @@ book.claim("In the end its bound is nearly tight", (truth[-1] - bounds[-1]), at_
 # \mathrm{ELBO} = \mathcal L_1 \le \mathcal L_2 \le \dots \le \log p(x).$$
 
 # %%
-ledger.source(autoencoder.log_weights, autoencoder.iwae)
+claims.source(log_weights, iwae)
 
 # %% [markdown]
 # **Predict.** First where the truth is known: the linear VAE, whose clouds we make too wide by half. The ELBO falls. How many draws bring it back? Then ours:
 # does $k = 50$ change the bound by much, measured in its own standard error?
 
 # %%
-draws, wrong = [1, 2, 5, 10, 25, 50], evidence.widened(linear, 1.5)
-weights = autoencoder.log_weights(wrong, small, 50, generator)
-ours = torch.cat([autoencoder.log_weights(vae, x, 50, generator) for x in tests[:1000].split(500)], 1)
-known, tighter = ({k: autoencoder.iwae(w, k) for k in draws} for w in (weights, ours))
+draws, wrong = [1, 2, 5, 10, 25, 50], marginal_likelihood.widened(linear, 1.5)
+weights = log_weights(wrong, small, 50, generator)
+ours = torch.cat([log_weights(vae, x, 50, generator) for x in tests[:1000].split(500)], 1)
+known, tighter = ({k: iwae(w, k) for k in draws} for w in (weights, ours))
 panels = viz.Panels(2)
 for axes, curve, title in ((panels[0], known, "linear VAE, clouds too wide"), (panels[1], tighter, "our VAE")):
     truth = {"log p(x)": wrong.evidence(small).mean().item()} if curve is known else None
-    viz.draw_lines(axes, {"": (draws, [v.mean().item() for v in curve.values()])}, references=truth, log="x", xlabel="draws k", ylabel="bound (nats)", title=title)
-panels.picture("Left: the bound of the linear model rises with k to the dashed truth. Right: that of our VAE rises too, towards a truth unknown.")
+    viz.draw_lines(
+        axes,
+        {"": (draws, [v.mean().item() for v in curve.values()])},
+        references=truth,
+        log="x",
+        xlabel="draws k",
+        ylabel="bound (nats)",
+        title=title,
+    )
+panels.picture(
+    "Left: the bound of the linear model rises with k to the dashed truth. Right: that of our VAE rises too, towards a truth unknown."
+)
 
 # %% [markdown]
 # In the bill below, $k = 1$ and the −ELBO are one quantity, and yet differ: the bounds are of the first 1,000 test pictures, since 50 draws of each take their time, the
@@ -253,8 +303,15 @@ bill(terms | {f"−IWAE bound, k = {k}": -tighter[k] for k in (1, 5, 50)})
 left = (wrong.evidence(small) - known[50]).mean() / (wrong.evidence(small) - known[1]).mean()
 rise = tighter[50] - tighter[1]
 book.claim("With 50 draws, what is left of the linear model's gap", left, at_least=-0.01, at_most=0.25)
-book.claim("The bound never passes log p(x) where that is known", (known[50] - wrong.evidence(small)).mean(), at_most=0.02, unit="nats")
-book.claim("Our VAE's bound rises with k for every picture: the least rise", min((tighter[b] - tighter[a]).min().item() for a, b in ((1, 5), (5, 25), (1, 50))), at_least=-1e-2, unit="nats")
+book.claim(
+    "The bound never passes log p(x) where that is known", (known[50] - wrong.evidence(small)).mean(), at_most=0.02, unit="nats"
+)
+book.claim(
+    "Our VAE's bound rises with k for every picture: the least rise",
+    min((tighter[b] - tighter[a]).min().item() for a, b in ((1, 5), (5, 25), (1, 50))),
+    at_least=-1e-2,
+    unit="nats",
+)
 counted = ours.softmax(0).square().sum(0).reciprocal().mean()  # the effective number of draws
 book.claim("Of our VAE's 50 weights, so many count", counted, at_most=15, unit="draws (effective)")
 book.claim("From k = 1 to k = 50 it rises by", rise.mean(), at_least=1, unit="nats")
@@ -281,7 +338,10 @@ error = elbo.kl_error(Posterior(q.mean[:1], q.logvar[:1]), counts, generator)
 falls = [error[0] / n**0.5 for n in counts]
 viz.lines(
     {"root-mean-square error": (counts, error), "error of one draw / √n": (counts, falls)},
-    references={"1 % of the KL": 0.01 * q.kl()[0].item()}, log="xy", xlabel="draws n", ylabel="error of the KL (nats)",
+    references={"1 % of the KL": 0.01 * q.kl()[0].item()},
+    log="xy",
+    xlabel="draws n",
+    ylabel="error of the KL (nats)",
     alt="The Monte Carlo error of the KL falls on a straight line of slope minus one half in logarithmic axes.",
 )
 
@@ -316,7 +376,12 @@ book.claim("The closed form is torch.distributions' own", (q.kl_per_dim() - true
 
 # %%
 dims = [1, 2, 4, 8, 16, 32, 64]
-toy = [elbo.gradients(lambda z: -z.square().sum(1) / 2, torch.zeros(d), torch.ones(d), 20_000, torch.Generator().manual_seed(d)).variances() for d in dims]
+toy = [
+    elbo.gradients(
+        lambda z: -z.square().sum(1) / 2, torch.zeros(d), torch.ones(d), 20_000, torch.Generator().manual_seed(d)
+    ).variances()
+    for d in dims
+]
 closed = {"score": [(d + 2) * (d + 4) / 4 for d in dims], "baseline": [(d + 4) / 2 for d in dims]}
 ratios = {k: [v[k] / v["reparameterised"] for v in toy] for k in closed}
 panels = viz.Panels(2)
@@ -325,11 +390,13 @@ viz.draw_lines(panels[0], curves, log="xy", xlabel="dimensions d", ylabel="varia
 real = elbo.decoder_gradients(vae, tests[:1], 512, generator)
 panels[1].bar(list(real.variances()), list(real.variances().values()), color=viz.COLOURS[:3])
 panels[1].set(yscale="log", ylabel="variance of a gradient (nats²)", title="the VAE's own likelihood")
-panels.picture("Left: the variance ratio rises with dimension, on its closed form, steeper without a baseline. Right: the same ranking for the VAE.")
+panels.picture(
+    "Left: the variance ratio rises with dimension, on its closed form, steeper without a baseline. Right: the same ranking for the VAE."
+)
 
 # %%
 v, parabola = real.variances(), toy[-1]
-ledger.table(
+claims.table(
     ["estimator", "variance ÷ reparameterised: parabola, 64 dimensions", "the VAE"],
     [[k, parabola[k] / parabola["reparameterised"], v[k] / v["reparameterised"]] for k in v],
 )
@@ -353,19 +420,27 @@ book.claim("… and still with a baseline", v["baseline"] / v["reparameterised"]
 # curve looks odd.
 
 # %%
-ledger.source(elbo.effective_beta)
+claims.source(elbo.effective_beta)
 
 # %%
 ways = {"sum": (1, 1), "error averaged over pixels": (P, 1), "KL averaged over latents": (1, D), "both averaged": (P, D)}
-ledger.table(
+claims.table(
     ["what the code writes, with beta = 1", "beta of a plain squared error", f"beta of our ELBO (noise {vae.noise_std})"],
     [[k, elbo.effective_beta(1, *v), elbo.effective_beta(1, *v, noise_std=vae.noise_std)] for k, v in ways.items()],
 )
 squares = (drawn - tests).square()
 wrong = squares.flatten(1).mean(1) + q.kl_per_dim().flatten(1).mean(1)
 right = squares.flatten(1).sum(1) / (2 * vae.noise_std**2) + elbo.effective_beta(1, P, D, vae.noise_std) * q.kl()
-book.claim("Averaging both is our ELBO at the computed beta, up to one factor", (right / wrong).std() / (right / wrong).mean(), at_most=1e-3)
-book.claim("Averaging only the error multiplies beta by the number of pixels", elbo.effective_beta(1, P) / elbo.effective_beta(1), equals=P)
+book.claim(
+    "Averaging both is our ELBO at the computed beta, up to one factor",
+    (right / wrong).std() / (right / wrong).mean(),
+    at_most=1e-3,
+)
+book.claim(
+    "Averaging only the error multiplies beta by the number of pixels",
+    elbo.effective_beta(1, P) / elbo.effective_beta(1),
+    equals=P,
+)
 
 # %% [markdown]
 # **Predict.** Three VAEs, a few seconds each: the true ELBO, "both averaged", and "error averaged, KL summed". How many of the 64 numbers will each use?
@@ -373,15 +448,29 @@ book.claim("Averaging only the error multiplies beta by the number of pixels", e
 # does not carries nothing.
 
 # %%
-effective = {k: elbo.effective_beta(1, *ways[k], noise_std=vae.noise_std) for k in ("both averaged", "error averaged over pixels")}
+effective = {
+    k: elbo.effective_beta(1, *ways[k], noise_std=vae.noise_std) for k in ("both averaged", "error averaged over pixels")
+}
 trained = {name: elbo.short_vae(train_images, beta, machine) for name, beta in {"the ELBO": 1.0, **effective}.items()}
 shown, rows = {"original": tests[pick]}, []
 for name, (net, cloud) in trained.items():
-    shown[name] = codes.decode(net, codes.codes(net, tests[pick]))
-    active = autoencoder.active_units(cloud).sum().item()
-    rows.append([name, {"the ELBO": 1.0, **effective}[name], active, cloud.kl().mean().item(), metrics.psnr(shown[name], tests[pick]).item()])
-ledger.table(["loss", "effective beta", "active units of 64", "KL (nats per image)", "PSNR (dB)"], rows)
-viz.rows(shown, scale=2, alt="Copies by three losses: the ELBO gives garments, averaging both gives faint shapes, averaging the error one grey blur for all.")
+    shown[name] = latents.decode(net, latents.codes(net, tests[pick]))
+    active = active_units(cloud).sum().item()
+    rows.append(
+        [
+            name,
+            {"the ELBO": 1.0, **effective}[name],
+            active,
+            cloud.kl().mean().item(),
+            metrics.psnr(shown[name], tests[pick]).item(),
+        ]
+    )
+claims.table(["loss", "effective beta", "active units of 64", "KL (nats per image)", "PSNR (dB)"], rows)
+viz.rows(
+    shown,
+    scale=2,
+    alt="Copies by three losses: the ELBO gives garments, averaging both gives faint shapes, averaging the error one grey blur for all.",
+)
 
 # %%
 book.claim("After seconds of training, the true ELBO uses the numbers", rows[0][2], at_least=32, unit="of 64")
@@ -406,39 +495,71 @@ book.claim("Averaging both leaves little of what the ELBO's code tells", rows[1]
 # **Predict.** At which beta is the ELBO highest? And how steep is the curve at the point of beta 4?
 
 # %%
-stored = betas.stored()
-ledger.table(["made by", "seed", "steps for each beta", "test pictures", "machine"], [[stored[k] for k in ("command", "seed", "steps", "images", "machine")]])
-names = {"beta": "beta", "rate": "rate (nats)", "distortion": "distortion (nats)", "elbo": "ELBO (nats)", "elbo_error": "its standard error", "psnr": "PSNR (dB)", "active": "active units of 64"}
-ledger.table(list(names.values()), [[point[k] for k in names] for point in stored["points"]])
+stored = rate_distortion.stored()
+claims.table(
+    ["made by", "seed", "steps for each beta", "test pictures", "machine"],
+    [[stored[k] for k in ("command", "seed", "steps", "images", "machine")]],
+)
+names = {
+    "beta": "beta",
+    "rate": "rate (nats)",
+    "distortion": "distortion (nats)",
+    "elbo": "ELBO (nats)",
+    "elbo_error": "its standard error",
+    "psnr": "PSNR (dB)",
+    "active": "active units of 64",
+}
+claims.table(list(names.values()), [[point[k] for k in names] for point in stored["points"]])
 
 # %% [markdown]
 # One of them is made again, now: your own VAE is moved on to beta 16, with another seed. It must land on the stored curve, or one of the two is wrong.
 
 # %%
-strong = betas.beta_vae(16.0, betas.start(machine), machine, steps=stored["steps"], seed=1)
-live = betas.point(strong, tests)
+strong = rate_distortion.beta_vae(16.0, rate_distortion.start(machine), machine, steps=stored["steps"], seed=1)
+live = rate_distortion.point(strong, tests)
 by_beta = {point["beta"]: point for point in stored["points"]}
-price, rate, distortion, elbos = (torch.tensor([point[k] for point in stored["points"]]) for k in ("beta", "rate", "distortion", "elbo"))
+price, rate, distortion, elbos = (
+    torch.tensor([point[k] for point in stored["points"]]) for k in ("beta", "rate", "distortion", "elbo")
+)
 panels = viz.Panels(2)
-viz.draw_lines(panels[0], {"stored": (rate, distortion), "beta 16, trained now": ([live["rate"]], [live["distortion"]])}, xlabel="rate: KL (nats)", ylabel="distortion: −log-likelihood (nats)")
+viz.draw_lines(
+    panels[0],
+    {"stored": (rate, distortion), "beta 16, trained now": ([live["rate"]], [live["distortion"]])},
+    xlabel="rate: KL (nats)",
+    ylabel="distortion: −log-likelihood (nats)",
+)
 for point in stored["points"]:
     panels[0].annotate(f"{point['beta']:g}", (point["rate"], point["distortion"]), xytext=(3, 4), textcoords="offset points")
 viz.draw_lines(panels[1], {"": (price, elbos)}, log="x", xlabel="beta", ylabel="ELBO (nats)")
-panels.picture("Left: distortion falls as rate rises, steeply at first; the live point lies on the curve. Right: the ELBO peaks near beta 1.")
+panels.picture(
+    "Left: distortion falls as rate rises, steeply at first; the live point lies on the curve. Right: the ELBO peaks near beta 1."
+)
 
 # %%
 slopes = -distortion.diff() / rate.diff()  # between neighbours, nats of distortion saved for each nat of rate
 between = (price[1:] * price[:-1]).sqrt()
-ledger.table(["from beta", "to beta", "nats of distortion for a nat of rate"], [[a.item(), b.item(), c.item()] for a, b, c in zip(price[:-1], price[1:], slopes, strict=True)])
+claims.table(
+    ["from beta", "to beta", "nats of distortion for a nat of rate"],
+    [[a.item(), b.item(), c.item()] for a, b, c in zip(price[:-1], price[1:], slopes, strict=True)],
+)
 twin = by_beta[16.0]
 book.claim("Betas on the stored curve", len(stored["points"]), at_least=6)
 book.claim("The live point's rate, of the stored one", live["rate"] / twin["rate"], at_least=0.9, at_most=1.1)
 reach = distortion.max() - distortion.min()
-book.claim("The live point's distance from the stored distortion, of the curve's height", abs(live["distortion"] - twin["distortion"]) / reach, at_most=0.03)
+book.claim(
+    "The live point's distance from the stored distortion, of the curve's height",
+    abs(live["distortion"] - twin["distortion"]) / reach,
+    at_most=0.03,
+)
 book.claim("A higher beta always spends less rate: the largest step", rate.diff().max(), at_most=0, unit="nats")
 book.claim("… for more distortion: the least step", distortion.diff().min(), at_least=0, unit="nats")
 book.claim("The beta with the highest ELBO", price[elbos.argmax()], at_least=0.5, at_most=2)
-book.claim("The curve's slope, of beta: the worst of all pairs of neighbours", (slopes / between).log2().abs().max(), at_most=1, unit="factors of two")
+book.claim(
+    "The curve's slope, of beta: the worst of all pairs of neighbours",
+    (slopes / between).log2().abs().max(),
+    at_most=1,
+    unit="factors of two",
+)
 
 # %% [markdown]
 # <details><summary><b>At 1, and as steep as beta</b></summary>
@@ -457,7 +578,7 @@ book.claim("The curve's slope, of beta: the worst of all pairs of neighbours", (
 # **Free bits** (Kingma et al. 2016) give each latent number some nats for nothing: silence saves no money.
 
 # %%
-ledger.source(autoencoder.kl_warmup, autoencoder.free_bits)
+claims.source(kl_warmup, free_bits)
 
 # %% [markdown]
 # **Predict.** Three runs, a few seconds each, from the same first weights. Warm-up is over before the training is: from then on the loss is the one that was collapsed.
@@ -465,7 +586,7 @@ ledger.source(autoencoder.kl_warmup, autoencoder.free_bits)
 
 # %%
 ward = {"no treatment": {}, "KL warm-up": {"warmup": 600}, "free bits": {"floor": 1 / 8}}
-patients = {name: collapse.treat(small, seed=1, **treatment) for name, treatment in ward.items()}
+patients = {name: posterior_collapse.treat(small, seed=1, **treatment) for name, treatment in ward.items()}
 panels = viz.Panels(2)
 kls = {name: tuple(zip(*p.history, strict=True)) for name, p in patients.items()}
 viz.draw_lines(panels[0], kls, marker=False, xlabel="steps", ylabel="KL (nats per image)", title="dotted: the warm-up is over")
@@ -473,7 +594,9 @@ panels[0].axvline(600, color="grey", ls=":", lw=1)
 numbers = torch.arange(1, 17)
 curves = {name: (numbers, p.posterior.kl_per_dim().mean(0).sort(descending=True).values) for name, p in patients.items()}
 viz.draw_lines(panels[1], curves, xlabel="latent number, the dearest first", ylabel="mean KL (nats)")
-panels.picture("Left: KL stays at zero without treatment and rises with either. Right: KL of each of 16 numbers, all zero without treatment.")
+panels.picture(
+    "Left: KL stays at zero without treatment and rises with either. Right: KL of each of 16 numbers, all zero without treatment."
+)
 
 # %% [markdown]
 # The diagnosis has three parts: the KL of each number (above), the active units (below), and what *different* codes decode to. Eight draws, twice as wide as the prior, the same for all:
@@ -482,15 +605,24 @@ panels.picture("Left: KL stays at zero without treatment and rises with either. 
 z = torch.randn(8, 16, generator=generator, device=machine.device).double()
 with torch.no_grad():
     shown = {name: p.net.decode(2 * z).float().clamp(-1, 1).view(-1, 1, 8, 8) for name, p in patients.items()}
-viz.rows(shown, scale=8, alt="Eight codes decoded: without treatment the same grey garment eight times, with either treatment different garments.")
+viz.rows(
+    shown,
+    scale=8,
+    alt="Eight codes decoded: without treatment the same grey garment eight times, with either treatment different garments.",
+)
 
 # %%
 spread = {name: x.std(0).mean().item() for name, x in shown.items()}
 columns = ["", "active units of 16", "KL (nats)", "true ELBO (nats)", "how decoded codes differ (rms)"]
-ledger.table(columns, [[name, p.active, p.posterior.kl().mean().item(), p.elbo, spread[name]] for name, p in patients.items()])
+claims.table(columns, [[name, p.active, p.posterior.kl().mean().item(), p.elbo, spread[name]] for name, p in patients.items()])
 ill, warm, free = patients.values()
 book.claim("The deep plain network collapses under the right loss: active units", ill.active, equals=0, unit="of 16")
-book.claim("… and decodes every code to the same picture", spread["no treatment"] / spread["KL warm-up"], at_most=0.15, unit="of the spread after warm-up")
+book.claim(
+    "… and decodes every code to the same picture",
+    spread["no treatment"] / spread["KL warm-up"],
+    at_most=0.15,
+    unit="of the spread after warm-up",
+)
 book.claim("KL warm-up wakes it: active units", warm.active, at_least=1, unit="of 16")
 book.claim("… and it stays awake when the weight is 1: true ELBO gained", warm.elbo - ill.elbo, at_least=1, unit="nats")
 book.claim("Free bits wake it: active units", free.active, at_least=1, unit="of 16")
@@ -509,11 +641,18 @@ book.claim("… and the true ELBO gains too", free.elbo - ill.elbo, at_least=0.5
 
 # %%
 beta = elbo.effective_beta(1, error=small.shape[1])
-wrongly = {name: collapse.treat(small, beta=beta, depth=4, seed=1, **treatment) for name, treatment in ward.items()}
-healthy = {"the right factor instead": collapse.treat(small, depth=4, seed=1)}
-ledger.table(columns[:4], [[name, p.active, p.posterior.kl().mean().item(), p.elbo] for name, p in (wrongly | healthy).items()], title=f"effective beta: {beta:.0f}")
+wrongly = {name: posterior_collapse.treat(small, beta=beta, depth=4, seed=1, **treatment) for name, treatment in ward.items()}
+healthy = {"the right factor instead": posterior_collapse.treat(small, depth=4, seed=1)}
+claims.table(
+    columns[:4],
+    [[name, p.active, p.posterior.kl().mean().item(), p.elbo] for name, p in (wrongly | healthy).items()],
+    title=f"effective beta: {beta:.0f}",
+)
 viz.lines(
-    {name: tuple(zip(*p.history, strict=True)) for name, p in (wrongly | healthy).items()}, marker=False, xlabel="steps", ylabel="KL (nats per image)",
+    {name: tuple(zip(*p.history, strict=True)) for name, p in (wrongly | healthy).items()},
+    marker=False,
+    xlabel="steps",
+    ylabel="KL (nats per image)",
     alt="With the wrong factor the KL ends at zero, without warm-up and after a short rise with it; free bits lift it; with the right factor it rises by itself.",
 )
 
@@ -521,9 +660,18 @@ viz.lines(
 (ill, warm, free), (well,) = wrongly.values(), healthy.values()
 never = "at this price silence is the optimum itself, and a way that ends with this price ends there"
 book.claim("With the error averaged the network falls silent: active units", ill.active, equals=0, unit="of 16")
-book.claim("KL warm-up wakes it under the wrong factor too: active units", warm.active, at_least=1, unit="of 16", expected=False, reason=never)
+book.claim(
+    "KL warm-up wakes it under the wrong factor too: active units",
+    warm.active,
+    at_least=1,
+    unit="of 16",
+    expected=False,
+    reason=never,
+)
 book.claim("Free bits wake it even so: active units", free.active, at_least=1, unit="of 16")
-book.claim("… but only the right factor gives the ELBO back: more than free bits by", well.elbo - free.elbo, at_least=0.5, unit="nats")
+book.claim(
+    "… but only the right factor gives the ELBO back: more than free bits by", well.elbo - free.elbo, at_least=0.5, unit="nats"
+)
 book.claim("… and more than silence by", well.elbo - ill.elbo, at_least=1, unit="nats")
 
 # %% [markdown]
@@ -540,10 +688,13 @@ book.claim("… and more than silence by", well.elbo - ill.elbo, at_least=1, uni
 
 # %%
 cost = q.kl_per_dim().mean(0).flatten().sort(descending=True).values
-active = autoencoder.active_units(q).sum().item()
+active = active_units(q).sum().item()
 book.claim("Active units of the trained VAE", active, equals=64, unit="of 64")
 viz.lines(
-    {"": (torch.arange(1, len(cost) + 1), cost)}, xlabel="latent number, the dearest first", ylabel="mean KL (nats)", marker=False,
+    {"": (torch.arange(1, len(cost) + 1), cost)},
+    xlabel="latent number, the dearest first",
+    ylabel="mean KL (nats)",
+    marker=False,
     alt="KL of each of the 64 latent numbers in falling order: all are above zero.",
 )
 
@@ -559,17 +710,31 @@ def turn(value: float = 0.0, number: int = 1) -> tuple[torch.Tensor, str]:
     index = order[number - 1]
     pictures = elbo.traverse(vae, base, index, value)
     moved = (pictures - elbo.traverse(vae, base, index, 0.0)).square().mean().sqrt().item()
-    return pictures.cpu(), f"latent number {number} at {value:+.1f}: the pictures differ from those at 0 by {moved:.3f} (root mean square)"
+    return (
+        pictures.cpu(),
+        f"latent number {number} at {value:+.1f}: the pictures differ from those at 0 by {moved:.3f} (root mean square)",
+    )
 
 
 values = [round(0.5 * i, 1) for i in range(-6, 7)]
-traversal = widgets.image_slider(turn, alt="Six garments that change as one latent number is turned.", columns=6, scale=4, value=values, number=[1, 2, 3, 8, 32, 64])
+traversal = widgets.image_slider(
+    turn,
+    alt="Six garments that change as one latent number is turned.",
+    columns=6,
+    scale=4,
+    value=values,
+    number=[1, 2, 3, 8, 32, 64],
+)
 traversal
 
 # %%
 stops = [-3.0, -1.5, 0.0, 1.5, 3.0]
 rows = {f"{stop:+.1f}": turn(stop, 1)[0] for stop in stops}
-viz.rows(rows, scale=2, alt="Five rows of six garments: the dearest latent number set to -3, -1.5, 0, 1.5 and 3 changes one part of each.")
+viz.rows(
+    rows,
+    scale=2,
+    alt="Five rows of six garments: the dearest latent number set to -3, -1.5, 0, 1.5 and 3 changes one part of each.",
+)
 
 # %%
 for number in (1, 64):
@@ -589,10 +754,10 @@ for number in (1, 64):
 # that was fitted to the codes; keeping neighbours; a code that is shaken by half its own spread.
 
 # %%
-plain = recipes.ready("fashion-autoencoder", machine)
-judge, nets = Judge(machine), {"autoencoder": plain, "VAE": vae, "VAE, beta 16": strong}
+plain = recipes.load_or_train("fashion-autoencoder", machine)
+judge, nets = Evaluator(machine), {"autoencoder": plain, "VAE": vae, "VAE, beta 16": strong}
 report = {name: elbo.space_report(net, tests[:2000], test_labels[:2000], judge, generator) for name, net in nets.items()}
-ledger.table(
+claims.table(
     ["measured on 2,000 test pictures", *nets],
     [[row, *(report[name][row] for name in nets)] for row in report["VAE"]],
 )
@@ -601,11 +766,15 @@ ledger.table(
 noise = torch.randn(8, *base.shape[1:], generator=generator, device=machine.device)
 lines, units, fits = {}, {}, {}
 for name, net in nets.items():
-    z, ends = codes.codes(net, tests[:4000]), codes.codes(net, torch.cat([boot, dress]))
-    lines[f"line: {name}"] = codes.decode(net, codes.line(ends[:1], ends[1:], 8)[0])
-    units[f"N(0, I): {name}"] = codes.decode(net, noise)
-    fits[f"fitted: {name}"] = codes.decode(net, codes.gaussian_like(z, 8, generator))
-viz.rows(lines | units | fits, scale=2, alt="Lines, unit noise and fitted Gaussians as each of the three networks decodes them; beta 16 draws softer shapes, none draws garments from N(0, I).")
+    z, ends = latents.codes(net, tests[:4000]), latents.codes(net, torch.cat([boot, dress]))
+    lines[f"line: {name}"] = latents.decode(net, latents.line(ends[:1], ends[1:], 8)[0])
+    units[f"N(0, I): {name}"] = latents.decode(net, noise)
+    fits[f"fitted: {name}"] = latents.decode(net, latents.gaussian_like(z, 8, generator))
+viz.rows(
+    lines | units | fits,
+    scale=2,
+    alt="Lines, unit noise and fitted Gaussians as each of the three networks decodes them; beta 16 draws softer shapes, none draws garments from N(0, I).",
+)
 
 # %% [markdown]
 # <details><summary><b>Less than promised — and exactly what was paid for</b></summary>
@@ -619,7 +788,12 @@ viz.rows(lines | units | fits, scale=2, alt="Lines, unit noise and fitted Gaussi
 
 # %%
 a, v, s = report.values()
-shaken, unit, fitted, middle = "codes shaken by half their spread: PSNR (dB)", "decoded N(0, I): Fréchet", "decoded fitted Gaussian: Fréchet", "halfway: Fréchet"
+shaken, unit, fitted, middle = (
+    "codes shaken by half their spread: PSNR (dB)",
+    "decoded N(0, I): Fréchet",
+    "decoded fitted Gaussian: Fréchet",
+    "halfway: Fréchet",
+)
 book.claim("A shaken code keeps more of the picture with the prior", v[shaken] - a[shaken], at_least=0.3, unit="dB")
 copy = "reconstruction: Fréchet"
 book.claim("A dearer code (beta 16) brings N(0, I) nearer to garments", v[unit] / s[unit], at_least=1.1, unit="× less distance")
@@ -630,7 +804,13 @@ book.claim("The prior makes the middle of a line a garment", a[middle] / v[middl
 book.claim("The prior makes a fitted Gaussian draw garments", a[fitted] / v[fitted], at_least=1.5, unit="× less distance", expected=False,
            reason="two moments of the codes do not say where the codes lie")  # fmt: skip
 same = "same 10 neighbours as in pixels (share)"
-book.claim("The prior keeps more of the pixels' neighbours", v[same] - a[same], at_least=0.05, expected=False, reason="a plain autoencoder keeps them better: noise in the code costs some order")
+book.claim(
+    "The prior keeps more of the pixels' neighbours",
+    v[same] - a[same],
+    at_least=0.05,
+    expected=False,
+    reason="a plain autoencoder keeps them better: noise in the code costs some order",
+)
 
 # %% [markdown]
 # How much calmer? Shake the codes harder and harder.
@@ -639,11 +819,13 @@ book.claim("The prior keeps more of the pixels' neighbours", v[same] - a[same], 
 strength = [0.0, 0.125, 0.25, 0.5, 1.0]
 kept = {}
 for name, net in nets.items():
-    z = codes.codes(net, tests[:1000])
+    z = latents.codes(net, tests[:1000])
     shaken_by = [elbo.disturbed(net, z, s, generator) for s in strength]
     kept[name] = (strength, [metrics.psnr(x, tests[:1000]).item() for x in shaken_by])
 viz.lines(
-    kept, xlabel="noise on the code (in standard deviations of each number)", ylabel="PSNR to the photograph (dB)",
+    kept,
+    xlabel="noise on the code (in standard deviations of each number)",
+    ylabel="PSNR to the photograph (dB)",
     alt="PSNR falls with noise on the code: the autoencoder starts highest and falls fastest; beta 16 starts lowest, falls least and ends highest.",
 )
 
@@ -651,18 +833,20 @@ viz.lines(
 # Walk the line yourself, in the three spaces at once.
 
 # %%
-paths = {name: codes.line(*codes.codes(net, torch.cat([boot, dress])).split(1), 21)[0] for name, net in nets.items()}
+paths = {name: latents.line(*latents.codes(net, torch.cat([boot, dress])).split(1), 21)[0] for name, net in nets.items()}
 
 
 def walk(position: float = 0.0) -> tuple[torch.Tensor, str]:
     step = round(20 * position)
-    pictures = torch.cat([codes.decode(net, paths[name][step][None]) for name, net in nets.items()])
+    pictures = torch.cat([latents.decode(net, paths[name][step][None]) for name, net in nets.items()])
     sure = judge.confidence(pictures).tolist()
     return pictures.cpu(), "the judge is sure: " + ", ".join(f"{name} {c:.0%}" for name, c in zip(nets, sure, strict=True))
 
 
 positions = [round(0.05 * i, 2) for i in range(21)]
-slider = widgets.image_slider(walk, alt="From a boot to a dress: autoencoder, VAE, VAE with beta 16, side by side.", columns=3, scale=5, position=positions)
+slider = widgets.image_slider(
+    walk, alt="From a boot to a dress: autoencoder, VAE, VAE with beta 16, side by side.", columns=3, scale=5, position=positions
+)
 slider
 
 # %%
@@ -685,13 +869,23 @@ total = elbo.aggregate(q)
 panels = viz.Panels(2)
 viz.draw_histogram(panels[0], {"mean": total.mean, "standard deviation": total.std}, bins=24, xlabel="over the 64 latent numbers")
 ranks = torch.arange(1, len(total.mean) + 1)
-viz.draw_lines(panels[1], {"": (ranks, total.eigenvalues)}, references={"N(0, I)": 1.0}, log="y", marker=False, xlabel="direction, widest first", ylabel="variance of q(z)")
-panels.picture("Left: means spread around 0 and standard deviations around 1. Right: variances along principal directions from far above 1 to far below 1.")
+viz.draw_lines(
+    panels[1],
+    {"": (ranks, total.eigenvalues)},
+    references={"N(0, I)": 1.0},
+    log="y",
+    marker=False,
+    xlabel="direction, widest first",
+    ylabel="variance of q(z)",
+)
+panels.picture(
+    "Left: means spread around 0 and standard deviations around 1. Right: variances along principal directions from far above 1 to far below 1."
+)
 
 # %%
 with torch.no_grad():
-    cloud = codes.decode(vae, q.sample(generator)[:2000])
-ledger.table(
+    cloud = latents.decode(vae, q.sample(generator)[:2000])
+claims.table(
     ["what is decoded by the VAE", "Fréchet distance to photographs (2,000 pictures)"],
     [
         ["the means of the clouds", v["reconstruction: Fréchet"]],
@@ -707,7 +901,9 @@ book.claim("Each number's own spread is near the prior's", total.std.mean(), at_
 book.claim("But together: widest ÷ narrowest direction of q(z), in variance", spread, at_least=10, unit="×")
 book.claim("KL of the fitted Gaussian from N(0, I), a lower bound for q(z)'s", total.kl(), at_least=5, unit="nats")
 book.claim("N(0, I) decodes farther from garments than copies do", v[unit] / v["reconstruction: Fréchet"], at_least=10, unit="×")
-book.claim("So does even the fitted Gaussian: two moments are not enough", v[fitted] / v["reconstruction: Fréchet"], at_least=3, unit="×")
+book.claim(
+    "So does even the fitted Gaussian: two moments are not enough", v[fitted] / v["reconstruction: Fréchet"], at_least=3, unit="×"
+)
 
 # %% [markdown]
 # One by one the numbers look like the prior's; together they do not. They are strongly correlated, and even a Gaussian with the covariance of the clouds' means does not mend it:
@@ -726,22 +922,41 @@ answer, place = elbo.best_answer(signals), torch.linspace(0, 1, signals.shape[1]
 guess = torch.linspace(-1.5, 1.5, 61)
 risk = (((guess - 1) ** 2 + (guess + 1) ** 2) / 2, ((guess.abs() - 1) ** 2))
 panels = viz.Panels(2)
-viz.draw_lines(panels[0], {"truth is +1 or −1": (guess, risk[0]), "if one knew which": (guess, risk[1])}, xlabel="the one answer", ylabel="mean squared error", marker=False)
+viz.draw_lines(
+    panels[0],
+    {"truth is +1 or −1": (guess, risk[0]), "if one knew which": (guess, risk[1])},
+    xlabel="the one answer",
+    ylabel="mean squared error",
+    marker=False,
+)
 curves = {"one edge": (place, signals[0]), "another": (place, signals[1]), "least squared error": (place, answer)}
 viz.draw_lines(panels[1], curves, xlabel="place", ylabel="brightness", marker=False)
-panels.picture("Left: the risk of an answer to a truth of +1 or -1 is least at 0, which is never true. Right: two edges, and the best answer, a ramp.")
+panels.picture(
+    "Left: the risk of an answer to a truth of +1 or -1 is least at 0, which is never true. Right: two edges, and the best answer, a ramp."
+)
 
 # %%
 book.claim("The least-squares answer is the mean of all possible edges", (answer - signals.mean(0)).abs().max(), at_most=1e-4)
 book.claim("Its steepest step, of an edge's 2", answer.diff().max(), at_most=0.4)
 sharp = {"photographs": elbo.sharpness(tests[:2000])}
 for name, net in nets.items():
-    sharp[name] = elbo.sharpness(codes.decode(net, codes.codes(net, tests[:2000])))
-viz.bars(sharp, ylabel="difference of neighbouring pixels (rms)", alt="Sharpness of photographs and of three networks' copies: each copy is softer, beta 16 the softest.")
+    sharp[name] = elbo.sharpness(latents.decode(net, latents.codes(net, tests[:2000])))
+viz.bars(
+    sharp,
+    ylabel="difference of neighbouring pixels (rms)",
+    alt="Sharpness of photographs and of three networks' copies: each copy is softer, beta 16 the softest.",
+)
 
 # %%
-book.claim("The VAE's copies are softer than photographs", sharp["VAE"] / sharp["photographs"], at_most=0.92, unit="of their sharpness")
-book.claim("A plain autoencoder's copies blur too, without any prior", sharp["autoencoder"] / sharp["photographs"], at_most=0.95, unit="of their sharpness")
+book.claim(
+    "The VAE's copies are softer than photographs", sharp["VAE"] / sharp["photographs"], at_most=0.92, unit="of their sharpness"
+)
+book.claim(
+    "A plain autoencoder's copies blur too, without any prior",
+    sharp["autoencoder"] / sharp["photographs"],
+    at_most=0.95,
+    unit="of their sharpness",
+)
 book.claim("A dearer code blurs more", sharp["VAE"] - sharp["VAE, beta 16"], at_least=0.01)
 
 # %% [markdown]
@@ -763,32 +978,54 @@ book.claim("A dearer code blurs more", sharp["VAE"] - sharp["VAE, beta 16"], at_
 free = ("x", "y", "size")
 teddy_net, bears, factors = elbo.teddy_vae(free, 3000, 600, machine)
 tq, truth = posterior(teddy_net, bears), torch.stack([getattr(factors, name) for name in free], 1)
-viz.rows({"drawn": bears[:10], "decoded": codes.decode(teddy_net, tq.mode()[:10])}, scale=2, alt="Ten bears at different places and sizes, and their copies.")
+viz.rows(
+    {"drawn": bears[:10], "decoded": latents.decode(teddy_net, tq.mode()[:10])},
+    scale=2,
+    alt="Ten bears at different places and sizes, and their copies.",
+)
 
 # %%
 match = elbo.follows(tq.mean, truth.to(bears.device)).cpu()
 ranked = elbo.by_kl(tq).cpu()
 viz.heat(
-    match[ranked], rows=range(1, 9), columns=free, limits=(0, 1), label="squared correlation",
-    ylabel="latent number, the dearest first", xlabel="true factor",
+    match[ranked],
+    rows=range(1, 9),
+    columns=free,
+    limits=(0, 1),
+    label="squared correlation",
+    ylabel="latent number, the dearest first",
+    xlabel="true factor",
     alt="Heat map of squared correlations of eight latent numbers with three factors: the factors are spread over several numbers.",
 )
 
 # %%
 two_nn = {"true factors": truth, "latent means": tq.mean.flatten(1), "pixels": bears.flatten(1)}
 two_nn = {name: dimension.two_nn(x).dimension for name, x in two_nn.items()}
-active = autoencoder.active_units(tq).sum().item()
-ledger.table(["", "number"], [["free factors", len(free)], ["active units (of 8)", active], *[[f"TwoNN dimension of the {k}", d] for k, d in two_nn.items()]])
+active = active_units(tq).sum().item()
+claims.table(
+    ["", "number"],
+    [
+        ["free factors", len(free)],
+        ["active units (of 8)", active],
+        *[[f"TwoNN dimension of the {k}", d] for k, d in two_nn.items()],
+    ],
+)
 squares = torch.cat([tq.mean.flatten(1), tq.mean.flatten(1).square(), torch.ones(len(truth), 1, device=bears.device)], 1).cpu()
 residual = truth - squares @ torch.linalg.lstsq(squares, truth).solution
 told = 1 - residual.square().sum(0) / (truth - truth.mean(0)).square().sum(0)
-ledger.table(["factor", "best single latent number (squared correlation)", "all numbers and their squares (R²)"], [[n, match[:, i].max().item(), told[i].item()] for i, n in enumerate(free)])
+claims.table(
+    ["factor", "best single latent number (squared correlation)", "all numbers and their squares (R²)"],
+    [[n, match[:, i].max().item(), told[i].item()] for i, n in enumerate(free)],
+)
 
 # %%
 book.claim("At least as many numbers are active as factors are free", active, at_least=3, at_most=8)
 book.claim("Place can be read from the code", told[:2].min(), at_least=0.6, unit="R²")
 book.claim(
-    "The number of active units is the number of factors", active, equals=3, expected=False,
+    "The number of active units is the number of factors",
+    active,
+    equals=3,
+    expected=False,
     reason="a curved sheet of pictures is told more cheaply by several numbers than by as many as it has dimensions",
 )
 

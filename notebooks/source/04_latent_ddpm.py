@@ -18,11 +18,21 @@
 # %%
 import torch
 
-from course_lib import codec, data, device, diffusion, ledger, recipes, samplers, schedule, viz, widgets
-from course_lib.experiments import costs, diffusing, orders, predictions, quality, race, rivals, sampling
+from course_lib import codec, data, device, diffusion, recipes, samplers, schedule
+from course_lib.images import to_float
+from course_lib.notebook import claims, viz, widgets
+from course_lib.experiments import evaluator, flops, generate
+from course_lib.experiments.ch4_latent_ddpm import (
+    equal_quality,
+    equal_time,
+    prediction_types,
+    sampler_order,
+    sampler_steps,
+    schedules_and_scaling,
+)
 
 machine = device.find()
-book = ledger.Ledger("4 Latent DDPM")
+book = claims.Claims("4 Latent DDPM")
 print(machine)
 
 # %% [markdown]
@@ -35,14 +45,24 @@ print(machine)
 # from clean data at $t = 0$ ($\alpha = 1, \sigma = 0$) to noise at $t = T$. A **schedule** is nothing but the table of the two rates.
 
 # %%
-ledger.source(diffusion.add_noise)
+claims.source(diffusion.add_noise)
 images, labels = data.fashion_mnist("test", machine.device)
-SCHEDULES = {"linear": schedule.linear(), "cosine": schedule.cosine(), "scaled linear": schedule.scaled_linear(), "flow": schedule.flow()}
-boot = data.to_float(images[labels == 9][:1])
-eps = quality.noise(1, (1, 32, 32), machine)
+SCHEDULES = {
+    "linear": schedule.linear(),
+    "cosine": schedule.cosine(),
+    "scaled linear": schedule.scaled_linear(),
+    "flow": schedule.flow(),
+}
+boot = to_float(images[labels == 9][:1])
+eps = generate.noise(1, (1, 32, 32), machine)
 ts = [1, 125, 250, 375, 500, 625, 750, 875, 1000]
 ruined = {name: torch.cat([diffusion.add_noise(boot, eps, s.level(t)) for t in ts]) for name, s in SCHEDULES.items()}
-viz.rows(ruined, titles=[f"t = {t}" for t in ts], scale=2, alt="One ankle boot under four noise schedules; linear ruins it earliest, cosine and the flow latest.")
+viz.rows(
+    ruined,
+    titles=[f"t = {t}" for t in ts],
+    scale=2,
+    alt="One ankle boot under four noise schedules; linear ruins it earliest, cosine and the flow latest.",
+)
 
 # %% [markdown]
 # The same boot, the same noise, four paces. The honest way to compare them is the **signal-to-noise ratio**
@@ -60,7 +80,9 @@ snr = {name: (t[:-1], 20 * (s.alphas[1:-1] / s.sigmas[1:-1]).log10()) for name, 
 viz.draw_lines(panels[0], rates, xlabel="step t", ylabel="signal rate alpha")
 viz.draw_lines(panels[1], snr, xlabel="step t", ylabel="signal-to-noise ratio (dB)")
 panels[1].set_ylim(-60, 60)
-panels.picture("Left: signal rate against step for four schedules. Right: their signal-to-noise ratio in decibels; scaled linear ends near minus 23, the others far lower.")
+panels.picture(
+    "Left: signal rate against step for four schedules. Right: their signal-to-noise ratio in decibels; scaled linear ends near minus 23, the others far lower."
+)
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -83,15 +105,28 @@ for name, s in SCHEDULES.items():
 
 # %%
 dbs = [20, 10, 5, 0, -5, -10, -20]
-same = {name: diffusing.ruined(boot, eps, s, dbs) for name, s in SCHEDULES.items()}
-viz.rows(same, titles=[f"{db} dB" for db in dbs], scale=2, alt="The ankle boot at seven signal-to-noise ratios, one row for each schedule: all four rows look the same.")
+same = {name: schedules_and_scaling.noised(boot, eps, s, dbs) for name, s in SCHEDULES.items()}
+viz.rows(
+    same,
+    titles=[f"{db} dB" for db in dbs],
+    scale=2,
+    alt="The ankle boot at seven signal-to-noise ratios, one row for each schedule: all four rows look the same.",
+)
 
 # %%
-steps_at = {name: [diffusing.level_at(s, db).t for db in dbs] for name, s in SCHEDULES.items()}
-ledger.table(["schedule", *(f"{db} dB at t =" for db in dbs)], [[name, *found] for name, found in steps_at.items()])
+steps_at = {name: [schedules_and_scaling.level_at(s, db).t for db in dbs] for name, s in SCHEDULES.items()}
+claims.table(["schedule", *(f"{db} dB at t =" for db in dbs)], [[name, *found] for name, found in steps_at.items()])
 apart = max(float((picture - same["cosine"]).abs().max()) for picture in same.values())
-book.claim("At the same signal-to-noise ratio all four schedules show the same picture: largest difference of a pixel", apart, at_most=0.05)
-book.claim("They get there at different steps: 0 dB, latest over earliest t", max(f[3] for f in steps_at.values()) / min(f[3] for f in steps_at.values()), at_least=1.5)
+book.claim(
+    "At the same signal-to-noise ratio all four schedules show the same picture: largest difference of a pixel",
+    apart,
+    at_most=0.05,
+)
+book.claim(
+    "They get there at different steps: 0 dB, latest over earliest t",
+    max(f[3] for f in steps_at.values()) / min(f[3] for f in steps_at.values()),
+    at_least=1.5,
+)
 
 # %%
 residue = float(SCHEDULES["scaled linear"].alphas[-1])
@@ -102,8 +137,7 @@ book.claim(
     expected=False,
     reason="scaled linear, which trained Stable Diffusion, does not (Lin et al. 2023)",
 )
-book.claim("The workbook's own schedule does", float(recipes.SCHEDULE().alphas[-1]), at_most=0.01);
-
+book.claim("The workbook's own schedule does", float(recipes.make_schedule().alphas[-1]), at_most=0.01)
 # %% [markdown]
 # ## A denoiser is a plain function
 #
@@ -112,7 +146,7 @@ book.claim("The workbook's own schedule does", float(recipes.SCHEDULE().alphas[-
 # $(x_t, \text{level}) \mapsto \hat x_0$, the *expected* clean data $\mathbb E[x_0 \mid x_t]$:
 
 # %%
-ledger.source(diffusion.target, diffusion.to_x0)
+claims.source(diffusion.target, diffusion.to_x0)
 
 # %% [markdown]
 # They are equivalent in what they know, not in how errors travel. If the network errs by 1, its $\hat x_0$ errs by the
@@ -121,10 +155,20 @@ ledger.source(diffusion.target, diffusion.to_x0)
 # we see where that matters.
 
 # %%
-s = recipes.SCHEDULE()
+s = recipes.make_schedule()
 alpha, sigma = s.alphas[1:-1], s.sigmas[1:-1]
-factors = {"predicts eps": (t[:-1], sigma / alpha), "predicts x0": (t[:-1], torch.ones_like(alpha)), "predicts v": (t[:-1], sigma)}
-viz.lines(factors, xlabel="step t", ylabel="error of x0_hat for an error of 1", log="y", alt="Error of the clean data for a unit error of the network: it explodes for eps towards t = 1000, stays at 1 for x0 and at most 1 for v.")
+factors = {
+    "predicts eps": (t[:-1], sigma / alpha),
+    "predicts x0": (t[:-1], torch.ones_like(alpha)),
+    "predicts v": (t[:-1], sigma),
+}
+viz.lines(
+    factors,
+    xlabel="step t",
+    ylabel="error of x0_hat for an error of 1",
+    log="y",
+    alt="Error of the clean data for a unit error of the network: it explodes for eps towards t = 1000, stays at 1 for x0 and at most 1 for v.",
+)
 
 # %% [markdown]
 # ## Samplers, on data where the truth is known
@@ -134,7 +178,7 @@ viz.lines(factors, xlabel="step t", ylabel="error of x0_hat for an error of 1", 
 # at each step: that is DDPM's ancestral sampler, the original.
 
 # %%
-ledger.source(samplers.ddim)
+claims.source(samplers.ddim)
 
 # %% [markdown]
 # How good is it? With a trained network nobody can tell the sampler's error from the network's. So take data whose denoiser is
@@ -148,25 +192,27 @@ ledger.source(samplers.ddim)
 # called *second-order*?
 
 # %%
-mixture, steps, all_steps = orders.toy(), (10, 20, 25, 50, 100, 200), (10, 20, 25, 50, 100, 250)
-middle = orders.sampler_errors(mixture, steps, first=900, last=100)
-whole = orders.sampler_errors(mixture, all_steps)
+mixture, steps, all_steps = sampler_order.toy(), (10, 20, 25, 50, 100, 200), (10, 20, 25, 50, 100, 250)
+middle = sampler_order.sampler_errors(mixture, steps, first=900, last=100)
+whole = sampler_order.sampler_errors(mixture, all_steps)
 panels = viz.Panels(2)
 options = {"xlabel": "steps", "ylabel": "distance from the exact end (toy's unit)", "log": "xy"}
 viz.draw_lines(panels[0], {k: (steps, v) for k, v in middle.items()}, title="the middle of the walk: t = 900 to 100", **options)
 viz.draw_lines(panels[1], {k: (all_steps, v) for k, v in whole.items()}, title="the whole walk: t = 1000 to 0", **options)
-panels.picture("Error against steps on log axes. In the middle of the walk DDIM falls with slope one, the two others with slope two; over the whole walk the two others lose part of their slope.")
+panels.picture(
+    "Error against steps on log axes. In the middle of the walk DDIM falls with slope one, the two others with slope two; over the whole walk the two others lose part of their slope."
+)
 
 # %% [markdown]
 # A method's **order** is minus the slope on these axes. Over the whole walk something is lost. What: the beginning, the end, or both?
 
 # %%
 parts, others = {"900 to 100": (steps, middle), "1000 to 0": (all_steps, whole)}, (10, 20, 25, 50, 100, 150, 300)
-parts["1000 to 100"] = others, orders.sampler_errors(mixture, others, 1000, 100, n=100)
-parts["900 to 0"] = others, orders.sampler_errors(mixture, others, 900, 0, n=100)
-fitted = {part: {name: orders.order(x, values) for name, values in errors.items()} for part, (x, errors) in parts.items()}
+parts["1000 to 100"] = others, sampler_order.sampler_errors(mixture, others, 1000, 100, n=100)
+parts["900 to 0"] = others, sampler_order.sampler_errors(mixture, others, 900, 0, n=100)
+fitted = {part: {name: sampler_order.order(x, values) for name, values in errors.items()} for part, (x, errors) in parts.items()}
 shown = ["900 to 100", "1000 to 100", "900 to 0", "1000 to 0"]
-ledger.table(["fitted order, from t to t", *shown], [[name, *(fitted[part][name] for part in shown)] for name in middle])
+claims.table(["fitted order, from t to t", *shown], [[name, *(fitted[part][name] for part in shown)] for name in middle])
 
 # %%
 core, start, end = (fitted[part] for part in shown[:3])
@@ -201,12 +247,22 @@ for name in ("DPM-Solver++(2M)", "Heun"):
 
 # %%
 few = (5, 10, 20, 50)
-sets, same_set = orders.set_errors(few)
-viz.lines({k: (few, v) for k, v in sets.items()}, xlabel="steps", ylabel="distance between sets (toy's unit)", log="xy", references={"two sets of true points": same_set}, alt="Distance of the sampled set from the true set against steps: DDPM highest, then DDIM, DPM-Solver++ lowest; all fall to the dashed line, where sets of true points lie, or below it.")
+sets, same_set = sampler_order.set_errors(few)
+viz.lines(
+    {k: (few, v) for k, v in sets.items()},
+    xlabel="steps",
+    ylabel="distance between sets (toy's unit)",
+    log="xy",
+    references={"two sets of true points": same_set},
+    alt="Distance of the sampled set from the true set against steps: DDPM highest, then DDIM, DPM-Solver++ lowest; all fall to the dashed line, where sets of true points lie, or below it.",
+)
 
 # %%
-book.claim("At 10 steps DDPM's points are further off than DPM-Solver++'s: times", sets["DDPM"][1] / sets["DPM-Solver++(2M)"][1], at_least=1.05);
-
+book.claim(
+    "At 10 steps DDPM's points are further off than DPM-Solver++'s: times",
+    sets["DDPM"][1] / sets["DPM-Solver++(2M)"][1],
+    at_least=1.05,
+)
 # %% [markdown]
 # ## From pixels to latents, and the famous constant
 #
@@ -225,12 +281,20 @@ print(f"an image: {train_images[0].numel():,} numbers; its latent: {latents[0].n
 # the mean and the full covariance of its latents. The denoiser of that mixture is closed-form, in the very space that we are about to walk.
 
 # %%
-latent_mixture = orders.latent_mixture(latents, train_labels)
-in_latents = orders.sampler_errors(latent_mixture, steps, first=900, last=100, n=24)
-orders_there = {name: orders.order(steps, values) for name, values in in_latents.items()}
+latent_mixture = sampler_order.latent_mixture(latents, train_labels)
+in_latents = sampler_order.sampler_errors(latent_mixture, steps, first=900, last=100, n=24)
+orders_there = {name: sampler_order.order(steps, values) for name, values in in_latents.items()}
 for name, theory in {"DDIM": 1, "DPM-Solver++(2M)": 2, "Heun": 2}.items():
-    book.claim(f"In 64 dimensions {name} has order {theory}, too", orders_there[name], at_least=theory - 0.2, at_most=theory + 0.2)
-viz.lines({k: (steps, v) for k, v in in_latents.items()}, xlabel="steps, t = 900 to 100", ylabel="distance from exact end (latent unit)", log="xy", alt="Error against steps for a mixture of ten Gaussians fitted to the latents: slope one for DDIM, two for the others.")
+    book.claim(
+        f"In 64 dimensions {name} has order {theory}, too", orders_there[name], at_least=theory - 0.2, at_most=theory + 0.2
+    )
+viz.lines(
+    {k: (steps, v) for k, v in in_latents.items()},
+    xlabel="steps, t = 900 to 100",
+    ylabel="distance from exact end (latent unit)",
+    log="xy",
+    alt="Error against steps for a mixture of ten Gaussians fitted to the latents: slope one for DDIM, two for the others.",
+)
 
 # %% [markdown]
 # Keep that mixture: it is all that means and covariances can know of our latents. Whatever a trained network does better than it, it has learned
@@ -243,69 +307,117 @@ viz.lines({k: (steps, v) for k, v in in_latents.items()}, xlabel="steps, t = 900
 
 # %%
 std = latent_codec.latents_std.flatten()
-constant = 1 / diffusing.spread(latent_codec, latents)
-ledger.table(
+constant = 1 / schedules_and_scaling.global_std(latent_codec, latents)
+claims.table(
     ["channel", "mean of the VAE's own numbers", "their standard deviation"],
     [[i, m, d] for i, (m, d) in enumerate(zip(latent_codec.latents_mean.flatten().tolist(), std.tolist(), strict=True))],
 )
-teddies_constant = diffusing.scaling_factor(recipes.codec_of("teddies-vae", machine))
-ledger.table(["VAE", "scaling_factor = 1 / std of all its numbers"], [["this one, of Fashion-MNIST", constant], ["the one of Teddies", teddies_constant]])
-book.claim("The statistics of the channels alone give the same constant: theirs over the latents'", diffusing.scaling_factor(latent_codec) / constant, at_least=0.99, at_most=1.01)
+teddies_constant = schedules_and_scaling.scaling_factor(recipes.codec_of("teddies-vae", machine))
+claims.table(
+    ["VAE", "scaling_factor = 1 / std of all its numbers"],
+    [["this one, of Fashion-MNIST", constant], ["the one of Teddies", teddies_constant]],
+)
+book.claim(
+    "The statistics of the channels alone give the same constant: theirs over the latents'",
+    schedules_and_scaling.scaling_factor(latent_codec) / constant,
+    at_least=0.99,
+    at_most=1.01,
+)
 
 # %% [markdown]
 # What does a wrong unit do? It moves the schedule. Latents of standard deviation $s$ have, at every step, $s^2$ times the signal-to-noise ratio
 # that the schedule was made for: $20 \log_{10} s$ decibels more. So a wrong constant is nothing but a wrong schedule, one that ruins too late or too early.
 
 # %%
-cosine, stds = recipes.SCHEDULE(), (1 / 5, 1.0, 5.0)
-shifted = {f"std {x:g}": (t[:-1], torch.tensor([diffusing.decibels(cosine.level(int(i))) + diffusing.shift(x) for i in t[:-1]])) for x in stds}
+cosine, stds = recipes.make_schedule(), (1 / 5, 1.0, 5.0)
+shifted = {
+    f"std {x:g}": (
+        t[:-1],
+        torch.tensor(
+            [schedules_and_scaling.decibels(cosine.level(int(i))) + schedules_and_scaling.snr_offset_db(x) for i in t[:-1]]
+        ),
+    )
+    for x in stds
+}
 panels = viz.Panels(1, 6.0, 3.4)
 viz.draw_lines(panels[0], shifted, xlabel="step t", ylabel="signal-to-noise ratio (dB)")
 panels[0].set_ylim(-60, 60)
-panels.picture("Signal-to-noise ratio against step for latents of standard deviation one fifth, one and five: the same curve, shifted by fourteen decibels down and up.")
+panels.picture(
+    "Signal-to-noise ratio against step for latents of standard deviation one fifth, one and five: the same curve, shifted by fourteen decibels down and up."
+)
 
 # %%
-arms_codecs = diffusing.scaling_codecs(latent_codec, latents)
-level, unit_eps = cosine.level(600), quality.noise(8, shape, machine, seed=2)
+arms_codecs = schedules_and_scaling.scaling_codecs(latent_codec, latents)
+level, unit_eps = cosine.level(600), generate.noise(8, shape, machine, seed=2)
 seen = {"clean": latent_codec.decode(latents[:8])}
 for name in ("per channel", "5× too large", "5× too small"):
-    scaled = diffusing.rescaled(latents[:8], latent_codec, arms_codecs[name])
-    seen[name] = arms_codecs[name].decode(diffusing.add_noise(scaled, unit_eps, level) / level.alpha)
-viz.rows(seen, scale=2, alt="Eight garments, and the same eight latents with the noise of step 600, decoded: in units five times too large they are nearly clean, in units five times too small nothing is left.")
+    scaled = schedules_and_scaling.rescaled(latents[:8], latent_codec, arms_codecs[name])
+    seen[name] = arms_codecs[name].decode(schedules_and_scaling.add_noise(scaled, unit_eps, level) / level.alpha)
+viz.rows(
+    seen,
+    scale=2,
+    alt="Eight garments, and the same eight latents with the noise of step 600, decoded: in units five times too large they are nearly clean, in units five times too small nothing is left.",
+)
 
 # %%
-measured = [float((level.alpha * diffusing.rescaled(latents, latent_codec, arms_codecs[name])).var()) for name in ("5× too large", "per channel")]
+measured = [
+    float((level.alpha * schedules_and_scaling.rescaled(latents, latent_codec, arms_codecs[name])).var())
+    for name in ("5× too large", "per channel")
+]
 lift = 10 * torch.tensor(measured[0] / measured[1]).log10()
-book.claim("Latents 5× too large lift the signal-to-noise ratio by 20 log10(5) dB: measured on the latents, minus computed", lift - diffusing.shift(5.0), at_least=-0.1, at_most=0.1, unit="dB")
-print(f"With latents 5× too large, t = 600 is as noisy as t = {diffusing.alike(cosine, 600, 5.0)} should be; 5× too small, as t = {diffusing.alike(cosine, 600, 0.2)}.")
+book.claim(
+    "Latents 5× too large lift the signal-to-noise ratio by 20 log10(5) dB: measured on the latents, minus computed",
+    lift - schedules_and_scaling.snr_offset_db(5.0),
+    at_least=-0.1,
+    at_most=0.1,
+    unit="dB",
+)
+print(
+    f"With latents 5× too large, t = 600 is as noisy as t = {schedules_and_scaling.equivalent_timestep(cosine, 600, 5.0)} should be; 5× too small, as t = {schedules_and_scaling.equivalent_timestep(cosine, 600, 0.2)}."
+)
 
 # %% [markdown]
 # **Predict.** Train the same small denoiser for a few seconds on the same latents in five units: as the VAE made them, divided by one number, by one
 # number per channel, and five times too large and too small. Which of the five matter?
 
 # %%
-judge = quality.Judge(machine)
-arms = diffusing.scaling(latent_codec, latents, train_labels, judge)
+judge = evaluator.Evaluator(machine)
+arms = schedules_and_scaling.scaling(latent_codec, latents, train_labels, judge)
 rows = [[a.name, float(a.std.min()), float(a.std.max()), a.score.frechet, f"{a.score.agreement:.0%}"] for a in arms]
-ledger.table(["scaling", "smallest std of a channel", "largest", "Fréchet distance", "samples of the wanted class"], rows)
-viz.bars({a.name: a.score.frechet for a in arms}, ylabel="Fréchet distance (lower is better)", alt="Fréchet distance for five scalings of the latents after the same short training; the two wrong units are worst.")
+claims.table(["scaling", "smallest std of a channel", "largest", "Fréchet distance", "samples of the wanted class"], rows)
+viz.bars(
+    {a.name: a.score.frechet for a in arms},
+    ylabel="Fréchet distance (lower is better)",
+    alt="Fréchet distance for five scalings of the latents after the same short training; the two wrong units are worst.",
+)
 
 # %%
-viz.rows({a.name: a.images[:10] for a in arms}, scale=2, alt="Ten samples of each of the five denoisers after seconds of training: those of the wrong units are the least like garments.")
+viz.rows(
+    {a.name: a.images[:10] for a in arms},
+    scale=2,
+    alt="Ten samples of each of the five denoisers after seconds of training: those of the wrong units are the least like garments.",
+)
 
 # %%
 by_name = {a.name: a.score.frechet for a in arms}
 wrong = min(by_name["5× too large"], by_name["5× too small"])
-book.claim("After scaling, every channel has spread 1: largest departure", float((latents.std(dim=(0, 2, 3)) - 1).abs().max()), at_most=0.01)
-book.claim("A wrong unit costs quality: the better of the two wrong ones, times per channel", wrong / by_name["per channel"], at_least=1.1)
+book.claim(
+    "After scaling, every channel has spread 1: largest departure",
+    float((latents.std(dim=(0, 2, 3)) - 1).abs().max()),
+    at_most=0.01,
+)
+book.claim(
+    "A wrong unit costs quality: the better of the two wrong ones, times per channel",
+    wrong / by_name["per channel"],
+    at_least=1.1,
+)
 book.claim(
     "Without any scaling latent diffusion fails: Fréchet distance, times per channel",
     by_name["none"] / by_name["per channel"],
     at_least=2,
     expected=False,
     reason="our VAE's KL term is at full weight and already pulls its latents towards spread 1; Stable Diffusion's KL has next to none",
-);
-
+)
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
@@ -322,33 +434,45 @@ book.claim(
 # One time in ten the label is hidden, so that the same network also learns what a garment looks like in general. Chapter 5 will need that.
 
 # %%
-ledger.source(diffusion.loss)
+claims.source(diffusion.loss)
 
 # %%
 result = recipes.fashion_ldm(machine=machine)
 
 # %%
-viz.losses(result.losses, ylabel="mean squared error of v", alt="Training loss of the latent denoiser against step: a steep fall, then a long slow decline.")
+viz.losses(
+    result.losses,
+    ylabel="mean squared error of v",
+    alt="Training loss of the latent denoiser against step: a steep fall, then a long slow decline.",
+)
 
 # %% [markdown]
 # The curve flattens early and never comes near zero, and it should not: given only noise, nobody can know *which* garment it was. What the
 # network knows at each level is the better picture: the share of the test latents' variance that it leaves unexplained.
 
 # %%
-make = quality.conditional(result.ema, machine)
+make = generate.conditional(result.ema, machine)
 test_latents = codec.cache(latent_codec, images[:1000])
 ts = [1, 50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 999]
-left = diffusing.errors_by_level(make, test_latents, labels[:1000], ts)
+left = schedules_and_scaling.errors_by_level(make, test_latents, labels[:1000], ts)
 known = latent_mixture.to(machine.device, torch.float32)
-gauss = diffusing.errors_by_level(lambda y: known.denoiser(y), test_latents, labels[:1000], ts)
-viz.lines({"the trained network": (ts, left), "ten fitted Gaussians": (ts, gauss)}, xlabel="step t", ylabel="variance left unexplained", references={"knows nothing": 1.0}, alt="Unexplained share of the latents' variance against noise step, for the network and for the mixture of Gaussians: both rise from zero to the same plateau below one; between, the network lies lower.")
+gauss = schedules_and_scaling.errors_by_level(lambda y: known.denoiser(y), test_latents, labels[:1000], ts)
+viz.lines(
+    {"the trained network": (ts, left), "ten fitted Gaussians": (ts, gauss)},
+    xlabel="step t",
+    ylabel="variance left unexplained",
+    references={"knows nothing": 1.0},
+    alt="Unexplained share of the latents' variance against noise step, for the network and for the mixture of Gaussians: both rise from zero to the same plateau below one; between, the network lies lower.",
+)
 
 # %%
 first, last = result.losses[:20].mean(), result.losses[-200:].mean()
 book.claim("Training lowers the loss: first 20 steps over last 200", first / last, at_least=1.3)
 book.claim("With little noise (t = 50) the denoiser knows nearly all: unexplained share", left[1], at_most=0.1)
 book.claim("From noise alone (t = 999) it knows little, but more than nothing: the label", left[-1], at_least=0.3, at_most=0.98)
-book.claim("There ten Gaussians know as much: unexplained share, network's over theirs", left[-1] / gauss[-1], at_least=0.9, at_most=1.1)
+book.claim(
+    "There ten Gaussians know as much: unexplained share, network's over theirs", left[-1] / gauss[-1], at_least=0.9, at_most=1.1
+)
 book.claim("Between, the network has learned beyond means and covariances: the same at t = 500", left[6] / gauss[6], at_most=0.97)
 
 # %% [markdown]
@@ -356,18 +480,31 @@ book.claim("Between, the network has learned beyond means and covariances: the s
 # for that.
 
 # %%
-begin = orders.strides(900, 100, 1)[0]
-x_t = diffusion.add_noise(test_latents[:16], quality.noise(16, shape, machine, seed=4), begin)
-ours = diffusion.denoiser(result.ema, recipes.KIND, labels[:16].long())
+begin = sampler_order.strides(900, 100, 1)[0]
+x_t = diffusion.add_noise(test_latents[:16], generate.noise(16, shape, machine, seed=4), begin)
+ours = diffusion.denoiser(result.ema, recipes.PREDICTION_TYPE, labels[:16].long())
 counts = (5, 10, 20, 40)
-learned = orders.learned_errors(ours, x_t, counts, 900, 100, fine=200)
-viz.lines({k: (counts, v) for k, v in learned.items()}, xlabel="steps, t = 900 to 100", ylabel="distance from its own fine walk", log="xy", alt="Error against steps for the trained denoiser: DDIM falls with slope one; the two others lie far below it and fall less steeply than on exact denoisers.")
+learned = sampler_order.learned_errors(ours, x_t, counts, 900, 100, fine=200)
+viz.lines(
+    {k: (counts, v) for k, v in learned.items()},
+    xlabel="steps, t = 900 to 100",
+    ylabel="distance from its own fine walk",
+    log="xy",
+    alt="Error against steps for the trained denoiser: DDIM falls with slope one; the two others lie far below it and fall less steeply than on exact denoisers.",
+)
 
 # %%
-learned_orders = {name: orders.order(counts, values) for name, values in learned.items()}
-ledger.table(["sampler", "fitted order, exact denoiser in latents", "fitted order, trained denoiser"], [[k, orders_there[k], learned_orders[k]] for k in learned])
+learned_orders = {name: sampler_order.order(counts, values) for name, values in learned.items()}
+claims.table(
+    ["sampler", "fitted order, exact denoiser in latents", "fitted order, trained denoiser"],
+    [[k, orders_there[k], learned_orders[k]] for k in learned],
+)
 book.claim("With the trained denoiser DDIM is of first order, too", learned_orders["DDIM"], at_least=0.8, at_most=1.2)
-book.claim("And DPM-Solver++(2M) is nearer to its walk's end at 10 steps than DDIM: times", learned["DDIM"][1] / learned["DPM-Solver++(2M)"][1], at_least=2)
+book.claim(
+    "And DPM-Solver++(2M) is nearer to its walk's end at 10 steps than DDIM: times",
+    learned["DDIM"][1] / learned["DPM-Solver++(2M)"][1],
+    at_least=2,
+)
 book.claim(
     "Heun's method keeps its second order with the trained denoiser",
     learned_orders["Heun"],
@@ -383,19 +520,26 @@ book.claim(
 # Below: start from the same kind of noise, walk with DPM-Solver++(2M) through the denoiser in 20 steps, and decode. What will you see?
 
 # %%
-wanted = quality.balanced(1000, machine)
-prior = diffusing.read_prior(latent_codec, 1000, shape, machine)
-drawn = quality.draw(make, wanted, latent_codec, shape, machine)
-real = data.to_float(images[:1000])
+wanted = generate.balanced(1000, machine)
+prior = schedules_and_scaling.decode_prior(latent_codec, 1000, shape, machine)
+drawn = generate.generate(make, wanted, latent_codec, shape, machine)
+real = to_float(images[:1000])
 sheet = {"real": real[:12], "prior": prior[:12], "prior, more": prior[12:24], "walked": drawn[:12], "walked, more": drawn[12:24]}
-viz.rows(sheet, scale=2, alt="Twelve real garments; below, two rows decoded from the prior, mostly mush; below, two rows of samples of the latent diffusion model, clearly garments.")
+viz.rows(
+    sheet,
+    scale=2,
+    alt="Twelve real garments; below, two rows decoded from the prior, mostly mush; below, two rows of samples of the latent diffusion model, clearly garments.",
+)
 
 # %%
 rebuilt = codec.decode_all(latent_codec, test_latents)
 scores = {"real images": real, "decoded from N(0, I)": prior, "latent diffusion": drawn, "the VAE's reconstructions": rebuilt}
 distances = {name: judge.frechet(x) for name, x in scores.items()}
 sure = {name: float((judge.confidence(x) > 0.9).float().mean()) for name, x in scores.items()}
-ledger.table(["1,000 images", "Fréchet distance to the test images", "read with 90 % confidence"], [[k, distances[k], f"{sure[k]:.0%}"] for k in scores])
+claims.table(
+    ["1,000 images", "Fréchet distance to the test images", "read with 90 % confidence"],
+    [[k, distances[k], f"{sure[k]:.0%}"] for k in scores],
+)
 
 # %% [markdown]
 # <details><summary>The answer</summary>
@@ -407,12 +551,23 @@ ledger.table(["1,000 images", "Fréchet distance to the test images", "read with
 # </details>
 
 # %%
-book.claim("Samples of the latent model are nearer to real than decoded prior noise: times", distances["decoded from N(0, I)"] / distances["latent diffusion"], at_least=2)
-book.claim("The judge is sure of more of them: share, minus the prior's", sure["latent diffusion"] - sure["decoded from N(0, I)"], at_least=0.1)
+book.claim(
+    "Samples of the latent model are nearer to real than decoded prior noise: times",
+    distances["decoded from N(0, I)"] / distances["latent diffusion"],
+    at_least=2,
+)
+book.claim(
+    "The judge is sure of more of them: share, minus the prior's",
+    sure["latent diffusion"] - sure["decoded from N(0, I)"],
+    at_least=0.1,
+)
 agreed = judge.score(drawn, wanted).agreement
 book.claim("They show the class that was asked for: share", agreed, at_least=0.6)
-book.claim("The VAE's own blur is a part of the distance: reconstructions over real images", distances["the VAE's reconstructions"] / distances["real images"], at_least=1.5);
-
+book.claim(
+    "The VAE's own blur is a part of the distance: reconstructions over real images",
+    distances["the VAE's reconstructions"] / distances["real images"],
+    at_least=1.5,
+)
 # %% [markdown]
 # ## Watch one walk
 #
@@ -420,22 +575,35 @@ book.claim("The VAE's own blur is a part of the distance: reconstructions over r
 # $\hat x_0$. Move the slider slowly. The plan is there long before the picture is.
 
 # %%
-levels = recipes.SCHEDULE().grid(20)
+levels = recipes.make_schedule().grid(20)
 six = torch.tensor([0, 1, 5, 7, 8, 9], device=machine.device)
-walk = diffusing.walk(make(six), levels[0].sigma * quality.noise(6, shape, machine, seed=3), levels, latent_codec)
+walk = schedules_and_scaling.walk(make(six), levels[0].sigma * generate.noise(6, shape, machine, seed=3), levels, latent_codec)
 
 
 def at_step(step):
     level = walk.levels[step]
-    return torch.cat([walk.x_t[step], walk.x0_hat[step]]), f"step {step} of 20: t = {level.t}, alpha {level.alpha:.3f}, sigma {level.sigma:.3f}"
+    return torch.cat(
+        [walk.x_t[step], walk.x0_hat[step]]
+    ), f"step {step} of 20: t = {level.t}, alpha {level.alpha:.3f}, sigma {level.sigma:.3f}"
 
 
 shown = [0, 4, 8, 10, 12, 14, 16, 18, 20]
 strip = {"x_t": walk.x_t[shown, 3], "x0_hat": walk.x0_hat[shown, 3]}
-viz.rows(strip, scale=2, titles=[f"step {i}" for i in shown], alt="One walk, every few steps: the decoded x_t goes from mush to a sneaker only late; the expected end shows a blurred sneaker from the first step.")
+viz.rows(
+    strip,
+    scale=2,
+    titles=[f"step {i}" for i in shown],
+    alt="One walk, every few steps: the decoded x_t goes from mush to a sneaker only late; the expected end shows a blurred sneaker from the first step.",
+)
 
 # %%
-slider = widgets.image_slider(at_step, columns=6, scale=3, step=list(range(21)), alt="Upper row: six walks at this step, decoded. Lower row: the clean garment that the denoiser expects of each.")
+slider = widgets.image_slider(
+    at_step,
+    columns=6,
+    scale=3,
+    step=list(range(21)),
+    alt="Upper row: six walks at this step, decoded. Lower row: the clean garment that the denoiser expects of each.",
+)
 slider
 
 # %%
@@ -454,25 +622,50 @@ slider.set(step=10), slider.set(step=20)
 # samples stop looking real, or do they stop covering what is real?
 
 # %%
-measured = sampling.stored()
+measured = sampler_steps.stored()
 print(f"measured by `{measured['command']}`, {measured['samples']:,} samples a point, on {measured['machine']}")
 panels = viz.Panels(2)
-viz.draw_lines(panels[0], sampling.curves(measured, "frechet"), xlabel="network calls", ylabel="Fréchet distance", log="xy")
-viz.draw_lines(panels[1], sampling.curves(measured, "frechet", "seconds"), xlabel="seconds for all samples", ylabel="Fréchet distance", log="xy")
-panels.picture("Fréchet distance against network calls, left, and against seconds, right, with intervals, for four samplers; DPM-Solver++ falls first and is flat from ten calls on, DDPM needs the most.")
+viz.draw_lines(panels[0], sampler_steps.curves(measured, "frechet"), xlabel="network calls", ylabel="Fréchet distance", log="xy")
+viz.draw_lines(
+    panels[1],
+    sampler_steps.curves(measured, "frechet", "seconds"),
+    xlabel="seconds for all samples",
+    ylabel="Fréchet distance",
+    log="xy",
+)
+panels.picture(
+    "Fréchet distance against network calls, left, and against seconds, right, with intervals, for four samplers; DPM-Solver++ falls first and is flat from ten calls on, DDPM needs the most."
+)
 
 # %%
 panels = viz.Panels(3, width=2.9)
 for panel, metric in zip((panels[0], panels[1], panels[2]), ("kid", "precision", "recall"), strict=True):
-    viz.draw_lines(panel, sampling.curves(measured, metric), xlabel="network calls", ylabel=metric if metric != "kid" else "KID", log="x")
-panels.picture("KID, precision and recall against network calls for four samplers, with intervals: with few calls precision is highest and recall lowest; recall rises with more calls, precision sinks a little.")
+    viz.draw_lines(
+        panel,
+        sampler_steps.curves(measured, metric),
+        xlabel="network calls",
+        ylabel=metric if metric != "kid" else "KID",
+        log="x",
+    )
+panels.picture(
+    "KID, precision and recall against network calls for four samplers, with intervals: with few calls precision is highest and recall lowest; recall rises with more calls, precision sinks a little."
+)
+
 
 # %%
 def show(p):
-    return [p["sampler"], p["steps"], p["calls"], *(f"{p[m][0]:.3g} ({p[m][1]:.3g} to {p[m][2]:.3g})" for m in ("frechet", "kid", "precision", "recall"))]
+    return [
+        p["sampler"],
+        p["steps"],
+        p["calls"],
+        *(f"{p[m][0]:.3g} ({p[m][1]:.3g} to {p[m][2]:.3g})" for m in ("frechet", "kid", "precision", "recall")),
+    ]
 
 
-ledger.table(["sampler", "steps", "network calls", "Fréchet distance (95 % interval)", "KID", "precision", "recall"], [show(p) for p in measured["points"]])
+claims.table(
+    ["sampler", "steps", "network calls", "Fréchet distance (95 % interval)", "KID", "precision", "recall"],
+    [show(p) for p in measured["points"]],
+)
 
 # %% [markdown]
 # One point, live: DPM-Solver++(2M) in 10 steps, as many samples, from the same noise, with the network that you have just trained.
@@ -480,17 +673,51 @@ ledger.table(["sampler", "steps", "network calls", "Fréchet distance (95 % inte
 # %%
 at = {(p["sampler"], p["steps"]): p for p in measured["points"]}
 solver = "DPM-Solver++(2M)"
-again = quality.draw(make, quality.balanced(measured["samples"], machine), latent_codec, shape, machine, levels=recipes.SCHEDULE().grid(10))
+again = generate.generate(
+    make, generate.balanced(measured["samples"], machine), latent_codec, shape, machine, levels=recipes.make_schedule().grid(10)
+)
 today = judge.frechet(again)
-book.claim("Today's point lies on the stored curve: Fréchet distance at 10 steps, today over stored", today / at[solver, 10]["frechet"][0], at_least=0.4, at_most=1.6)
-book.claim("DPM-Solver++(2M): 10 steps are nearly as good as 20; Fréchet distance, 10 over 20", at[solver, 10]["frechet"][0] / at[solver, 20]["frechet"][0], at_most=1.25)
-book.claim("Three steps are further from real: Fréchet distance, 3 steps over 20", at[solver, 3]["frechet"][0] / at[solver, 20]["frechet"][0], at_least=1.5)
-book.claim("At 5 steps DDPM is worse than DPM-Solver++(2M): times", at["DDPM", 5]["frechet"][0] / at[solver, 5]["frechet"][0], at_least=1.1)
-book.claim("Three steps cover less of what is real: recall, minus that of 20", at[solver, 3]["recall"][0] - at[solver, 20]["recall"][0], at_most=-0.1)
-book.claim("Yet more of their samples look real: precision, minus that of 20", at[solver, 3]["precision"][0] - at[solver, 20]["precision"][0], at_least=0.0)
-book.claim("And they hit the wanted class no less often: share, minus that of 20", at[solver, 3]["agreement"][0] - at[solver, 20]["agreement"][0], at_least=-0.03)
-book.claim("Heun's 9 calls do no better than 10 of DPM-Solver++(2M): Fréchet distance, Heun's over the other's", at["Heun", 5]["frechet"][0] / at[solver, 10]["frechet"][0], at_least=0.95);
-
+book.claim(
+    "Today's point lies on the stored curve: Fréchet distance at 10 steps, today over stored",
+    today / at[solver, 10]["frechet"][0],
+    at_least=0.4,
+    at_most=1.6,
+)
+book.claim(
+    "DPM-Solver++(2M): 10 steps are nearly as good as 20; Fréchet distance, 10 over 20",
+    at[solver, 10]["frechet"][0] / at[solver, 20]["frechet"][0],
+    at_most=1.25,
+)
+book.claim(
+    "Three steps are further from real: Fréchet distance, 3 steps over 20",
+    at[solver, 3]["frechet"][0] / at[solver, 20]["frechet"][0],
+    at_least=1.5,
+)
+book.claim(
+    "At 5 steps DDPM is worse than DPM-Solver++(2M): times",
+    at["DDPM", 5]["frechet"][0] / at[solver, 5]["frechet"][0],
+    at_least=1.1,
+)
+book.claim(
+    "Three steps cover less of what is real: recall, minus that of 20",
+    at[solver, 3]["recall"][0] - at[solver, 20]["recall"][0],
+    at_most=-0.1,
+)
+book.claim(
+    "Yet more of their samples look real: precision, minus that of 20",
+    at[solver, 3]["precision"][0] - at[solver, 20]["precision"][0],
+    at_least=0.0,
+)
+book.claim(
+    "And they hit the wanted class no less often: share, minus that of 20",
+    at[solver, 3]["agreement"][0] - at[solver, 20]["agreement"][0],
+    at_least=-0.03,
+)
+book.claim(
+    "Heun's 9 calls do no better than 10 of DPM-Solver++(2M): Fréchet distance, Heun's over the other's",
+    at["Heun", 5]["frechet"][0] / at[solver, 10]["frechet"][0],
+    at_least=0.95,
+)
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
@@ -512,29 +739,65 @@ book.claim("Heun's 9 calls do no better than 10 of DPM-Solver++(2M): Fréchet di
 # **Predict.** Which of the three fails from $t = 1000$, and why much less so from $t = 980$?
 
 # %%
-trained = predictions.stored()
+trained = prediction_types.stored()
 print(f"measured by `{trained['command']}`, {trained['steps']} steps each, on {trained['machine']}")
 kinds = [(kind, "cosine") for kind in ("eps", "x0", "v")]
-found = {start: predictions.collected(trained, start=start) for start in predictions.STARTS}
+found = {start: prediction_types.collected(trained, start=start) for start in prediction_types.STARTS}
 mean = {(kind, start): sum(found[start][kind, rate]) / len(found[start][kind, rate]) for kind, rate in kinds for start in found}
-viz.bars({f"{kind}, from {start}": d for (kind, start), d in mean.items()}, ylabel="Fréchet distance", alt="Fréchet distance of networks that predict eps, x0 and v, walked from t = 1000 and from t = 980: eps is far off from 1000; elsewhere all lie close together.")
+viz.bars(
+    {f"{kind}, from {start}": d for (kind, start), d in mean.items()},
+    ylabel="Fréchet distance",
+    alt="Fréchet distance of networks that predict eps, x0 and v, walked from t = 1000 and from t = 980: eps is far off from 1000; elsewhere all lie close together.",
+)
 
 # %%
-weights = {(w, rate): predictions.collected(trained, w)["v", rate] for rate in ("cosine", "constant") for w in ("last", "average")}
+weights = {
+    (w, rate): prediction_types.collected(trained, w)["v", rate] for rate in ("cosine", "constant") for w in ("last", "average")
+}
 ema = {key: sum(v) / len(v) for key, v in weights.items()}
-names = {("last", "cosine"): "last weights,\nfalling rate", ("average", "cosine"): "average,\nfalling rate", ("last", "constant"): "last weights,\nconstant rate", ("average", "constant"): "average,\nconstant rate"}
-viz.bars({names[key]: d for key, d in ema.items()}, ylabel="Fréchet distance", alt="Fréchet distance of v-networks, with last and with average weights: with a learning rate that falls they are alike, with a constant one the average is better.")
+names = {
+    ("last", "cosine"): "last weights,\nfalling rate",
+    ("average", "cosine"): "average,\nfalling rate",
+    ("last", "constant"): "last weights,\nconstant rate",
+    ("average", "constant"): "average,\nconstant rate",
+}
+viz.bars(
+    {names[key]: d for key, d in ema.items()},
+    ylabel="Fréchet distance",
+    alt="Fréchet distance of v-networks, with last and with average weights: with a learning rate that falls they are alike, with a constant one the average is better.",
+)
 
 # %%
-book.claim("A network that predicts eps cannot start from pure noise: Fréchet distance from t = 1000, over 980", mean["eps", 1000] / mean["eps", 980], at_least=2)
+book.claim(
+    "A network that predicts eps cannot start from pure noise: Fréchet distance from t = 1000, over 980",
+    mean["eps", 1000] / mean["eps", 980],
+    at_least=2,
+)
 book.claim("One that predicts v can: the same ratio", mean["v", 1000] / mean["v", 980], at_most=1.3)
-book.claim("From t = 980 it is no worse than the others: Fréchet distance, over the better of the two", mean["eps", 980] / min(mean["x0", 980], mean["v", 980]), at_most=1.2)
-book.claim("Between x0 and v there is little to choose: worse over better", max(mean["x0", 1000], mean["v", 1000]) / min(mean["x0", 1000], mean["v", 1000]), at_most=1.6)
-book.claim("With a learning rate that falls, averaging hardly matters: Fréchet distance, average over last", ema["average", "cosine"] / ema["last", "cosine"], at_least=0.7, at_most=1.1)
+book.claim(
+    "From t = 980 it is no worse than the others: Fréchet distance, over the better of the two",
+    mean["eps", 980] / min(mean["x0", 980], mean["v", 980]),
+    at_most=1.2,
+)
+book.claim(
+    "Between x0 and v there is little to choose: worse over better",
+    max(mean["x0", 1000], mean["v", 1000]) / min(mean["x0", 1000], mean["v", 1000]),
+    at_most=1.6,
+)
+book.claim(
+    "With a learning rate that falls, averaging hardly matters: Fréchet distance, average over last",
+    ema["average", "cosine"] / ema["last", "cosine"],
+    at_least=0.7,
+    at_most=1.1,
+)
 book.claim("With a constant one it does: the same ratio", ema["average", "constant"] / ema["last", "constant"], at_most=0.95)
 stored_v = next(p for p in trained["points"] if (p["kind"], p["rate"], p["seed"]) == ("v", "cosine", 0))
-book.claim("Today's training is one of these points: Fréchet distance, today over stored", distances["latent diffusion"] / stored_v["average"]["1000"], at_least=0.4, at_most=1.6);
-
+book.claim(
+    "Today's training is one of these points: Fréchet distance, today over stored",
+    distances["latent diffusion"] / stored_v["average"]["1000"],
+    at_least=0.4,
+    at_most=1.6,
+)
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
@@ -558,38 +821,67 @@ book.claim("Today's training is one of these points: Fréchet distance, today ov
 # from fewer samples: here it is 2,000 on each side, in most other tables of this chapter 1,000. Compare within a table.
 
 # %%
-fight = rivals.stored()
+fight = equal_time.stored()
 print(f"measured by `{fight['command']}`, seed {fight['seed']}, {fight['seconds']:.0f} s of training each, on {fight['machine']}")
-names = {"numbers": "numbers per picture", "flops_per_step": "operations of one network call", "images_seen_per_second": "pictures per second in training", "images_per_second": "samples per second, 20 steps"}
+names = {
+    "numbers": "numbers per picture",
+    "flops_per_step": "operations of one network call",
+    "images_seen_per_second": "pictures per second in training",
+    "images_per_second": "samples per second, 20 steps",
+}
 rows = [[label, fight["latent"][key], fight["pixel"][key]] for key, label in names.items()]
-rows += [[f"Fréchet distance at guidance scale {k}", v, fight["pixel"]["frechet_by_scale"][k]] for k, v in fight["latent"]["frechet_by_scale"].items()]
-ledger.table(["", "latent", "pixel"], rows, title="The same seconds, two spaces")
+rows += [
+    [f"Fréchet distance at guidance scale {k}", v, fight["pixel"]["frechet_by_scale"][k]]
+    for k, v in fight["latent"]["frechet_by_scale"].items()
+]
+claims.table(["", "latent", "pixel"], rows, title="The same seconds, two spaces")
 
 # %%
 scales = list(fight["latent"]["frechet_by_scale"])
-curves = {side: ([float(k) for k in scales], [fight[side]["frechet_by_scale"][k] for k in scales]) for side in ("latent", "pixel")}
-viz.lines(curves, xlabel="guidance scale (1 = none; chapter 5)", ylabel="Fréchet distance", log="y", alt="Fréchet distance at guidance scales 1 and 3, latent and pixel model after equal seconds of training: the latent model lies below at both.")
+curves = {
+    side: ([float(k) for k in scales], [fight[side]["frechet_by_scale"][k] for k in scales]) for side in ("latent", "pixel")
+}
+viz.lines(
+    curves,
+    xlabel="guidance scale (1 = none; chapter 5)",
+    ylabel="Fréchet distance",
+    log="y",
+    alt="Fréchet distance at guidance scales 1 and 3, latent and pixel model after equal seconds of training: the latent model lies below at both.",
+)
 
 # %% [markdown]
 # Now the cheap points, live: the two distances to read by, the memory that training holds, operations of one network call, and samples per second on a small batch.
 
 # %%
-memory = costs.memory_at_side(32)
-floor = race.floor(judge, 2000)
+memory = flops.memory_at_side(32)
+floor = equal_quality.floor(judge, 2000)
 vae_floor = judge.frechet(codec.decode_all(latent_codec, codec.cache(latent_codec, images[:2000])))
 above = {side: fight[side]["frechet_by_scale"]["1"] - floor for side in ("latent", "pixel")}
 rows = [["Fréchet distance above the floor", above["latent"], above["pixel"], above["pixel"] / above["latent"]]]
-rows += [["memory that training holds, batch of 64 (MB)", memory["latent"] / 1e6, memory["pixel"] / 1e6, memory["pixel"] / memory["latent"]]]
-ledger.table(["", "latent", "pixel", "ratio"], rows, title=f"floor {floor:.2f}, the VAE's reconstructions {vae_floor:.2f}")
+rows += [
+    [
+        "memory that training holds, batch of 64 (MB)",
+        memory["latent"] / 1e6,
+        memory["pixel"] / 1e6,
+        memory["pixel"] / memory["latent"],
+    ]
+]
+claims.table(["", "latent", "pixel", "ratio"], rows, title=f"floor {floor:.2f}, the VAE's reconstructions {vae_floor:.2f}")
 
 # %%
-rival = rivals.untrained_rival(machine)
-work = {"latent": rivals.flops_per_step(result.ema, shape), "pixel": rivals.flops_per_step(rival, (1, 32, 32))}
+rival = equal_time.untrained_rival(machine)
+work = {"latent": equal_time.flops_per_step(result.ema, shape), "pixel": equal_time.flops_per_step(rival, (1, 32, 32))}
 speed = {
-    "latent": rivals.images_per_second("latent", result.ema, latent_codec, machine, n=200, steps=10),
-    "pixel": rivals.images_per_second("pixel", rival, codec.PixelCodec(), machine, n=20, steps=10),
+    "latent": equal_time.images_per_second("latent", result.ema, latent_codec, machine, n=200, steps=10),
+    "pixel": equal_time.images_per_second("pixel", rival, codec.PixelCodec(), machine, n=20, steps=10),
 }
-ledger.table(["", "latent", "pixel", "ratio"], [["operations of one network call", work["latent"], work["pixel"], work["pixel"] / work["latent"]], ["samples per second, 10 steps, decoded", speed["latent"], speed["pixel"], speed["latent"] / speed["pixel"]]])
+claims.table(
+    ["", "latent", "pixel", "ratio"],
+    [
+        ["operations of one network call", work["latent"], work["pixel"], work["pixel"] / work["latent"]],
+        ["samples per second, 10 steps, decoded", speed["latent"], speed["pixel"], speed["latent"] / speed["pixel"]],
+    ],
+)
 
 # %%
 stored = fight["latent"]["frechet_by_scale"]["1"]
@@ -597,8 +889,16 @@ book.claim("The latent has fewer numbers than the image: times", train_images[0]
 book.claim("A network call in pixel space costs more operations: times", work["pixel"] / work["latent"], at_least=5)
 book.claim("Training in pixel space holds more memory: times", memory["pixel"] / memory["latent"], at_least=5)
 book.claim("Sampling in latent space is faster, decoding included: times", speed["latent"] / speed["pixel"], at_least=3)
-book.claim("Undisturbed (stored) it is ten times faster: times", fight["latent"]["images_per_second"] / fight["pixel"]["images_per_second"], at_least=10)
-book.claim("After equal seconds the latent model is nearer to real (stored, unguided): times", fight["pixel"]["frechet_by_scale"]["1"] / stored, at_least=1.2)
+book.claim(
+    "Undisturbed (stored) it is ten times faster: times",
+    fight["latent"]["images_per_second"] / fight["pixel"]["images_per_second"],
+    at_least=10,
+)
+book.claim(
+    "After equal seconds the latent model is nearer to real (stored, unguided): times",
+    fight["pixel"]["frechet_by_scale"]["1"] / stored,
+    at_least=1.2,
+)
 book.claim("The same above the floor of real images: times", above["pixel"] / above["latent"], at_least=2)
 book.claim(
     "Above that floor it is five times nearer",
@@ -607,8 +907,12 @@ book.claim(
     expected=False,
     reason="much of what is left of the latent side's distance is the blur of a VAE that had one minute",
 )
-book.claim("Today's run agrees with the stored one: Fréchet distance, today over stored", distances["latent diffusion"] / stored, at_least=0.4, at_most=2.0);
-
+book.claim(
+    "Today's run agrees with the stored one: Fréchet distance, today over stored",
+    distances["latent diffusion"] / stored,
+    at_least=0.4,
+    at_most=2.0,
+)
 # %% [markdown]
 # ### The same quality, instead of the same seconds
 #
@@ -619,23 +923,43 @@ book.claim("Today's run agrees with the stored one: Fréchet distance, today ove
 # **Predict.** How much longer must the pixel model train to be as good as the latent model is in the end?
 
 # %%
-matched = race.stored()
+matched = equal_quality.stored()
 print(f"measured by `{matched['command']}`, seed {matched['seed']}, on {matched['machine']}")
 runs = {side: list(zip(*matched[side]["curve"], strict=True)) for side in ("latent", "pixel")}
-viz.lines(runs, xlabel="seconds of training, the VAE's included", ylabel="Fréchet distance", log="xy", references={"real images": matched["floor"]}, alt="Fréchet distance against seconds of training: the latent curve starts later, falls steeply and ends below the pixel curve, which is given four times as long.")
+viz.lines(
+    runs,
+    xlabel="seconds of training, the VAE's included",
+    ylabel="Fréchet distance",
+    log="xy",
+    references={"real images": matched["floor"]},
+    alt="Fréchet distance against seconds of training: the latent curve starts later, falls steeply and ends below the pixel curve, which is given four times as long.",
+)
 
 # %%
 goal, last_pixel = matched["latent"]["curve"][-1], matched["pixel"]["curve"][-1]
-needed = race.seconds_to_reach(matched["pixel"]["curve"], goal[1])
+needed = equal_quality.seconds_to_reach(matched["pixel"]["curve"], goal[1])
 then = min(distance for second, distance in matched["pixel"]["curve"] if second <= 1.05 * matched["seconds"])
-early = race.seconds_to_reach(matched["latent"]["curve"], then)
-rows = [["pixels, to be as good as the latent model is in the end", f"{needed:.0f}" if needed < 1e9 else f"not within {last_pixel[0]:.0f}", needed / goal[0] if needed < 1e9 else "more"]]
+early = equal_quality.seconds_to_reach(matched["latent"]["curve"], then)
+rows = [
+    [
+        "pixels, to be as good as the latent model is in the end",
+        f"{needed:.0f}" if needed < 1e9 else f"not within {last_pixel[0]:.0f}",
+        needed / goal[0] if needed < 1e9 else "more",
+    ]
+]
 rows += [["latents, to be as good as the pixel model is after the same seconds", f"{early:.0f}", early / goal[0]]]
-ledger.table(["who", "seconds", f"times {goal[0]:.0f} s"], rows)
-book.claim("To match the latent model's quality, pixels must train longer: times its seconds, the VAE's included, or more", min(needed, last_pixel[0]) / goal[0], at_least=2)
-book.claim("That costs more operations as well: pixel side's whole training over latent side's", matched["pixel"]["training_flops"] / matched["latent"]["training_flops"], at_least=1.5)
-book.claim("Latents pass the pixels' quality before the time is over: seconds, as a share of all", early / goal[0], at_most=0.9);
-
+claims.table(["who", "seconds", f"times {goal[0]:.0f} s"], rows)
+book.claim(
+    "To match the latent model's quality, pixels must train longer: times its seconds, the VAE's included, or more",
+    min(needed, last_pixel[0]) / goal[0],
+    at_least=2,
+)
+book.claim(
+    "That costs more operations as well: pixel side's whole training over latent side's",
+    matched["pixel"]["training_flops"] / matched["latent"]["training_flops"],
+    at_least=1.5,
+)
+book.claim("Latents pass the pixels' quality before the time is over: seconds, as a share of all", early / goal[0], at_most=0.9)
 # %% [markdown]
 # ### And larger pictures?
 #
@@ -645,24 +969,51 @@ book.claim("Latents pass the pixels' quality before the time is over: seconds, a
 # **Predict.** Both spaces grow with the area of the picture. So does the ratio grow at all? And may one draw a straight line on from there, to 1024 pixels?
 
 # %%
-ledger.source(costs.at_side)
+claims.source(flops.at_side)
 sides = (16, 32, 64)
-counted = [costs.at_side(side) for side in sides]
-held = [costs.memory_at_side(side) for side in sides]
-rows = [[c.side, c.pixel / 1e6, c.latent / 1e6, c.ratio(), m["pixel"] / 1e6, m["latent"] / 1e6, m["pixel"] / m["latent"]] for c, m in zip(counted, held, strict=True)]
-ledger.table(["side (pixels)", "pixel call (MFLOP)", "latent call (MFLOP)", "ratio for 20 steps, decoded", "pixel training (MB)", "latent training (MB)", "ratio"], rows)
+counted = [flops.at_side(side) for side in sides]
+held = [flops.memory_at_side(side) for side in sides]
+rows = [
+    [c.side, c.pixel / 1e6, c.latent / 1e6, c.ratio(), m["pixel"] / 1e6, m["latent"] / 1e6, m["pixel"] / m["latent"]]
+    for c, m in zip(counted, held, strict=True)
+]
+claims.table(
+    [
+        "side (pixels)",
+        "pixel call (MFLOP)",
+        "latent call (MFLOP)",
+        "ratio for 20 steps, decoded",
+        "pixel training (MB)",
+        "latent training (MB)",
+        "ratio",
+    ],
+    rows,
+)
 
 # %%
-drawn_on = costs.extrapolate(sides, [c.ratio() for c in counted], 1024)
-large = [costs.at_side(side) for side in (128, 256, 512, 1024)]
+drawn_on = flops.extrapolate(sides, [c.ratio() for c in counted], 1024)
+large = [flops.at_side(side) for side in (128, 256, 512, 1024)]
 every = counted + large
-curves = {"counted": ([c.side for c in every], [c.ratio() for c in every]), "extrapolated from 16, 32, 64": ([*sides, 1024], [*(c.ratio() for c in counted), drawn_on])}
-viz.lines(curves, xlabel="side of the picture (pixels)", ylabel="operations, pixels over latents", log="xy", alt="How many times more operations a sample takes in pixel space, against the side of the picture: the straight line drawn on from 16, 32 and 64 pixels stays far below what is counted at 1024.")
+curves = {
+    "counted": ([c.side for c in every], [c.ratio() for c in every]),
+    "extrapolated from 16, 32, 64": ([*sides, 1024], [*(c.ratio() for c in counted), drawn_on]),
+}
+viz.lines(
+    curves,
+    xlabel="side of the picture (pixels)",
+    ylabel="operations, pixels over latents",
+    log="xy",
+    alt="How many times more operations a sample takes in pixel space, against the side of the picture: the straight line drawn on from 16, 32 and 64 pixels stays far below what is counted at 1024.",
+)
 
 # %%
 ratios = [c.ratio() for c in every]
 book.claim("The ratio of operations grows with resolution, from 16 to 64 pixels: times", ratios[2] / ratios[0], at_least=1.05)
-book.claim("The ratio of memory grows, too: times", (held[2]["pixel"] / held[2]["latent"]) / (held[0]["pixel"] / held[0]["latent"]), at_least=1.5)
+book.claim(
+    "The ratio of memory grows, too: times",
+    (held[2]["pixel"] / held[2]["latent"]) / (held[0]["pixel"] / held[0]["latent"]),
+    at_least=1.5,
+)
 book.claim("At 1024 pixels a sample in pixel space takes more operations (counted, not run): times", ratios[-1], at_least=30)
 book.claim(
     "A straight line through 16, 32 and 64 tells the ratio at 1024: extrapolated over counted",

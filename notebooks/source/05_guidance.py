@@ -22,28 +22,36 @@ from functools import partial
 
 import torch
 
-from course_lib import classifier, codec, data, device, exact, guidance, ledger, metrics, prompts, recipes, teddies, viz, widgets
-from course_lib.data import to_float
-from course_lib.experiments import densities, frontier, noisy_classifier, painting, quality, symptoms
+from course_lib.judges import classifier
+from course_lib import codec, data, device, gaussian_mixture, guidance, metrics, recipes, teddies, text_to_image
+from course_lib.notebook import claims, viz, widgets
+from course_lib.images import to_float
+from course_lib.experiments.ch5_guidance import failure_modes, frontier, guided_densities, noisy_classifier
+from course_lib.experiments import evaluator, generate, prompt_adherence
 
 machine = device.find()
-book = ledger.Ledger("5 Guidance")
+book = claims.Claims("5 Guidance")
 print(machine)
 
 # %%
-net = recipes.ready("fashion-ldm", machine)
+net = recipes.load_or_train("fashion-ldm", machine)
 latent_codec = recipes.codec_of("fashion-vae", machine)
 shape = (4, 4, 4)
-cond, null = quality.conditional(net, machine), quality.unconditional(net, machine)
+cond, null = generate.conditional(net, machine), generate.unconditional(net, machine)
 
 
 def guided(scale):
     return lambda y: guidance.guide(cond(y), null(y), scale)
 
 
-ten = quality.balanced(10, machine)
-first = {f"scale {w:g}": quality.draw(guided(w), ten, latent_codec, shape, machine, seed=5) for w in (1.0, 2.0, 4.0)}
-viz.rows(first, scale=2, titles=list(data.FASHION_CLASSES), alt="Ten garments, one of each class, from the same noise at guidance scales 1, 2 and 4: they become crisper and more typical.")
+ten = generate.balanced(10, machine)
+first = {f"scale {w:g}": generate.generate(guided(w), ten, latent_codec, shape, machine, seed=5) for w in (1.0, 2.0, 4.0)}
+viz.rows(
+    first,
+    scale=2,
+    titles=list(data.FASHION_CLASSES),
+    alt="Ten garments, one of each class, from the same noise at guidance scales 1, 2 and 4: they become crisper and more typical.",
+)
 
 # %% [markdown]
 # The same noise, the same network, the same twenty steps; only one number differs. Where does it come from?
@@ -167,7 +175,7 @@ book.claim("Temperatures change no verdict: the twin's accuracy at t = 500, cali
 # whatever is wrong with the gradient there is wrong that many times. That is why our classifier is given $\alpha\, x_t$ to read and not $x_t$: its gradient must fade with the signal.
 
 # %%
-ledger.source(guidance.classifier_guide)
+claims.source(guidance.classifier_guide)
 
 # %% [markdown]
 # A gradient in latents means little to an eye, but the decoder can show it: decode $\hat x_0$, decode it again after a step along the gradient, and take the difference. Every step
@@ -177,11 +185,11 @@ ledger.source(guidance.classifier_guide)
 
 # %%
 start, wanted = tested[0][test_labels == data.FASHION_CLASSES.index("T-shirt/top")][:100], data.FASHION_CLASSES.index("dress")
-y, eps = torch.full((100,), wanted, device=machine.device), quality.noise(100, shape, machine)
+y, eps = torch.full((100,), wanted, device=machine.device), generate.noise(100, shape, machine)
 steps = [50, 200, 350, 500, 650, 800]
 wishes = {}
 for t in steps:
-    level = recipes.SCHEDULE().level(t)
+    level = recipes.make_schedule().level(t)
     x_t = level.alpha * start + level.sigma * eps
     wishes[t] = noisy_classifier.wish(null(y), noisy_classifier.log_prob_of(reader, y), x_t, level, length=2.0)
 before, after = (torch.stack([latent_codec.decode(wishes[t][i]) for t in steps]) for i in (0, 1))  # [levels, 100, 1, 32, 32]
@@ -197,7 +205,7 @@ asked = [wishes[t][2].median().item() for t in steps]
 viz.lines({"": (steps, asked)}, xlabel="step t (cosine schedule)", ylabel="length of Bayes' step (latent units)", log="y", alt="The length of the step that Bayes' rule asks for, against the noise step: a few hundredths at t = 50, above one from t = 350 on.")  # fmt: skip
 
 # %%
-judge = quality.Judge(machine)
+judge = evaluator.Evaluator(machine)
 shares = {name: classifier.read(judge.net, x)[1].softmax(1).mean(0) for name, x in (("before", before[2]), ("after", after[2]))}
 more = (after[2] - before[2]).mean((0, 1, 2))  # at t = 350, all 100 T-shirts: ink wanted in each of the 32 columns of pixels
 sleeves, middle = torch.cat([more[6:10], more[22:26]]).mean().item(), more[13:19].mean().item()
@@ -223,10 +231,10 @@ book.claim("Guidance acts early: Bayes' step at t = 800 over that at t = 50, med
 # of the *perfect* classifier for the class on the left, whose two centres are the dots.
 
 # %%
-toy, plane, arrows = densities.two_classes(), densities.plane(), densities.plane(side=11, half=2.2)
+toy, plane, arrows = guided_densities.two_classes(), guided_densities.plane(), guided_densities.plane(side=11, half=2.2)
 centres = toy.means.view(4, 2, 1, 1)  # two of the wanted class, two of the other
-seen = {t: recipes.SCHEDULE().level(t) for t in (100, 400, 700)}
-pulls = {t: densities.pull(toy, arrows.points, 0, level) for t, level in seen.items()}
+seen = {t: recipes.make_schedule().level(t) for t in (100, 400, 700)}
+pulls = {t: guided_densities.pull(toy, arrows.points, 0, level) for t, level in seen.items()}
 panels = viz.Panels(3, width=3.2)
 for i, (t, level) in enumerate(seen.items()):
     density = toy.log_prob(plane.points, level).exp().view(plane.side, plane.side)
@@ -239,7 +247,7 @@ panels.picture("The gradient of the perfect classifier over the noisy density at
 # %%
 at_rest = {}
 for t, level in seen.items():
-    hard = densities.pull(toy, level.alpha * centres, 0, level).norm(dim=1)
+    hard = guided_densities.pull(toy, level.alpha * centres, 0, level).norm(dim=1)
     at_rest[t] = (hard[:2].mean() / hard[2:].mean()).item()
 first, last = at_rest[100], at_rest[700]
 book.claim(
@@ -257,12 +265,12 @@ book.claim(
 # %%
 weak = frontier.weak_denoiser(net, machine)
 kinds, twins = (frontier.kinds(net, weak, partial(noisy_classifier.log_prob_of, one), machine) for one in (reader, twin_reader))
-many = quality.balanced(500, machine)
+many = generate.balanced(500, machine)
 makers = {("noise-trained", w): kinds["classifier"].at(w) for w in (0.0, 1.0, 3.0)}
 makers["clean-trained", 1.0] = twins["classifier"].at(1.0)
-by_gradient = {k: judge.score(quality.draw(make, many, latent_codec, shape, machine), many) for k, make in makers.items()}
+by_gradient = {k: judge.score(generate.generate(make, many, latent_codec, shape, machine), many) for k, make in makers.items()}
 rows = [[*k, f"{score.agreement:.0%}", score.frechet] for k, score in by_gradient.items()]
-ledger.table(["classifier", "scale", "samples of the wanted class", "Fréchet distance"], rows)
+claims.table(["classifier", "scale", "samples of the wanted class", "Fréchet distance"], rows)
 
 # %%
 hits = {k: score.agreement for k, score in by_gradient.items()}
@@ -286,7 +294,7 @@ book.claim(
 # added to it:
 
 # %%
-ledger.source(guidance.guide, guidance.within)
+claims.source(guidance.guide, guidance.guidance_interval)
 
 # %% [markdown]
 # ### One scale, several conventions
@@ -297,17 +305,22 @@ ledger.source(guidance.guide, guidance.within)
 # %%
 # NBVAL_CHECK_OUTPUT
 print("guidance_scale here, in diffusers, EDM2, DiT   w of Ho & Salimans 2022   what it means")
-for scale, meaning in {0.0: "unconditional", 1.0: "conditional, no guidance", 1.5: "", 3.0: "", 7.5: "Stable Diffusion's default"}.items():
+for scale, meaning in {
+    0.0: "unconditional",
+    1.0: "conditional, no guidance",
+    1.5: "",
+    3.0: "",
+    7.5: "Stable Diffusion's default",
+}.items():
     w = guidance.w_from_scale(scale)
     assert guidance.scale_from_w(w) == scale
     print(f"{scale:44.1f}   {w:23.1f}   {meaning}".rstrip())
 
 # %%
-x_T = quality.noise(10, shape, machine)
-level = recipes.SCHEDULE().level(500)
+x_T = generate.noise(10, shape, machine)
+level = recipes.make_schedule().level(500)
 same = torch.equal(guided(1.0)(ten)(x_T, level), cond(ten)(x_T, level))
-book.claim("Scale 1 is the conditional model, bit for bit", same, equals=1);
-
+book.claim("Scale 1 is the conditional model, bit for bit", same, equals=1)
 # %% [markdown]
 # ## What does it really sample?
 #
@@ -317,16 +330,16 @@ book.claim("Scale 1 is the conditional model, bit for bit", same, equals=1);
 # (Song et al. 2021, eq. 39). So walk from each point of the plane back up to pure noise, whose density is known, and add up the divergence on the way:
 
 # %%
-ledger.source(densities.log_density)
+claims.source(guided_densities.log_density)
 
 # %% [markdown]
 # **Predict.** At $w = 4$, how much of the two densities do you expect to overlap? And on which side will guidance have too much?
 
 # %%
 scales = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
-said = {w: densities.sharpened(toy, plane, 0, w) for w in scales}
-found = {w: densities.sampled(densities.cfg(toy, 0, w), plane) for w in scales}
-points = densities.guided_points(densities.cfg(toy, 0, 4.0), n=400)
+said = {w: guided_densities.sharpened(toy, plane, 0, w) for w in scales}
+found = {w: guided_densities.sampled(guided_densities.cfg(toy, 0, w), plane) for w in scales}
+points = guided_densities.guided_points(guided_densities.cfg(toy, 0, 4.0), n=400)
 
 # %%
 panels = viz.Panels(3, width=3.7)
@@ -343,7 +356,7 @@ for axes in panels.axes:
 panels.picture("Left: the sharpened density at w = 4, two blobs left of the middle. Centre: what guidance samples, two tighter blobs further left, with a sampler's dots upon them. Right: their difference: too much beyond x = -1, too little between there and the other class.")  # fmt: skip
 
 # %%
-gaps = {w: densities.total_variation(found[w], said[w]) for w in scales}
+gaps = {w: guided_densities.total_variation(found[w], said[w]) for w in scales}
 viz.lines({"": (list(scales), [100 * gap for gap in gaps.values()])}, xlabel="guidance scale w (1 = none)", ylabel="mass that lies elsewhere (%)", alt="Total variation between what guidance samples and the sharpened density, against the scale: zero at 0 and at 1, a little between, rising to over half of all mass at 4.")  # fmt: skip
 
 # %%
@@ -352,7 +365,7 @@ middles = {w: [plane.mean(p)[0].item() for p in (said[w], found[w])] for w in sc
 sides = {w: [p.flatten()[beyond].sum().item() for p in (said[w], found[w])] for w in scales}
 rows = [[w, gaps[w], found[w].sum().item(), *middles[w], *(f"{share:.0%}" for share in sides[w])] for w in scales]
 columns = ["scale", "total variation (0 same, 1 apart)", "mass of the guided density", "mean x, sharpened", "mean x, guided"]
-ledger.table([*columns, "beyond x = -1, sharpened", "beyond x = -1, guided"], rows)
+claims.table([*columns, "beyond x = -1, sharpened", "beyond x = -1, guided"], rows)
 
 # %%
 book.claim("At scale 1, exact denoisers sample the class's own density: total variation", gaps[1.0], at_most=1e-3)
@@ -377,7 +390,7 @@ book.claim(
     sides[4.0][1] - sides[4.0][0],
     at_least=0.4,
 )
-tail = densities.beyond(found[4.0], said[1.0])
+tail = guided_densities.beyond(found[4.0], said[1.0])
 book.claim(
     "It leaves the data behind: where only 1 % of the class lies, guidance puts this many times as much",
     tail / 0.01,
@@ -402,8 +415,8 @@ book.claim(
 
 # %%
 s1, s0, w = 0.6, 1.0, 4.0
-narrow, wide = (exact.gaussian_mixture(torch.zeros(1, 2, dtype=torch.float64), s) for s in (s1, s0))
-log_p = densities.log_density(guidance.guide(narrow.denoiser(), wide.denoiser(), w), torch.zeros(1, 2, 1, 1))
+narrow, wide = (gaussian_mixture.gaussian_mixture(torch.zeros(1, 2, dtype=torch.float64), s) for s in (s1, s0))
+log_p = guided_densities.log_density(guidance.guide(narrow.denoiser(), wide.denoiser(), w), torch.zeros(1, 2, 1, 1))
 width = math.exp(-log_p.item() / 2) / math.sqrt(2 * math.pi)  # a Gaussian in the plane has density 1 / (2π s²) in its middle
 sharp = (w / s1**2 + (1 - w) / s0**2) ** -0.5
 print(f"width at w = {w:g}: guided {width:.4f}, by the formula {s1**w * s0 ** (1 - w):.4f}, sharpened {sharp:.4f}")
@@ -446,18 +459,43 @@ curves = {name: harness.curve(kinds[name], scales) for name, scales in plan.item
 
 # %%
 panels = viz.Panels(3, width=3.7, height=3.8)
-for axes, measure, label in ((panels[0], "frechet", "Fréchet distance (less is better)"), (panels[1], "agreement", "of the wanted class (share)")):
-    drawn = {name: ([p.scale for p in ps], [p.mean(measure) for p in ps], [p.error(measure) for p in ps]) for name, ps in curves.items()}
+for axes, measure, label in (
+    (panels[0], "frechet", "Fréchet distance (less is better)"),
+    (panels[1], "agreement", "of the wanted class (share)"),
+):
+    drawn = {
+        name: ([p.scale for p in ps], [p.mean(measure) for p in ps], [p.error(measure) for p in ps])
+        for name, ps in curves.items()
+    }
     viz.draw_lines(axes, drawn, xlabel="guidance scale (1 = none; classifier: 0)", ylabel=label)
-trade = {name: ([p.mean("recall") for p in ps], [p.mean("precision") for p in ps], [p.error("precision") for p in ps]) for name, ps in curves.items()}
+trade = {
+    name: ([p.mean("recall") for p in ps], [p.mean("precision") for p in ps], [p.error("precision") for p in ps])
+    for name, ps in curves.items()
+}
 viz.draw_lines(panels[2], trade, xlabel="recall (share of real garments covered)", ylabel="precision (share that looks real)")
-panels.picture("Three panels for five kinds of guidance. Fréchet distance falls a little in an interval, for autoguidance and at first for the classifier, and else rises with the scale; the share of the wanted class rises; precision is bought with recall.")
+panels.picture(
+    "Three panels for five kinds of guidance. Fréchet distance falls a little in an interval, for autoguidance and at first for the classifier, and else rises with the scale; the share of the wanted class rises; precision is bought with recall."
+)
 
 # %%
-measures = {"frechet": "Fréchet distance", "agreement": "wanted class", "precision": "precision", "recall": "recall", "diversity": "diversity (real = 1)"}
+measures = {
+    "frechet": "Fréchet distance",
+    "agreement": "wanted class",
+    "precision": "precision",
+    "recall": "recall",
+    "diversity": "diversity (real = 1)",
+}
 digits = {"frechet": 1}
-rows = [[name, f"{p.scale:g}", p.steps, *(f"{p.mean(m):.{digits.get(m, 2)}f} ± {p.error(m):.{digits.get(m, 2)}f}" for m in measures)] for name, ps in curves.items() for p in ps]
-ledger.table(["guidance", "scale", "steps", *measures.values()], rows, title="20 network calls a sample; mean and standard deviation over three seeds of 500 samples")
+rows = [
+    [name, f"{p.scale:g}", p.steps, *(f"{p.mean(m):.{digits.get(m, 2)}f} ± {p.error(m):.{digits.get(m, 2)}f}" for m in measures)]
+    for name, ps in curves.items()
+    for p in ps
+]
+claims.table(
+    ["guidance", "scale", "steps", *measures.values()],
+    rows,
+    title="20 network calls a sample; mean and standard deviation over three seeds of 500 samples",
+)
 
 # %%
 at = {name: {p.scale: p for p in ps} for name, ps in curves.items()}
@@ -470,16 +508,30 @@ book.claim("Guidance brings the samples nearer to the real ones: Fréchet distan
            at_least=1.05, expected=False, reason="at equal calls it has half the steps, and what it gains in failures it loses in variety")  # fmt: skip
 book.claim("In an interval it does: unguided over the best", plain / best["in an interval"], at_least=1.03)
 book.claim("So does autoguidance: unguided over the best", plain / best["autoguidance"], at_least=1.05)
-book.claim("… which makes fewer classes right than classifier-free guidance at scale 2: difference", free[2.0].mean("agreement") - auto[2.0].mean("agreement"), at_least=0.03)
+book.claim(
+    "… which makes fewer classes right than classifier-free guidance at scale 2: difference",
+    free[2.0].mean("agreement") - auto[2.0].mean("agreement"),
+    at_least=0.03,
+)
 book.claim("… and keeps more variety: recall, difference", auto[2.0].mean("recall") - free[2.0].mean("recall"), at_least=0.05)
-book.claim("Too much is worse than none: classifier-free at scale 5 over unguided", free[5.0].mean("frechet") / plain, at_least=1.8);
-
+book.claim(
+    "Too much is worse than none: classifier-free at scale 5 over unguided", free[5.0].mean("frechet") / plain, at_least=1.8
+)
 # %%
 rise, unsure = free[5.0].mean("frechet") - plain, max(free[5.0].error("frechet"), free[1.0].error("frechet"))
-book.claim("The classifier steers a model that knows no classes: share at scale 4", at["classifier"][4.0].mean("agreement"), at_least=0.6)
-book.claim("… but less surely than the denoiser steers itself: classifier-free at 2, difference", free[2.0].mean("agreement") - at["classifier"][2.0].mean("agreement"), at_least=0.02)
-book.claim("What scale 5 costs is no accident of a seed: rise of the Fréchet distance over the larger standard deviation", rise / unsure, at_least=5);
-
+book.claim(
+    "The classifier steers a model that knows no classes: share at scale 4", at["classifier"][4.0].mean("agreement"), at_least=0.6
+)
+book.claim(
+    "… but less surely than the denoiser steers itself: classifier-free at 2, difference",
+    free[2.0].mean("agreement") - at["classifier"][2.0].mean("agreement"),
+    at_least=0.02,
+)
+book.claim(
+    "What scale 5 costs is no accident of a seed: rise of the Fréchet distance over the larger standard deviation",
+    rise / unsure,
+    at_least=5,
+)
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
@@ -497,21 +549,52 @@ book.claim("What scale 5 costs is no accident of a seed: rise of the Fréchet di
 # %%
 loud = {"unguided": (kinds["classifier-free"], 1.0), "scale 5": (kinds["classifier-free"], 5.0),
         "rescaled": (kinds["rescaled"], 5.0), "in an interval": (kinds["in an interval"], 5.0)}  # fmt: skip
-burnt = {name: quality.draw(kind.at(w), ten, latent_codec, shape, machine, levels=kind.levels(w), seed=11) for name, (kind, w) in loud.items()}
-viz.rows(burnt, scale=2, titles=list(data.FASHION_CLASSES), alt="Ten garments from the same noise: unguided; at scale 5 harsh, white and simplified; rescaled softer again; in an interval nearer to the first row.")
+burnt = {
+    name: generate.generate(kind.at(w), ten, latent_codec, shape, machine, levels=kind.levels(w), seed=11)
+    for name, (kind, w) in loud.items()
+}
+viz.rows(
+    burnt,
+    scale=2,
+    titles=list(data.FASHION_CLASSES),
+    alt="Ten garments from the same noise: unguided; at scale 5 harsh, white and simplified; rescaled softer again; in an interval nearer to the first row.",
+)
 
 # %%
 dark = {"unguided": free[1.0], "scale 5": free[5.0], "rescaled": at["rescaled"][5.0], "in an interval": middle[5.0]}
-shown = {"saturation": "white pixels (real = 1)", "contrast": "contrast (real = 1)", "diversity": "diversity (real = 1)", "recall": "recall", "frechet": "Fréchet distance"}
-ledger.table(["guidance", *shown.values()], [[name, *(f"{p.mean(m):.2f} ± {p.error(m):.2f}" for m in shown)] for name, p in dark.items()])
+shown = {
+    "saturation": "white pixels (real = 1)",
+    "contrast": "contrast (real = 1)",
+    "diversity": "diversity (real = 1)",
+    "recall": "recall",
+    "frechet": "Fréchet distance",
+}
+claims.table(
+    ["guidance", *shown.values()], [[name, *(f"{p.mean(m):.2f} ± {p.error(m):.2f}" for m in shown)] for name, p in dark.items()]
+)
 book.claim("Scale 5 saturates: white pixels over those of real garments", dark["scale 5"].mean("saturation"), at_least=2.5)
 book.claim("… and has more contrast than real garments", dark["scale 5"].mean("contrast"), at_least=1.05)
-book.claim("… and loses variety: diversity over the unguided one's", dark["scale 5"].mean("diversity") / dark["unguided"].mean("diversity"), at_most=0.8)
-book.claim("Rescaling mends the saturation: white pixels over those of plain guidance", dark["rescaled"].mean("saturation") / dark["scale 5"].mean("saturation"), at_most=0.5)
+book.claim(
+    "… and loses variety: diversity over the unguided one's",
+    dark["scale 5"].mean("diversity") / dark["unguided"].mean("diversity"),
+    at_most=0.8,
+)
+book.claim(
+    "Rescaling mends the saturation: white pixels over those of plain guidance",
+    dark["rescaled"].mean("saturation") / dark["scale 5"].mean("saturation"),
+    at_most=0.5,
+)
 book.claim("… and the contrast: difference from real garments", abs(dark["rescaled"].mean("contrast") - 1), at_most=0.05)
-book.claim("The interval mends more of the variety than rescaling does: diversity, difference", dark["in an interval"].mean("diversity") - dark["rescaled"].mean("diversity"), at_least=0.02)
-book.claim("… and less of the saturation: white pixels, ratio", dark["in an interval"].mean("saturation") / dark["rescaled"].mean("saturation"), at_least=1.1);
-
+book.claim(
+    "The interval mends more of the variety than rescaling does: diversity, difference",
+    dark["in an interval"].mean("diversity") - dark["rescaled"].mean("diversity"),
+    at_least=0.02,
+)
+book.claim(
+    "… and less of the saturation: white pixels, ratio",
+    dark["in an interval"].mean("saturation") / dark["rescaled"].mean("saturation"),
+    at_least=1.1,
+)
 # %% [markdown]
 # Both cures help against both ills, but not equally. Rescaling mends the *looks* better: white pixels, contrast. The interval mends the *variety* better: diversity and recall, for it leaves alone the levels at which guidance decides
 # which garments are drawn.
@@ -528,13 +611,22 @@ stops = (1.0, 1.5, 2.0, 3.0, 5.0)
 parts = {name: frontier.in_interval(name, net, interval, machine) for name, interval in frontier.INTERVALS.items()}
 once = frontier.Harness(latent_codec, judge, seeds=(0,))
 lie = {name: once.curve(kind, stops) for name, kind in parts.items()}
-turned = {(name, w): quality.draw(kind.at(w), ten, latent_codec, shape, machine, levels=kind.levels(w), seed=11) for name, kind in parts.items() for w in stops}
+turned = {
+    (name, w): generate.generate(kind.at(w), ten, latent_codec, shape, machine, levels=kind.levels(w), seed=11)
+    for name, kind in parts.items()
+    for w in stops
+}
 
 # %%
 panels = viz.Panels(1, width=3.8, height=3.6)
 drawn = {name: ([p.mean("agreement") for p in ps], [p.mean("recall") for p in ps]) for name, ps in lie.items()}
 viz.draw_lines(panels[0], drawn, xlabel="of the wanted class (share)", ylabel="recall (share)")
-picture, chart = panels.picture("Recall against the share of right classes, one line for each interval: high noise buys classes with much variety, middle noise with less, low noise does little."), viz.Map(panels)
+picture, chart = (
+    panels.picture(
+        "Recall against the share of right classes, one line for each interval: high noise buys classes with much variety, middle noise with less, low noise does little."
+    ),
+    viz.Map(panels),
+)
 
 
 def at_scale(guidance_scale, guided_at):
@@ -547,7 +639,12 @@ def at_scale(guidance_scale, guided_at):
 picture
 
 # %%
-slider = widgets.image_slider(at_scale, guidance_scale=stops, guided_at=list(parts), alt="Ten garments from fixed noise, and a dot on the plot of recall against right classes, for the scale and the noise levels of the sliders.")
+slider = widgets.image_slider(
+    at_scale,
+    guidance_scale=stops,
+    guided_at=list(parts),
+    alt="Ten garments from fixed noise, and a dot on the plot of recall against right classes, for the scale and the noise levels of the sliders.",
+)
 slider
 
 # %%
@@ -556,11 +653,22 @@ print(slider.set(guidance_scale=5.0, guided_at="low noise"))
 book.claim("A position of these sliders is drawn in less than a second here", slider.latency(), at_most=1000, unit="ms")
 five = {name: ps[-1] for name, ps in lie.items()}
 book.claim("At scale 5, high noise alone makes the class right: share", five["high noise"].mean("agreement"), at_least=0.93)
-book.claim("… at the price of recall: unguided minus guided there", free[1.0].mean("recall") - five["high noise"].mean("recall"), at_least=0.15)
+book.claim(
+    "… at the price of recall: unguided minus guided there",
+    free[1.0].mean("recall") - five["high noise"].mean("recall"),
+    at_least=0.15,
+)
 book.claim("The middle makes it right as well: share", five["middle"].mean("agreement"), at_least=0.93)
-book.claim("… for less: recall, middle minus high noise", five["middle"].mean("recall") - five["high noise"].mean("recall"), at_least=0.02)
-book.claim("Low noise alone does little for the class: share minus the unguided one", five["low noise"].mean("agreement") - free[1.0].mean("agreement"), at_most=0.08);
-
+book.claim(
+    "… for less: recall, middle minus high noise",
+    five["middle"].mean("recall") - five["high noise"].mean("recall"),
+    at_least=0.02,
+)
+book.claim(
+    "Low noise alone does little for the class: share minus the unguided one",
+    five["low noise"].mean("agreement") - free[1.0].mean("agreement"),
+    at_most=0.08,
+)
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
@@ -586,10 +694,15 @@ book.claim("Low noise alone does little for the class: share minus the unguided 
 # punished. Stable Diffusion's VAE hardly pays for its KL. So here the VAE's latents are told in units that make them 5.5 times as large, as they are there. Its pictures are the same.
 
 # %%
-well = symptoms.healthy(machine)
-patients = {letter: symptoms.run(letter, machine) for letter in symptoms.LETTERS}
+well = failure_modes.healthy(machine)
+patients = {letter: failure_modes.run(letter, machine) for letter in failure_modes.LETTERS}
 wards = {"healthy": well, **patients}
-viz.rows({name: run.pictures() for name, run in wards.items()}, scale=2, titles=list(data.FASHION_CLASSES), alt="Ten garments, one of each class, by a healthy run and by the runs A to F from the same noise. A and B look nearly healthy, C is grey and blurred, D draws no garments, E is a little off, F draws garments of other classes.")
+viz.rows(
+    {name: run.pictures() for name, run in wards.items()},
+    scale=2,
+    titles=list(data.FASHION_CLASSES),
+    alt="Ten garments, one of each class, by a healthy run and by the runs A to F from the same noise. A and B look nearly healthy, C is grey and blurred, D draws no garments, E is a little off, F draws garments of other classes.",
+)
 
 # %% [markdown]
 # **Predict.** Which is which? Write six letters beside the six faults *before* you go on. Two or three are easy. For the others, say what you would measure, and what it would read.
@@ -597,7 +710,7 @@ viz.rows({name: run.pictures() for name, run in wards.items()}, scale=2, titles=
 # Here is a run, with all of its parts:
 
 # %%
-ledger.source(symptoms.Run)
+claims.source(failure_modes.Run)
 
 # %% [markdown]
 # ### The probes
@@ -614,22 +727,27 @@ both = {"healthy": well, letter: patient}
 # **What enters the decoder?** For each channel, its standard deviation over that of the latents on which the VAE was trained. A healthy run reads a little above 1, since guidance spreads the latents: compare with its row.
 
 # %%
-entering = [[name, *symptoms.latents(run, test_images[:500])[1].tolist()] for name, run in both.items()]
-ledger.table(["run", *(f"channel {c} (1 = as encoded)" for c in range(4))], entering)
+entering = [[name, *failure_modes.latents(run, test_images[:500])[1].tolist()] for name, run in both.items()]
+claims.table(["run", *(f"channel {c} (1 = as encoded)" for c in range(4))], entering)
 
 # %% [markdown]
 # **Does guidance help?** The share of garments of the wanted class should rise with the scale. **And what does it point away from?** At scale 0 only the reference draws: it should draw a bit of everything.
 
 # %%
-followed = [[name, *symptoms.agreement(run, judge), *symptoms.reference(run, judge)] for name, run in both.items()]
-ledger.table(["run", "of the wanted class, scale 0", "scale 1", "scale 2", "commonest at scale 0", "its share"], followed)
+followed = [[name, *failure_modes.agreement(run, judge), *failure_modes.reference(run, judge)] for name, run in both.items()]
+claims.table(["run", "of the wanted class, scale 0", "scale 1", "scale 2", "commonest at scale 0", "its share"], followed)
 
 # %% [markdown]
 # **How is the walk paced?** How far $x_t$ moves in each step, root mean square.
 
 # %%
-paces = {name: (list(range(1, len(symptoms.moves(run)) + 1)), symptoms.moves(run)) for name, run in both.items()}
-viz.lines(paces, xlabel="step of the walk", ylabel="distance that x_t moves (1)", alt="How far the latents move in each step of the walk, for the healthy run and the chosen patient.")
+paces = {name: (list(range(1, len(failure_modes.moves(run)) + 1)), failure_modes.moves(run)) for name, run in both.items()}
+viz.lines(
+    paces,
+    xlabel="step of the walk",
+    ylabel="distance that x_t moves (1)",
+    alt="How far the latents move in each step of the walk, for the healthy run and the chosen patient.",
+)
 
 # %% [markdown]
 # **Has the network learned anything?** Its error on noised test latents, in $v$, where 1 is what a network has that says nothing. **Is its clock right?** By how many steps must one correct the $t$ that it is told, so that its
@@ -637,8 +755,11 @@ viz.lines(paces, xlabel="step of the walk", ylabel="distance that x_t moves (1)"
 
 # %%
 some = (tested[0][:300], test_labels[:300])
-errors = [[name, *(symptoms.error(run, *some, t=t) for t in (100, 500, 900)), symptoms.clock(run, *some)] for name, run in both.items()]
-ledger.table(["run", "error at t = 100", "t = 500", "t = 900", "correction of t (steps)"], errors)
+errors = [
+    [name, *(failure_modes.error(run, *some, t=t) for t in (100, 500, 900)), failure_modes.timestep_offset(run, *some)]
+    for name, run in both.items()
+]
+claims.table(["run", "error at t = 100", "t = 500", "t = 900", "correction of t (steps)"], errors)
 
 # %% [markdown]
 # Do you have all six? Then unfold.
@@ -693,17 +814,25 @@ ledger.table(["run", "error at t = 100", "t = 500", "t = 900", "correction of t 
 # Six probes, seven runs. Read it by columns: in each, the run with that fault reads furthest from the healthy one. Some faults show in other columns, too.
 
 # %%
-charts = {name: symptoms.chart(run, judge, test_images[:500], *some) for name, run in wards.items()}
-ledger.table(["run", *charts["healthy"]], [[name, *chart.values()] for name, chart in charts.items()])
+charts = {name: failure_modes.diagnose(run, judge, test_images[:500], *some) for name, run in wards.items()}
+claims.table(["run", *charts["healthy"]], [[name, *chart.values()] for name, chart in charts.items()])
 
 # %%
 shifts = list(range(-100, 101, 25))
-told = {name: (shifts, [symptoms.error(wards[name], *some, t=300, shift=s) for s in shifts]) for name in ("healthy", "B")}
-walks = {name: (list(range(1, len(symptoms.moves(wards[name])) + 1)), symptoms.moves(wards[name])) for name in ("healthy", "A", "D")}
+told = {name: (shifts, [failure_modes.error(wards[name], *some, t=300, shift=s) for s in shifts]) for name in ("healthy", "B")}
+walks = {
+    name: (list(range(1, len(failure_modes.moves(wards[name])) + 1)), failure_modes.moves(wards[name]))
+    for name in ("healthy", "A", "D")
+}
 panels = viz.Panels(2)
 viz.draw_lines(panels[0], walks, xlabel="step of the walk", ylabel="distance that x_t moves (1)")
-viz.draw_lines(panels[1], told, xlabel="correction of the t that the network is told (steps)", ylabel="error at t = 300 (1 = no training)")
-panels.picture("Left: distance moved in each step of the walk: even for the healthy run, next to nothing for D, and for A a last step many times as long as the others. Right: error against correction of t, least at 0 for the healthy run and at plus 50 for B.")
+viz.draw_lines(
+    panels[1], told, xlabel="correction of the t that the network is told (steps)", ylabel="error at t = 300 (1 = no training)"
+)
+panels.picture(
+    "Left: distance moved in each step of the walk: even for the healthy run, next to nothing for D, and for A a last step many times as long as the others. Right: error against correction of t, least at 0 for the healthy run and at plus 50 for B."
+)
+
 
 # %%
 def reads(probe, letter):
@@ -714,10 +843,12 @@ def reads(probe, letter):
 a, rest = reads("last step", "A")
 book.claim("A leaps at the end: its last step over the longest of the other runs, times", a / max(rest), at_least=4)
 b, rest = reads("clock", "B")
-book.claim("B's clock is behind by one stride of the grid", b, equals=symptoms.STRIDE, unit="steps")
+book.claim("B's clock is behind by one stride of the grid", b, equals=failure_modes.STRIDE, unit="steps")
 book.claim("And nobody else's is behind or ahead: largest correction", max(map(abs, rest)), equals=0, unit="steps")
 c, rest = reads("spread", "C")
-book.claim("C's decoder is handed too small latents: spread over the smallest of the other runs, times", c / min(rest), at_most=0.4)
+book.claim(
+    "C's decoder is handed too small latents: spread over the smallest of the other runs, times", c / min(rest), at_most=0.4
+)
 
 # %%
 d, rest = reads("error", "D")
@@ -726,37 +857,62 @@ e, rest = reads("commonest", "E")
 book.claim("E's reference draws one class: its share over the largest of the other runs, times", e / max(rest), at_least=1.3)
 f, rest = reads("agreement", "F")
 book.claim("F gets worse by guidance: agreement gained", f, at_most=-0.4)
-book.claim("And nobody else does: least agreement gained", min(rest), at_least=-0.1);
-
+book.claim("And nobody else does: least agreement gained", min(rest), at_least=-0.1)
 # %% [markdown]
 # What the eye missed, and why one measures:
 
 # %%
-agreed = {name: symptoms.agreement(run, judge, (2.0,))[0] for name, run in wards.items()}
-book.claim("A, B and E draw what is asked for as well as the healthy run: least difference", min(agreed[k] for k in "ABE") - agreed["healthy"], at_least=-0.1)
+agreed = {name: failure_modes.agreement(run, judge, (2.0,))[0] for name, run in wards.items()}
+book.claim(
+    "A, B and E draw what is asked for as well as the healthy run: least difference",
+    min(agreed[k] for k in "ABE") - agreed["healthy"],
+    at_least=-0.1,
+)
 spread = {name: next(iter(chart.values())) for name, chart in charts.items()}
-book.claim("A's latents have less spread than the healthy run's, as averages have: times", spread["A"] / spread["healthy"], at_most=0.98)
+book.claim(
+    "A's latents have less spread than the healthy run's, as averages have: times", spread["A"] / spread["healthy"], at_most=0.98
+)
 book.claim("D's latents have the right spread although they mean nothing", spread["D"], at_least=0.85, at_most=1.15)
 least, most = (float(f(latent_codec.latents_std)) for f in (torch.min, torch.max))
 book.claim("Chapter 3's own latents would have hidden C's fault: their least standard deviation", least, at_least=0.6)
 book.claim("And their largest", most, at_most=1.6)
-one, healthy_error, late_error = (symptoms.error(run, *some, t=100) for run in (replace(well, told=lambda t: t - 1), well, patients["B"]))
-book.claim("Off by one in a thousand is beyond measuring: error over the healthy one's", one / healthy_error, at_least=0.99, at_most=1.01)
-book.claim("Even a whole stride costs little: error over the healthy one's", late_error / healthy_error, at_least=1.0, at_most=1.2);
-
+one, healthy_error, late_error = (
+    failure_modes.error(run, *some, t=100) for run in (replace(well, told=lambda t: t - 1), well, patients["B"])
+)
+book.claim(
+    "Off by one in a thousand is beyond measuring: error over the healthy one's", one / healthy_error, at_least=0.99, at_most=1.01
+)
+book.claim(
+    "Even a whole stride costs little: error over the healthy one's", late_error / healthy_error, at_least=1.0, at_most=1.2
+)
 # %%
 between = {
-    "E does not guide T-shirts at all: largest difference between its latents at scales 1 and 2": (symptoms.walk(patients["E"], 1.0).latents[::10], symptoms.walk(patients["E"]).latents[::10]),
-    "F at scale 0 is the healthy run at scale 1, the terms have changed places: largest difference": (symptoms.walk(patients["F"], 0.0).latents, symptoms.walk(well, 1.0).latents),
-    "C's walk is the healthy one to its end: largest difference": (symptoms.walk(patients["C"]).latents, symptoms.walk(well).latents),
+    "E does not guide T-shirts at all: largest difference between its latents at scales 1 and 2": (
+        failure_modes.walk(patients["E"], 1.0).latents[::10],
+        failure_modes.walk(patients["E"]).latents[::10],
+    ),
+    "F at scale 0 is the healthy run at scale 1, the terms have changed places: largest difference": (
+        failure_modes.walk(patients["F"], 0.0).latents,
+        failure_modes.walk(well, 1.0).latents,
+    ),
+    "C's walk is the healthy one to its end: largest difference": (
+        failure_modes.walk(patients["C"]).latents,
+        failure_modes.walk(well).latents,
+    ),
 }
 for sentence, (these, those) in between.items():
     book.claim(sentence, float((these - those).abs().max()), at_most=0.05)
-units = well.pictures() - latent_codec.decode(symptoms.walk(well).latents[:10])
-book.claim("The VAE in other units draws the same pictures: largest difference of a pixel", float(units.abs().max()), at_most=0.05)
-book.claim("A leaps from where noise is as strong as signal: one over the other", patients["A"].levels[-2].ratio, at_least=0.9, at_most=1.1)
-book.claim("D's walk stands still: its longest step", max(symptoms.moves(patients["D"])), at_most=0.02);
-
+units = well.pictures() - latent_codec.decode(failure_modes.walk(well).latents[:10])
+book.claim(
+    "The VAE in other units draws the same pictures: largest difference of a pixel", float(units.abs().max()), at_most=0.05
+)
+book.claim(
+    "A leaps from where noise is as strong as signal: one over the other",
+    patients["A"].levels[-2].ratio,
+    at_least=0.9,
+    at_most=1.1,
+)
+book.claim("D's walk stands still: its longest step", max(failure_modes.moves(patients["D"])), at_most=0.02)
 # %% [markdown]
 # ## The flagship: teddies to order
 #
@@ -766,27 +922,37 @@ book.claim("D's walk stands still: its longest step", max(symptoms.moves(patient
 # **Predict.** A judge of its own reads the five factors back from a picture; all five must be right. How often, unguided? Guided? And for combinations that the denoiser has never seen?
 
 # %%
-painter = prompts.ready(machine)
-reader = recipes.ready("teddies-reader", machine)
-asked = {"seen": painting.wishes(128, 51), "never seen": painting.wishes(128, 52, unseen=True)}
+painter = text_to_image.load(machine)
+reader = recipes.load_or_train("teddies-reader", machine)
+asked = {"seen": prompt_adherence.sample_prompts(128, 51), "never seen": prompt_adherence.sample_prompts(128, 52, unseen=True)}
 strengths = (1.0, 3.0, 8.0)
-followed = {(which, w): painting.adherence(reader, painter.paint(y, scale=w), y) for which, y in asked.items() for w in strengths}
-ledger.table(["combination", "guidance scale", *teddies.SEMANTIC, "all five"], [[which, w, *(f"{share:.2f}" for share in shares.values())] for (which, w), shares in followed.items()], title="Share of 128 pictures in which the reader finds what was asked for")
+followed = {
+    (which, w): prompt_adherence.adherence(reader, painter.paint(y, scale=w), y) for which, y in asked.items() for w in strengths
+}
+claims.table(
+    ["combination", "guidance scale", *teddies.SEMANTIC, "all five"],
+    [[which, w, *(f"{share:.2f}" for share in shares.values())] for (which, w), shares in followed.items()],
+    title="Share of 128 pictures in which the reader finds what was asked for",
+)
 
 # %%
 renders, truth = teddies.dataset(500, 53, device=machine.device)
-on_renders = painting.adherence(reader, to_float(renders), truth.labels())
+on_renders = prompt_adherence.adherence(reader, to_float(renders), truth.labels())
 print(f"all five read right from real renders: {on_renders['all']:.3f}")
 book.claim("The judge itself reads all five factors of drawn teddies: share", on_renders["all"], at_least=0.97)
 book.claim("Guided (scale 3), all five are right, of combinations seen: share", followed["seen", 3.0]["all"], at_least=0.9)
 book.claim("… and of combinations never seen", followed["never seen", 3.0]["all"], at_least=0.8)
 both = {w: sum(followed[which, w]["all"] for which in asked) / 2 for w in strengths}
 book.claim("Unguided it follows nearly as well: share, both kinds together", both[1.0], at_least=0.9)
-book.claim("Guidance has little to add to that: share at scale 3 minus unguided", both[3.0] - both[1.0], at_least=-0.03, at_most=0.1)
-book.claim("Scale 8 breaks pictures, and with them the wish: share at scale 3 minus at scale 8", both[3.0] - both[8.0], at_least=0.03)
+book.claim(
+    "Guidance has little to add to that: share at scale 3 minus unguided", both[3.0] - both[1.0], at_least=-0.03, at_most=0.1
+)
+book.claim(
+    "Scale 8 breaks pictures, and with them the wish: share at scale 3 minus at scale 8", both[3.0] - both[8.0], at_least=0.03
+)
 began = time.perf_counter()
 painter.draw("one brown teddy bear", n=16, steps=10)
-book.claim("Sixteen guided teddies of 64×64 take at most half a minute here", time.perf_counter() - began, at_most=30, unit="s");
+book.claim("Sixteen guided teddies of 64×64 take at most half a minute here", time.perf_counter() - began, at_most=30, unit="s")
 
 # %% [markdown]
 # <details><summary>The answer</summary>
@@ -800,19 +966,31 @@ book.claim("Sixteen guided teddies of 64×64 take at most half a minute here", t
 #
 # Type what you would like to see, press Enter, and set the scale. The teddies know counts, furs, activities, scarves and places; for any other word they tell you which they know.
 
+
 # %%
 def bears(prompt, guidance_scale):
     images = painter.draw(prompt, n=16, scale=guidance_scale, steps=10, seed=7)
-    right = painting.adherence(reader, images, teddies.prompt(prompt).expand(16, -1))["all"]
+    right = prompt_adherence.adherence(reader, images, teddies.prompt(prompt).expand(16, -1))["all"]
     return images, f"scale {guidance_scale:g}: the judge finds all that “{prompt}” names in {round(16 * right)} of 16"
 
 
 wish = "two pink teddy bears with a green scarf reading"
-box = widgets.prompt_box(bears, prompt=wish, columns=4, scale=2, guidance_scale=[1.0, 2.0, 3.0, 5.0, 8.0], alt="Sixteen teddies as the prompt describes them.")
+box = widgets.prompt_box(
+    bears,
+    prompt=wish,
+    columns=4,
+    scale=2,
+    guidance_scale=[1.0, 2.0, 3.0, 5.0, 8.0],
+    alt="Sixteen teddies as the prompt describes them.",
+)
 box
 
 # %%
-viz.rows({f"scale {w:g}": bears(wish, w)[0][:8] for w in (1.0, 3.0, 8.0)}, scale=1, alt="Eight teddies of the prompt “two pink teddy bears with a green scarf reading” at guidance scales 1, 3 and 8: from soft over clear to harsh.")
+viz.rows(
+    {f"scale {w:g}": bears(wish, w)[0][:8] for w in (1.0, 3.0, 8.0)},
+    scale=1,
+    alt="Eight teddies of the prompt “two pink teddy bears with a green scarf reading” at guidance scales 1, 3 and 8: from soft over clear to harsh.",
+)
 
 # %%
 print(box.set(prompt=wish, guidance_scale=3.0))

@@ -17,20 +17,27 @@ from itertools import pairwise
 
 import torch
 
-from course_lib import adversarial, data, device, ledger, metrics, perceptual, recipes, teddies, viz, widgets
-from course_lib.experiments import meaning, sharper
+from course_lib import adversarial, device, metrics, perceptual, recipes, teddies
+from course_lib.images import to_float
+from course_lib.notebook import claims, viz, widgets
+from course_lib.experiments.ch1_pixel_space import meaning
+from course_lib.experiments.ch6_sharper_vae import sharper
 
 machine = device.find()
 print(machine)
-book = ledger.Ledger("6 Sharper VAE")
+book = claims.Claims("6 Sharper VAE")
 
 # %%
-vae, reader = recipes.ready("teddies-vae", machine), recipes.ready("teddies-reader", machine)
+vae, reader = recipes.load_or_train("teddies-vae", machine), recipes.load_or_train("teddies-reader", machine)
 tests, factors = teddies.dataset(500, 21, device=machine.device, unseen=True)
-drawn, copied = data.to_float(tests), sharper.copies(vae, tests)
+drawn, copied = to_float(tests), sharper.copies(vae, tests)
 missing = (drawn - copied).abs().mean(1, keepdim=True).expand(-1, 3, -1, -1)
 some = slice(0, 6)
-viz.rows({"drawn": drawn[some], "copied": copied[some], "missing": 1 - 2 * missing[some]}, scale=2, alt="Six teddies, their softer copies by the VAE, and the difference, dark on white: outlines, faces and patterned cloth.")
+viz.rows(
+    {"drawn": drawn[some], "copied": copied[some], "missing": 1 - 2 * missing[some]},
+    scale=2,
+    alt="Six teddies, their softer copies by the VAE, and the difference, dark on white: outlines, faces and patterned cloth.",
+)
 
 # %% [markdown]
 # The second row went through the workbook's own VAE of teddies: 12,288 numbers to 256 and back, the 48× of Stable Diffusion's autoencoder. Everything that has a
@@ -39,9 +46,11 @@ viz.rows({"drawn": drawn[some], "copied": copied[some], "missing": 1 - 2 * missi
 
 # %%
 right = {name: meaning.readings(reader, x, factors)[1] for name, x in {"drawn": drawn, "copied": copied}.items()}
-ledger.table(["words read right", *teddies.SEMANTIC], [[name, *shares.tolist()] for name, shares in right.items()])
+claims.table(["words read right", *teddies.SEMANTIC], [[name, *shares.tolist()] for name, shares in right.items()])
 book.claim("The reader reads every word of the copies", right["copied"].min(), at_least=0.97)
-book.claim("… though detail is missing from them", sharper.detail(copied) / sharper.detail(drawn), at_most=0.9, unit="of the drawings'")
+book.claim(
+    "… though detail is missing from them", sharper.detail(copied) / sharper.detail(drawn), at_most=0.9, unit="of the drawings'"
+)
 
 # %% [markdown]
 # ## One pixel, two possibilities
@@ -58,20 +67,29 @@ book.claim("… though detail is missing from them", sharper.detail(copied) / sh
 # %%
 toy = sharper.toy()
 panels = viz.Panels(3, 2.9, 2.8)
-for panel, (name, loss) in zip(panels, {"squared error": toy.squared, "features |x|": toy.features, "critic": toy.critic}.items(), strict=True):
+for panel, (name, loss) in zip(
+    panels, {"squared error": toy.squared, "features |x|": toy.features, "critic": toy.critic}.items(), strict=True
+):
     viz.draw_lines(panel, {"": (toy.answer, loss)}, xlabel="the answer", ylabel=name, marker=False)
     panel.fill_between(toy.answer, 0, toy.density / toy.density.max() * loss.max(), alpha=0.15, color="black")
-panels.picture("Three curves over the answer, real values shaded at -1 and +1: squared error is least at 0 between them, the other two at -1 and at +1.")
+panels.picture(
+    "Three curves over the answer, real values shaded at -1 and +1: squared error is least at 0 between them, the other two at -1 and at +1."
+)
 
 # %%
-best = {name: toy.answer[loss.argmin()].item() for name, loss in {"squared": toy.squared, "features": toy.features, "critic": toy.critic}.items()}
+best = {
+    name: toy.answer[loss.argmin()].item()
+    for name, loss in {"squared": toy.squared, "features": toy.features, "critic": toy.critic}.items()
+}
 middle = toy.density[toy.answer == 0].item() / toy.density.max().item()
 book.claim("Squared error likes the mean best", abs(best["squared"]), at_most=0.01)
 book.claim("… a value that never occurs: its density, as a share of the highest", middle, at_most=1e-6)
 book.claim("The features like an answer that occurs", abs(best["features"]), at_least=0.97, at_most=1.03)
 book.claim("… and so does the critic", abs(best["critic"]), at_least=0.97, at_most=1.03)
 cost_of_sharp = toy.squared[(toy.answer - 1).abs().argmin()].item() / toy.squared.min().item()
-book.claim("By squared error, the sharp answer is twice as bad as the grey one", cost_of_sharp, at_least=1.9, at_most=2.1, unit="times")
+book.claim(
+    "By squared error, the sharp answer is twice as bad as the grey one", cost_of_sharp, at_least=1.9, at_most=2.1, unit="times"
+)
 
 # %% [markdown]
 # <details><summary><b>The mean, and twice the price</b></summary>
@@ -90,7 +108,11 @@ book.claim("By squared error, the sharp answer is twice as bad as the grey one",
 few = drawn[:40]
 possible = sharper.places(few, reach=2)
 mean, bold = possible.mean(0), possible[0]
-viz.rows({"truth": few[some], "the mean": mean[some], "a bold answer": bold[some]}, scale=2, alt="Six teddies, the mean of five places of each, blurred, and the same teddies two pixels aside, sharp.")
+viz.rows(
+    {"truth": few[some], "the mean": mean[some], "a bold answer": bold[some]},
+    scale=2,
+    alt="Six teddies, the mean of five places of each, blurred, and the same teddies two pixels aside, sharp.",
+)
 
 # %% [markdown]
 # ## A distance in features
@@ -99,14 +121,19 @@ viz.rows({"truth": few[some], "the mean": mean[some], "a bold answer": bold[some
 # factors from its picture; the well-known ones take a classifier of a million photographs.
 
 # %%
-ledger.source(perceptual.feature_maps, perceptual.perceptual_distance)
+claims.source(perceptual.feature_maps, perceptual.perceptual_distance)
 
 # %% [markdown]
 # **Predict.** Three damages, each of exactly the same squared error: all a little lighter, blurred, noisy. Which one does the reader mind least, and which one most?
 
 # %%
 worse = sharper.damaged(drawn[:100], error=0.1, seed=0)
-viz.rows({"drawn": drawn[some]} | {name: x[some] for name, x in worse.items()}, scale=2, alt="Six teddies; a little lighter; blurred; noisy.")
+viz.rows(
+    {"drawn": drawn[some]} | {name: x[some] for name, x in worse.items()},
+    scale=2,
+    alt="Six teddies; a little lighter; blurred; noisy.",
+)
+
 
 # %%
 def in_features(a, b):
@@ -114,10 +141,16 @@ def in_features(a, b):
 
 
 seen = {name: in_features(x, drawn[:100]).mean().item() for name, x in worse.items()}
-viz.bars(seen, ylabel="distance in features", alt="Three damages of equal squared error as the reader's features see them: blur is farthest, lighter little nearer, noise nearest by far.")
+viz.bars(
+    seen,
+    ylabel="distance in features",
+    alt="Three damages of equal squared error as the reader's features see them: blur is farthest, lighter little nearer, noise nearest by far.",
+)
 
 # %%
-book.claim("At equal squared error, these features mind blur more than noise", seen["blurred"] / seen["noisy"], at_least=2, unit="times")
+book.claim(
+    "At equal squared error, these features mind blur more than noise", seen["blurred"] / seen["noisy"], at_least=2, unit="times"
+)
 book.claim("… and more than light, though little", seen["blurred"] / seen["lighter"], at_least=1.03, unit="times")
 
 # %% [markdown]
@@ -132,13 +165,26 @@ book.claim("… and more than light, though little", seen["blurred"] / seen["lig
 
 # %%
 squared, features = (sharper.expected(possible, d) for d in (meaning.squared_error, in_features))
-ledger.table(["average distance to the truth", "of the mean", "of a bold answer", "bold / mean"], [["squared error", *squared, squared.sharp / squared.mean], ["features", *features, features.sharp / features.mean]])
+claims.table(
+    ["average distance to the truth", "of the mean", "of a bold answer", "bold / mean"],
+    [["squared error", *squared, squared.sharp / squared.mean], ["features", *features, features.sharp / features.mean]],
+)
 
 # %%
-book.claim("In pictures too, a bold answer costs twice the mean by squared error", squared.sharp / squared.mean, at_least=1.999, at_most=2.001, unit="times")
+book.claim(
+    "In pictures too, a bold answer costs twice the mean by squared error",
+    squared.sharp / squared.mean,
+    at_least=1.999,
+    at_most=2.001,
+    unit="times",
+)
 book.claim("A distance in features charges less for boldness", features.sharp / features.mean, at_most=1.8, unit="times")
 book.claim(
-    "A distance in features prefers a sharp answer to the mean", features.sharp / features.mean, at_most=1, expected=False, unit="times",
+    "A distance in features prefers a sharp answer to the mean",
+    features.sharp / features.mean,
+    at_most=1,
+    expected=False,
+    unit="times",
     reason="this reader was taught to say where the teddy is, so its features see place; only features that look past a doubt forgive a bold answer to it",
 )
 
@@ -156,17 +202,21 @@ book.claim(
 # from made ones (Goodfellow et al. 2014). It looks at patches of 18 × 18 pixels only (Isola et al. 2017). Where the teddy sits, it cannot know; how an edge looks, it can.
 
 # %%
-ledger.source(adversarial.PatchCritic, adversarial.critic_loss, adversarial.generator_loss)
+claims.source(adversarial.PatchCritic, adversarial.critic_loss, adversarial.generator_loss)
 
 # %% [markdown]
 # **Predict.** A critic learns from other teddies to tell them from their means over five places. Which share of the patches of new ones does it sort rightly, where 0.5 is guessing? And bold answers
 # from truths?
 
 # %%
-others = data.to_float(teddies.dataset(400, 22, device=machine.device)[0])
+others = to_float(teddies.dataset(400, 22, device=machine.device)[0])
 critic = sharper.taught_critic(others, sharper.places(others, 2).mean(0), machine)
 sorted_rightly = {"the mean": sharper.told_apart(critic, few, mean), "a bold answer": sharper.told_apart(critic, few, bold)}
-viz.bars(sorted_rightly, ylabel="patches sorted rightly (0.5: guessing)", alt="The critic tells most patches of means from real ones, and bold answers hardly better than by guessing.")
+viz.bars(
+    sorted_rightly,
+    ylabel="patches sorted rightly (0.5: guessing)",
+    alt="The critic tells most patches of means from real ones, and bold answers hardly better than by guessing.",
+)
 
 # %%
 book.claim("A critic of patches tells the mean from real pictures", sorted_rightly["the mean"], at_least=0.7)
@@ -185,21 +235,31 @@ book.claim("… and does not tell a bold answer from them", sorted_rightly["a bo
 # learns at the same time. How loudly may it speak? Its weight is set anew at each step, so that it pulls as hard at the decoder's last layer as the other losses do:
 
 # %%
-ledger.source(adversarial.adaptive_weight, sharper.sharpen)
+claims.source(adversarial.adaptive_weight, sharper.sharpen)
 
 # %%
 images = teddies.dataset(3000, 20, device=machine.device)[0]
 ways = {"squared error": {}, "+ features": {"perceptual": 20.0}, "+ critic": {"perceptual": 20.0, "adversarial": 0.4}}
-nets = {"before": vae} | {name: sharper.sharpen(vae, images, machine, reader, steps=200, **weights) for name, weights in ways.items()}
+nets = {"before": vae} | {
+    name: sharper.sharpen(vae, images, machine, reader, steps=200, **weights) for name, weights in ways.items()
+}
 copies = {name: sharper.copies(net, tests[:40]) for name, net in nets.items()}
-viz.rows({"drawn": drawn[some]} | {name: x[some] for name, x in copies.items()}, scale=2, alt="Six teddies and their copies by the VAE as shipped and by its three continuations; the last has the crispest edges.")
+viz.rows(
+    {"drawn": drawn[some]} | {name: x[some] for name, x in copies.items()},
+    scale=2,
+    alt="Six teddies and their copies by the VAE as shipped and by its three continuations; the last has the crispest edges.",
+)
 
 # %% [markdown]
 # Look closely, nose to the screen: one face and one scarf, four times as large.
 
 # %%
 corner = (slice(0, 4), slice(None), slice(16, 48), slice(16, 48))
-viz.rows({"drawn": drawn[corner]} | {name: x[corner] for name, x in copies.items()}, scale=4, alt="The middles of four teddies, enlarged: before, squared error and features are soft; with the critic, edges are crisper.")
+viz.rows(
+    {"drawn": drawn[corner]} | {name: x[corner] for name, x in copies.items()},
+    scale=4,
+    alt="The middles of four teddies, enlarged: before, squared error and features are soft; with the critic, edges are crisper.",
+)
 
 # %% [markdown]
 # **Predict**, before you run the next cell: which of the four has the best PSNR? The smallest distance in features? Whose patches are most like real ones? Do the latents change?
@@ -207,20 +267,48 @@ viz.rows({"drawn": drawn[corner]} | {name: x[corner] for name, x in copies.items
 # %%
 critic_images = teddies.dataset(1000, 23, device=machine.device)[0]
 reports = {name: sharper.report(net, reader, tests, machine, critic_images) for name, net in nets.items()}
-columns = ["", "PSNR (dB)", "SSIM", "distance in features", "patches' Fréchet distance", "detail (of the originals')", "told apart (0.5: guessing)"]
-ledger.table(columns, [[name, r.psnr, r.ssim, r.features, r.patches, r.detail, r.told_apart] for name, r in reports.items()])
-ledger.table(["latents", "KL (nats)", *(f"spread of channel {i}" for i in range(4))], [[name, r.kl, *r.std] for name, r in reports.items()])
+columns = [
+    "",
+    "PSNR (dB)",
+    "SSIM",
+    "distance in features",
+    "patches' Fréchet distance",
+    "detail (of the originals')",
+    "told apart (0.5: guessing)",
+]
+claims.table(columns, [[name, r.psnr, r.ssim, r.features, r.patches, r.detail, r.told_apart] for name, r in reports.items()])
+claims.table(
+    ["latents", "KL (nats)", *(f"spread of channel {i}" for i in range(4))], [[name, r.kl, *r.std] for name, r in reports.items()]
+)
 
 # %%
 before, plain, featured, criticised = reports.values()
-book.claim("The features' own distance falls where it is trained for", featured.features / plain.features, at_most=0.985, unit="of squared error's")
-book.claim("… but the copies' detail does not grow by it", featured.detail - plain.detail, at_least=-0.03, at_most=0.03, unit="of the originals'")
-book.claim("… and their PSNR stays: the difference from squared error", featured.psnr - plain.psnr, at_least=-0.2, at_most=0.1, unit="dB")
+book.claim(
+    "The features' own distance falls where it is trained for",
+    featured.features / plain.features,
+    at_most=0.985,
+    unit="of squared error's",
+)
+book.claim(
+    "… but the copies' detail does not grow by it",
+    featured.detail - plain.detail,
+    at_least=-0.03,
+    at_most=0.03,
+    unit="of the originals'",
+)
+book.claim(
+    "… and their PSNR stays: the difference from squared error", featured.psnr - plain.psnr, at_least=-0.2, at_most=0.1, unit="dB"
+)
 book.claim("With the critic detail grows", criticised.detail - plain.detail, at_least=0.03, unit="of the originals'")
-book.claim("… and patches become more like real ones", criticised.patches / plain.patches, at_most=0.9, unit="of the Fréchet distance")
+book.claim(
+    "… and patches become more like real ones", criticised.patches / plain.patches, at_most=0.9, unit="of the Fréchet distance"
+)
 book.claim("The price: copies are less faithful", plain.psnr - criticised.psnr, at_least=0.05, unit="dB")
 book.claim(
-    "A fresh critic can no longer tell the copies from drawings", criticised.told_apart, at_most=0.55, expected=False,
+    "A fresh critic can no longer tell the copies from drawings",
+    criticised.told_apart,
+    at_most=0.55,
+    expected=False,
     reason="a short training makes edges crisper, not right, and leaves small traces of its own that a fresh critic finds",
 )
 book.claim("The code becomes dearer where features count", featured.kl / plain.kl, at_least=1.01, unit="times the nats")
@@ -247,7 +335,10 @@ blends = {share: sharper.copies(sharper.blend(nets["squared error"], nets["+ cri
 
 def between(share):
     made = blends[share]
-    return torch.cat([drawn[some], made]), f"{share:.0%} of the way to the critic: PSNR {metrics.psnr(made, drawn[some]):.2f} dB, detail {sharper.detail(made) / sharper.detail(drawn[some]):.0%} of the originals'"
+    return (
+        torch.cat([drawn[some], made]),
+        f"{share:.0%} of the way to the critic: PSNR {metrics.psnr(made, drawn[some]):.2f} dB, detail {sharper.detail(made) / sharper.detail(drawn[some]):.0%} of the originals'",
+    )
 
 
 widgets.image_slider(between, alt="Six teddies and below their copies, from soft to crisp.", columns=6, scale=2, share=shares)
@@ -256,8 +347,16 @@ widgets.image_slider(between, alt="Six teddies and below their copies, from soft
 print(between(0.0)[1], between(1.0)[1], sep="\n")
 
 # %%
-walk = [sharper.report(sharper.blend(nets["squared error"], nets["+ critic"], share), reader, tests[:200], machine, critic_images) for share in (0, 0.25, 0.5, 0.75, 1)]
-viz.lines({"": ([r.psnr for r in walk], [r.patches for r in walk])}, xlabel="PSNR (dB)", ylabel="Fréchet distance of patches", alt="A rising curve: the more faithful a copy, the less its patches are like real ones.")
+walk = [
+    sharper.report(sharper.blend(nets["squared error"], nets["+ critic"], share), reader, tests[:200], machine, critic_images)
+    for share in (0, 0.25, 0.5, 0.75, 1)
+]
+viz.lines(
+    {"": ([r.psnr for r in walk], [r.patches for r in walk])},
+    xlabel="PSNR (dB)",
+    ylabel="Fréchet distance of patches",
+    alt="A rising curve: the more faithful a copy, the less its patches are like real ones.",
+)
 
 # %% [markdown]
 # To the right and down would be a copy that is better in both. Along this line none is: who wants more of the one must give of the other. Blau & Michaeli (2018) prove that such a
@@ -265,7 +364,12 @@ viz.lines({"": ([r.psnr for r in walk], [r.patches for r in walk])}, xlabel="PSN
 
 # %%
 steps = [(b.psnr - a.psnr, b.patches - a.patches) for a, b in pairwise(walk)]
-book.claim("On the way to the critic every part of it costs fidelity: the largest step", max(s[0] for s in steps), at_most=0.02, unit="dB")
+book.claim(
+    "On the way to the critic every part of it costs fidelity: the largest step",
+    max(s[0] for s in steps),
+    at_most=0.02,
+    unit="dB",
+)
 book.claim("… and brings patches nearer to real ones: the largest step", max(s[1] for s in steps), at_most=0.003)
 
 # %% [markdown]

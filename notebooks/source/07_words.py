@@ -18,13 +18,15 @@ import textwrap
 
 import torch
 
-from course_lib import contrastive, device, guidance, layers, ledger, prompts, recipes, teddies, text, text_denoiser, viz, widgets
-from course_lib.data import to_float
-from course_lib.experiments import painting, words
+from course_lib import contrastive, device, guidance, layers, recipes, teddies, text, text_denoiser, text_to_image
+from course_lib.notebook import claims, viz, widgets
+from course_lib.images import to_float
+from course_lib.experiments import prompt_adherence
+from course_lib.experiments.ch7_words import words
 
 machine = device.find()
 print(machine)
-book = ledger.Ledger("7 Words")
+book = claims.Claims("7 Words")
 
 # %%
 some, factors = teddies.dataset(6, 40, device=machine.device)
@@ -41,9 +43,13 @@ viz.grid(some, titles=captions, alt="Six teddies, and above each the caption tha
 # words. Each caption starts with a START token and ends with END; shorter captions are filled up with PAD, so that a batch is a rectangle.
 
 # %%
-ledger.source(text.tokenise)
+claims.source(text.tokenise)
 short = ["two pink teddy bears", "at night", ""]
-ledger.table(["caption", *map(str, range(8))], [[f"“{caption}”", *tokens[:8]] for caption, tokens in zip(short, text.tokenise(short).tolist(), strict=True)], title="The first eight of sixteen tokens: 0 is PAD, 1 START, 2 END")
+claims.table(
+    ["caption", *map(str, range(8))],
+    [[f"“{caption}”", *tokens[:8]] for caption, tokens in zip(short, text.tokenise(short).tolist(), strict=True)],
+    title="The first eight of sixteen tokens: 0 is PAD, 1 START, 2 END",
+)
 
 # %%
 try:
@@ -58,7 +64,9 @@ except ValueError as error:
 # %%
 every = torch.cartesian_prod(*(torch.arange(levels + 1) for levels in teddies.LEVELS))
 full = (every < torch.tensor(teddies.LEVELS)).all(1)
-hidden = teddies.held_out(teddies.sample_factors(int(full.sum()), 0, **dict(zip(teddies.SEMANTIC, every[full].unbind(1), strict=True))))
+hidden = teddies.held_out(
+    teddies.sample_factors(int(full.sum()), 0, **dict(zip(teddies.SEMANTIC, every[full].unbind(1), strict=True)))
+)
 book.claim("The words that the captions are made of", len(text.words()), at_most=50, unit="words")
 book.claim("Different captions that they make, the empty one included", len(set(teddies.say(every))), equals=5292)
 book.claim("Full captions, which name all five factors", int(full.sum()), equals=1800)
@@ -77,7 +85,7 @@ book.claim("Of these, never shown to the networks that are examined here", int(h
 # twice (Vaswani et al. 2017). What comes out is a vector for *each word in its context*, and from the START token one for the whole caption.
 
 # %%
-ledger.source(text.TextTransformer, text.TextBlock)
+claims.source(text.TextTransformer, text.TextBlock)
 
 # %% [markdown]
 # Two decisions in it are worth a thought. It looks **both ways**, where CLIP's reads from left to right: in English the colour stands *before* what it colours. And the tokens
@@ -92,8 +100,17 @@ with torch.no_grad():
     fresh.word.weight[text.PAD] += 100
     after = fresh(tokens)
 blue, other_blue = before.features[:, 2]
-book.claim("What padding holds changes no word and no caption", max((after.features - before.features)[before.mask].abs().max(), (after.pooled - before.pooled).abs().max()), equals=0)
-book.claim("“blue” before “scarf” is another vector than before “teddy bear”, even untrained", (blue - other_blue).norm() / blue.norm(), at_least=0.01, unit="of its length")
+book.claim(
+    "What padding holds changes no word and no caption",
+    max((after.features - before.features)[before.mask].abs().max(), (after.pooled - before.pooled).abs().max()),
+    equals=0,
+)
+book.claim(
+    "“blue” before “scarf” is another vector than before “teddy bear”, even untrained",
+    (blue - other_blue).norm() / blue.norm(),
+    at_least=0.01,
+    unit="of its length",
+)
 
 # %% [markdown]
 # ## A picture and its caption should meet
@@ -105,7 +122,7 @@ book.claim("“blue” before “scarf” is another vector than before “teddy
 # $$\mathcal L = -\frac{1}{2B} \sum_i \left[ \log \frac{e^{a_i \cdot b_i / \tau}}{\sum_j e^{a_i \cdot b_j / \tau}} + \log \frac{e^{a_i \cdot b_i / \tau}}{\sum_j e^{a_j \cdot b_i / \tau}} \right]$$
 
 # %%
-ledger.source(contrastive.contrastive_loss, contrastive.similarity)
+claims.source(contrastive.contrastive_loss, contrastive.similarity)
 
 # %% [markdown]
 # No labels, no parser: only pairs. Our pictures enter as latents of the Teddies VAE, 256 numbers instead of 12,288, which makes the picture's network small enough to train while
@@ -115,17 +132,21 @@ ledger.source(contrastive.contrastive_loss, contrastive.similarity)
 
 # %%
 codec = recipes.codec_of("teddies-vae", machine)
-train_shelf = words.shelf(6000, 41, codec, machine)
+train_shelf = words.split(6000, 41, codec, machine)
 result = words.train_pair(train_shelf.latents, train_shelf.labels, machine)
 pair = result.ema
-viz.losses(result.losses, ylabel="contrastive loss (nats)", alt="The contrastive loss starts near the logarithm of 256 and falls, steeply and then slowly; it does not reach 0.")
+viz.losses(
+    result.losses,
+    ylabel="contrastive loss (nats)",
+    alt="The contrastive loss starts near the logarithm of 256 and falls, steeply and then slowly; it does not reach 0.",
+)
 
 # %%
 guess = contrastive.contrastive_loss(torch.ones(256, 8), torch.ones(256, 8), pair.scale)
 book.claim("Knowing nothing costs log 256 = 5.545 nats", guess, at_least=5.544, at_most=5.546, unit="nats")
 book.claim("The trained pair", result.losses[-50:].mean(), at_most=2, unit="nats")
 generator = torch.Generator(machine.device).manual_seed(0)
-floors = [words.floor(words.shortened(batch, 0.2, generator)) for batch in train_shelf.labels.split(256)]
+floors = [words.loss_lower_bound(words.drop_words(batch, 0.2, generator)) for batch in train_shelf.labels.split(256)]
 floor = sum(floors) / len(floors)
 book.claim("A perfect pair would pay, too: pictures that share a caption cannot be told apart", floor, at_least=0.02, unit="nats")
 book.claim("The trained pair pays more than that", result.losses[-50:].mean() - floor, at_least=0, unit="nats")
@@ -143,10 +164,18 @@ book.claim("The trained pair pays more than that", result.losses[-50:].mean() - 
 # Six pictures of combinations that were never shown, and their six captions. Bright: similar.
 
 # %%
-tests, never = (words.shelf(400, 42, codec, machine), words.shelf(400, 43, codec, machine, unseen=True))
+tests, never = (words.split(400, 42, codec, machine), words.split(400, 43, codec, machine, unseen=True))
 six = teddies.say(never.labels[:6])
 similar = words.compare(pair, never.latents[:6], six).T
-viz.heat(similar.float(), rows=[textwrap.fill(caption, 36) for caption in six], columns=range(1, 7), ylabel="", xlabel="picture", label="cosine", alt="A matrix of similarities of six captions with six pictures: the diagonal is the brightest.")
+viz.heat(
+    similar.float(),
+    rows=[textwrap.fill(caption, 36) for caption in six],
+    columns=range(1, 7),
+    ylabel="",
+    xlabel="picture",
+    label="cosine",
+    alt="A matrix of similarities of six captions with six pictures: the diagonal is the brightest.",
+)
 
 # %%
 viz.grid(never.images[:6], titles=list(map(str, range(1, 7))), alt="The six pictures of the matrix, numbered.")
@@ -166,7 +195,11 @@ orders = {"as always": teddies.say, "in another order": words.in_another_order}
 found = {(which, order): r for order, say in orders.items() for which, r in words.search(pair, shelves, say).items()}
 pool = len(set(teddies.say(torch.cat([tests.labels, never.labels]))))
 rows = [[which, order, *r, 1 / pool] for (which, order), r in found.items()]
-ledger.table(["combinations", "order of the words", "picture → caption", "caption → picture", "guessing"], rows, title="Accuracy at 1 among 800 pictures and their distinct captions (shares of 1)")
+claims.table(
+    ["combinations", "order of the words", "picture → caption", "caption → picture", "guessing"],
+    rows,
+    title="Accuracy at 1 among 800 pictures and their distinct captions (shares of 1)",
+)
 
 # %%
 seen, new, shuffled = found["seen", "as always"], found["never seen", "as always"], found["never seen", "in another order"]
@@ -203,12 +236,22 @@ def searched(said: int = 1) -> tuple[torch.Tensor, str]:
     return train_shelf.images[best.indices].cpu(), f"“{caption}”: cosines {best.values[0]:.2f} to {best.values[-1]:.2f}"
 
 
-slider = widgets.image_slider(searched, alt="The six pictures that are most similar to the caption, as it grows word by word.", columns=6, scale=2, said=list(range(1, len(line) + 1)))
+slider = widgets.image_slider(
+    searched,
+    alt="The six pictures that are most similar to the caption, as it grows word by word.",
+    columns=6,
+    scale=2,
+    said=list(range(1, len(line) + 1)),
+)
 slider
 
 # %%
 stops = (1, 2, 4, 8, 9, 12)
-viz.rows({" ".join(line[:n]): searched(n)[0] for n in stops}, scale=1, alt="Six rows of six pictures, found with more and more words: two bears, then two white ones, then in red scarves, asleep; in the last row not all six fit all wishes.")
+viz.rows(
+    {" ".join(line[:n]): searched(n)[0] for n in stops},
+    scale=1,
+    alt="Six rows of six pictures, found with more and more words: two bears, then two white ones, then in red scarves, asleep; in the last row not all six fit all wishes.",
+)
 
 # %%
 for n in (2, 8, 12):
@@ -216,7 +259,12 @@ for n in (2, 8, 12):
 fitting = (train_shelf.labels.cpu() == teddies.prompt(sentence)).all(1).sum()
 print(f"of {len(train_shelf.labels):,} pictures, {fitting} fit “{sentence}”")
 best = find("two white teddy bears").topk(10).indices
-book.claim("Of the ten that “two white teddy bears” finds, two and white", (train_shelf.labels[best][:, :2].cpu() == torch.tensor([1, 4])).all(1).double().mean(), at_least=0.6, unit="share")
+book.claim(
+    "Of the ten that “two white teddy bears” finds, two and white",
+    (train_shelf.labels[best][:, :2].cpu() == torch.tensor([1, 4])).all(1).double().mean(),
+    at_least=0.6,
+    unit="share",
+)
 book.claim("The search answers in less than a second here", slider.latency(), at_most=1000, unit="ms")
 
 # %% [markdown]
@@ -228,13 +276,21 @@ book.claim("The search answers in less than a second here", slider.latency(), at
 
 # %%
 by_words = words.read_by_words(pair, never)
-reader = recipes.ready("teddies-reader", machine)
-by_reader = painting.adherence(reader, to_float(never.images), never.labels)
+reader = recipes.load_or_train("teddies-reader", machine)
+by_reader = prompt_adherence.adherence(reader, to_float(never.images), never.labels)
 levels = dict(zip(teddies.SEMANTIC, teddies.LEVELS, strict=True))
-ledger.table(["factor", "read by words (share right)", "the trained reader, from the picture", "guessing"], [[name, by_words[name], by_reader[name], 1 / levels[name]] for name in teddies.SEMANTIC])
-blue = words.who_is_blue(pair, words.shelf(600, 44, codec, machine))
+claims.table(
+    ["factor", "read by words (share right)", "the trained reader, from the picture", "guessing"],
+    [[name, by_words[name], by_reader[name], 1 / levels[name]] for name in teddies.SEMANTIC],
+)
+blue = words.attribute_binding_accuracy(pair, words.split(600, 44, codec, machine))
 book.claim("Even the worst factor is read well", min(by_words.values()), at_least=0.6, unit="share")
-book.claim("The background is read better than the scarf: difference", by_words["background"] - by_words["scarf"], at_least=0.01, unit="share")
+book.claim(
+    "The background is read better than the scarf: difference",
+    by_words["background"] - by_words["scarf"],
+    at_least=0.01,
+    unit="share",
+)
 book.claim("It knows what is blue, the fur or the scarf (guessing: 0.5)", blue, at_least=0.8, unit="share")
 
 # %% [markdown]
@@ -254,19 +310,23 @@ book.claim("It knows what is blue, the fur or the scarf (guessing: 0.5)", blue, 
 # with $\varphi(x_t)$ the features of a place, $\tau(y)$ the vectors of the words (not the temperature of above), and $d$ the length of a key.
 
 # %%
-ledger.source(layers.CrossAttention, text_denoiser.TextDenoiser)
+claims.source(layers.CrossAttention, text_denoiser.TextDenoiser)
 
 # %% [markdown]
 # The network below is chapter 5's denoiser of teddies, with these layers and without its label tables. It was trained on the same pictures, for fewer steps; what differs is
 # that factors are told in words. Its transformer was trained along with it, from nothing but the loss of diffusion. (Stable Diffusion takes CLIP's instead, and leaves it as it is.) The null label is now the empty caption.
 
 # %%
-painters = {"told words": prompts.ready(machine, "teddies-words"), "told factors": prompts.ready(machine)}
+painters = {"told words": text_to_image.load(machine, "teddies-words"), "told factors": text_to_image.load(machine)}
 painter = painters["told words"]
 wish = "two pink teddy bears with a green scarf reading in the snow"
 asked = text.tokenise([wish] * 8, machine.device)
 print(f"“{wish}”")
-viz.rows({"told nothing (scale 1)": painter.paint(text.tokenise([""] * 8), scale=1), "told the wish (scale 3)": painter.paint(asked)}, scale=1, alt="Eight teddies of all kinds, and eight pink pairs with green scarves reading in the snow.")
+viz.rows(
+    {"told nothing (scale 1)": painter.paint(text.tokenise([""] * 8), scale=1), "told the wish (scale 3)": painter.paint(asked)},
+    scale=1,
+    alt="Eight teddies of all kinds, and eight pink pairs with green scarves reading in the snow.",
+)
 
 # %% [markdown]
 # ### Where does each word go?
@@ -277,14 +337,21 @@ viz.rows({"told nothing (scale 1)": painter.paint(text.tokenise([""] * 8), scale
 # **Predict.** Which words are looked at by the middle of the picture, and which by its rim?
 
 # %%
-level = recipes.SCHEDULE().grid(10)[4]
+level = recipes.make_schedule().grid(10)[4]
 row = 0
 caption = teddies.say(never.labels[row : row + 1])
 noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)).to(machine.device)
-maps = words.looks(painter.net, level.alpha * never.latents[row : row + 1] + level.sigma * noise, level, text.tokenise(caption, machine.device))[0]
+maps = words.attention_maps(
+    painter.net, level.alpha * never.latents[row : row + 1] + level.sigma * noise, level, text.tokenise(caption, machine.device)
+)[0]
 names = ["START", *caption[0].split(), "END"]
 shares = maps[: len(names)].mean((1, 2))
-viz.grid(words.overlay(to_float(never.images[row]), maps[: len(names)]), 8, titles=[f"{name}\n{share:.0%}" for name, share in zip(names, shares, strict=True)], alt="One teddy under a light for each word of its caption: bright where the denoiser looks at the word.")
+viz.grid(
+    words.overlay(to_float(never.images[row]), maps[: len(names)]),
+    8,
+    titles=[f"{name}\n{share:.0%}" for name, share in zip(names, shares, strict=True)],
+    alt="One teddy under a light for each word of its caption: bright where the denoiser looks at the word.",
+)
 
 # %%
 book.claim("Each place shares out its look over the words, in all", maps.sum(0).mean(), at_least=0.999, at_most=1.001)
@@ -304,20 +371,36 @@ book.claim("Padding is never looked at", maps[len(names) :].sum(), equals=0)
 
 # %%
 table = words.generalise(painters, reader)
-ledger.table(["network", "combinations", *teddies.SEMANTIC, "all five"], [[name, which, *shares.values()] for name, both in table.items() for which, shares in both.items()], title="Guided pictures (scale 3) in which the reader finds what was asked for (shares of 1)")
+claims.table(
+    ["network", "combinations", *teddies.SEMANTIC, "all five"],
+    [[name, which, *shares.values()] for name, both in table.items() for which, shares in both.items()],
+    title="Guided pictures (scale 3) in which the reader finds what was asked for (shares of 1)",
+)
 
 # %%
 all_five = {f"{name}, {which}": shares["all"] for name, both in table.items() for which, shares in both.items()}
 errors = [(p * (1 - p) / 128) ** 0.5 for p in all_five.values()]
-viz.bars({name.replace(", ", ",\n"): p for name, p in all_five.items()}, errors=errors, ylabel="all five right (share of 128)", alt="Four bars: share of pictures with all five factors right, for words and for factors, seen and never seen.")
+viz.bars(
+    {name.replace(", ", ",\n"): p for name, p in all_five.items()},
+    errors=errors,
+    ylabel="all five right (share of 128)",
+    alt="Four bars: share of pictures with all five factors right, for words and for factors, seen and never seen.",
+)
 
 # %%
 by_reading, by_factors = table["told words"], table["told factors"]
 book.claim("Told words, it follows captions that it has read", by_reading["seen"]["all"], at_least=0.7, unit="share")
 book.claim("… and captions that it has never read", by_reading["never seen"]["all"], at_least=0.55, unit="share")
-book.claim("A caption never read costs it", by_reading["seen"]["all"] - by_reading["never seen"]["all"], at_most=0.25, unit="share lost")
+book.claim(
+    "A caption never read costs it", by_reading["seen"]["all"] - by_reading["never seen"]["all"], at_most=0.25, unit="share lost"
+)
 book.claim("Told factors, it follows combinations never seen", by_factors["never seen"]["all"], at_least=0.55, unit="share")
-book.claim("Words cost, against factors, on captions never read", by_factors["never seen"]["all"] - by_reading["never seen"]["all"], at_most=0.25, unit="share lost")
+book.claim(
+    "Words cost, against factors, on captions never read",
+    by_factors["never seen"]["all"] - by_reading["never seen"]["all"],
+    at_most=0.25,
+    unit="share lost",
+)
 
 # %% [markdown]
 # <details><summary><b>Parts, learned or given</b></summary>
@@ -330,10 +413,22 @@ book.claim("Words cost, against factors, on captions never read", by_factors["ne
 # **Predict.** And in another order? The pair did not mind. Does the denoiser?
 
 # %%
-new_wishes = painting.wishes(96, 33, unseen=True)
-kept = {name: painting.adherence(reader, painter.paint(text.tokenise(say(new_wishes))), new_wishes) for name, say in orders.items()}
-ledger.table(["order of the words", *teddies.SEMANTIC, "all five"], [[name, *shares.values()] for name, shares in kept.items()], title="Told words (shares of 1)")
-book.claim("An order never read costs the denoiser at most", kept["as always"]["all"] - kept["in another order"]["all"], at_most=0.5, unit="share lost")
+new_wishes = prompt_adherence.sample_prompts(96, 33, unseen=True)
+kept = {
+    name: prompt_adherence.adherence(reader, painter.paint(text.tokenise(say(new_wishes))), new_wishes)
+    for name, say in orders.items()
+}
+claims.table(
+    ["order of the words", *teddies.SEMANTIC, "all five"],
+    [[name, *shares.values()] for name, shares in kept.items()],
+    title="Told words (shares of 1)",
+)
+book.claim(
+    "An order never read costs the denoiser at most",
+    kept["as always"]["all"] - kept["in another order"]["all"],
+    at_most=0.5,
+    unit="share lost",
+)
 
 # %% [markdown]
 # <details><summary><b>A little</b></summary>
@@ -347,7 +442,7 @@ book.claim("An order never read costs the denoiser at most", kept["as always"]["
 # from that: a **negative prompt**. Nothing is trained for it; it is one argument.
 
 # %%
-ledger.source(guidance.guide)
+claims.source(guidance.guide)
 
 # %% [markdown]
 # **Predict.** We ask for "two brown teddy bears reading", and say nothing of a scarf. What will they wear? And what if the negative prompt is "with a green scarf": bare necks, or other
@@ -358,17 +453,41 @@ wish, n = "two brown teddy bears reading", 96
 asked = text.tokenise([wish] * n)
 ways = {"nothing": "", "“with a green scarf”": "with a green scarf", "“without a scarf”": "without a scarf"}
 painted = {name: painter.paint(asked, unwanted=text.tokenise(no)[0]) for name, no in ways.items()}
-viz.rows({f"not wanted: {name}": images[:8] for name, images in painted.items()}, scale=1, alt="Three rows of brown reading bears: most without a scarf; most with a red scarf and none with a green one; most with a green or blue scarf.")
+viz.rows(
+    {f"not wanted: {name}": images[:8] for name, images in painted.items()},
+    scale=1,
+    alt="Three rows of brown reading bears: most without a scarf; most with a red scarf and none with a green one; most with a green or blue scarf.",
+)
 
 # %%
 worn = {name: words.shares(reader, images, "scarf") for name, images in painted.items()}
-followed = {name: painting.adherence(reader, images, teddies.prompt([wish] * n))["all"] for name, images in painted.items()}
-ledger.table(["not wanted", *(f"scarf: {value}" for value in teddies.VALUES["scarf"]), "the wish is still met"], [[name, *worn[name].values(), followed[name]] for name in ways], title="Shares of 96 pictures")
+followed = {
+    name: prompt_adherence.adherence(reader, images, teddies.prompt([wish] * n))["all"] for name, images in painted.items()
+}
+claims.table(
+    ["not wanted", *(f"scarf: {value}" for value in teddies.VALUES["scarf"]), "the wish is still met"],
+    [[name, *worn[name].values(), followed[name]] for name in ways],
+    title="Shares of 96 pictures",
+)
 plain, no_green, no_bare = worn.values()
-book.claim("Told nothing of scarves, most wear none, although of the drawn teddies one in five does", plain["none"], at_least=0.5, unit="share")
+book.claim(
+    "Told nothing of scarves, most wear none, although of the drawn teddies one in five does",
+    plain["none"],
+    at_least=0.5,
+    unit="share",
+)
 book.claim("A negative prompt takes the green scarves away", no_green["green"], at_most=0.05, unit="share")
-book.claim("… and puts on others, which nobody asked for: bare necks, share lost", plain["none"] - no_green["none"], at_least=0.3, unit="share")
-book.claim("“not without a scarf” takes bare necks away: share, over that without a negative prompt", no_bare["none"] / plain["none"], at_most=0.7)
+book.claim(
+    "… and puts on others, which nobody asked for: bare necks, share lost",
+    plain["none"] - no_green["none"],
+    at_least=0.3,
+    unit="share",
+)
+book.claim(
+    "“not without a scarf” takes bare necks away: share, over that without a negative prompt",
+    no_bare["none"] / plain["none"],
+    at_most=0.7,
+)
 book.claim("… and the wish itself suffers little", followed["nothing"] - min(followed.values()), at_most=0.25, unit="share lost")
 
 # %% [markdown]
@@ -382,7 +501,12 @@ book.claim("… and the wish itself suffers little", followed["nothing"] - min(f
 # %%
 same = painter.paint(asked[:32], unwanted=text.tokenise(wish)[0])
 unguided = painter.paint(asked[:32], scale=1)
-book.claim("A negative prompt equal to the wish takes all guidance away: difference to unguided pictures", (same - unguided).abs().max(), at_most=0.05, unit="of 2 (black to white)")
+book.claim(
+    "A negative prompt equal to the wish takes all guidance away: difference to unguided pictures",
+    (same - unguided).abs().max(),
+    at_most=0.05,
+    unit="of 2 (black to white)",
+)
 
 # %% [markdown]
 # ## The ledger

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from course_lib.checks import HOMEWORKS
+from course_lib.homework.checks import HOMEWORKS
 
 BOOKS = {name: importlib.import_module(f"{name}_answers") for name in HOMEWORKS}
 RIGHT = [(hw, name, text) for hw, book in BOOKS.items() for name, texts in book.RIGHT.items() for text in texts]

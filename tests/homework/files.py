@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.lab import ROOT
+from course_lib.storage.paths import ROOT
 
 SOURCES = sorted((ROOT / "notebooks" / "source" / "homework").glob("*.py"))
 BY_SOURCE = pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)

@@ -19,9 +19,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from course_lib.checks import hw3
-from course_lib.grading import grade, sandbox
-from course_lib.lab import ROOT
+from course_lib.homework.checks import hw3
+from course_lib.homework.grading import grade, results, sandbox
+from course_lib.storage.paths import ROOT
 
 SUBMISSIONS = ROOT / "tests" / "submissions"
 LIMITS = sandbox.Limits(seconds=5, memory=2**30)
@@ -95,7 +95,7 @@ def batch(tmp_path_factory):
     return {one.found.student: one for one in graded}, out, arrived, before, after
 
 
-def points(one: grade.Graded) -> dict[str, int]:
+def points(one: results.Graded) -> dict[str, int]:
     return {r.exercise: r.points for r in one.results if r.points is not None}
 
 
@@ -151,7 +151,7 @@ def test_nothing_outside_was_changed(batch):
 
 def test_no_process_is_left(batch):
     lines = [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"])]
-    assert not [line for line in lines if "course_lib.grading.child" in line]
+    assert not [line for line in lines if "course_lib.homework.grading.worker" in line]
 
 
 class Reader(HTMLParser):
@@ -184,7 +184,7 @@ def test_names_and_messages_are_text_and_nothing_more(batch):
 
 def test_pages_show_no_hidden_input(batch):
     text = "".join(page.read_text() for page in (batch[1] / "students").iterdir())
-    key = grade.Key(hw3, (batch[1].parent / "secret").read_bytes().strip())
+    key = grade.HiddenInputs(hw3, (batch[1].parent / "secret").read_bytes().strip())
     numbers = [f"{x:.4g}" for case in key.cases["reparameterise"] for x in case.args[0].flatten()[:3].tolist()]
     assert not [number for number in numbers if f" {number}," in text]
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from answers import BOOKS, RIGHT, WRONG, function
 
-from course_lib.checks import HOMEWORKS
-from course_lib.checks.exercise import Draw
-from course_lib.checks.wording import largest_difference, relation
+from course_lib.homework.checks import HOMEWORKS
+from course_lib.homework.checks.exercise import Draw
+from course_lib.homework.checks.wording import largest_difference, relation
 
 CPU = [torch.device("cpu")]
 HIDDEN = range(1, 6)  # seeds such as a teacher's secret may give

@@ -14,11 +14,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from course_lib.answers.call import Foreign, Outcome
-from course_lib.answers.standins import LogProb, Net
-from course_lib.checks import hw3
-from course_lib.checks.verdict import Complaint
-from course_lib.grading import child, grade, pages, sandbox, submission, wire
+from course_lib.homework.answers.call import Outcome, Unsupported
+from course_lib.homework.answers.standins import LogProb, Net
+from course_lib.homework.checks import hw3
+from course_lib.homework.checks.case import Complaint
+from course_lib.homework.grading import grade, pages, protocol, results, sandbox, submission, worker
 
 
 def notebook(*cells: str, written: str = "") -> str:
@@ -112,13 +112,13 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_plain_values_arrive_as_they_were(value):
-    assert wire.unpack(wire.pack(value)) == value
+    assert protocol.unpack(protocol.pack(value)) == value
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.int64, torch.bool])
 def test_tensors_arrive_as_they_were(dtype):
     given = torch.arange(12).view(3, 4).to(dtype)
-    got, again, empty, none = wire.unpack(wire.pack((given.T, given, given[:0], torch.tensor(5.0))))
+    got, again, empty, none = protocol.unpack(protocol.pack((given.T, given, given[:0], torch.tensor(5.0))))
     assert torch.equal(got, given.T)
     assert torch.equal(again, given)
     assert empty.shape == (0, 4)
@@ -127,15 +127,17 @@ def test_tensors_arrive_as_they_were(dtype):
 
 
 def test_stand_ins_and_foreign_objects_arrive():
-    net, log_prob, foreign = wire.unpack(wire.pack((Net(1.0, 2.0, 3.0), LogProb(torch.ones(1, 2, 3), 0.5), Foreign("set"))))
+    net, log_prob, foreign = protocol.unpack(
+        protocol.pack((Net(1.0, 2.0, 3.0), LogProb(torch.ones(1, 2, 3), 0.5), Unsupported("set")))
+    )
     assert net == Net(1.0, 2.0, 3.0)
     assert torch.equal(log_prob.centre, torch.ones(1, 2, 3))
-    assert foreign == Foreign("set")
+    assert foreign == Unsupported("set")
     x = torch.randn(2, 1, 2, 3, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(log_prob(x), torch.tensor([-((row - 1) ** 2).sum() / (2 * 0.25) for row in x]))
 
 
-GOOD = wire.pack((1, torch.ones(3)))
+GOOD = protocol.pack((1, torch.ones(3)))
 
 
 @pytest.mark.parametrize(
@@ -146,17 +148,17 @@ GOOD = wire.pack((1, torch.ones(3)))
         struct.pack("<II", 16, 0) + b'{"standin":"os"}',
         struct.pack("<II", 20, 0) + b"[" * 10 + b"]" * 10, struct.pack("<II", 1, 8) + b"1" + b"\xff" * 8,
         struct.pack("<II", 200_000, 0) + b"[" * 200_000,
-        wire.pack({"tensor": "x"}) , struct.pack("<II", 5000, 0) + b"9" * 5000,
+        protocol.pack({"tensor": "x"}) , struct.pack("<II", 5000, 0) + b"9" * 5000,
     ],
 )  # fmt: skip
 def test_what_is_no_message_is_malformed(message):
-    with pytest.raises(wire.Malformed):
-        wire.unpack(message)
+    with pytest.raises(protocol.Malformed):
+        protocol.unpack(message)
 
 
 def test_outcomes_of_other_kinds_are_malformed():
     good = [Outcome(torch.ones(2), after=(torch.ones(2),), gradients=(None, torch.ones(2)))]
-    (back,) = wire.unpack_outcomes(wire.pack_outcomes(good))
+    (back,) = protocol.unpack_outcomes(protocol.pack_outcomes(good))
     assert torch.equal(back.value, good[0].value)
     assert back.gradients[0] is None
     for wrong in (
@@ -166,21 +168,21 @@ def test_outcomes_of_other_kinds_are_malformed():
         [[None, 5, 0, False, [], [], "", False, False]],
         [[None, "", 0, False, [], [3], "", False, False]],
     ):
-        with pytest.raises(wire.Malformed):
-            wire.unpack_outcomes(wire.pack(wrong))
+        with pytest.raises(protocol.Malformed):
+            protocol.unpack_outcomes(protocol.pack(wrong))
 
 
 # --- what the child runs -------------------------------------------------------------------------------------------
 
 
 def test_other_cells_give_definitions_and_run_no_experiments(tmp_path):
-    space = child.namespace()
-    child.define(
+    space = worker.namespace()
+    worker.define(
         space,
         f"import json\nHALF = 0.5\ndef helper(x): return x * HALF\nopen({str(tmp_path / 'touched')!r}, 'w')\nbroken = 1 / 0",
     )
-    child.define(space, "%matplotlib inline\nZ = 1")
-    child.define(space, "from nowhere import something\nLATER = 2")
+    worker.define(space, "%matplotlib inline\nZ = 1")
+    worker.define(space, "from nowhere import something\nLATER = 2")
     assert space["helper"](4) == 2
     assert space["LATER"] == 2
     assert "broken" not in space
@@ -193,9 +195,9 @@ def test_a_helper_of_another_cell_counts():
         ("def half(x):\n    return x / 2",),
     )
     cases = hw3.kl.draws(0, [torch.device("cpu")])
-    outcomes = child.answer("kl", program, others, tuple(case.args for case in cases), True)
+    outcomes = worker.answer("kl", program, others, tuple(case.args for case in cases), True)
     assert grade.explain(hw3.kl, cases, outcomes) is None
-    alone = child.answer("kl", program, (), tuple(case.args for case in cases), True)
+    alone = worker.answer("kl", program, (), tuple(case.args for case in cases), True)
     assert "NameError" in alone[0].error
 
 
@@ -209,10 +211,12 @@ def test_no_cell_of_the_csv_is_a_formula(text):
     assert "\n" not in pages.harmless(text)
 
 
-def graded(student: str, points: int) -> grade.Graded:
+def graded(student: str, points: int) -> results.Graded:
     complaint = None if points else Complaint(likely="The sign is turned round.")
     found = submission.Found(student, "hw3", None)
-    return grade.Graded(found, (grade.Result("kl", 3, points, 0.1, complaint), grade.Result("collapse", 3, None, answer="words")))
+    return results.Graded(
+        found, (results.Result("kl", 3, points, 0.1, complaint), results.Result("collapse", 3, None, answer="words"))
+    )
 
 
 def test_csv_and_pages(tmp_path):
@@ -250,7 +254,7 @@ def test_the_secret_is_made_once_and_kept_to_its_owner(tmp_path):
 
 
 def test_hidden_inputs_depend_on_the_secret_and_the_exercise():
-    a, again, b = (grade.Key(hw3, secret) for secret in (b"a" * 16, b"a" * 16, b"b" * 16))
+    a, again, b = (grade.HiddenInputs(hw3, secret) for secret in (b"a" * 16, b"a" * 16, b"b" * 16))
     first = lambda key, name: key.cases[name][0].args[0]  # noqa: E731
     assert torch.equal(first(a, "kl"), first(again, "kl"))
     assert not torch.equal(first(a, "kl"), first(b, "kl"))

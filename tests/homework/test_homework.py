@@ -10,10 +10,10 @@ import pytest
 from files import BY_SOURCE, SOURCES, grade_id, joined, outputs, student_file
 from typer.testing import CliRunner
 
-from course_lib import cli, homework
-from course_lib import notebooks as book
-from course_lib.checks import HOMEWORKS
-from course_lib.lab import ROOT
+from course_lib.homework.checks import HOMEWORKS
+from course_lib.storage.paths import ROOT
+from course_lib.tools import build_homework, cli
+from course_lib.tools import build_notebooks as book
 
 REGION = re.compile(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", re.S)
 
@@ -31,7 +31,7 @@ def test_there_are_five_with_four_to_six_exercises_each():
 
 
 def test_students_files_are_what_their_sources_say():
-    assert homework.check() == []
+    assert build_homework.check() == []
     stored = {path.name for path in (ROOT / "notebooks" / "homework").iterdir() if not path.name.startswith(".")}
     assert stored == {f"{path.stem}.ipynb" for path in SOURCES}
 
@@ -90,7 +90,7 @@ def test_a_stub_fails_in_its_own_cell_with_its_own_message(source):
 
 @BY_SOURCE
 def test_every_part_says_points_difficulty_and_minutes_and_has_hints(source):
-    nb = homework.assemble(source, solved=False)
+    nb = build_homework.assemble(source, solved=False)
     text = "\n".join(cell.source for cell in nb.cells)
     assert not re.search(r"\[\[\w+\]\]", text), "a line of facts that was not filled in"
     exercises = HOMEWORKS[source.stem].exercises
@@ -103,7 +103,7 @@ def test_every_part_says_points_difficulty_and_minutes_and_has_hints(source):
 
 @BY_SOURCE
 def test_the_students_notebook_runs_with_nothing_written(source):
-    nb = homework.assemble(source, solved=False)
+    nb = build_homework.assemble(source, solved=False)
     book.execute(nb, ROOT / "notebooks" / "homework")
     book.tidy(nb)
     assert book.faults(nb) == []
@@ -114,17 +114,17 @@ def test_the_students_notebook_runs_with_nothing_written(source):
 
 
 def test_check_sees_drift_and_a_missing_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(homework, "STUDENTS", tmp_path)
+    monkeypatch.setattr(build_homework, "STUDENTS", tmp_path)
     names = [source.stem for source in SOURCES]
-    assert [line.split(" is missing")[0] for line in homework.check()] == [f"homework/{name}.ipynb" for name in names]
+    assert [line.split(" is missing")[0] for line in build_homework.check()] == [f"homework/{name}.ipynb" for name in names]
     for source in SOURCES:
         text = student_file(source).read_text(encoding="utf-8")
         (tmp_path / student_file(source).name).write_text(text.replace("YOUR CODE HERE", "your code here", 1), encoding="utf-8")
-    assert [line.split(" is not what")[0] for line in homework.check()] == [f"homework/{name}.ipynb" for name in names]
+    assert [line.split(" is not what")[0] for line in build_homework.check()] == [f"homework/{name}.ipynb" for name in names]
 
 
 def test_cells_carry_nbgraders_metadata():
-    nb = homework.assemble(SOURCES[2], solved=False)
+    nb = build_homework.assemble(SOURCES[2], solved=False)
     facts = {grade_id(cell): cell.metadata["nbgrader"] for cell in nb.cells if grade_id(cell)}
     assert facts["kl"]["solution"]
     assert not facts["kl"]["grade"]
@@ -137,17 +137,17 @@ def test_cells_carry_nbgraders_metadata():
 
 
 def test_homeworks_are_chosen_by_name_or_number():
-    assert [path.stem for path in homework.sources(["3"])] == ["hw3"]
-    assert [path.stem for path in homework.sources(["hw1", "5"])] == ["hw1", "hw5"]
+    assert [path.stem for path in build_homework.sources(["3"])] == ["hw3"]
+    assert [path.stem for path in build_homework.sources(["hw1", "5"])] == ["hw1", "hw5"]
     with pytest.raises(ValueError, match="no homework 'hw9'; choose from hw1"):
-        homework.sources(["9"])
+        build_homework.sources(["9"])
 
 
 def test_a_source_that_names_no_exercise_is_refused(tmp_path):
     source = tmp_path / "hw3.py"
     source.write_text('# %% exercise="entropy"\n1\n', encoding="utf-8")
     with pytest.raises(ValueError, match="hw3 has no exercise 'entropy'; it has reparameterise"):
-        homework.assemble(source, solved=False)
+        build_homework.assemble(source, solved=False)
 
 
 # --- the kit -------------------------------------------------------------------------------------------------------
@@ -173,18 +173,18 @@ def clone(tmp_path_factory):
 
 
 def test_a_kit_holds_the_workbook_and_no_solution(clone, tmp_path, monkeypatch):
-    monkeypatch.setattr(homework, "ROOT", clone)
+    monkeypatch.setattr(build_homework, "ROOT", clone)
     done = CliRunner().invoke(cli.cli, ["homework", "release", str(tmp_path / "kit")])
     assert done.exit_code == 0, done.output
     assert "no solution among them" in done.output
     kit = {p.relative_to(tmp_path / "kit").as_posix(): p for p in (tmp_path / "kit").rglob("*") if p.is_file()}
     assert {"README.md", "Makefile", "notebooks/01_pixel_space.ipynb", "course_lib/checks/hw3.py"} <= set(kit)
     assert {f"notebooks/homework/{source.stem}.ipynb" for source in SOURCES} <= set(kit)
-    assert [name for name in kit if name.startswith(homework.WITHHELD)] == []
+    assert [name for name in kit if name.startswith(build_homework.WITHHELD)] == []
     for source in SOURCES:
         cells = nbformat.read(kit[f"notebooks/homework/{source.stem}.ipynb"], as_version=4).cells
         assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
-        assert len(cells) == len(homework.assemble(source, solved=False).cells)
+        assert len(cells) == len(build_homework.assemble(source, solved=False).cells)
     # A chapter shows the sources of the library's blocks, which is where a student may look; solutions lie nowhere else.
     rest = [p for name, p in kit.items() if not name.startswith(("course_lib/", "notebooks/0"))]
     text = "\n".join(p.read_text(encoding="utf-8", errors="replace") for p in rest)
@@ -197,14 +197,14 @@ def test_a_kit_holds_the_workbook_and_no_solution(clone, tmp_path, monkeypatch):
 
 
 def test_a_kit_is_refused_where_something_lies_or_is_not_committed(clone, tmp_path, monkeypatch):
-    monkeypatch.setattr(homework, "ROOT", clone)
+    monkeypatch.setattr(build_homework, "ROOT", clone)
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(ValueError, match="is not empty"):
-        homework.release(tmp_path)
+        build_homework.release(tmp_path)
     (clone / "README.md").write_text("changed")
     with pytest.raises(ValueError, match=r"1 files differ from the last commit \(README.md"):
-        homework.release(tmp_path / "kit")
-    monkeypatch.setattr(homework, "ROOT", tmp_path)
+        build_homework.release(tmp_path / "kit")
+    monkeypatch.setattr(build_homework, "ROOT", tmp_path)
     with pytest.raises(ValueError, match="made from a git clone"):
-        homework.release(tmp_path / "kit")
+        build_homework.release(tmp_path / "kit")
     assert not (tmp_path / "kit").exists()

@@ -7,16 +7,16 @@ import nbformat
 import pytest
 from files import BY_SOURCE, SOURCES, grade_id, outputs
 
-from course_lib import homework
-from course_lib import notebooks as book
-from course_lib.checks import HOMEWORKS
-from course_lib.grading import grade, sandbox
-from course_lib.lab import ROOT
+from course_lib.homework.checks import HOMEWORKS
+from course_lib.homework.grading import grade, sandbox
+from course_lib.storage.paths import ROOT
+from course_lib.tools import build_homework
+from course_lib.tools import build_notebooks as book
 
 
 @BY_SOURCE
 def test_the_solved_notebook_runs_and_every_check_passes(source):
-    nb = homework.assemble(source, solved=True)
+    nb = build_homework.assemble(source, solved=True)
     book.execute(nb, ROOT / "notebooks" / "homework")
     homework_ = HOMEWORKS[source.stem]
     said = {grade_id(cell): outputs(cell) for cell in nb.cells if grade_id(cell).startswith("check-")}
@@ -32,7 +32,7 @@ def solved(tmp_path_factory):
     for source in SOURCES:
         place = folder / "submitted" / "ada" / source.stem
         place.mkdir(parents=True)
-        nbformat.write(homework.assemble(source, solved=True), place / f"{source.stem}.ipynb")
+        nbformat.write(build_homework.assemble(source, solved=True), place / f"{source.stem}.ipynb")
     return folder
 
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from course_lib.lab import ROOT
+from course_lib.storage.paths import ROOT
 
 SUBMISSIONS = ROOT / "tests" / "submissions"
 

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from course_lib import ledger, viz
-from course_lib.at_work import hw1 as at_work
-from course_lib.checks import hw1
+from course_lib.notebook import claims, viz
+from course_lib.homework.demos import hw1 as at_work
+from course_lib.homework.checks import hw1
 
 # %% [markdown]
 # ## 1 · What do patches have in common?
@@ -49,6 +49,7 @@ from course_lib.checks import hw1
 # `F.unfold` gives [B, D, L], one patch in each *column*. After `transpose(1, 2)` a reshape may join the first two axes. `torch.cov` takes the transposed table.
 # </details>
 
+
 # %% exercise="patch_statistics"
 def patch_statistics(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Mean [D] and unbiased covariance [D, D] of all squares of size × size pixels that tile images [B, C, H, W]."""
@@ -56,6 +57,7 @@ def patch_statistics(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
     patches = F.unfold(images, size, stride=size).transpose(1, 2).flatten(0, 1)
     return patches.mean(0), torch.cov(patches.T)
     ### END SOLUTION
+
 
 # %% check="patch_statistics"
 statistics = hw1.patch_statistics.check(patch_statistics)
@@ -69,7 +71,9 @@ pictures, share = at_work.axes(statistics)
 viz.grid(pictures, 12, scale=4, alt=at_work.ALT["patch_statistics"])
 
 # %%
-print(f"Of the variance of 432 numbers, the first axis holds {share[0]:.0%}, the first three {share[:3].sum():.0%}, all 24 {share.sum():.0%}.")
+print(
+    f"Of the variance of 432 numbers, the first axis holds {share[0]:.0%}, the first three {share[:3].sum():.0%}, all 24 {share.sum():.0%}."
+)
 
 # %% [markdown]
 # ## 2 · How much do a few axes hold?
@@ -96,6 +100,7 @@ print(f"Of the variance of 432 numbers, the first axis holds {share[0]:.0%}, the
 # Another way: the squares of the singular values of the *centred* table, `torch.linalg.svdvals`, are $(N - 1)\,\lambda$. In the ratio, $N - 1$ cancels.
 # </details>
 
+
 # %% exercise="explained"
 def explained(x: Tensor, k: int) -> float:
     """The share of the variance of points x [N, D] that their first k principal axes hold, 0 to 1."""
@@ -103,6 +108,7 @@ def explained(x: Tensor, k: int) -> float:
     variances = torch.linalg.svdvals(x - x.mean(0)) ** 2  # descending
     return (variances[:k].sum() / variances.sum()).item()
     ### END SOLUTION
+
 
 # %% check="explained"
 held = hw1.explained.check(explained)
@@ -113,8 +119,7 @@ held = hw1.explained.check(explained)
 # %%
 ks = [1, 2, 4, 8, 16, 32, 64, 128]
 curves = {name: (ks, [held(x, k) for k in ks]) for name, x in at_work.squares().items()}
-viz.lines(curves, log="x", xlabel="principal axes kept, of 192", ylabel="share of the variance",
-          alt=at_work.ALT["explained"])
+viz.lines(curves, log="x", xlabel="principal axes kept, of 192", ylabel="share of the variance", alt=at_work.ALT["explained"])
 
 # %% [markdown]
 # ## 3 · One number for a spectrum
@@ -137,6 +142,7 @@ viz.lines(curves, log="x", xlabel="principal axes kept, of 192", ylabel="share o
 # You have the $\lambda$ from exercise 2. Axes without variance add nothing to either sum.
 # </details>
 
+
 # %% exercise="participation_ratio"
 def participation_ratio(x: Tensor) -> float:
     """(Σλ)² / Σλ² of the variances λ along the principal axes of points x [N, D]."""
@@ -144,6 +150,7 @@ def participation_ratio(x: Tensor) -> float:
     variances = torch.linalg.svdvals(x - x.mean(0)) ** 2
     return (variances.sum() ** 2 / (variances**2).sum()).item()
     ### END SOLUTION
+
 
 # %% check="participation_ratio"
 participation = hw1.participation_ratio.check(participation_ratio)
@@ -158,7 +165,7 @@ viz.rows({f"{k} free": x[:8] for k, x in bears.items()}, scale=1, alt=at_work.AL
 # %%
 points = {k: x.flatten(1) for k, x in bears.items()}
 ratios = {k: participation(x) for k, x in points.items()}
-ledger.table(["factors free", "participation ratio"], list(ratios.items()))
+claims.table(["factors free", "participation ratio"], list(ratios.items()))
 
 # %% [markdown]
 # ## 4 · Two neighbours
@@ -187,6 +194,7 @@ ledger.table(["factors free", "participation ratio"], list(ratios.items()))
 # Sorted along each row, the first distance is that of the point to itself. `topk(3, largest=False)` saves sorting the rest.
 # </details>
 
+
 # %% exercise="two_nn"
 def two_nn(x: Tensor) -> float:
     """The intrinsic dimension of points x [N, D], (N - 1) / Σ log(r2 / r1)."""
@@ -194,6 +202,7 @@ def two_nn(x: Tensor) -> float:
     _, r1, r2 = torch.cdist(x, x).topk(3, largest=False).values.T  # ascending: itself, then two neighbours
     return ((len(x) - 1) / torch.log(r2 / r1).sum()).item()
     ### END SOLUTION
+
 
 # %% check="two_nn"
 estimate = hw1.two_nn.check(two_nn)
@@ -203,9 +212,17 @@ estimate = hw1.two_nn.check(two_nn)
 
 # %%
 known = [1, 2, 3, 5, 8, 12, 20]
-cubes = {"TwoNN": [estimate(at_work.cube(d)) for d in known], "participation ratio": [participation(at_work.cube(d)) for d in known]}
-viz.lines({name: (known, values) for name, values in cubes.items()} | {"the truth": (known, known)}, log="xy",
-          xlabel="true dimension", ylabel="estimate", alt=at_work.ALT["two_nn"])
+cubes = {
+    "TwoNN": [estimate(at_work.cube(d)) for d in known],
+    "participation ratio": [participation(at_work.cube(d)) for d in known],
+}
+viz.lines(
+    {name: (known, values) for name, values in cubes.items()} | {"the truth": (known, known)},
+    log="xy",
+    xlabel="true dimension",
+    ylabel="estimate",
+    alt=at_work.ALT["two_nn"],
+)
 
 # %% [markdown]
 # Now the teddies of exercise 3, where the truth is known as well, and garments, where nobody knows it. Which of the two estimators do you believe for the garments?
@@ -215,8 +232,14 @@ garments = at_work.garments(4000)
 rows = [[f"{len(x)} teddies, {k} free", k, estimate(x.double()), ratios[k]] for k, x in points.items()]
 for n in (250, 1000, 4000):
     parts = garments.double().split(n)
-    rows.append([f"{n} garments" + f", mean of {len(parts)} such sets" * (len(parts) > 1), "?", *(sum(map(f, parts)) / len(parts) for f in (estimate, participation))])
-ledger.table(["points", "truth", "TwoNN", "participation ratio"], rows)
+    rows.append(
+        [
+            f"{n} garments" + f", mean of {len(parts)} such sets" * (len(parts) > 1),
+            "?",
+            *(sum(map(f, parts)) / len(parts) for f in (estimate, participation)),
+        ]
+    )
+claims.table(["points", "truth", "TwoNN", "participation ratio"], rows)
 
 # %% [markdown]
 # ## 5 · How often is the distance wrong?
@@ -237,6 +260,7 @@ ledger.table(["points", "truth", "TwoNN", "participation ratio"], rows)
 # First one distance for each triplet, a tensor [B], twice. A comparison of two such tensors gives True and False; as numbers, their mean is a share.
 # </details>
 
+
 # %% exercise="triplets_wrong"
 def triplets_wrong(anchor: Tensor, like: Tensor, unlike: Tensor) -> float:
     """The share of triplets of which pixel MSE puts the unlike picture nearer to the anchor than the like one."""
@@ -244,6 +268,7 @@ def triplets_wrong(anchor: Tensor, like: Tensor, unlike: Tensor) -> float:
     to_like, to_unlike = ((anchor - other).square().flatten(1).mean(1) for other in (like, unlike))
     return (to_unlike < to_like).double().mean().item()
     ### END SOLUTION
+
 
 # %% check="triplets_wrong"
 wrong = hw1.triplets_wrong.check(triplets_wrong)
@@ -254,12 +279,14 @@ wrong = hw1.triplets_wrong.check(triplets_wrong)
 # %%
 sets = at_work.triplets()
 shown = sets["activity"]
-viz.rows({"anchor": shown.anchor[:4], "like": shown.same[:4], "unlike": shown.other[:4]}, scale=1,
-         alt=at_work.ALT["triplets_wrong"])
+viz.rows(
+    {"anchor": shown.anchor[:4], "like": shown.same[:4], "unlike": shown.other[:4]}, scale=1, alt=at_work.ALT["triplets_wrong"]
+)
 
 # %%
-viz.bars({word: wrong(*three) for word, three in sets.items()}, ylabel="share of triplets wrong",
-         alt=at_work.ALT["triplets_wrong 2"])
+viz.bars(
+    {word: wrong(*three) for word, three in sets.items()}, ylabel="share of triplets wrong", alt=at_work.ALT["triplets_wrong 2"]
+)
 
 # %% [markdown]
 # ## 6 · Far and near, in words

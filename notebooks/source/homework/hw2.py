@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from course_lib import device, ledger, viz
-from course_lib.at_work import hw2 as at_work
-from course_lib.checks import hw2
+from course_lib import device
+from course_lib.notebook import claims, viz
+from course_lib.homework.demos import hw2 as at_work
+from course_lib.homework.checks import hw2
 
 print(device.find())
 
@@ -48,12 +49,14 @@ print(device.find())
 # The first place costs `kernel` pixels, each further one `stride`. What is left over at the end is lost: `//` rounds down.
 # </details>
 
+
 # %% exercise="conv_side"
 def conv_side(side: int, kernel: int, stride: int, padding: int) -> int:
     """The side of a convolution's output, for an input of this side; padding is put at both ends."""
     ### BEGIN SOLUTION
     return (side + 2 * padding - kernel) // stride + 1
     ### END SOLUTION
+
 
 # %% check="conv_side"
 side_after = hw2.conv_side.check(conv_side)
@@ -89,6 +92,7 @@ viz.grid(torch.cat(list(way.values())), len(way), titles=list(way), scale=3, alt
 # Count numbers, not pixels: an RGB image has three for each pixel, a latent has `channels` for each of its places. The ratio need not be whole.
 # </details>
 
+
 # %% exercise="latent_shape"
 def latent_shape(height: int, width: int, halvings: int, channels: int) -> tuple[int, int, int, float]:
     """Channels, height and width of the latent of an RGB image, and how many times fewer numbers it has."""
@@ -98,6 +102,7 @@ def latent_shape(height: int, width: int, halvings: int, channels: int) -> tuple
     return channels, height, width, 3 * 4**halvings / channels
     ### END SOLUTION
 
+
 # %% check="latent_shape"
 shape_of = hw2.latent_shape.check(latent_shape)
 
@@ -106,9 +111,8 @@ shape_of = hw2.latent_shape.check(latent_shape)
 
 # %%
 kinds = at_work.catalogue(shape_of)
-ledger.table(["autoencoder", "image → latent"], [[name, shape] for name, (shape, _) in kinds.items()])
-viz.bars({name: times for name, (_, times) in kinds.items()}, ylabel="times fewer numbers",
-         alt=at_work.ALT["latent_shape"])
+claims.table(["autoencoder", "image → latent"], [[name, shape] for name, (shape, _) in kinds.items()])
+viz.bars({name: times for name, (_, times) in kinds.items()}, ylabel="times fewer numbers", alt=at_work.ALT["latent_shape"])
 
 # %% [markdown]
 # ## 3 · And back?
@@ -130,6 +134,7 @@ viz.bars({name: times for name, (_, times) in kinds.items()}, ylabel="times fewe
 # From where the first stamp begins to where the last one begins, there are `side - 1` steps. Where does the last one end?
 # </details>
 
+
 # %% exercise="deconv_side"
 def deconv_side(side: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
     """The side of a transposed convolution's output, for an input of this side."""
@@ -137,6 +142,7 @@ def deconv_side(side: int, kernel: int, stride: int, padding: int, output_paddin
     last = (side - 1) * stride + kernel
     return last - 2 * padding + output_padding
     ### END SOLUTION
+
 
 # %% check="deconv_side"
 side_back = hw2.deconv_side.check(deconv_side)
@@ -172,6 +178,7 @@ viz.grid(torch.cat(list(touched.values())), len(touched), titles=list(touched), 
 # `F.silu` exists. Look at the shapes after each line: `print(x.shape)` in a cell of your own, with small random tensors.
 # </details>
 
+
 # %% exercise="bottleneck"
 def bottleneck(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
     """Images [B, C, H, W] → codes [B, K, H/4, W/4]: convolution, SiLU, convolution, each with stride 2 and padding 1."""
@@ -179,6 +186,7 @@ def bottleneck(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, 
     hidden = F.conv2d(images, weight1, bias1, stride=2, padding=1)
     return F.conv2d(F.silu(hidden), weight2, bias2, stride=2, padding=1)
     ### END SOLUTION
+
 
 # %% check="bottleneck"
 narrow = hw2.bottleneck.check(bottleneck)
@@ -220,6 +228,7 @@ viz.rows({"garments": test[:10], "copies by 16 numbers": by_network[:10]}, scale
 # With `axes` [k, D], codes are `centred @ axes.T`, [M, k]. What takes them back to [M, D]?
 # </details>
 
+
 # %% exercise="pca_copies"
 def pca_copies(train: Tensor, test: Tensor, k: int) -> Tensor:
     """Copies of test [M, D] by their first k principal components, learned on train [N, D]."""
@@ -229,6 +238,7 @@ def pca_copies(train: Tensor, test: Tensor, k: int) -> Tensor:
     return mean + (test - mean) @ axes.T @ axes
     ### END SOLUTION
 
+
 # %% check="pca_copies"
 straight = hw2.pca_copies.check(pca_copies)
 
@@ -237,8 +247,11 @@ straight = hw2.pca_copies.check(pca_copies)
 
 # %%
 by_pca = at_work.linear_copies(straight, train, test, 16)
-viz.rows({"garments": test[:10], "16 numbers, PCA": by_pca[:10], "16 numbers, network": by_network[:10]}, scale=2,
-         alt=at_work.ALT["pca_copies"])
+viz.rows(
+    {"garments": test[:10], "16 numbers, PCA": by_pca[:10], "16 numbers, network": by_network[:10]},
+    scale=2,
+    alt=at_work.ALT["pca_copies"],
+)
 
 # %% [markdown]
 # ## 6 · How good is a copy?
@@ -261,6 +274,7 @@ viz.rows({"garments": test[:10], "16 numbers, PCA": by_pca[:10], "16 numbers, ne
 # First the squared error of each image, [B]: over which axes does the mean run? Then the logarithm, `torch.log10`.
 # </details>
 
+
 # %% exercise="psnr"
 def psnr(images: Tensor, copies: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of each copy in decibels, [B], for pixels from -1 to 1."""
@@ -268,6 +282,7 @@ def psnr(images: Tensor, copies: Tensor) -> Tensor:
     mse = (images - copies).square().mean(dim=(1, 2, 3))
     return 10 * torch.log10(4 / mse)
     ### END SOLUTION
+
 
 # %% check="psnr"
 decibels = hw2.psnr.check(psnr)
@@ -279,14 +294,25 @@ decibels = hw2.psnr.check(psnr)
 ks = [4, 8, 12, 16, 24, 32, 48, 64]
 linear = [decibels(test, at_work.linear_copies(straight, train, test, k)).mean().item() for k in ks]
 yours = decibels(test, by_network)
-viz.lines({"PCA": (ks, linear), "your network": ([16], [yours.mean().item()])}, log="x", xlabel="numbers in a code", ylabel="mean PSNR (dB)",
-          alt=at_work.ALT["psnr"])
+viz.lines(
+    {"PCA": (ks, linear), "your network": ([16], [yours.mean().item()])},
+    log="x",
+    xlabel="numbers in a code",
+    ylabel="mean PSNR (dB)",
+    alt=at_work.ALT["psnr"],
+)
 
 # %%
 order = yours.argsort()
-viz.rows({f"{name}: {yours[i].min():.0f} to {yours[i].max():.0f} dB": torch.cat([test[i], by_network[i]])
-          for name, i in (("worst", order[:5]), ("best", order[-5:]))}, scale=2, titles=["garment"] * 5 + ["its copy"] * 5,
-         alt=at_work.ALT["psnr 2"])
+viz.rows(
+    {
+        f"{name}: {yours[i].min():.0f} to {yours[i].max():.0f} dB": torch.cat([test[i], by_network[i]])
+        for name, i in (("worst", order[:5]), ("best", order[-5:]))
+    },
+    scale=2,
+    titles=["garment"] * 5 + ["its copy"] * 5,
+    alt=at_work.ALT["psnr 2"],
+)
 
 # %% [markdown]
 # ## 7 · Holes, in words

@@ -17,9 +17,10 @@ import math
 import torch
 from torch import Tensor
 
-from course_lib import device, ledger, viz
-from course_lib.at_work import hw3 as at_work
-from course_lib.checks import hw3
+from course_lib import device
+from course_lib.notebook import claims, viz
+from course_lib.homework.demos import hw3 as at_work
+from course_lib.homework.checks import hw3
 
 print(device.find())
 
@@ -48,12 +49,14 @@ print(device.find())
 # $\log\sigma^2 = 2\log\sigma$, so $\sigma = \exp(\tfrac12 \log\sigma^2)$.
 # </details>
 
+
 # %% exercise="reparameterise"
 def reparameterise(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
     """One draw from N(mean, exp(logvar)) for each latent number, through which gradients reach mean and logvar."""
     ### BEGIN SOLUTION
     return mean + torch.exp(logvar / 2) * eps
     ### END SOLUTION
+
 
 # %% check="reparameterise"
 draw = hw3.reparameterise.check(reparameterise)
@@ -90,6 +93,7 @@ viz.rows(at_work.clouds(draw), scale=1, alt=at_work.ALT["reparameterise"])
 # `x.flatten(1)` makes one row of numbers for each image. Which axis do you sum then?
 # </details>
 
+
 # %% exercise="kl"
 def kl(mean: Tensor, logvar: Tensor) -> Tensor:
     """KL(N(mean, exp(logvar)) ‖ N(0, 1)) in nats per image, [B]: summed over the latent's numbers."""
@@ -97,6 +101,7 @@ def kl(mean: Tensor, logvar: Tensor) -> Tensor:
     per_number = (mean**2 + logvar.exp() - 1 - logvar) / 2
     return per_number.flatten(1).sum(1)
     ### END SOLUTION
+
 
 # %% check="kl"
 cost = hw3.kl.check(kl)
@@ -109,7 +114,8 @@ bears, price = at_work.prices(cost)
 low, high = price.min(), price.max()
 maps = (2 * (price - low) / (high - low) - 1)[:, None].expand(-1, 3, -1, -1)
 viz.rows(
-    {"teddies": bears, f"black {low:.0f}, white {high:.0f} nats": maps.repeat_interleave(8, 2).repeat_interleave(8, 3)}, scale=1,
+    {"teddies": bears, f"black {low:.0f}, white {high:.0f} nats": maps.repeat_interleave(8, 2).repeat_interleave(8, 3)},
+    scale=1,
     alt=at_work.ALT["kl"],
 )
 
@@ -141,6 +147,7 @@ viz.rows(
 # `math.log` takes a float such as `noise_std`, `torch.log` takes tensors. How many numbers has an image? `images[0].numel()`.
 # </details>
 
+
 # %% exercise="elbo"
 def elbo(images: Tensor, copies: Tensor, kl: Tensor, noise_std: float) -> Tensor:
     """log N(images; copies, noise_std²) - kl in nats per image, [B]."""
@@ -149,6 +156,7 @@ def elbo(images: Tensor, copies: Tensor, kl: Tensor, noise_std: float) -> Tensor
     constant = math.log(noise_std) + math.log(2 * math.pi) / 2
     return -(squared / 2 + constant).flatten(1).sum(1) - kl
     ### END SOLUTION
+
 
 # %% check="elbo"
 bound = hw3.elbo.check(elbo)
@@ -183,12 +191,14 @@ viz.rows(at_work.shown(result.ema), scale=2, alt=at_work.ALT["elbo 2"])
 # Two shares that add up to 1. With `decay` 0 nothing is averaged; with `decay` 1 the average never moves.
 # </details>
 
+
 # %% exercise="averaged"
 def averaged(average: Tensor, weights: Tensor, decay: float) -> Tensor:
     """The exponential moving average after one more step, of average's shape; it keeps a share decay of itself."""
     ### BEGIN SOLUTION
     return decay * average + (1 - decay) * weights
     ### END SOLUTION
+
 
 # %% check="averaged"
 smooth = hw3.averaged.check(averaged)
@@ -197,8 +207,13 @@ smooth = hw3.averaged.check(averaged)
 # **At work.** A small autoencoder trains at a learning rate that is too high for it, and your average follows, with a decay of 0.95. Before you look: the average is made of nothing but these jittering weights; can it be better than all of them?
 
 # %%
-viz.lines(at_work.jitter(smooth, 0.95), marker=False, xlabel="training step", ylabel="test error (squared, per pixel)",
-          alt=at_work.ALT["averaged"])
+viz.lines(
+    at_work.jitter(smooth, 0.95),
+    marker=False,
+    xlabel="training step",
+    ylabel="test error (squared, per pixel)",
+    alt=at_work.ALT["averaged"],
+)
 
 # %% [markdown]
 # ## 5 · Some nats for nothing
@@ -228,12 +243,14 @@ viz.lines(at_work.jitter(smooth, 0.95), marker=False, xlabel="training step", yl
 # `torch.clamp` with `min=` is the maximum of a tensor and a number.
 # </details>
 
+
 # %% exercise="free_bits"
 def free_bits(kl_per_dim: Tensor, floor: float) -> Tensor:
     """The KL of a batch with floor nats of each latent number for free: a scalar, in nats per image."""
     ### BEGIN SOLUTION
     return kl_per_dim.mean(0).clamp(min=floor).sum()
     ### END SOLUTION
+
 
 # %% check="free_bits"
 generous = hw3.free_bits.check(free_bits)
@@ -267,12 +284,14 @@ panels.picture(at_work.ALT["free_bits"])
 # The images are axis 0. `x.var(dim=0)` subtracts the mean over the images by itself.
 # </details>
 
+
 # %% exercise="active_units"
 def active_units(mean: Tensor, threshold: float) -> Tensor:
     """Which latent numbers vary over the images by more than threshold (a variance): bool, of mean's shape without axis 0."""
     ### BEGIN SOLUTION
     return mean.var(dim=0) > threshold
     ### END SOLUTION
+
 
 # %% check="active_units"
 awake = hw3.active_units.check(active_units)
@@ -282,7 +301,7 @@ awake = hw3.active_units.check(active_units)
 
 # %%
 patients = at_work.wards()
-ledger.table(
+claims.table(
     ["run", "active units of 16", "KL (nats)", "true ELBO (nats)"],
     [[name, int(awake(p.posterior.mean, 0.01).sum()), p.posterior.kl().mean().item(), p.elbo] for name, p in patients.items()],
 )

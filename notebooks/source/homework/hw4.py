@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from course_lib import device, ledger, viz
-from course_lib.at_work import hw4 as at_work
-from course_lib.checks import hw4
+from course_lib import device
+from course_lib.notebook import claims, viz
+from course_lib.homework.demos import hw4 as at_work
+from course_lib.homework.checks import hw4
 
 print(device.find())
 
@@ -54,6 +55,7 @@ print(device.find())
 # [B] times [B, C, h, w] goes wrong, or worse: it goes through and means something else. `.view(-1, 1, 1, 1)`.
 # </details>
 
+
 # %% exercise="add_noise"
 def add_noise(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor) -> Tensor:
     """x_t [B, C, h, w]: x0 with the noise eps of its step t (1 to T); entry 0 of alphas_cumprod belongs to t = 1."""
@@ -61,6 +63,7 @@ def add_noise(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor) -> Ten
     kept = alphas_cumprod[t - 1].view(-1, 1, 1, 1)
     return kept.sqrt() * x0 + (1 - kept).sqrt() * eps
     ### END SOLUTION
+
 
 # %% check="add_noise"
 noised = hw4.add_noise.check(add_noise)
@@ -91,6 +94,7 @@ viz.grid(at_work.ruined(noised, ts), titles=[f"t = {t}" for t in ts], scale=1, a
 # Three cases, each of one line. Beside which of the two stands `alpha` in $x_t$, and beside which in $v$?
 # </details>
 
+
 # %% exercise="target"
 def target(kind: str, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """What a network of this kind ("eps", "x0" or "v") should output, [B, C, h, w]."""
@@ -99,6 +103,7 @@ def target(kind: str, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> 
         return alpha * eps - sigma * x0
     return eps if kind == "eps" else x0
     ### END SOLUTION
+
 
 # %% check="target"
 wanted = hw4.target.check(target)
@@ -135,6 +140,7 @@ viz.grid(torch.cat(list(answers.values())), titles=list(answers), scale=1, alt=a
 # For `"v"`: two equations, two unknowns. Take $\alpha$ times the first and $\sigma$ times the second, so that $\epsilon$ drops out.
 # </details>
 
+
 # %% exercise="to_x0"
 def to_x0(kind: str, out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """The clean data [B, C, h, w] that the output of a network of this kind stands for."""
@@ -144,6 +150,7 @@ def to_x0(kind: str, out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> 
     return alpha * x_t - sigma * out if kind == "v" else out
     ### END SOLUTION
 
+
 # %% check="to_x0"
 cleaned = hw4.to_x0.check(to_x0)
 
@@ -152,7 +159,13 @@ cleaned = hw4.to_x0.check(to_x0)
 
 # %%
 steps = [1, 50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 950, 980, 990, 999]
-viz.lines(at_work.survived(wanted, cleaned, steps), log="y", xlabel="step t", ylabel="error of x0 (latent unit)", alt=at_work.ALT["to_x0"])
+viz.lines(
+    at_work.survived(wanted, cleaned, steps),
+    log="y",
+    xlabel="step t",
+    ylabel="error of x0 (latent unit)",
+    alt=at_work.ALT["to_x0"],
+)
 
 # %% [markdown]
 # And the shipped denoiser of Teddies, which answers with `v`. It is shown the ruined pictures of exercise 1, and not told a single word: what does it take for $x_0$?
@@ -192,14 +205,18 @@ viz.grid(at_work.glimpses(cleaned, ts), titles=[f"t = {t}" for t in ts], scale=1
 # Compute $s$ first: it is a float (`math.sqrt`), and it stands in two places.
 # </details>
 
+
 # %% exercise="ddim_step"
-def ddim_step(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, alpha_next: float, sigma_next: float, eta: float, noise: Tensor) -> Tensor:
+def ddim_step(
+    x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, alpha_next: float, sigma_next: float, eta: float, noise: Tensor
+) -> Tensor:
     """One step of DDIM from the level (alpha, sigma) to (alpha_next, sigma_next), [B, C, h, w]."""
     ### BEGIN SOLUTION
     eps = (x_t - alpha * x0_hat) / sigma
     fresh = eta * sigma_next / sigma * math.sqrt(1 - (alpha / alpha_next) ** 2)
     return alpha_next * x0_hat + math.sqrt(sigma_next**2 - fresh**2) * eps + fresh * noise
     ### END SOLUTION
+
 
 # %% check="ddim_step"
 step = hw4.ddim_step.check(ddim_step)
@@ -237,8 +254,11 @@ viz.rows(at_work.drawn(step), scale=1, alt=at_work.ALT["ddim_step"])
 # `torch.where(condition, a, b)` takes from `a` where the condition is True. Assigning to `y[drop]` would change the caller's labels for good.
 # </details>
 
+
 # %% exercise="training_loss"
-def training_loss(net, x0: Tensor, y: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor, drop: Tensor, null_label: int) -> Tensor:
+def training_loss(
+    net, x0: Tensor, y: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor, drop: Tensor, null_label: int
+) -> Tensor:
     """The mean squared error of the net's v, a scalar; labels are null_label where drop is True."""
     ### BEGIN SOLUTION
     shown = torch.where(drop, null_label, y)
@@ -247,6 +267,7 @@ def training_loss(net, x0: Tensor, y: Tensor, t: Tensor, eps: Tensor, alphas_cum
     out = net(alpha * x0 + sigma * eps, t, shown)
     return F.mse_loss(out, alpha * eps - sigma * x0)
     ### END SOLUTION
+
 
 # %% check="training_loss"
 objective = hw4.training_loss.check(training_loss)
@@ -259,7 +280,13 @@ result = at_work.train_denoiser(objective)
 viz.losses(result.losses, ylabel="mean squared error of v", alt=at_work.ALT["training_loss"])
 
 # %%
-viz.grid(at_work.in_each_colour(result.ema), len(at_work.colours()), titles=at_work.colours(), scale=1, alt=at_work.ALT["training_loss 2"])
+viz.grid(
+    at_work.in_each_colour(result.ema),
+    len(at_work.colours()),
+    titles=at_work.colours(),
+    scale=1,
+    alt=at_work.ALT["training_loss 2"],
+)
 
 # %% [markdown]
 # ## 6 · Back to the VAE's units
@@ -286,6 +313,7 @@ viz.grid(at_work.in_each_colour(result.ema), len(at_work.colours()), titles=at_w
 # `mean` and `std` take several axes at once, `dim=(…)`, and keep them as axes of length 1 with `keepdim=True`.
 # </details>
 
+
 # %% exercise="unscale"
 def unscale(z: Tensor, latents: Tensor) -> Tensor:
     """z [B, C, h, w] of unit variance in the units of latents [N, C, h, w]: a mean and a std for each channel."""
@@ -294,6 +322,7 @@ def unscale(z: Tensor, latents: Tensor) -> Tensor:
     std = latents.std(dim=(0, 2, 3), keepdim=True)
     return z * std + mean
     ### END SOLUTION
+
 
 # %% check="unscale"
 own_units = hw4.unscale.check(unscale)
@@ -316,7 +345,7 @@ viz.rows(at_work.in_units(own_units, step), scale=1, alt=at_work.ALT["unscale"])
 # %%
 patients = at_work.patients(own_units, step)
 channels = {name: [round(x, 2) for x in given.std(dim=(0, 2, 3)).tolist()] for name, (_, given, _) in patients.items()}
-ledger.table(
+claims.table(
     ["run", "std of the last z", "largest |z|", "std of each channel at the decoder"],
     [[name, z.std().item(), z.abs().max().item(), str(channels[name])] for name, (z, _, _) in patients.items()],
 )

@@ -17,9 +17,10 @@ import math
 import torch
 from torch import Tensor
 
-from course_lib import device, ledger, viz
-from course_lib.at_work import hw5 as at_work
-from course_lib.checks import hw5
+from course_lib import device
+from course_lib.notebook import claims, viz
+from course_lib.homework.demos import hw5 as at_work
+from course_lib.homework.checks import hw5
 
 print(device.find())
 
@@ -53,12 +54,14 @@ print(device.find())
 # Test your formula on paper at scale 0 and at scale 1.
 # </details>
 
+
 # %% exercise="cfg"
 def cfg(cond: Tensor, null: Tensor, scale: float) -> Tensor:
     """The guided prediction: null at scale 0, cond at scale 1, beyond cond above 1."""
     ### BEGIN SOLUTION
     return null + scale * (cond - null)
     ### END SOLUTION
+
 
 # %% check="cfg"
 mix = hw5.cfg.check(cfg)
@@ -102,6 +105,7 @@ viz.rows(at_work.teddies_at(mix, (0.0, 1.0, 3.0, 8.0)), scale=1, alt=at_work.ALT
 # Write out exercise 1's line as a multiple of `cond` plus a multiple of `null`. The multiple of `cond` is the scale: read it off the others' formulas, too.
 # </details>
 
+
 # %% exercise="to_guidance_scale"
 def to_guidance_scale(value: float, convention: str) -> float:
     """The guidance_scale (1 = none) that does what value does in the convention "ho-salimans", "imagen" or "glide"."""
@@ -113,6 +117,7 @@ def to_guidance_scale(value: float, convention: str) -> float:
     raise ValueError(f"{convention!r} is no convention that is known here: ho-salimans, imagen or glide.")
     ### END SOLUTION
 
+
 # %% check="to_guidance_scale"
 converted = hw5.to_guidance_scale.check(to_guidance_scale)
 
@@ -122,7 +127,7 @@ converted = hw5.to_guidance_scale.check(to_guidance_scale)
 
 # %%
 rows = at_work.conventions(mix, converted, (0.0, 2.0))
-ledger.table(["value", "convention", "guidance_scale", "wishes followed", "clipped"], rows)
+claims.table(["value", "convention", "guidance_scale", "wishes followed", "clipped"], rows)
 
 # %% [markdown]
 # <details><summary><b>So what does guidance buy?</b></summary>
@@ -161,6 +166,7 @@ ledger.table(["value", "convention", "guidance_scale", "wishes followed", "clipp
 # `log_prob` gives B numbers, one for each picture, and none depends on another's picture. Of which *one* number is the gradient for each picture just its own?
 # </details>
 
+
 # %% exercise="classifier_guided"
 def classifier_guided(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob, scale: float) -> Tensor:
     """x0_hat moved by scale · sigma² / alpha · the gradient of log_prob at x_t."""
@@ -169,6 +175,7 @@ def classifier_guided(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, l
     (gradient,) = torch.autograd.grad(log_prob(x).sum(), x)
     return x0_hat + scale * sigma**2 / alpha * gradient
     ### END SOLUTION
+
 
 # %% check="classifier_guided"
 steer = hw5.classifier_guided.check(classifier_guided)
@@ -201,12 +208,14 @@ viz.rows(at_work.steered(steer, (0.0, 1.0, 10.0)), scale=1, alt=at_work.ALT["cla
 # Python understands `a < b <= c`. And mind what means "no guidance" in this convention.
 # </details>
 
+
 # %% exercise="interval_scale"
 def interval_scale(scale: float, alpha: float, sigma: float, lo: float, hi: float) -> float:
     """scale at levels whose noise over signal lies in (lo, hi], else 1, which is no guidance."""
     ### BEGIN SOLUTION
     return scale if lo < sigma / alpha <= hi else 1.0
     ### END SOLUTION
+
 
 # %% check="interval_scale"
 inside = hw5.interval_scale.check(interval_scale)
@@ -218,7 +227,7 @@ inside = hw5.interval_scale.check(interval_scale)
 limited = at_work.intervals(mix, inside, 8.0)
 ends = ["–" if lo == hi else f"({lo:g}, {hi:g}]" for lo, hi in at_work.INTERVALS.values()]
 rows = [[name, end, *one.shares] for end, (name, one) in zip(ends, limited.items(), strict=True)]
-ledger.table(["guidance at", "noise over signal", "wishes followed", "clipped"], rows, title="32 wishes at scale 8")
+claims.table(["guidance at", "noise over signal", "wishes followed", "clipped"], rows, title="32 wishes at scale 8")
 
 # %%
 shown = {name: limited[name].pictures for name in ("all levels", "high noise", "middle", "low noise")}
@@ -253,6 +262,7 @@ viz.rows(shown, scale=1, alt=at_work.ALT["interval_scale"])
 # What must come out at `rescale` 0, and what at 1?
 # </details>
 
+
 # %% exercise="rescaled"
 def rescaled(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
     """guided, brought a share rescale of the way to cond's standard deviation, picture by picture."""
@@ -260,6 +270,7 @@ def rescaled(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
     ratio = cond.std(dim=(1, 2, 3), keepdim=True) / guided.std(dim=(1, 2, 3), keepdim=True)
     return rescale * (guided * ratio) + (1 - rescale) * guided
     ### END SOLUTION
+
 
 # %% check="rescaled"
 calm = hw5.rescaled.check(rescaled)
@@ -270,7 +281,7 @@ calm = hw5.rescaled.check(rescaled)
 # %%
 mended = {f"rescale {share:g}": at_work.report(mix, 8.0, calm, share) for share in (0.0, 0.7, 1.0)}
 rows = [[name, *one.shares] for name, one in mended.items()] + [["the data", "", f"{at_work.clipped(at_work.renders()):.1%}"]]
-ledger.table(["at scale 8", "wishes followed", "clipped"], rows)
+claims.table(["at scale 8", "wishes followed", "clipped"], rows)
 
 # %%
 viz.rows({name: one.pictures for name, one in mended.items()}, scale=1, alt=at_work.ALT["rescaled"])
@@ -301,6 +312,7 @@ viz.rows({name: one.pictures for name, one in mended.items()}, scale=1, alt=at_w
 # Without a loop: `distance[:, None]` and `distance[None, :]` compare every run with every other, in a table [N, N]. Which axis do you ask with `.any(...)`?
 # </details>
 
+
 # %% exercise="frontier"
 def frontier(distance: Tensor, agreement: Tensor) -> Tensor:
     """Which runs are dominated by no other (low distance and high agreement are good): bool [N], in the order given."""
@@ -309,6 +321,7 @@ def frontier(distance: Tensor, agreement: Tensor) -> Tensor:
     better = (distance[None, :] < distance[:, None]) | (agreement[None, :] > agreement[:, None])
     return ~(nearer & agreeing & better).any(dim=1)
     ### END SOLUTION
+
 
 # %% check="frontier"
 best = hw5.frontier.check(frontier)
@@ -321,9 +334,12 @@ best = hw5.frontier.check(frontier)
 *runs, ideal = at_work.runs(mix, inside)
 distance, agreement = torch.tensor([[run.distance for run in runs], [run.agreement for run in runs]])
 kept = best(distance, agreement)
-rows = [[r.kind, f"{r.scale:g}", f"{r.distance:.0%}", f"{r.agreement:.1%}", "yes" if k else ""] for r, k in zip(runs, kept, strict=True)]
+rows = [
+    [r.kind, f"{r.scale:g}", f"{r.distance:.0%}", f"{r.agreement:.1%}", "yes" if k else ""]
+    for r, k in zip(runs, kept, strict=True)
+]
 rows.append([ideal.kind, "", f"{ideal.distance:.0%}", f"{ideal.agreement:.1%}", "cannot be reached"])
-ledger.table(["guidance", "scale", "distance", "agreement", "on the frontier"], rows)
+claims.table(["guidance", "scale", "distance", "agreement", "on the frontier"], rows)
 
 # %%
 panels = viz.Panels(1, 7.0, 4.0)

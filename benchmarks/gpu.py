@@ -1,0 +1,102 @@
+"""What only a GPU can show: the share of its bf16 peak, sampling as CUDA graphs, and the Teddies' flagship from start to end."""
+
+import time
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from benchmarks.steps import Plan, objective, training_step
+from benchmarks.timing import interleaved
+from course_lib import device as devices
+from course_lib import recipes, teddies, text_to_image
+from course_lib.device import Machine
+from course_lib.dit import DiT
+from course_lib.experiments import prompt_adherence
+from course_lib.experiments.flops import flops
+from course_lib.guidance import classifier_free
+from course_lib.samplers import as_cuda_graph, dpmpp_2m
+
+BASE = {"in_channels": 4, "size": 32, "patch": 2, "dim": 768, "depth": 12, "heads": 12}  # DiT-B/2 (Peebles & Xie 2023, table 1)
+
+
+def dit(machine: Machine, batch: int | None = None, config: dict = BASE) -> dict[str, dict]:
+    """The training step of a GPU-size DiT on latents of 256×256 pictures, as it is and compiled: images/s, share of matmul.
+
+    batch: by default 256, or 32 on a GPU of less than 40 GiB.
+    """
+    if batch is None:
+        batch = 256 if torch.cuda.mem_get_info(machine.device)[1] >= 40 * 2**30 else 32
+    shape = (config["in_channels"], config["size"], config["size"])
+
+    def step(pictures: int, way: str = "eager"):
+        net = DiT(**config)
+        asked = torch.compile(net) if way == "compiled" else net
+        return training_step(net, objective(asked, Plan(shape, pictures, {}), machine), machine)
+
+    peak, work = devices.matmul_rate(machine), flops(step(2)) / 2 * batch
+    took = interleaved({way: step(batch, way) for way in ("eager", "compiled")}, machine)
+    return {way: {"images_per_second": batch / t.seconds, "share_of_matmul": work / t.seconds / peak} for way, t in took.items()}
+
+
+def graphs(machine: Machine, counts: tuple[int, ...] = (1, 16, 256), steps: int = 20) -> dict[str, dict]:
+    """Seconds of a guided walk of the Teddies' denoiser for n pictures, launched kernel by kernel and as one CUDA graph."""
+    painter = text_to_image.load(machine)
+    autocast = None if machine.dtype == torch.float32 else machine.dtype
+    levels, null = painter.schedule.grid(steps), tuple(teddies.LEVELS)
+    found = {}
+    for n in counts:
+        y = painter.tell("two brown teddy bears").to(machine.device).expand(n, -1)
+        noise = torch.randn(n, *painter.shape, device=machine.device)
+        guided = classifier_free(painter.net, recipes.PREDICTION_TYPE, y, null, 3.0, autocast=autocast)
+
+        def walk(x_T: torch.Tensor, guided=guided) -> torch.Tensor:
+            return dpmpp_2m(guided, x_T, levels)
+
+        runs = {"launched one by one": partial(walk, noise), "CUDA graph": partial(as_cuda_graph(walk, noise), noise)}
+        found[f"{n} pictures"] = {way: t.seconds for way, t in interleaved(runs, machine).items()}
+    return found
+
+
+def many_teddies(machine: Machine, n: int = 10_000, steps: int = 20, batch: int = 500) -> float:
+    """Seconds for n guided Teddies at 64×64, decoded."""
+    painter = text_to_image.load(machine)
+    told = painter.tell("two brown teddy bears")
+    painter.paint(told.expand(min(n, batch), -1), 3.0, 2, batch=batch)  # warm-up
+    machine.synchronize()
+    began = time.perf_counter()
+    painter.paint(told.expand(n, -1), 3.0, steps, batch=batch)
+    machine.synchronize()
+    return time.perf_counter() - began
+
+
+def flagship(machine: Machine, n: int = 500, **options) -> dict[str, float]:
+    """The Teddies' denoiser trained anew by its recipe (options: its own): seconds, and the share of n wishes that come true,
+    read off the pictures; beside it that of the shipped one."""
+    judge, wishes = recipes.load_or_train("teddies-reader", machine), prompt_adherence.sample_prompts(n, 0).to(machine.device)
+    painter = text_to_image.load(machine)
+
+    def adherence() -> float:
+        return prompt_adherence.adherence(judge, painter.paint(wishes, steps=20), wishes)["all"]
+
+    shipped = adherence()
+    with TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        result = recipes.teddies_ldm(Path(folder, "again.safetensors"), machine, options)
+        spent = time.perf_counter() - began
+    painter.net.load_state_dict(result.ema.state_dict())
+    return {"seconds": spent, "wishes come true": adherence(), "wishes come true, shipped": shipped}
+
+
+def measure(machine: Machine) -> dict:
+    """All of it; minutes on an H100. Raises ValueError where there is no CUDA device."""
+    if machine.device.type != "cuda":
+        raise ValueError(f"this part measures a GPU, and this machine is {machine}: run `course bench gpu` where there is one")
+    return {
+        "matmul_tflops": devices.matmul_rate(machine) / 1e12,
+        "dit": dit(machine),
+        "graphs": graphs(machine),
+        "10,000 Teddies": many_teddies(machine),
+        "flagship": flagship(machine),
+    }

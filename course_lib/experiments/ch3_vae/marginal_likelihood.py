@@ -1,0 +1,106 @@
+"""Chapter 3's known answer: probabilistic PCA, whose best likelihood has a closed form, and the linear VAE that must reach it."""
+
+import math
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import LowRankMultivariateNormal
+from torch.nn import functional as F
+
+from course_lib.images import to_float
+from course_lib.vae import ELBO, VAE, Posterior, log_likelihood
+
+
+@dataclass(frozen=True)
+class PPCA:
+    """The best model z ~ N(0, I_q), x ~ N(weight·z + mean, noise_std²·I): mean [D], weight [D, q]; evidence is its mean log p(x)
+    in nats per row."""
+
+    mean: Tensor
+    weight: Tensor
+    noise_std: float
+    evidence: float
+
+
+def ppca(x: Tensor, latents: int) -> PPCA:
+    """Probabilistic PCA of rows x [N, D]: the maximum of the likelihood, float64 (Tipping & Bishop 1999, eq. 4, 7 and 8)."""
+    mean = x.double().mean(0)
+    values, vectors = torch.linalg.eigh((x.double() - mean).T.cov(correction=0))
+    values, vectors = values.flip(0), vectors.flip(1)  # largest first
+    noise = values[latents:].mean()
+    weight = vectors[:, :latents] * (values[:latents] - noise).sqrt()
+    kept = torch.cat([values[:latents], noise.expand(len(values) - latents)])
+    evidence = -(len(values) * (math.log(2 * math.pi) + 1) + kept.log().sum()) / 2
+    return PPCA(mean, weight, noise.sqrt().item(), evidence.item())
+
+
+class LinearVAE(nn.Module):
+    """A VAE whose encoder and decoder are one matrix each: x [B, D] ↔ z [B, q], all clouds equally wide (Lucas et al. 2019).
+
+    noise_std: that of p(x | z), as in ``VAE``.
+    """
+
+    elbo = VAE.elbo  # the very lines that train the big one
+
+    def __init__(self, dims: int, latents: int, noise_std: float) -> None:
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(dims, latents), nn.Linear(latents, dims)
+        self.logvar = nn.Parameter(torch.zeros(latents))
+        self.noise_std = noise_std
+
+    def encode(self, x: Tensor) -> Posterior:
+        mean = self.encoder(x)
+        return Posterior(mean, self.logvar.expand_as(mean))
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.decoder(z)
+
+    @torch.no_grad()
+    def exact_elbo(self, x: Tensor) -> ELBO:
+        """The ELBO without dice, [B]: the clouds' widths add their mean squared error to that of the clouds' centres."""
+        q = self.encode(x)
+        spread = (self.decoder.weight.square().sum(0) * self.logvar.exp()).sum() / (2 * self.noise_std**2)
+        return ELBO(log_likelihood(x, self.decode(q.mean), self.noise_std) - spread, q.kl())
+
+    @torch.no_grad()
+    def evidence(self, x: Tensor) -> Tensor:
+        """log p(x) itself, [B]: with a linear decoder x is Gaussian, with covariance W·Wᵀ + noise_std²·I."""
+        noise = torch.full_like(self.decoder.bias, self.noise_std**2)
+        return LowRankMultivariateNormal(self.decoder.bias, self.decoder.weight, noise).log_prob(x)
+
+    def bounds(self, x: Tensor) -> tuple[float, float]:
+        """Mean exact ELBO and mean log p(x), in nats per row."""
+        return self.exact_elbo(x).value.mean().item(), self.evidence(x).mean().item()
+
+
+def widened(net: LinearVAE, factor: float) -> LinearVAE:
+    """A copy whose clouds are ``factor`` times as wide: the model p(x) is the same, but its encoder is now wrong."""
+    copy = deepcopy(net)
+    with torch.no_grad():
+        copy.logvar += 2 * math.log(factor)
+    return copy
+
+
+def small_garments(images: Tensor, side: int = 8) -> Tensor:
+    """Images [N, 1, S, S], uint8 → averaged down to side × side, as rows [N, side²] in [-1, 1]."""
+    return F.adaptive_avg_pool2d(to_float(images), side).flatten(1)
+
+
+def fit(x: Tensor, latents: int, noise_std: float, steps: int = 1500, lr: float = 0.03, seed: int = 0) -> tuple[LinearVAE, list]:
+    """A linear VAE trained by its one-draw ELBO on all rows x [N, D] at once; and (step, mean exact ELBO, mean log p(x))."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = LinearVAE(x.shape[1], latents, noise_std).to(x)
+    generator, history = torch.Generator(x.device).manual_seed(seed), []
+    optimiser = torch.optim.Adam(net.parameters(), lr, betas=(0.9, 0.99))
+    rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for step in range(steps):
+        if step % 20 == 0:
+            history.append((step, *net.bounds(x)))
+        optimiser.zero_grad()
+        net.elbo(x, generator).loss().backward()
+        optimiser.step()
+        rate.step()
+    return net.eval(), [*history, (steps, *net.bounds(x))]

@@ -1,0 +1,127 @@
+"""One call of a student's function, and everything about it that a check looks at.
+
+The same lines run in a notebook's check and inside the grader's sandbox; what they return is judged elsewhere
+(`course_lib.homework.checks.verdict`), in a process that the student's code cannot reach.
+"""
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from course_lib.homework.answers.standins import Net
+
+NUMBERS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+NUMBERS += (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+MOST = 10**6  # numbers of a tensor that is looked at; no exercise returns as many
+
+
+class Unsupported(NamedTuple):
+    """Stands for a returned object that is neither tensor, number, text nor a collection of them."""
+
+    kind: str  # the name of its type
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call gave.
+
+    value: what was returned. error: where it raised, "ValueError: what it said", and `line`, the number of the line within the
+    student's cell (0 where unknown). blank: it raised NotImplementedError, as an exercise that is not written yet does.
+    after: the arguments as the call left them. gradients: of the sum of `value` with respect to each floating-point argument, or,
+    where a network is among them, to each of the network's numbers instead (what training needs); None where no gradient
+    arrives; empty where none was asked for. seeded, drew: torch's global random numbers were seeded,
+    or used.
+    """
+
+    value: object = None
+    error: str = ""
+    line: int = 0
+    blank: bool = False
+    after: tuple = ()
+    gradients: tuple = ()
+    gradient_error: str = ""
+    seeded: bool = False
+    drew: bool = False
+
+    @property
+    def is_fatal(self) -> bool:
+        """Nothing that a further input could mend: it raised, or it returned what is no answer at all."""
+        return bool(self.error) or isinstance(self.value, Unsupported)
+
+
+def copied(value: object, grad: bool = False) -> object:
+    """The same arguments in memory of their own, so that nobody can change another's; grad: floating-point tensors take one."""
+    if isinstance(value, Tensor):
+        return value.detach().clone().requires_grad_(grad and value.is_floating_point())
+    if isinstance(value, Net) and grad:
+        return Net(*(torch.tensor(number, requires_grad=True) for number in vars(value).values()))
+    if isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
+        return type(value)(copied(item, grad) for item in value)
+    return value
+
+
+def call(function: Callable, args: tuple, differentiable: bool = False) -> Outcome:
+    """Call ``function(*args)`` on copies. differentiable: once more, for the gradients of what it returns.
+
+    Torch's global random state is as before when this returns. Only Exception is caught: an interrupt passes.
+    """
+    given = copied(args)
+    with torch.random.fork_rng(devices=[]):
+        seed, state = torch.initial_seed(), torch.get_rng_state()
+        try:
+            value = _plain(function(*given))
+        except Exception as error:  # whatever a student's code raises becomes the message that he reads
+            blank = isinstance(error, NotImplementedError)
+            return Outcome(error=f"{type(error).__name__}: {error}"[:400], line=_line(error, function), blank=blank)
+        seeded = torch.initial_seed() != seed
+        drew = not seeded and not torch.equal(state, torch.get_rng_state())
+        gradients, gradient_error = _gradients(function, args) if differentiable else ((), "")
+    return Outcome(value, after=given, gradients=gradients, gradient_error=gradient_error, seeded=seeded, drew=drew)
+
+
+def _gradients(function: Callable, args: tuple) -> tuple[tuple, str]:
+    """Gradients of the returned numbers' sum (None where there is none), as `Outcome` tells them, or why they failed."""
+    given = copied(args, grad=True)
+    numbers = [number for net in given if isinstance(net, Net) for number in vars(net).values()]
+    inputs = numbers or [x for x in given if isinstance(x, Tensor) and x.requires_grad]
+    try:
+        with torch.enable_grad():
+            out = function(*given)
+            if not isinstance(out, Tensor) or not out.requires_grad:
+                return tuple(None for _ in inputs), ""
+            found = torch.autograd.grad(out.sum(), inputs, allow_unused=True)
+    except Exception as error:  # as above
+        return (), f"{type(error).__name__}: {error}"[:400]
+    return tuple(found), ""
+
+
+def _plain(value: object, depth: int = 0) -> object:
+    """The returned value with everything unknown to us replaced by its type's name."""
+    if isinstance(value, Tensor):
+        if value.layout != torch.strided or value.dtype not in NUMBERS:
+            return Unsupported(f"Tensor of {value.dtype}")
+        return value.detach() if value.numel() <= MOST else Unsupported(f"Tensor of {value.numel():,} numbers")
+    if type(value) is int and abs(value) >= 2**63:
+        return Unsupported("int of more than 64 bits")
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, (np.floating, np.integer, np.bool_)):
+        return value.item()
+    if isinstance(value, (tuple, list)) and depth < 3 and len(value) <= 1000:
+        return tuple(_plain(item, depth + 1) for item in value)
+    return Unsupported(type(value).__name__[:60])
+
+
+def _line(error: Exception, function: Callable) -> int:
+    """The last line of the student's own file that the error passed through."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return 0
+    lines = [step.lineno for step in traceback.extract_tb(error.__traceback__) if step.filename == code.co_filename]
+    return lines[-1] or 0 if lines else 0

@@ -1,0 +1,221 @@
+"""The sandbox: one process tree without network, without sight of the teacher's files, and with limits on all that it can use.
+
+It is bubblewrap (https://github.com/containers/bubblewrap). Inside there is the Python of this workbook, its packages and
+`course_lib` without `checks`, all read-only; an empty /tmp in memory; no home, no submissions, no secret.
+"""
+
+import os
+import select
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+import course_lib
+from course_lib.homework.grading import protocol
+
+MISSING = (
+    "bubblewrap is not here, and without it a submission would run with all your rights. Install it (Linux: "
+    "`sudo apt install bubblewrap`, or dnf, pacman, zypper), or give --unsafe-no-sandbox if you trust every submission."
+)
+BLOCKED = (
+    "bubblewrap is installed but may not make a sandbox here ({why}). Containers and some systems forbid user namespaces: "
+    "allow them, use another machine, or give --unsafe-no-sandbox if you trust every submission."
+)
+READY = b"ready\n"
+PACKAGE = Path(course_lib.__file__).resolve().parent
+
+
+class NoSandbox(ValueError):
+    """There is no sandbox to be had; the message says how to get one."""
+
+
+class NoAnswer(ValueError):
+    """One exercise's program gave no answer; the message is for the student."""
+
+
+class SandboxDied(NoAnswer):
+    """The sandbox is gone, or said what it must not say."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one exercise, and `start`, of the sandbox's own start. memory: bytes that its processes may hold together."""
+
+    seconds: float = 10.0
+    memory: int = 2 * 2**30
+    processes: int = 24
+    scratch: int = 64 * 2**20
+    start: float = 120.0
+
+
+def command(user: int, limits: Limits) -> list[str]:
+    """bubblewrap's command line up to the program that it runs."""
+    python = [Path(sys.prefix), Path(sys.base_prefix)]
+    shown = [Path("/usr"), *(p for p in python if not p.is_relative_to("/usr")), PACKAGE]
+    line = ["bwrap", "--die-with-parent", "--new-session", "--clearenv"]
+    line += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    if os.geteuid() == 0:  # root is given up inside, where it may be; then the limit on processes binds
+        line += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        line += ["--unshare-user", "--uid", str(user), "--gid", str(user)]
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        path = Path("/", name)
+        if path.is_symlink():
+            line += ["--symlink", os.readlink(path), str(path)]
+        elif path.is_dir():
+            line += ["--ro-bind", str(path), str(path)]
+    scratch = ["--perms", "1777", "--size", str(limits.scratch), "--tmpfs"]
+    line += [*scratch, "/tmp"]  # before what is shown, which may lie in it
+    for path in dict.fromkeys(shown):
+        for parent in reversed(path.parents[:-1]):  # else bubblewrap makes them for root alone
+            if parent != Path("/tmp") and not any(parent.is_relative_to(one) for one in shown):
+                line += ["--perms", "0755", "--dir", str(parent)]
+        line += ["--ro-bind", str(path), str(path)]
+    for path in ("/etc/ld.so.cache", "/etc/alternatives", "/etc/ld.so.conf", "/etc/ld.so.conf.d"):
+        line += ["--ro-bind-try", path, path]
+    line += ["--tmpfs", str(PACKAGE / "checks"), "--remount-ro", str(PACKAGE / "checks")]
+    line += ["--proc", "/proc", "--dev", "/dev", *scratch, "/dev/shm"]
+    line += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
+    settings = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "COURSE_SANDBOX": "1"}
+    settings |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    for name, value in settings.items():
+        line += ["--setenv", name, value]
+    return line
+
+
+def require(limits: Limits, safe: bool = True) -> None:
+    """Start a sandbox and end it. Raises NoSandbox, in words for the teacher, where none can be made here."""
+    if safe and not shutil.which("bwrap"):
+        raise NoSandbox(MISSING)
+    Sandbox(0, limits, safe).close()
+
+
+class Sandbox:
+    """One submission's process tree. ``ask`` sends a request of `child.answer` and waits for the outcomes' bytes.
+
+    lane: a number that no other sandbox has at the same time, as their processes are counted by it. safe: False runs the
+    same program without bubblewrap, with the teacher's own rights.
+    """
+
+    def __init__(self, lane: int, limits: Limits, safe: bool = True) -> None:
+        self.limits, user = limits, 60_000 + lane
+        program = [
+            sys.executable,
+            "-m",
+            "course_lib.homework.grading.worker",
+            str(user),
+            str(limits.processes),
+            str(limits.seconds),
+        ]
+        program.append(str(8 * 2**30))  # addresses, not bytes held: torch alone reserves gigabytes of them
+        environment = None
+        if not safe:
+            program[3:5] = ["0", str(resource_processes())]
+            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [*(command(user, limits) if safe else []), *program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,  # what select says of a pipe is not true of a buffer before it
+            env=environment,
+            cwd="/" if safe else None,
+        )
+        os.set_blocking(self.process.stdout.fileno(), False)
+        os.set_blocking(self.process.stdin.fileno(), False)
+        try:
+            self._read(len(READY), time.monotonic() + limits.start, "it took too long")
+        except SandboxDied as error:
+            self.process.kill()
+            said = self.process.communicate()[1].decode(errors="replace").strip().splitlines()
+            raise NoSandbox(BLOCKED.format(why=said[-1] if said else error)) from error
+        self.process.stderr.close()
+
+    def ask(self, request: bytes) -> bytes:
+        """The reply to one request. Raises Lost where the program gave none, and Ended where the whole sandbox is gone."""
+        deadline = time.monotonic() + self.limits.seconds + 5
+        late = f"It took longer than {self.limits.seconds:g} s, and stopped the process that graded it."
+        self._write(request, deadline, late)
+        size, end = protocol.HEAD.unpack(self._read(protocol.HEAD.size, deadline, late))
+        if size > protocol.LIMIT + protocol.HEAD.size or end not in (protocol.FINE, *self.losses):
+            raise SandboxDied("It wrote over the grader's own lines.")
+        if end != protocol.FINE:
+            raise NoAnswer(self.losses[end])
+        return self._read(size, deadline, late)
+
+    @property
+    def losses(self) -> dict[int, str]:
+        """What to tell a student whose program gave no answer."""
+        return {
+            protocol.TOO_LONG: f"It took longer than {self.limits.seconds:g} s: does a loop never end?",
+            protocol.TOO_MUCH: f"It returned more than {protocol.LIMIT / 2**20:g} MiB.",
+            protocol.DIED: "Its process ended without an answer: it left by itself, crashed, or wanted more than it may have.",
+        }
+
+    def close(self) -> None:
+        """End every process in it. With bubblewrap the first one's end is everybody's."""
+        tree = self._tree()
+        self.process.kill()
+        for process in tree:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        for pipe in (self.process.stdin, self.process.stdout):
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                continue
+        self.process.wait()
+
+    def _read(self, size: int, deadline: float, late: str) -> bytes:
+        parts = b""
+        while len(parts) < size:
+            self._look(deadline, late)
+            if select.select([self.process.stdout], [], [], 0.05)[0]:
+                part = self.process.stdout.read(size - len(parts))
+                if part == b"":
+                    raise SandboxDied("It ended the process that graded it.")
+                parts += part or b""
+        return parts
+
+    def _write(self, message: bytes, deadline: float, late: str) -> None:
+        left = memoryview(message)
+        while left:
+            self._look(deadline, late)
+            if select.select([], [self.process.stdin], [], 0.05)[1]:
+                try:
+                    left = left[os.write(self.process.stdin.fileno(), left) :]
+                except BrokenPipeError as error:
+                    raise SandboxDied("It ended the process that graded it.") from error
+
+    def _look(self, deadline: float, late: str) -> None:
+        """Raises Ended when the time is over or the tree holds too much memory."""
+        if time.monotonic() > deadline:
+            raise SandboxDied(late)
+        held = 0
+        for process in self._tree():
+            try:
+                held += process.memory_full_info().uss
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        if held > self.limits.memory:
+            raise SandboxDied(f"It held more than {self.limits.memory / 2**30:g} GiB of memory.")
+
+    def _tree(self) -> list[psutil.Process]:
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+
+def resource_processes() -> int:
+    """The limit on processes that this user has anyway: without a sandbox it counts all of theirs."""
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_NPROC)[0]

@@ -1,0 +1,200 @@
+"""What runs inside the sandbox: for each exercise a process of its own that runs the student's cells and calls the function.
+
+Nothing here is trusted by the grader: a student's program shares this process's rights. It reads requests from stdin and writes
+outcomes to stdout, as bytes of `wire`; the comparison happens outside.
+"""
+
+import ast
+import math
+import os
+import resource
+import select
+import signal
+import sys
+import time
+import types
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from course_lib.homework.answers.call import Outcome, call
+from course_lib.homework.grading import protocol
+
+DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+
+
+class _AnyCheck(types.ModuleType):
+    """Stands for `course_lib.homework.checks`: whatever is asked of it gives back what it was given, and checks nothing."""
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Anything()
+
+
+class _Anything:
+    def __getattr__(self, name: str) -> "_Anything":
+        return self
+
+    def __call__(self, *given: object) -> object:
+        return given[0] if given else None
+
+
+def namespace() -> dict[str, object]:
+    """What every homework's first cell imports."""
+    return {"math": math, "np": np, "torch": torch, "Tensor": Tensor, "nn": nn, "F": F, "__name__": "__main__"}
+
+
+def define(space: dict[str, object], cell: str) -> None:
+    """Of a cell that is no exercise, only what other cells may need: imports, functions, classes, constants. No experiments."""
+    try:
+        tree = ast.parse(cell)
+    except (SyntaxError, ValueError):
+        return  # a cell with a magic command, or a broken one: it defines nothing
+    for node in tree.body:
+        constant = isinstance(node, ast.Assign) and _is_literal(node.value)
+        if constant or isinstance(node, DEFINITIONS):
+            try:
+                exec(compile(ast.Module([node], []), "<another cell>", "exec"), space)
+            except Exception as error:  # its own loss: what needs it will raise NameError, and the message says so
+                print(f"{type(error).__name__}: {error}", file=sys.stderr)
+
+
+def _is_literal(node: ast.AST) -> bool:
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+    return True
+
+
+def answer(name: str, program: str, others: tuple[str, ...], cases: tuple, differentiable: bool) -> list[Outcome]:
+    """Run the student's cells and call the function on every case; after a hopeless answer the rest is not tried."""
+    space = namespace()
+    for cell in others:
+        define(space, cell)
+    try:
+        exec(compile(program, "<exercise>", "exec"), space)
+        function = space[name]
+    except Exception as error:  # the student reads it
+        return [Outcome(error=f"{type(error).__name__}: {error}"[:400], blank=isinstance(error, NotImplementedError))]
+    outcomes = []
+    for args in cases:
+        outcomes.append(call(function, args, differentiable))
+        if outcomes[-1].is_fatal:
+            break
+    return outcomes
+
+
+def in_a_process(request: bytes, seconds: float, memory: int) -> tuple[bytes, int]:
+    """`answer` in a forked process: (its bytes, `wire.FINE`), or nothing and what happened instead."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            os.close(reader)
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for stream in (0, 1, 2):
+                os.dup2(nowhere, stream)
+            limit(memory, seconds)
+            reply = protocol.pack_outcomes(answer(*protocol.unpack(request)))
+            with os.fdopen(writer, "wb") as pipe:
+                pipe.write(reply)
+        finally:
+            os._exit(0)
+    os.close(writer)
+    reply, end = read_all(reader, time.monotonic() + seconds)
+    os.close(reader)
+    end_all_others(pid)
+    os.waitpid(pid, 0)
+    return reply, end
+
+
+def limit(memory: int, seconds: float) -> None:
+    """The limits of one exercise's process and whatever it starts."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds) + 1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**24, 2**24))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+
+
+def read_all(pipe: int, deadline: float) -> tuple[bytes, int]:
+    """Everything until the pipe's end, or nothing and why: the deadline, more than a message may be, or no word at all."""
+    parts, size = [], 0
+    while (left := deadline - time.monotonic()) > 0:
+        if not select.select([pipe], [], [], left)[0]:
+            break
+        part = os.read(pipe, 2**16)
+        if not part:
+            return b"".join(parts), protocol.FINE if parts else protocol.DIED
+        parts.append(part)
+        size += len(part)
+        if size > protocol.LIMIT + protocol.HEAD.size:
+            return b"", protocol.TOO_MUCH
+    return b"", protocol.TOO_LONG
+
+
+def end_all_others(pid: int) -> None:
+    """Kill a program's process and all that it started. In a sandbox nothing else may live but this process and the first."""
+    if not os.environ.get("COURSE_SANDBOX"):
+        try:
+            os.killpg(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        return
+    mine = {1, os.getpid()}
+    for _ in range(50):
+        others = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) not in mine]
+        alive = [pid for pid in others if not _is_zombie(pid)]
+        if not alive:
+            return
+        for pid in alive:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                continue
+        time.sleep(0.01)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return True
+
+
+def become_nobody(user: int, processes: int) -> None:
+    """Give up root where the sandbox was started by it, and bound how many processes there may be."""
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
+
+
+def main() -> None:
+    """Serve requests until stdin ends. Arguments: user id, processes, seconds and bytes of memory for an exercise."""
+    user, processes, seconds, memory = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+    become_nobody(user, processes)
+    torch.set_num_threads(1)
+    for name in ("course_lib.homework.checks", *(f"course_lib.homework.checks.hw{n}" for n in range(1, 6))):
+        sys.modules[name] = _AnyCheck(name)
+    requests, replies = sys.stdin.buffer, sys.stdout.buffer
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    replies.write(b"ready\n")
+    replies.flush()
+    while head := requests.read(protocol.HEAD.size):
+        request = head + requests.read(sum(protocol.sizes(head)))
+        reply, end = in_a_process(request, seconds, memory)
+        replies.write(protocol.HEAD.pack(len(reply), end) + reply)
+        replies.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""Pictures without a plotting library: sheets of images, a quick PNG for sliders, and the object that a notebook shows.
+
+Where the alternative text goes: a `Picture` shows itself as ``text/html``, one ``<img>`` with the bytes and the text inside, and
+as ``text/plain``, the text alone. An ``image/png`` output cannot carry it: JupyterLab (to 4.6) and nbconvert's lab template draw
+such an output without ``alt``, whatever its metadata say. An ``<img>`` with a data URI passes JupyterLab's sanitiser (in an
+untrusted notebook too), nbconvert, and the viewers of code hosts.
+"""
+
+import base64
+import html
+import io
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+PAGE = 760  # CSS pixels: the width of a notebook's page on a laptop
+HEAVY = 60_000  # bytes; a PNG larger than this holds photographs, which look the same in a third of the bytes
+
+
+class Picture:
+    """A finished picture with its alternative text; the last line of a cell shows it.
+
+    data: the bytes of a PNG or JPEG. alt: one sentence, what a reader who cannot see it should know. width: CSS pixels at which
+    it is shown, None for its own. Raises ValueError for data of another kind, and where alt describes nothing.
+    """
+
+    def __init__(self, data: bytes, alt: str, width: int | None = None) -> None:
+        kind = {b"\x89PNG": "png", b"\xff\xd8\xff\xe0": "jpeg"}.get(data[:4])
+        if kind is None:
+            raise ValueError(f"A picture takes the bytes of a PNG or a JPEG, but these begin with {data[:4]!r}.")
+        self.data, self.kind, self.alt, self.width = data, kind, described(alt), width
+
+    def pixels(self) -> np.ndarray:
+        """The decoded picture, uint8 [H, W, 3]."""
+        return np.asarray(Image.open(io.BytesIO(self.data)).convert("RGB"))
+
+    @property
+    def png(self) -> bytes:
+        return self.data if self.kind == "png" else encode(self.pixels())
+
+    def html(self) -> str:
+        """One self-contained ``<img>``."""
+        width = f' width="{self.width}"' if self.width else ""
+        text = html.escape(self.alt, quote=True)
+        return f'<img alt="{text}"{width} src="data:image/{self.kind};base64,{base64.b64encode(self.data).decode()}">'
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+        return {"text/html": self.html(), "text/plain": f"[picture: {self.alt}]"}
+
+    def __repr__(self) -> str:
+        return f"[picture: {self.alt}]"
+
+
+def described(alt: str) -> str:
+    """The text with its white space in order; ValueError where there is none."""
+    words = " ".join(str(alt).split())
+    if not words:
+        raise ValueError("A picture needs alt=..., one sentence that says what it shows.")
+    return words
+
+
+def to_pixels(images: Tensor | np.ndarray) -> np.ndarray:
+    """Images as uint8 [N, H, W, C] on the CPU.
+
+    images: floats in [-1, 1] (the rest is clipped) or uint8, [N, 1 or 3, H, W] or one image [1 or 3, H, W]; on any device.
+    Raises ValueError for another shape or type, and for values that are not numbers.
+    """
+    given = x = torch.as_tensor(images).detach()
+    if x.ndim == 3:
+        x = x[None]
+    if x.ndim != 4 or x.shape[1] not in (1, 3) or not x.numel():
+        raise ValueError(
+            f"The images are {tuple(given.shape)}, but a sheet takes [N, 1 or 3, H, W] with N at least 1. "
+            "To look at latents, show each channel as a grey image: z.flatten(0, 1)[:, None]."
+        )
+    if x.dtype != torch.uint8:
+        if not x.is_floating_point():
+            raise ValueError(f"The images are {x.dtype}, but a sheet takes floats in [-1, 1] or uint8.")
+        x = x.float()
+        if x.isnan().any():
+            raise ValueError("The images hold values that are not numbers (NaN): look at what computed them.")
+        x = x.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+    return x.cpu().permute(0, 2, 3, 1).numpy()
+
+
+def signed(values: Tensor, limit: float | None = None) -> Tensor:
+    """Differences [N, 1, H, W] as colours, uint8 [N, 3, H, W]: orange above 0, white at 0, blue below.
+
+    limit: the value of the full colour and of all beyond (default: the largest of all, either way).
+    """
+    share = (values.detach().cpu().float() / (limit or max(values.abs().max().item(), 1e-12))).clamp(-1, 1)
+    orange, blue = (torch.tensor(colour).view(1, 3, 1, 1) for colour in ((213.0, 94.0, 0.0), (0.0, 114.0, 178.0)))
+    full = torch.where(share > 0, orange, blue)
+    return (255 + share.abs() * (full - 255)).round().to(torch.uint8)
+
+
+def enlarge(pixels: np.ndarray, scale: int) -> np.ndarray:
+    """[..., H, W, C] with every pixel a square of scale x scale: nothing is smoothed."""
+    return pixels.repeat(scale, axis=-3).repeat(scale, axis=-2) if scale > 1 else pixels
+
+
+def shrink(pixels: np.ndarray, factor: int) -> np.ndarray:
+    """[N, H, W, C] averaged over squares of factor x factor; what is left over at the edges is cut off."""
+    if factor == 1:
+        return pixels
+    n, height, width, channels = pixels.shape
+    h, w = height // factor, width // factor
+    squares = pixels[:, : h * factor, : w * factor].reshape(n, h, factor, w, factor, channels)
+    return squares.mean((2, 4)).round().astype(np.uint8)
+
+
+def tile(images: Tensor | np.ndarray, columns: int | None = None, scale: int | None = None, gap: int = 2) -> np.ndarray:
+    """Images [N, 1 or 3, H, W] (floats in [-1, 1] or uint8) side by side, row by row, on white: uint8 [h, w] or [h, w, 3].
+
+    columns: images in a row, all of them by default. scale: whole number of screen pixels for a pixel; by default a row is about
+    760 wide. gap: white pixels between two images. Pixels stay squares. Raises ValueError for another shape.
+    """
+    pixels = to_pixels(images)
+    n, _, width, channels = pixels.shape
+    columns = min(columns or n, n)
+    if columns < 1 or (scale is not None and scale < 1):
+        raise ValueError(f"columns={columns} and scale={scale} were given, but both must be 1 or more.")
+    pixels = enlarge(pixels, scale or max(1, PAGE // (columns * width)))
+    h, w = pixels.shape[1] + gap, pixels.shape[2] + gap
+    sheet = np.full((-(-n // columns) * h - gap, columns * w - gap, channels), 255, np.uint8)
+    for i, picture in enumerate(pixels):
+        y, x = i // columns * h, i % columns * w
+        sheet[y : y + h - gap, x : x + w - gap] = picture
+    return sheet[:, :, 0] if channels == 1 else sheet
+
+
+def beside(*sheets: np.ndarray, gap: int = 12) -> np.ndarray:
+    """Sheets of pixels, uint8 [h, w] or [h, w, 3], side by side on white, each in the middle of the height: uint8 [H, W, 3]."""
+    coloured = [sheet if sheet.ndim == 3 else sheet[..., None].repeat(3, axis=-1) for sheet in sheets]
+    height, width = max(len(sheet) for sheet in coloured), sum(sheet.shape[1] + gap for sheet in coloured) - gap
+    page, left = np.full((height, width, 3), 255, np.uint8), 0
+    for sheet in coloured:
+        top = (height - len(sheet)) // 2
+        page[top : top + len(sheet), left : left + sheet.shape[1]] = sheet
+        left += sheet.shape[1] + gap
+    return page
+
+
+def encode(pixels: np.ndarray, level: int = 1) -> bytes:
+    """uint8 [H, W] or [H, W, 3] to PNG bytes; lightly compressed (level 1 of zlib's 9), because a slider must answer at once."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=level)
+    return buffer.getvalue()
+
+
+def lighten(pixels: np.ndarray) -> bytes:
+    """uint8 [H, W, 3] for a stored notebook: grey where it is grey; in 256 colours or as a JPEG where that would be heavy."""
+    if (pixels == pixels[..., :1]).all():
+        pixels = pixels[..., 0]
+    data = encode(pixels, level=9)
+    if len(data) <= HEAVY or pixels.ndim == 2:
+        return data
+    picture, few, jpeg = Image.fromarray(np.ascontiguousarray(pixels)), io.BytesIO(), io.BytesIO()
+    _few_colours(picture).save(few, "PNG", optimize=True)
+    picture.save(jpeg, "JPEG", quality=90, subsampling=0)
+    return min(data, few.getvalue(), jpeg.getvalue(), key=len)
+
+
+def _few_colours(picture: Image.Image) -> Image.Image:
+    """The picture in white, which stays white, and the 255 colours that fit it best."""
+    sample = picture.resize((picture.width // 2, picture.height // 2), Image.Resampling.NEAREST)  # the same colours, sooner
+    palette = sample.quantize(255, Image.Quantize.MEDIANCUT, kmeans=3)
+    index = np.asarray(picture.quantize(palette=palette, dither=Image.Dither.NONE)).copy()
+    index[(np.asarray(picture) == 255).all(-1)] = 255
+    colours = palette.getpalette()[: 3 * 255]
+    found = Image.fromarray(index, "P")
+    found.putpalette(colours + [0] * (3 * 255 - len(colours)) + [255] * 3)
+    return found

@@ -1,0 +1,243 @@
+"""Sliders that answer with a picture: the one module that uses ipywidgets.
+
+A picture travels as PNG bytes into ``ipywidgets.Image``, which is several times faster than a matplotlib figure. What was drawn
+once is kept. Below the sliders stands a caption, so that a value is read and not guessed. While a picture is being drawn the
+browser holds back all but the latest move, so that a fast hand does not pile up work.
+
+A widget lives as long as its kernel, and a stored notebook does not keep it. There, in print and on code hosts, `strip` shows the
+same experiment as a still figure, in a cell of its own.
+"""
+
+import functools
+import html
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import ipywidgets
+import torch
+import traitlets
+from torch import Tensor
+
+from course_lib.notebook import viz
+
+Drawn = Tensor | viz.Picture | bytes | tuple[Tensor | viz.Picture | bytes, str]
+KEPT = 256  # pictures remembered for each slider: a few megabytes at most
+
+
+class DescribedImage(ipywidgets.Image):
+    """An image widget that a screen reader can name: its ``tooltip`` becomes the title of the ``<img>``.
+
+    ipywidgets 8 has no alternative text for images, and gives a widget its title only where it has an (empty) description.
+    """
+
+    description = traitlets.Unicode("").tag(sync=True)
+
+
+class ImageSlider:
+    """Sliders above a picture; see `image_slider`.
+
+    sliders: the widgets, by name. image, caption, status: what stands below them. box: the whole.
+    """
+
+    kind = "slider"  # what it is called where it cannot be shown
+    busy = ""  # what is written below while a picture is made
+
+    def __init__(
+        self,
+        draw: Callable[..., Drawn],
+        controls: dict[str, ipywidgets.ValueWidget],
+        positions: dict[str, Sequence],
+        alt: str,
+        columns: int | None,
+        scale: int | None,
+    ) -> None:
+        self._draw, self._columns, self._scale, self.alt = draw, columns, scale, alt
+        self._positions = positions
+        self._answer = functools.lru_cache(KEPT)(self._render)
+        self._moved_in_code = False
+        self.sliders = controls
+        shape = {"align_self": "flex-start", "max_width": "100%", "object_fit": "contain"}  # else the box stretches it
+        self.image = DescribedImage(format="png", tooltip=alt, layout=shape)
+        self.image.add_class("course-picture")
+        self.caption, self.status = ipywidgets.HTML(), ipywidgets.HTML()
+        self.status.add_class("course-status")
+        for control in controls.values():
+            control.observe(self._on_move, names="value")
+        self.box = ipywidgets.VBox([*controls.values(), self.image, self.caption, self.status])
+        self._update()
+
+    @property
+    def values(self) -> dict[str, object]:
+        """Where the sliders stand."""
+        return {name: slider.value for name, slider in self.sliders.items()}
+
+    @property
+    def value(self) -> object:
+        """Where the slider stands; with several sliders, `values`."""
+        return next(iter(self.values.values())) if len(self.sliders) == 1 else self.values
+
+    def set(self, **values: object) -> str:
+        """Move sliders from code, all at once, and draw; returns the caption.
+
+        Raises ValueError for a value that the slider does not have, and whatever `draw` raises.
+        """
+        for name, value in values.items():
+            if name not in self.sliders:
+                raise ValueError(f"There is no slider {name!r}; there are {', '.join(self.sliders)}.")
+            if value not in self._positions.get(name, [value]):
+                raise ValueError(f"{name} = {value!r} is not on the slider; it has {', '.join(map(str, self._positions[name]))}.")
+        self._moved_in_code = True
+        try:
+            for name, value in values.items():
+                self.sliders[name].value = value
+        finally:
+            self._moved_in_code = False
+        self._update()
+        return html.unescape(self.caption.value)
+
+    def latency(self, n: int = 20) -> float:
+        """Median milliseconds from a move to new picture bytes, over n positions spread evenly, none of them remembered."""
+        times = []
+        for i in range(n):
+            at = [values[round(i * (len(values) - 1) / max(1, n - 1))] for values in self._positions.values()]
+            began = time.perf_counter()
+            self._render(*at)
+            times.append(time.perf_counter() - began)
+        return 1000 * statistics.median(times)
+
+    def _render(self, *at: object) -> tuple[bytes, str]:
+        drawn, note = _parts(self._draw(**dict(zip(self.sliders, at, strict=True))))
+        if isinstance(drawn, viz.Picture):
+            return drawn.png, note
+        return drawn if isinstance(drawn, bytes) else viz.encode(viz.tile(drawn, self._columns, self._scale)), note
+
+    def _update(self) -> None:
+        picture, note = self._answer(*self.values.values())
+        self.image.value = picture
+        self.caption.value = html.escape(note or self.alt)
+        self.status.value = ""
+
+    def _on_move(self, change: object) -> None:
+        """A hand moved a slider: an error becomes a sentence below it, since nobody sees what a callback raises."""
+        if self._moved_in_code:
+            return
+        self.status.value = self.busy
+        try:
+            self._update()
+        except Exception as error:
+            sentence = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            self.status.value = f"<b>No picture here:</b> {html.escape(sentence)}"
+
+    def _repr_mimebundle_(self, **options) -> dict[str, object]:
+        return {**self.box._repr_mimebundle_(**options), "text/plain": f"[{self.kind}: {self.alt}]"}
+
+
+class PromptBox(ImageSlider):
+    """A line to type in and sliders above the picture that they ask for; see `prompt_box`.
+
+    An `ImageSlider` with one more of its sliders, "prompt", that takes any words; what is wrong with them stands right below.
+    """
+
+    kind = "prompt box"
+    busy = "Drawing …"
+
+    def __init__(self, *args) -> None:
+        super().__init__(*args)
+        self.box.children = (*self.sliders.values(), self.status, self.image, self.caption)
+
+
+def _parts(drawn: Drawn) -> tuple[Tensor | viz.Picture | bytes, str]:
+    return (drawn[0], str(drawn[1])) if isinstance(drawn, tuple) else (drawn, "")
+
+
+def _label(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _slider(name: str, values: Sequence, while_moved: bool = True) -> ipywidgets.SelectionSlider:
+    words = name.replace("_", " ")
+    return ipywidgets.SelectionSlider(
+        options=[(_label(value), value) for value in values],
+        value=values[0],
+        description=words,
+        tooltip=f"{words}: drag it, or use the arrow keys, Home and End",  # without one ipywidgets says "null"
+        continuous_update=while_moved,
+        style={"description_width": "initial"},
+        layout={"width": "420px", "max_width": "100%"},
+    )
+
+
+def image_slider(
+    draw: Callable[..., Drawn],
+    *,
+    alt: str,
+    columns: int | None = None,
+    scale: int | None = None,
+    **sliders: Sequence,
+) -> ImageSlider:
+    """A picture that follows sliders: ``image_slider(draw, alt="…", noise_level=[0.0, 0.1, 0.2])``. Last in its cell, it shows.
+
+    draw: called with one value for each slider by name → images [N, 1 or 3, H, W] in [-1, 1], PNG bytes or a `Picture`; or such
+    and a caption. It answers the same for the same values: what it drew is kept. sliders: the positions of each, in order; it
+    starts at the first. alt: what the picture shows. columns, scale: as in `viz.tile`.
+
+    An error in draw is raised here and by `ImageSlider.set`; where a hand moves the slider it is written below the picture.
+    Raises ValueError for a slider without positions, or with two that are equal.
+    """
+    if not sliders:
+        raise ValueError("image_slider needs at least one slider: name=[values, …].")
+    positions = _positions(sliders)
+    controls = {name: _slider(name, values) for name, values in positions.items()}
+    return ImageSlider(draw, controls, positions, viz.described(alt), columns, scale)
+
+
+def prompt_box(
+    draw: Callable[..., Drawn],
+    *,
+    prompt: str,
+    alt: str,
+    columns: int | None = None,
+    scale: int | None = None,
+    **sliders: Sequence,
+) -> PromptBox:
+    """A line to type in, sliders, and the picture that they ask for: ``prompt_box(draw, prompt="one bear", alt="…", w=[1, 3])``.
+
+    draw: called with prompt, as typed, and one value for each slider by name; all else as in `image_slider`. It may take seconds:
+    a picture is drawn when the Enter key is pressed or a slider let go. What draw has to say of a prompt that it does not
+    understand, a ValueError, is written below the line.
+    """
+    positions = _positions(sliders)
+    line = ipywidgets.Text(
+        value=prompt,
+        description="prompt",
+        tooltip="prompt: type, then press Enter",
+        continuous_update=False,
+        style={"description_width": "initial"},
+        layout={"width": "640px", "max_width": "100%"},
+    )
+    controls = {"prompt": line, **{name: _slider(name, values, while_moved=False) for name, values in positions.items()}}
+    return PromptBox(draw, controls, positions, viz.described(alt), columns, scale)
+
+
+def _positions(sliders: dict[str, Sequence]) -> dict[str, list]:
+    """The positions of each slider as a list; ValueError for none, and for two that read the same."""
+    positions = {name: values.tolist() if isinstance(values, Tensor) else list(values) for name, values in sliders.items()}
+    for name, values in positions.items():
+        if not values:
+            raise ValueError(f"Slider {name!r} has no positions: give it a list of values.")
+        if len({_label(value) for value in values}) < len(values):
+            raise ValueError(f"Slider {name!r} has positions that read the same: {', '.join(map(_label, values))}.")
+    return positions
+
+
+def strip(
+    draw: Callable[..., Drawn], name: str, values: Sequence, *, alt: str, scale: int | None = None, **fixed: object
+) -> viz.Picture:
+    """The still reading of a slider: what it shows at some positions, side by side, each under its value.
+
+    draw: as in `image_slider`, answering with images; the first of them is shown. fixed: the other sliders' values.
+    """
+    drawn = [_parts(draw(**{name: value}, **fixed))[0] for value in values]
+    images = torch.cat([x[:1].cpu() for x in drawn])
+    return viz.grid(images, len(drawn), alt=alt, scale=scale, titles=[_label(v) for v in values], title=name.replace("_", " "))

@@ -1,0 +1,185 @@
+"""The benchmark's own arithmetic, its rivals' sizes and its report; speeds themselves are never tested."""
+
+import json
+import re
+from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+from typer.testing import CliRunner
+
+from benchmarks import gpu, growth, memory, peers, report, roofline, run, steps, throughput, timing
+from course_lib import recipes
+from course_lib.device import Machine
+from course_lib.experiments.flops import flops
+from course_lib.recipes import configs
+from course_lib.storage import paths
+from course_lib.tools import cli
+from course_lib.unet import UNet
+
+CPU = Machine(torch.device("cpu"), "32-true", 1, "a test's CPU")
+
+
+def test_rivals_take_turns_and_the_median_counts(monkeypatch):
+    clock = iter([0.0, 0.0] + [v for took in (1.0, 10.0, 3.0, 30.0, 2.0, 20.0) for v in (0.0, took)])
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    calls = []
+    took = timing.interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, CPU, repeats=3, warm_up=1)
+    assert calls == ["a", "b"] * 4
+    assert took["a"] == timing.Timing(2.0, 1.0, 3.0)
+    assert took["b"] == timing.Timing(20.0, 10.0, 30.0)
+    with pytest.raises(ValueError, match="repeats is 0"):
+        timing.interleaved({}, CPU, repeats=0)
+
+
+def test_the_exponent_of_a_power_law():
+    sizes = [16, 32, 64, 128]
+    assert timing.exponent(sizes, [3 * s**1.7 for s in sizes]) == pytest.approx(1.7)
+    with pytest.raises(ValueError, match="2 sizes and 1 costs"):
+        timing.exponent([1, 2], [1])
+
+
+def test_a_rival_is_made_as_large_as_wanted():
+    net = peers.matched(lambda width: nn.Linear(width, width), range(1, 100), 50 * 51)
+    assert net.in_features == 50
+    with pytest.raises(ValueError, match=r"The nearest width, 10, has 110 parameters, but 2,550 within 5%"):
+        peers.matched(lambda width: nn.Linear(width, width), range(1, 11), 50 * 51)
+
+
+@pytest.mark.parametrize("plan", ["UNet, latents 4×8×8", "UNet, pictures 3×32×32", "DiT, latents 4×8×8"])
+def test_diffusers_networks_are_of_our_size_and_take_a_step(plan):
+    found = steps.plans()[plan]
+    ours, theirs = found.nets["ours"](), found.nets["diffusers"]()
+    assert peers.parameters(theirs) == pytest.approx(peers.parameters(ours), rel=0.05)
+    x, t, y = torch.randn(2, *found.shape), torch.tensor([1, 900]), torch.tensor([0, 3])
+    assert ours(x, t, y).shape == theirs(x, t, y).shape == x.shape
+    small = steps.Plan(found.shape, 2, {"ours": lambda: ours, "diffusers": lambda: theirs})
+    lines = steps.compare(small, CPU, peak=1e9, repeats=1)
+    assert [line["network"] for line in lines] == ["ours", "diffusers"]
+    for line in lines:
+        assert line["gflop"] > 0
+        assert line["share_of_matmul"] == pytest.approx(line["gflop"] / line["milliseconds"][0] * 1e3, rel=1e-6)
+
+
+def test_a_missing_rival_is_told(monkeypatch):
+    monkeypatch.setattr(peers, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="denoising-diffusion-pytorch is not installed: run `make bench`"):
+        peers.lucidrains()
+
+
+def test_flops_are_those_of_the_matmuls():
+    net, x = nn.Linear(8, 4, bias=False), torch.randn(16, 8)
+    step = steps.training_step(net, lambda: net(x).square().mean(), CPU)
+    assert flops(step) == 2 * 2 * 16 * 8 * 4  # forward, and the weights' gradient; x needs none
+
+
+def test_parts_are_kept_one_by_one_and_written_as_a_page(tmp_path, monkeypatch):
+    monkeypatch.setitem(run.PARTS, "matmul", lambda machine: {"32-true": 123.456})
+    monkeypatch.setitem(run.PARTS, "throughput", lambda machine: {"pictures": 1234.5})
+    done = CliRunner().invoke(cli.cli, ["bench", "matmul", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    CliRunner().invoke(cli.cli, ["bench", "throughput", "--out", str(tmp_path)])
+    page = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
+    assert "| 32-true | 123 |" in page
+    assert "| pictures | 1,234 |" in page or "| pictures | 1,235 |" in page
+    (file,) = tmp_path.glob("*.json")
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    assert list(stored) == ["matmul", "throughput"]
+    assert stored["matmul"]["versions"]["torch"] == torch.__version__
+
+
+def test_an_unknown_part_is_refused():
+    done = CliRunner().invoke(cli.cli, ["bench", "speed"])
+    assert done.exit_code != 0
+    assert "there is no part 'speed'; choose from matmul, roofline, steps" in str(done.exception or done.output)
+
+
+def test_every_part_has_its_place():
+    assert list(report.TABLES) == list(run.PARTS)
+    assert set(run.PARTS) - set(run.parts_for(CPU)) == {"gpu"}
+    gpu = Machine(torch.device("cuda", 0), "bf16-mixed", 1, "a test's GPU")
+    assert set(run.PARTS) - set(run.parts_for(gpu)) == {"threads"}
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_processes_and_threads_are_timed_by_the_same_program(processes):
+    assert throughput._rate(processes, threads=1, steps=2) > 0
+
+
+def test_peak_memory_is_what_was_held_at_once():
+    """200 MiB twice, one after the other, are 200 MiB; the page that holds them must have been written to."""
+    found = memory.alone(_twice_200_mib, CPU)
+    assert 195 < found < 240
+
+
+def _twice_200_mib(machine):
+    def run():
+        for _ in range(2):
+            torch.ones(200 * 2**18)
+
+    return memory.peak(run, machine)
+
+
+def test_a_trainings_memory_is_measured_in_a_process_of_its_own():
+    held = memory.alone(partial(memory.train, "UNet, latents 4×8×8", "ours", steps=1), CPU)
+    batch_of_maps = 128 * 64 * 8 * 8 * 4 / 2**20
+    assert 10 * batch_of_maps < held < 1000
+
+
+def test_a_block_cannot_be_faster_than_its_roofline():
+    """The bytes of a linear layer, counted by hand: 3 x, 2 y and 3 (w and b), all in fp32."""
+    step, passing = roofline.step_of(nn.Linear(8, 16), (torch.randn(4, 8),), CPU)
+    assert passing == 4 * (3 * 32 + 2 * 64 + 3 * (128 + 16))
+    assert flops(step) == 3 * 2 * 4 * 8 * 16
+    assert roofline.bandwidth(CPU, mib=16) > 1e8
+
+
+def test_what_a_gpu_would_be_asked_runs_on_a_cpu(monkeypatch):
+    small = {"in_channels": 4, "size": 8, "patch": 2, "dim": 32, "depth": 1, "heads": 2}
+    monkeypatch.setattr(torch, "compile", lambda net: net)
+    assert set(gpu.dit(CPU, batch=2, config=small)) == {"eager", "compiled"}
+    assert set(gpu.graphs(CPU, counts=(1,), steps=2)["1 pictures"]) == {"launched one by one", "CUDA graph"}
+    assert gpu.many_teddies(CPU, n=3, steps=2, batch=2) > 0
+
+
+def test_the_flagship_trained_anew_is_judged_beside_the_shipped_one(monkeypatch):
+    untrained = UNet(**configs.TEDDIES_DENOISER[0])
+    monkeypatch.setitem(recipes.RECIPES, "teddies-ldm", lambda **options: SimpleNamespace(ema=untrained))
+    found = gpu.flagship(CPU, n=8)
+    assert found["wishes come true, shipped"] > 0.7
+    assert found["wishes come true"] < 0.3
+
+
+def test_without_a_gpu_the_gpu_part_says_what_to_do():
+    with pytest.raises(ValueError, match="run `course bench gpu` where there is one"):
+        gpu.measure(CPU)
+
+
+def test_streaming_a_data_set_is_measured_on_the_way():
+    found = growth.data_set(300, CPU, batch=50)
+    assert found["sizes"] == [3, 30, 300]
+    assert found["seconds"] == sorted(found["seconds"])
+    assert len(found["peak_mib"]) == 3
+    law = {"sizes": [16, 32], "seconds": [1.0, 4.0], "exponent": 2.0}
+    text = "\n".join(report.TABLES["growth"]({"image side": law, "data set": found}))
+    assert "| image side | 16: 1,000 ms, 32: 4,000 ms | 2.00 |" in text
+
+
+def test_each_processor_and_precision_has_a_file_of_its_own():
+    xeon = Machine(torch.device("cpu"), "32-true", 2, "Intel(R) Xeon(R) Processor")
+    assert report.kind(xeon) == "intel-xeon-processor-32-true"
+    assert report.kind(replace(xeon, precision="bf16-mixed")) == "intel-xeon-processor-bf16-mixed"
+
+
+def test_ways_are_compared_in_milliseconds():
+    text = "\n".join(report.TABLES["attention"]({"64 tokens": {"fused": 0.004, "two products": 0.001}}))
+    assert "| 64 tokens | 4 | 1 | 4× |" in text
+
+
+def test_the_parts_that_the_texts_name_exist():
+    texts = [paths.ROOT / "README.md", *paths.ROOT.glob("notebooks/*.md"), *paths.ROOT.glob("course_lib/**/*.py")]
+    named = {part for text in texts for part in re.findall(r"`?course bench ([a-z]+)", text.read_text(encoding="utf-8"))}
+    assert {"steps", "attention", "guidance"} <= named <= set(run.PARTS)

@@ -1,0 +1,123 @@
+"""course_lib.device: what is chosen on which machine, and what the choice does."""
+
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from course_lib import device
+
+VARIABLES = ("COURSE_DEVICE", "COURSE_PRECISION", "COURSE_THREADS")
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def pretend(monkeypatch, *, gpus=0, gpu_bf16=False, mps=False, cpu_bf16=False, bf16_pays=False):
+    """Make torch answer as on another machine."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    # Where emulation counts, every GPU has bf16: the question must be asked without it.
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or gpu_bf16)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    answers = SimpleNamespace(_is_avx512_bf16_supported=lambda: cpu_bf16)  # a build that knows one question of two
+    monkeypatch.setattr(torch, "cpu", answers)
+    monkeypatch.setattr(device, "_cpu_bf16_pays", lambda: bf16_pays)
+
+
+@pytest.mark.parametrize(
+    ("machine", "where", "how"),
+    [
+        ({}, "cpu", "32-true"),
+        ({"cpu_bf16": True, "bf16_pays": True}, "cpu", "bf16-mixed"),
+        ({"cpu_bf16": True, "bf16_pays": False}, "cpu", "32-true"),
+        ({"cpu_bf16": False, "bf16_pays": True}, "cpu", "32-true"),  # emulated: not even measured
+        ({"mps": True, "cpu_bf16": True, "bf16_pays": True}, "mps", "32-true"),
+        ({"gpus": 1, "gpu_bf16": True}, "cuda:0", "bf16-mixed"),
+        ({"gpus": 1, "gpu_bf16": False}, "cuda:0", "16-mixed"),  # Colab's T4
+        ({"gpus": 1, "gpu_bf16": True, "mps": True}, "cuda:0", "bf16-mixed"),
+    ],
+)
+def test_the_fastest_native_choice(monkeypatch, machine, where, how):
+    pretend(monkeypatch, **machine)
+    found = device.find()
+    assert (str(found.device), found.precision) == (where, how)
+
+
+def test_arguments_win_over_variables_and_variables_over_the_choice(monkeypatch):
+    pretend(monkeypatch, gpus=2, gpu_bf16=True)
+    monkeypatch.setenv("COURSE_DEVICE", "cpu")
+    monkeypatch.setenv("COURSE_PRECISION", "bf16")
+    monkeypatch.setenv("COURSE_THREADS", "1")
+    found = device.find()
+    assert (str(found.device), found.precision, found.threads) == ("cpu", "bf16-mixed", 1)
+    found = device.find("cuda:1", "fp32", 2)
+    assert (str(found.device), found.precision, found.threads) == ("cuda:1", "32-true", 2)
+
+
+def test_threads_are_torch_s_own_unless_asked_for():
+    torch.set_num_threads(2)
+    assert device.find("cpu").threads == 2
+    assert torch.get_num_threads() == 2
+    assert device.find("cpu", threads=1).threads == 1
+    assert torch.get_num_threads() == 1
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "")
+    assert device.find().threads == torch.get_num_threads()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"device": "cuda:3"}, "device 'cuda:3' is not here: choose one of cuda:0, cpu"),
+        ({"device": "toaster"}, "device 'toaster' is not here"),
+        ({"precision": "int8"}, "precision 'int8' is unknown: choose one of bf16-mixed, 16-mixed, 32-true"),
+        ({"device": "cpu", "precision": "fp16"}, "16-mixed needs a CUDA device, not cpu"),
+        ({"threads": 0}, "threads 0 is not a whole number of at least 1"),
+        ({"threads": "many"}, "threads 'many' is not a whole number"),
+    ],
+)
+def test_wrong_values_are_named(monkeypatch, given, says):
+    pretend(monkeypatch, gpus=1)
+    with pytest.raises(ValueError, match=says):
+        device.find(**given)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])
+def test_autocast_computes_in_the_precision(precision, dtype):
+    machine = device.find("cpu", precision)
+    with machine.autocast():
+        assert torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == machine.dtype == dtype
+    assert torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == torch.float32
+
+
+def test_a_machine_prints_as_one_line():
+    machine = device.Machine(torch.device("cpu"), "bf16-mixed", 2, "Intel Xeon")
+    assert str(machine) == "cpu (Intel Xeon), bf16-mixed, 2 threads"
+    assert len(str(device.find()).splitlines()) == 1
+
+
+def test_choosing_leaves_the_random_numbers_alone():
+    device._cpu_bf16_pays.cache_clear()
+    before = torch.get_rng_state()
+    device.matmul_rate(device.find(), n=64, seconds=0.0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_measured_rate_is_flops_over_time(monkeypatch):
+    ticks = iter(range(10_000))
+    monkeypatch.setattr(device.time, "perf_counter", lambda: next(ticks) * 1e-3)  # each reading is 1 ms after the last
+    rate = device.matmul_rate(device.find("cpu", "fp32"), n=32, seconds=0.02)
+    assert rate == pytest.approx(2 * 32**3 / 1e-3)

@@ -1,0 +1,228 @@
+"""Guidance against the closed-form guided score of a Gaussian mixture, Bayes' rule, and the papers' formulas."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import SCHEDULES, VARIANCE_PRESERVING, normal, toy
+from torch.testing import assert_close
+
+from course_lib import diffusion, schedule
+from course_lib.guidance import (
+    MAX_FUSED_BATCH,
+    classifier_free,
+    classifier_guide,
+    guidance_interval,
+    guide,
+    scale_from_w,
+    w_from_scale,
+)
+from course_lib.samplers import ddim, dpmpp_2m, heun
+from course_lib.schedule import Level
+
+scales = st.floats(-5, 20, allow_subnormal=False)
+
+
+def forbidden(x_t, level):
+    raise AssertionError("the reference denoiser was called where scale is 1")
+
+
+def x0_from_score(score, x_t, level):
+    """Tweedie's formula: alpha · E[x0 | x_t] = x_t + sigma² · score."""
+    return (x_t + level.sigma**2 * score) / level.alpha
+
+
+@given(st.integers(0, 10**6), st.integers(1, 1000), st.floats(0, 1), st.booleans())
+@settings(max_examples=50, deadline=None)
+def test_scale_1_is_the_main_denoiser_bit_for_bit(seed, t, rescale, by_level):
+    x, level = normal(3, 2, 4, 4, seed=seed, dtype=torch.float32), schedule.cosine().level(t)
+    main = diffusion.denoiser(lambda x, t, y: x.sin() * 1.7, "v")
+    scale = (lambda level: 1.0) if by_level else 1
+    assert torch.equal(guide(main, forbidden, scale, rescale)(x, level), main(x, level))
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("scale", [0.0, 0.5, 3.0, 7.5])
+def test_guided_data_is_that_of_the_guided_score(name, scale):
+    """Classifier-free guidance: the score of p(x) · (p(x | y) / p(x))^scale at this level."""
+    mixture, x = toy(), normal(50, 2, 1, 1)
+    for y in (0, 2):
+        d = guide(mixture.denoiser(y), mixture.denoiser(), scale)
+        for t in (50, 500, 990):
+            level = SCHEDULES[name]().level(t)
+            noisy = x.clone().requires_grad_()
+            log_p, log_p_y = (mixture.log_prob(noisy, level, label) for label in (None, y))
+            (score,) = torch.autograd.grad((log_p + scale * (log_p_y - log_p)).sum(), noisy)
+            assert_close(d(x, level), x0_from_score(score, x, level), rtol=1e-6, atol=1e-8)
+
+
+@given(scales, st.sampled_from(sorted(SCHEDULES)), st.integers(1, 999))
+@settings(max_examples=60, deadline=None)
+def test_guiding_the_data_is_guiding_the_noise(scale, name, t):
+    """Both are linear in each other, so guided noise (the paper's) leads to the same x0_hat."""
+    level, x = SCHEDULES[name]().level(t), normal(4, 2, 3, 3)
+    cond, null = normal(4, 2, 3, 3, seed=1), normal(4, 2, 3, 3, seed=2)
+    guided = diffusion.to_x0("eps", null + scale * (cond - null), x, level)
+    d = guide(*(lambda x_t, level, out=out: diffusion.to_x0("eps", out, x_t, level) for out in (cond, null)), scale)
+    assert_close(d(x, level), guided, rtol=1e-8, atol=1e-8 * (1 + level.ratio) * (1 + abs(scale)))
+
+
+@given(scales)
+@settings(max_examples=50, deadline=None)
+def test_the_papers_weight_and_our_scale(scale):
+    w = w_from_scale(scale)
+    assert scale_from_w(w) == pytest.approx(scale)
+    assert w_from_scale(1.0) == 0
+    cond, null, x = normal(1, 1, 2, 2, seed=1), normal(1, 1, 2, 2, seed=2), normal(1, 1, 2, 2)
+    papers = (1 + w) * cond - w * null  # Ho & Salimans 2022, eq. 6
+    d = guide(lambda x_t, level: cond, lambda x_t, level: null, scale_from_w(w))
+    assert_close(d(x, Level(1, 0.8, 0.6)), papers)
+
+
+def test_autoguidance_is_the_same_line_with_a_weaker_model():
+    """Karras et al. 2024, eq. 1: w · D1 + (1 - w) · D0, here with D0 the mixture seen through more noise."""
+    mixture, x, level = toy(), normal(10, 2, 1, 1), Level(1, 0.8, 0.6)
+
+    def weaker(x_t, level):
+        return mixture.denoise(x_t, level._replace(sigma=1.5 * level.sigma), 1)
+
+    strong = mixture.denoiser(1)
+    wanted = 2.3 * strong(x, level) + (1 - 2.3) * weaker(x, level)
+    assert_close(guide(strong, weaker, 2.3)(x, level), wanted)
+
+
+def test_interval_includes_its_upper_end_only():
+    scale = guidance_interval(3.0, 0.5, 2.0)
+    levels = {r: Level(1, 1.0, r) for r in (0.0, 0.5, 0.500001, 1.0, 2.0, 2.000001)}
+    found = {r: scale(level) for r, level in levels.items()}
+    assert found == {0.0: 1.0, 0.5: 1.0, 0.500001: 3.0, 1.0: 3.0, 2.0: 3.0, 2.000001: 1.0}
+    assert guidance_interval(3.0, 0.0, float("inf"))(schedule.flow().level(1000)) == 3.0
+    assert guidance_interval(3.0, 0.0, 80.0)(schedule.flow().level(1000)) == 1.0
+
+
+def test_the_reference_is_called_inside_the_interval_alone():
+    table, calls, mixture = schedule.linear(), [], toy()
+
+    def null(x_t, level):
+        calls.append(level.ratio)
+        return mixture.denoise(x_t, level)
+
+    levels = table.grid(25)
+    ddim(guide(mixture.denoiser(1), null, guidance_interval(2.0, 0.3, 5.0)), normal(3, 2, 1, 1), levels)
+    inside = [level.ratio for level in levels[:-1] if 0.3 < level.ratio <= 5.0]
+    assert calls == inside
+    assert 0 < len(inside) < 25
+
+
+def test_rescale_brings_the_standard_deviation_back():
+    x, level = normal(5, 3, 4, 4), Level(1, 0.8, 0.6)
+    cond, null = normal(5, 3, 4, 4, seed=1) * torch.arange(1, 6).view(5, 1, 1, 1), normal(5, 3, 4, 4, seed=2)
+    denoisers = (lambda x_t, level: cond), (lambda x_t, level: null)
+    full = guide(*denoisers, 4.0, rescale=1.0)(x, level)
+    assert_close(full.flatten(1).std(1), cond.flatten(1).std(1))
+    off, some = (guide(*denoisers, 4.0, rescale=share)(x, level) for share in (0.0, 0.7))
+    assert_close(off, null + 4 * (cond - null))
+    for i in range(5):  # Lin et al. 2023, eq. 15 and 16, one picture at a time
+        rescaled = off[i] * cond[i].std() / off[i].std()
+        assert_close(some[i], 0.7 * rescaled + 0.3 * off[i])
+
+
+@pytest.mark.parametrize("n", [1, 5, MAX_FUSED_BATCH, MAX_FUSED_BATCH + 1])
+@pytest.mark.parametrize("null", [3, (3, 5)])
+def test_one_network_guides_itself_in_one_call_or_two(n, null):
+    calls = []
+
+    def net(x, t, y):
+        calls.append(len(x))
+        told = y.view(len(x), -1).double().mean(1).view(-1, 1, 1, 1)
+        return (x * (1 + told)).sin() + t.view(-1, 1, 1, 1) / 1000
+
+    y = torch.arange(n) % 3
+    y = y if null == 3 else torch.stack([y, (y + 1) % 5], 1)
+    x, levels = normal(n, 2, 4, 4), schedule.cosine().grid(6)
+    scale = guidance_interval(3.0, 0.2, 5.0)
+    apart = guide(diffusion.denoiser(net, "v", y), diffusion.denoiser(net, "v", null), scale, 0.5)
+    wanted = [apart(x, level) for level in levels[:-1]]
+    calls.clear()
+    led = classifier_free(net, "v", y, null, scale, 0.5)
+    for level, expected in zip(levels[:-1], wanted, strict=True):
+        assert_close(led(x, level), expected)
+    inside = sum(scale(level) != 1 for level in levels[:-1])
+    assert 0 < inside < 6
+    doubled = [2 * n] * inside if n <= MAX_FUSED_BATCH else [n] * 2 * inside
+    assert sorted(calls) == sorted([n] * (6 - inside) + doubled)
+
+
+def test_what_cannot_guide_itself_is_refused():
+    with pytest.raises(ValueError, match="rescale is 2"):
+        classifier_free(lambda x, t, y: x, "v", torch.zeros(1), 1, 2.0, rescale=2)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_the_classifiers_gradient_at_scale_1_is_bayes_rule(name):
+    mixture, x = toy(), normal(50, 2, 1, 1)
+    for y in (0, 2):
+        d = classifier_guide(mixture.denoiser(), lambda x_t, level, y=y: mixture.class_log_prob(x_t, level)[:, y])
+        for t in (50, 500, 990):
+            level = SCHEDULES[name]().level(t)
+            assert_close(d(x, level), mixture.denoise(x, level, y), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("scale", [0.5, 4.0])
+def test_a_scaled_classifier_is_the_guided_score(scale):
+    """So classifier guidance at this scale and classifier-free guidance at this scale are one thing, if both are exact."""
+    mixture, x, level = toy(), normal(50, 2, 1, 1), schedule.cosine().level(400)
+    d = classifier_guide(mixture.denoiser(), lambda x_t, level: mixture.class_log_prob(x_t, level)[:, 1], scale)
+    score = (1 - scale) * mixture.score(x, level) + scale * mixture.score(x, level, 1)
+    assert_close(d(x, level), x0_from_score(score, x, level))
+    assert_close(d(x, level), guide(mixture.denoiser(1), mixture.denoiser(), scale)(x, level))
+
+
+@pytest.mark.parametrize("sample", [ddim, dpmpp_2m, heun])
+@pytest.mark.parametrize("name", VARIANCE_PRESERVING)
+def test_a_classifier_guides_inside_a_sampler(name, sample):
+    mixture, x_T, levels = toy(), normal(20, 2, 1, 1), SCHEDULES[name]().grid(20)
+    d = classifier_guide(mixture.denoiser(), lambda x_t, level: mixture.class_log_prob(x_t, level)[:, 2])
+    with torch.no_grad():
+        found = sample(d, x_T, levels)
+    assert not found.requires_grad
+    assert_close(found, sample(mixture.denoiser(2), x_T, levels), rtol=1e-6, atol=1e-6)
+
+
+def test_a_learned_classifier_gets_no_gradient_of_its_own():
+    net = torch.nn.Linear(2, 3)
+    x, level = normal(4, 2, 1, 1, dtype=torch.float32), schedule.cosine().level(400)
+
+    def log_prob(x_t, level):
+        return net(x_t.flatten(1)).log_softmax(1)[:, 0]
+
+    found = classifier_guide(lambda x_t, level: x_t, log_prob, 2.0)(x, level)
+    share = net(x.flatten(1)).softmax(1)
+    slope = net.weight[0] - share @ net.weight  # of log softmax
+    wanted = x.flatten(1) + 2.0 * level.sigma**2 / level.alpha * slope
+    assert_close(found.flatten(1), wanted)
+    assert net.weight.grad is None
+    assert not found.requires_grad
+    assert not x.requires_grad
+
+
+def test_a_classifier_is_left_out_at_scale_0_and_without_signal():
+    x = normal(4, 2, 1, 1)
+    main = toy().denoiser()
+    for scale in (0.0, lambda level: 0.0):
+        level = schedule.cosine().level(400)
+        assert torch.equal(classifier_guide(main, forbidden, scale)(x, level), main(x, level))
+    last = schedule.flow().level(1000)
+    assert torch.equal(classifier_guide(main, forbidden, 3.0)(x, last), main(x, last))
+
+
+@pytest.mark.parametrize(("lo", "hi"), [(2.0, 2.0), (3.0, 2.0), (-1.0, 2.0)])
+def test_an_empty_interval_is_refused(lo, hi):
+    with pytest.raises(ValueError, match="guidance interval"):
+        guidance_interval(3.0, lo, hi)
+
+
+@pytest.mark.parametrize("rescale", [-0.1, 1.5])
+def test_rescale_outside_its_range_is_refused(rescale):
+    with pytest.raises(ValueError, match=f"rescale is {rescale}"):
+        guide(toy().denoiser(), toy().denoiser(), 2.0, rescale)

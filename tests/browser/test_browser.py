@@ -1,0 +1,181 @@
+"""Every notebook in JupyterLab in a real browser: all cells run, and every slider answers the keyboard and the mouse in time.
+
+    pytest -m browser              all notebooks, about 20 minutes on two cores; prints latencies, and where the screenshots lie
+    pytest -m browser -k 05        one of them
+
+Needs Chromium (Debian's package `chromium`); nothing is downloaded.
+"""
+
+import os
+import shutil
+import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from course_lib import recipes
+from course_lib.storage import paths
+from course_lib.tools.build_notebooks import METADATA
+
+sync_api = pytest.importorskip("playwright.sync_api")
+import lab_page  # noqa: E402  (it needs playwright)
+from lab_page import LabPage, Server  # noqa: E402
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+NOTEBOOKS = sorted(path.stem for path in (paths.ROOT / "notebooks").glob("[0-9]*.ipynb"))
+IN_TIME = 100  # ms: below it, a hand takes the picture for an answer to its move
+BUSY = 2 * os.cpu_count()  # load: others want the cores too, so a slider may be late; more than a notebook makes by itself
+READABLE = 4.5  # WCAG 2.2, success criterion 1.4.3: contrast of text
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("browser")
+
+
+@pytest.fixture(scope="module")
+def jupyterlab(folder) -> Iterator[Server]:
+    with lab_page.server(folder, recipes.runs_dir()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(folder):
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, env={**os.environ, "HOME": str(folder)})
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS)
+def notebook(request, browser, jupyterlab) -> Iterator[LabPage]:
+    """A notebook whose cells have all been run."""
+    with run(request.param, browser, jupyterlab) as page:
+        yield page
+
+
+@contextmanager
+def run(name: str, browser, jupyterlab: Server) -> Iterator[LabPage]:
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        page = LabPage(context.new_page(), jupyterlab)
+        page.open(name)
+        page.run_all()
+        yield page
+        page.close()
+
+
+# --- the test itself: what must be seen is seen --------------------------------------------------------------------
+
+BROKEN = """
+from course_lib import widgets
+from IPython.display import Javascript
+import torch
+display(Javascript("console.error('from the page')"))
+widgets.image_slider(lambda level: torch.zeros(1, 1, 64, 64), alt="Always black", level=[0, 1])
+"""
+
+
+def test_a_slider_without_effect_and_errors_are_found(browser, jupyterlab, monkeypatch):
+    monkeypatch.setattr(lab_page, "ANSWER_LIMIT", 1)
+    cells = [nbformat.v4.new_code_cell(source) for source in (BROKEN, "1 / 0")]
+    file = jupyterlab.root / "notebooks" / "broken.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=METADATA), file)
+    with run("broken", browser, jupyterlab) as page:
+        assert page.problems() == ["cell 1: division by zero"]
+        (slider,) = page.sliders()
+        assert (slider.label, slider.alt, slider.position, slider.last) == ("level", "Always black", 0, 1)
+        assert slider.press("ArrowRight") is None
+        assert slider.position == 1
+        assert "from the page" in " ".join(page.errors)
+    file.unlink()
+
+
+def test_errors_in_the_servers_log_are_found(tmp_path):
+    log = tmp_path / "log"
+    wrong = ["[E 2026-11-23 08:00:01.000 ServerApp] not fine", "Traceback (most recent call last):", "ValueError: nor this"]
+    log.write_text("\n".join(["[I 2026-11-23 08:00:00.000 ServerApp] an Error that is none", *wrong]))
+    assert Server("", "", tmp_path, log).complaints() == wrong
+
+
+# --- every notebook ------------------------------------------------------------------------------------------------
+
+
+def test_all_cells_run(notebook):
+    assert notebook.problems() == []
+
+
+def test_every_slider_is_on_the_page(notebook):
+    source = (paths.ROOT / "notebooks" / "source" / f"{notebook.name}.py").read_text(encoding="utf-8")
+    assert len({slider.alt for slider in notebook.sliders()}) == source.count("widgets.image_slider(")
+
+
+def test_each_slider_answers_the_keyboard_in_time(notebook, capsys):
+    notebook.sliders_to_start()
+    for slider in notebook.sliders():
+        before = slider.look()
+        took = [slider.press("ArrowRight") for _ in range(slider.last)]
+        assert slider.position == slider.last
+        assert None not in took, f"{slider.label}: no other picture at position {1 + took.index(None)} of {slider.last}"
+        assert slider.look() != before, slider.label
+        median = statistics.median(took)
+        with capsys.disabled():
+            print(f"\n{notebook.name}, {slider.label}: {median:.0f} ms from key to picture", end="")
+            print(f" (median of {len(took)} moves, {min(took):.0f} to {max(took):.0f}; load {os.getloadavg()[0]:.1f})", end=" ")
+        assert median < IN_TIME or os.getloadavg()[0] > BUSY, slider.label
+
+
+def test_each_slider_follows_the_mouse(notebook):
+    notebook.sliders_to_start()
+    for slider in notebook.sliders():
+        before = slider.look()
+        slider.drag(to=1)
+        assert slider.position == slider.last
+        slider.wait_until_quiet()
+        assert slider.look() != before, slider.label
+
+
+def test_each_prompt_box_draws_what_is_typed_and_knows_its_words(notebook):
+    source = (paths.ROOT / "notebooks" / "source" / f"{notebook.name}.py").read_text(encoding="utf-8")
+    boxes = 0
+    for box in notebook.prompt_boxes():
+        line, picture, status = box.locator("input[type=text]"), box.locator(".course-picture"), box.locator(".course-status")
+        before = picture.get_attribute("src")
+        line.fill("one white teddy bear in the snow")
+        line.press("Enter")
+        sync_api.expect(picture).not_to_have_attribute("src", before, timeout=1000 * lab_page.PATIENCE)
+        sync_api.expect(status).to_have_text("", timeout=1000 * lab_page.PATIENCE)
+        line.fill("two purple teddy bears")
+        line.press("Enter")
+        sync_api.expect(status).to_contain_text("'purple' is not a word the teddies know", timeout=1000 * lab_page.PATIENCE)
+        boxes += 1
+    assert boxes == source.count("widgets.prompt_box(")
+
+
+def test_each_slider_is_labelled_and_reached_by_tab(notebook):
+    for slider in notebook.sliders():
+        assert slider.label.strip()
+        assert slider.tab_to(), f"{slider.label}: the Tab key does not reach it"
+        sync_api.expect(slider.picture).to_have_accessible_name(slider.alt)
+
+
+@pytest.mark.parametrize("theme", ["Dark", "Light"])
+def test_it_is_readable_in_either_theme(notebook, folder, theme, capsys):
+    notebook.change_theme(f"JupyterLab {theme}")
+    for slider in notebook.sliders():
+        for text in (slider.box.locator(".widget-label"), slider.box.locator(".widget-readout"), slider.caption):
+            assert notebook.contrast(text) >= READABLE, text.inner_text()
+        assert slider.opaque()
+    file = folder / f"{notebook.name}_{theme.lower()}.png"
+    notebook.page.screenshot(path=file)
+    with capsys.disabled():
+        print(f"\n{file}", end=" ")
+
+
+def test_neither_page_nor_server_complains(notebook):
+    assert notebook.errors == []
+    assert notebook.server.complaints() == []

@@ -1,0 +1,44 @@
+"""Operations and bytes, counted by hand."""
+
+import pytest
+import torch
+from torch import nn
+
+from course_lib.experiments import flops
+from course_lib.experiments.ch4_latent_ddpm import equal_time
+
+
+class Net(nn.Module):
+    """12 numbers → 5 → ReLU → 3."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(12, 5), nn.Linear(5, 3)
+
+    def forward(self, x, t, y):
+        return self.two(torch.relu(self.one(x.flatten(1))))
+
+
+def test_operations_of_linear_layers():
+    assert flops.flops_per_step(Net(), (3, 2, 2)) == 2 * 12 * 5 + 2 * 5 * 3
+    assert flops.flops_per_step(Net().to("meta"), (3, 2, 2)) == 2 * 12 * 5 + 2 * 5 * 3
+
+
+def test_bytes_that_training_holds():
+    """The first layer keeps its input, 12 numbers, for its gradient; ReLU and second layer keep the same 5."""
+    weights = 12 * 5 + 5 + 5 * 3 + 3
+    assert flops.training_memory(Net(), (3, 2, 2), 7) == 4 * (7 * (12 + 5) + 5 * weights)
+
+
+def test_the_networks_are_those_that_the_fight_counts(monkeypatch):
+    from course_lib import device
+
+    at = flops.at_side(32)
+    assert at.pixel == flops.flops_per_step(equal_time.untrained_rival(device.find("cpu", "fp32")), equal_time.SHAPES["pixel"])
+    assert flops.shapes(32) == {"pixel": equal_time.SHAPES["pixel"], "latent": equal_time.SHAPES["latent"]}
+    assert at.ratio(10) == pytest.approx(10 * at.pixel / (10 * at.latent + at.decoding))
+    assert flops.at_side(64).decoding == 4 * at.decoding  # a decoder of convolutions alone
+
+
+def test_a_power_law_is_extrapolated_exactly():
+    assert flops.extrapolate((16, 32, 64), [3 * s**1.5 for s in (16, 32, 64)], 1024) == pytest.approx(3 * 1024**1.5)

@@ -1,0 +1,121 @@
+"""Chapter 1's experiments on meaning, against plain loops and pictures of known answer."""
+
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from course_lib import device, recipes, teddies
+from course_lib.experiments.ch1_pixel_space import meaning
+from course_lib.judges import factor_reader
+from course_lib.vae import VAE
+
+
+class Shown(nn.Module):
+    """A stand-in for the reader whose every logit is 3 where the picture's first pixels say so, and 0 elsewhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.size = sum(factor_reader.LEVELS) + len(teddies.CONTINUOUS)
+        self.head = nn.Linear(self.size, self.size, bias=False)
+        nn.init.eye_(self.head.weight)
+
+    def features(self, images):
+        return 3.0 * images.flatten(1)[:, : self.size]
+
+    def forward(self, images):
+        return self.head(self.features(images))
+
+
+def told(factors: teddies.Factors) -> torch.Tensor:
+    """Pictures that tell their factors to `Shown`: a one for each named factor's value, in the first numbers."""
+    named, _ = factor_reader.targets(factors)
+    hot = torch.cat([nn.functional.one_hot(named[:, i], n) for i, n in enumerate(factor_reader.LEVELS)], dim=1).float()
+    images = torch.zeros(len(named), 3 * 64 * 64)
+    images[:, : hot.shape[1]] = hot
+    return images.view(-1, 3, 64, 64)
+
+
+def test_readings_of_a_reader_whose_answers_are_known():
+    factors = teddies.sample_factors(6, 0)
+    lie = factors.replace(fur=(factors.fur + 1) % len(teddies.VALUES["fur"]))
+    confidence, right = meaning.readings(Shown(), told(factors), lie)
+    e = torch.e**3
+    assert_close(confidence, torch.tensor([e / (e + len(teddies.VALUES[n]) - 1) for n in teddies.SEMANTIC]))
+    assert right.tolist() == [float(name != "fur") for name in teddies.SEMANTIC]
+
+
+def test_the_shipped_reader_reads_fresh_teddies():
+    machine = device.find("cpu", "fp32")
+    factors = teddies.sample_factors(100, 5)
+    confidence, right = meaning.readings(recipes.load_or_train("teddies-reader", machine), teddies.render(factors), factors)
+    assert right.min() >= 0.95
+    assert confidence.min() >= 0.9
+
+
+def test_triplets_change_what_they_say_and_nothing_else():
+    three = meaning.triplets(6, "scarf", moved=False, seed=0, size=32)
+    anchor = teddies.sample_factors(6, torch.Generator().manual_seed(0))
+    assert_close(three.anchor, teddies.render(anchor, 32))
+    # Another scarf leaves the picture's upper edge alone; another light does not.
+    assert_close(three.other[:, :, :2], three.anchor[:, :, :2])
+    assert (three.same - three.anchor)[:, :, :2].abs().amax((1, 2, 3)).min() > 0.001
+
+
+def test_a_part_of_the_look_can_be_changed_alone():
+    three = meaning.triplets(5, "fur", moved=False, seed=3, size=32, look=("light", "warmth"))
+    generator = torch.Generator().manual_seed(3)
+    anchor, stranger = (teddies.sample_factors(5, generator) for _ in range(2))
+    assert_close(three.same, teddies.render(anchor.replace(light=stranger.light, warmth=stranger.warmth), 32))
+
+
+def test_wrong_counts_triplets_by_hand_and_no_tie():
+    anchor = torch.zeros(4, 1, 16, 16)
+    near, far = anchor + 0.1, anchor + torch.randn(anchor.shape, generator=torch.Generator().manual_seed(0))
+    three = [{"pixels": x} for x in (anchor, torch.cat([near[:3], far[3:]]), torch.cat([far[:3], near[3:]]))]
+    assert meaning.wrong(*three) == {"MSE": 0.25, "SSIM": 0.25}
+    points = [{"code": torch.tensor(x)[:, None]} for x in ([0.0, 0, 0, 0], [1.0, 2, 3, 4], [2.0, 2, 2, 2])]
+    assert meaning.wrong(*points) == {"code": 0.5}
+
+
+def test_the_distances_of_known_points():
+    a = {
+        "code": torch.zeros(2, 1, 1, 2),
+        "features": torch.zeros(2, 2),
+        "words": torch.tensor([[1.0, 0, 0, 1], [0.5, 0.5, 1, 0]]),
+    }
+    b = {"code": torch.tensor([[3.0, 4], [0, 2]]).view(2, 1, 1, 2), "features": torch.ones(2, 2)}
+    b["words"] = torch.tensor([[0.0, 1, 1, 0], [1.0, 0, 1, 0]])  # of two words with two values each
+    found = meaning.distances(a, b)
+    assert_close(found["code"], torch.tensor([5.0, 2.0]))
+    assert_close(found["features"], torch.full((2,), 2**0.5))
+    assert_close(found["words"], torch.tensor([2.0, 0.5]))  # both words differ; half of one
+
+
+def test_pictures_are_seen_as_each_distance_needs_them():
+    torch.manual_seed(0)
+    vae, factors = VAE(3, width=8).eval(), teddies.sample_factors(3, 1)
+    images = told(factors)
+    views = meaning.seen(images, vae, Shown())
+    assert torch.equal(views["pixels"], images)
+    with torch.no_grad():
+        assert_close(views["code"], vae.encode(images).mean)
+    assert views["words"].shape == (3, sum(teddies.LEVELS))
+    assert_close(views["words"].sum(1), torch.full((3,), 5.0))  # five words, one probability in all for each
+    best = [part.argmax(1) for part in views["words"].split(list(teddies.LEVELS), 1)]
+    assert torch.equal(torch.stack(best, 1), factors.labels())
+
+
+def test_morph_changes_words_in_order_and_the_look_evenly():
+    start, end = (teddies.sample_factors(1, seed) for seed in (0, 1))
+    end = end.replace(**{name: (getattr(start, name) + 1) % len(teddies.VALUES[name]) for name in teddies.SEMANTIC})
+    for words in range(6):
+        moved = meaning.morph(start, end, words, 0.0)
+        changed = {name for name in teddies.SEMANTIC if getattr(moved, name) != getattr(start, name)}
+        assert changed == set(meaning.WORDS[:words])
+        assert all(torch.equal(getattr(moved, name), getattr(start, name)) for name in (*teddies.PERCEPTUAL, *teddies.NUISANCE))
+    half, whole = (meaning.morph(start, end, 0, look) for look in (0.5, 1.0))
+    assert_close(half.light, (start.light + end.light) / 2)
+    assert torch.equal(half.grain, end.grain)
+    assert torch.equal(half.fabric, start.fabric)
+    assert all(torch.equal(getattr(whole, name), getattr(end, name)) for name in teddies.PERCEPTUAL)
+    assert set(meaning.WORDS) == set(teddies.SEMANTIC)

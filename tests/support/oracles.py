@@ -1,0 +1,64 @@
+"""What the diffusion tests share: a small exact mixture, and where its noise must flow to, found by SciPy's solver."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from course_lib import schedule
+from course_lib.gaussian_mixture import GaussianMixture, gaussian_mixture
+from course_lib.schedule import Level
+
+VARIANCE_PRESERVING = {"linear": schedule.linear, "cosine": schedule.cosine, "scaled_linear": schedule.scaled_linear}
+SCHEDULES = VARIANCE_PRESERVING | {"flow": schedule.flow}
+
+
+def seeded(seed: int = 0, device: str = "cpu") -> torch.Generator:
+    return torch.Generator(device).manual_seed(seed)
+
+
+def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    return torch.randn(*shape, generator=seeded(seed), dtype=dtype)
+
+
+def toy(dtype: torch.dtype = torch.float64) -> GaussianMixture:
+    """Four tilted Gaussians in the plane, of three classes and unequal weights."""
+    means = torch.tensor([[1.0, 1.0], [-1.0, 0.5], [0.0, -1.2], [1.5, -1.0]], dtype=dtype)
+    roots = torch.tensor(
+        [[[0.4, 0.0], [0.1, 0.3]], [[0.2, 0.0], [0.0, 0.5]], [[0.3, 0.0], [-0.2, 0.3]], [[0.25, 0.0], [0.0, 0.25]]]
+    )
+    weights, labels = torch.tensor([1.0, 2.0, 1.0, 0.5]), torch.tensor([0, 1, 2, 2])
+    return gaussian_mixture(means, (roots @ roots.mT).to(dtype), weights, labels)
+
+
+def flowed(mixture: GaussianMixture, x_t: torch.Tensor, here: Level, there: Level) -> torch.Tensor:
+    """Where the probability flow of a mixture carries x_t."""
+    return flowed_by(mixture.score, x_t, here, there)
+
+
+def flowed_by(score: Callable[[torch.Tensor, Level], torch.Tensor], x_t: torch.Tensor, here: Level, there: Level) -> torch.Tensor:
+    """Where the flow of any score carries x_t, to ten digits: dy/dr = -r · score(y; r) (Karras et al. 2022, eq. 1) for
+    y = x / alpha and r = sigma / alpha, solved by SciPy's Runge-Kutta method of order 8."""
+    from scipy.integrate import solve_ivp
+
+    def slope(log_r: float, y: np.ndarray) -> np.ndarray:  # against log r: the same curve, at an even pace
+        r = math.exp(log_r)
+        return (-(r**2) * score(torch.from_numpy(y).view_as(x_t), Level(0, 1.0, r))).flatten().numpy()
+
+    span = math.log(here.ratio), math.log(there.ratio)
+    found = solve_ivp(slope, span, (x_t / here.alpha).flatten().numpy(), method="DOP853", rtol=1e-11, atol=1e-11)
+    return there.alpha * torch.from_numpy(found.y[:, -1].copy()).view_as(x_t)
+
+
+class NoHostReads(TorchDispatchMode):
+    """Inside it, an operation that must know a tensor's values to go on fails: on a GPU it would wait for the device."""
+
+    READS = tuple(getattr(torch.ops.aten, name) for name in ("_local_scalar_dense", "nonzero", "masked_select", "equal"))
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        masks = args[1] if func.overloadpacket in (torch.ops.aten.index, torch.ops.aten.index_put_) else ()
+        if func.overloadpacket in self.READS or any(i is not None and i.dtype == torch.bool for i in masks):
+            raise AssertionError(f"{func} reads values back from the device")
+        return func(*args, **(kwargs or {}))

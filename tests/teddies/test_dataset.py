@@ -1,0 +1,56 @@
+"""Teddies as a data set: what is held out stays out, pictures are those of their factors, and a seed repeats them."""
+
+import torch
+from torch.testing import assert_close
+
+from course_lib import device, recipes, teddies
+from course_lib.images import to_float
+from course_lib.recipes import configs
+from course_lib.storage import weights
+
+
+def test_a_tenth_of_the_combinations_is_held_out():
+    every = teddies.sample_factors(teddies.NUM_COMBINATIONS, 0, **teddies.combination(torch.arange(teddies.NUM_COMBINATIONS)))
+    out = teddies.held_out(every)
+    assert out.sum() == teddies.NUM_COMBINATIONS // 10
+    for name in teddies.SEMANTIC:  # no single value is missing from either part
+        for part in (out, ~out):
+            assert len(getattr(every[part], name).unique()) == len(teddies.VALUES[name])
+
+
+def test_only_what_was_asked_for_is_in_the_set():
+    for unseen in (False, True):
+        images, factors = teddies.dataset(300, 1, size=16, unseen=unseen)
+        assert images.shape == (300, 3, 16, 16)
+        assert images.dtype == torch.uint8
+        assert bool((teddies.held_out(factors) == unseen).all())
+
+
+def test_the_pictures_are_those_of_the_factors():
+    images, factors = teddies.dataset(20, 2, size=32, fine=False)
+    assert_close(to_float(images), teddies.render(factors, 32, fine=False), atol=1 / 127.5, rtol=0)
+
+
+def test_a_seed_repeats_a_set_and_a_longer_one_begins_with_it():
+    few, _ = teddies.dataset(10, 3, size=16)
+    many, _ = teddies.dataset(30, 3, size=16)
+    assert torch.equal(few, many[:10])
+    assert not torch.equal(few, teddies.dataset(10, 4, size=16)[0])
+
+
+def test_an_empty_set():
+    images, factors = teddies.dataset(0, 0)
+    assert images.shape == (0, 3, 64, 64)
+    assert len(factors) == 0
+
+
+def test_the_vae_of_teddies_saves_what_it_says(tmp_path, monkeypatch):
+    runs = tmp_path / "runs"  # not there yet, as in a fresh clone
+    monkeypatch.setenv("COURSE_RUNS", str(runs))
+    monkeypatch.setattr(configs, "TEDDIES", 64)
+    machine = device.find(device="cpu", precision="fp32")
+    recipes.teddies_vae(steps=2, machine=machine, progress=False, out=tmp_path / "vae.safetensors")
+    _, card = weights.load(tmp_path / "vae.safetensors")
+    assert set(card["metrics"]) == {"test_psnr", "test_psnr_without_grain_and_texture"}
+    assert len(card["latents"]["mean"]) == 4
+    assert [file.name for file in runs.iterdir()] == []

@@ -1,0 +1,74 @@
+"""Muon against torch's own on matrices, Adam on the rest, and what orthogonalising should do."""
+
+import torch
+from torch import nn
+
+from course_lib.training.muon import Muon, orthogonalised
+
+
+def _random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_orthogonalised_keeps_directions_and_evens_out_their_sizes():
+    for shape in ((20, 50), (50, 20), (30, 30)):
+        u, s, vt = torch.linalg.svd(_random(*shape), full_matrices=False)
+        x = orthogonalised(u @ torch.diag(s.clamp(min=0.05 * s[0])) @ vt)
+        inside = u.T @ x @ vt.T  # diagonal where the directions are kept
+        assert (inside - inside.diagonal().diag()).abs().max() < 1e-4
+        assert 0.65 < inside.diagonal().min() <= inside.diagonal().max() < 1.25
+
+
+def test_matrices_step_as_with_torchs_muon():
+    ours, theirs = (nn.Parameter(_random(40, 24)) for _ in range(2))
+    mine = Muon([ours], lr=0.01)
+    reference = torch.optim.Muon([theirs], lr=0.01, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+    for seed in range(1, 5):
+        ours.grad, theirs.grad = _random(40, 24, seed=seed), _random(40, 24, seed=seed)
+        mine.step()
+        reference.step()
+    moved = theirs - _random(40, 24)
+    assert (ours - theirs).norm() < 0.02 * moved.norm()  # torch iterates in bfloat16
+
+
+def test_a_kernel_steps_as_its_flat_matrix_does():
+    kernel, matrix = nn.Parameter(_random(16, 12, 3, 3)), nn.Parameter(_random(16, 12, 3, 3).flatten(1))
+    grad = _random(16, 12, 3, 3, seed=1)
+    kernel.grad, matrix.grad = grad.contiguous(memory_format=torch.channels_last), grad.flatten(1)
+    Muon([kernel], lr=0.1).step()
+    Muon([matrix], lr=0.1).step()
+    torch.testing.assert_close(kernel.flatten(1), matrix)
+
+
+def test_vectors_and_narrow_matrices_step_as_with_adam():
+    start = [_random(7), _random(4, 30)]
+    ours, theirs = ([nn.Parameter(x.clone()) for x in start] for _ in range(2))
+    mine, reference = Muon(ours, lr=0.01, betas=(0.8, 0.95)), torch.optim.Adam(theirs, lr=0.01, betas=(0.8, 0.95))
+    for seed in range(1, 5):
+        for p, q in zip(ours, theirs, strict=True):
+            p.grad = q.grad = _random(*p.shape, seed=seed)
+        mine.step()
+        reference.step()
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_what_has_no_gradient_stays():
+    p = nn.Parameter(_random(20, 20))
+    Muon([p], lr=1.0).step()
+    assert torch.equal(p, _random(20, 20))
+
+
+def test_a_saved_state_goes_on_as_if_nothing_had_happened():
+    def steps(p, optimizer, seeds):
+        for seed in seeds:
+            p[0].grad, p[1].grad = _random(20, 30, seed=seed), _random(20, seed=seed)
+            optimizer.step()
+
+    whole, halves = ([nn.Parameter(_random(20, 30)), nn.Parameter(_random(20))] for _ in range(2))
+    steps(whole, Muon(whole, lr=0.1), range(6))
+    first = Muon(halves, lr=0.1)
+    steps(halves, first, range(3))
+    second = Muon(halves, lr=0.1)
+    second.load_state_dict(first.state_dict())
+    steps(halves, second, range(3, 6))
+    assert all(torch.equal(p, q) for p, q in zip(whole, halves, strict=True))

@@ -1,0 +1,249 @@
+"""course_lib.train when things go wrong: killed processes, interrupts, NaN, checkpoints of other runs."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import time
+
+import pytest
+import torch
+from torch import nn
+from train_cases import Interruption, assert_same, make_data, make_net, noisy_loss, run
+
+from course_lib.training import Diverged
+
+# What it survives
+
+
+def fork_server():
+    context = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
+    if sys.platform != "win32":  # imports once, then each process starts in milliseconds
+        context.set_forkserver_preload(["torch", "lightning_fabric", "course_lib.train", "train_cases"])
+    return context
+
+
+def long_run(folder, die=None):
+    """A run of 60 steps in a process of its own. With `die` = "fsync" or "half" it dies in the middle of a checkpoint, with
+    "any" it waits before its last step to be killed."""
+    torch.set_num_threads(1)
+    writes = 0
+
+    def fatal(original, half):
+        def write(*args):
+            nonlocal writes
+            writes += 1
+            if writes < 3:
+                return original(*args)
+            if half:  # half a file, as after a full disk or a power cut
+                args[1].write(b"PK half a checkpoint")
+                args[1].flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        return write
+
+    if die == "fsync":
+        os.fsync = fatal(os.fsync, half=False)
+    elif die == "half":
+        torch.save = fatal(torch.save, half=True)
+
+    def on_step(step, net, ema):
+        with open(folder / "steps", "a") as file:
+            file.write(f"{step}\n")
+        while step == 59 and die == "any":
+            time.sleep(1)  # on a busy machine the kill may come late, but never after the end
+        if step == 60:  # the last checkpoint is removed when the run is complete: keep its optimizer state
+            os.link(folder / "run.pt", folder / "last.pt")
+
+    result = run(checkpoint=folder / "run.pt", on_step=on_step, steps=60, checkpoint_every=1 if die == "any" else 4)
+    final = {"losses": result.losses, "net": result.net.state_dict(), "ema": result.ema.state_dict()}
+    torch.save(final, folder / "final.pt")
+
+
+def finish(context, folder):
+    process = context.Process(target=long_run, args=(folder,))
+    process.start()
+    process.join(180)
+    assert process.exitcode == 0
+    last = torch.load(folder / "last.pt", weights_only=True)
+    final = torch.load(folder / "final.pt", weights_only=True)
+    return {**final, "optimizer": last["optimizer"]}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    context = fork_server()
+    return context, finish(context, tmp_path_factory.mktemp("uninterrupted"))
+
+
+def flat(value):
+    """All tensors and numbers in nested dicts, with their paths."""
+    if isinstance(value, dict | list | tuple):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        return [(f"{key}.{path}", leaf) for key, inner in items for path, leaf in flat(inner)]
+    return [("", value)]
+
+
+def assert_same_bits(a, b):
+    a, b = flat(a), flat(b)
+    assert [path for path, _ in a] == [path for path, _ in b]
+    for (path, x), (_, y) in zip(a, b, strict=True):
+        assert torch.equal(x, y) if isinstance(x, torch.Tensor) else x == y, path
+
+
+@pytest.mark.parametrize(("reached", "moment"), [(1, 0.0), (14, 0.013), (29, 0.005), (45, 0.002)])
+def test_kill_9_at_some_moment_then_resume_bit_for_bit(uninterrupted, tmp_path, reached, moment):
+    """Killed `moment` seconds after a step, with a checkpoint in every step: a moment easily falls into a write."""
+    context, expected = uninterrupted
+    process = context.Process(target=long_run, args=(tmp_path, "any"))
+    process.start()
+    steps = tmp_path / "steps"
+    while process.is_alive() and (not steps.exists() or steps.read_text().count("\n") < reached):
+        process.join(0.002)
+    process.join(moment)
+    process.kill()  # SIGKILL
+    process.join(180)
+    assert process.exitcode == -signal.SIGKILL
+    reached = steps.read_text().count("\n")
+    saved = torch.load(tmp_path / "run.pt", weights_only=True)  # whole, whatever the moment was
+    assert saved["step"] in (reached, reached + 1)  # no step before the last checkpoint is lost
+    assert_same_bits(finish(context, tmp_path), expected)
+
+
+@pytest.mark.parametrize("die", ["fsync", "half"])
+def test_kill_9_in_the_middle_of_a_write_keeps_the_checkpoint_before(uninterrupted, tmp_path, die):
+    context, expected = uninterrupted
+    process = context.Process(target=long_run, args=(tmp_path, die))
+    process.start()
+    process.join(180)
+    assert process.exitcode == -signal.SIGKILL
+    assert (tmp_path / "run.pt.tmp").exists()  # it did die in a write: the third, at step 12
+    assert torch.load(tmp_path / "run.pt", weights_only=True)["step"] == 8
+    assert_same_bits(finish(context, tmp_path), expected)
+    assert not list(tmp_path.glob("run.pt*"))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_an_interrupt_finishes_the_step_and_the_run_goes_on_from_there(tmp_path, optimizer):
+    """The stop button is pressed in the middle of step 13, between the forward and the backward pass."""
+    handler = signal.getsignal(signal.SIGINT)
+    count, done = 0, []
+
+    def loss_fn(net, batch, generator):
+        nonlocal count
+        count += 1
+        loss = noisy_loss(net, batch, generator)
+        if count == 13:
+            signal.raise_signal(signal.SIGINT)
+        return loss
+
+    net, file = make_net(), tmp_path / "run.pt"
+    with pytest.raises(KeyboardInterrupt):
+        run(net, loss_fn, checkpoint=file, on_step=lambda step, net, ema: done.append(step), optimizer=optimizer)
+    assert done[-1] == 13
+    assert torch.load(file, weights_only=True)["step"] == 13
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert not net.training
+    assert_same(run(net, checkpoint=file, optimizer=optimizer), run(optimizer=optimizer))
+    assert not file.exists()
+
+
+def test_a_second_interrupt_stops_at_once(tmp_path):
+    def loss_fn(net, batch, generator):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("went on after the second interrupt")
+
+    with pytest.raises(KeyboardInterrupt):
+        run(loss_fn=loss_fn, checkpoint=tmp_path / "run.pt")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("log_every", [1, 5, 100])
+def test_a_nan_stops_the_run_and_names_the_step(tmp_path, log_every):
+    count, file = 0, tmp_path / "run.pt"
+
+    def loss_fn(net, batch, generator):
+        nonlocal count
+        count += 1
+        return noisy_loss(net, batch, generator) * (float("nan") if count == 8 else 1.0)
+
+    with pytest.raises(Diverged, match=r"became nan at step 8 .*learning rate") as error:
+        run(loss_fn=loss_fn, checkpoint=file, checkpoint_every=3, log_every=log_every, steps=20)
+    assert error.value.step == 8
+    assert error.value.losses[:7].isfinite().all()
+    assert torch.load(file, weights_only=True)["step"] == 6  # the last good state, not the one of step 9
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
+    """In step 6 the loss is fine and its gradient is not (the root of 0): the next loss tells, the file must not."""
+    count, file = 0, tmp_path / "run.pt"
+
+    def loss_fn(net, batch, generator):
+        nonlocal count
+        count += 1
+        loss = noisy_loss(net, batch, generator)
+        return loss + (0 * net[4].bias.sum()).sqrt() if count == 6 else loss
+
+    with pytest.raises(Diverged) as error:
+        run(loss_fn=loss_fn, checkpoint=file, checkpoint_every=3)
+    assert error.value.step == 7
+    assert torch.load(file, weights_only=True)["step"] == 3
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """The checkpoint of a run that was stopped after 10 of 30 steps."""
+    file = tmp_path / "run.pt"
+    with contextlib.suppress(KeyboardInterrupt):
+        run(checkpoint=file, on_step=Interruption(10))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"lr": 0.5}, r"lr was 0.001 and is now 0.5"),
+        ({"steps": 40}, r"steps was 30 and is now 40"),
+        ({"seed": 7, "ema_decay": None}, r"ema_decay was 0.999 and is now None; seed was 0 and is now 7"),
+        ({"data": make_data(seed=1)}, r"data was '100 rows \w{8}' and is now '100 rows \w{8}'"),
+        ({"data": make_data(n=90)}, r"data was '100 rows \w{8}' and is now '90 rows"),
+        ({"net": nn.Linear(6, 1)}, r"network was 'Sequential \w{8}' and is now 'Linear"),
+    ],
+)
+def test_the_checkpoint_of_another_run_is_refused(begun, changes, says):
+    before = begun.read_bytes()
+    with pytest.raises(ValueError, match=f"belongs to another run: {says}.*Delete it to begin again, or give another"):
+        run(checkpoint=begun, **changes)
+    assert begun.read_bytes() == before
+
+
+def test_settings_without_effect_on_the_result_may_change(begun):
+    assert_same(run(checkpoint=begun, log_every=3, checkpoint_every=4, progress=True), run())
+
+
+def test_a_constant_schedule_may_be_lengthened_but_not_cut(tmp_path):
+    file = tmp_path / "run.pt"
+    with pytest.raises(KeyboardInterrupt):
+        run(checkpoint=file, on_step=Interruption(10), schedule="constant", steps=12)
+    with pytest.raises(ValueError, match="is at step 10, beyond the 9 steps asked for"):
+        run(checkpoint=file, schedule="constant", steps=9)
+    assert_same(run(checkpoint=file, schedule="constant", steps=20), run(schedule="constant", steps=20))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", "truncated", "weights"])
+def test_a_file_that_is_no_checkpoint_is_refused(begun, content):
+    if content == "truncated":
+        content = begun.read_bytes()[:-100]
+    if content == "weights":
+        torch.save(make_net().state_dict(), begun)
+    else:
+        begun.write_bytes(content)
+    with pytest.raises(ValueError, match=r"checkpoint .*run.pt is (no readable|not a) checkpoint of a training run"):
+        run(checkpoint=begun)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"there is no folder .*nowhere; make it first"):
+        run(checkpoint=tmp_path / "nowhere" / "run.pt")
