@@ -46,7 +46,7 @@ def guidance(machine: Machine) -> dict[str, dict]:
     """Seconds of one guided step for n pictures: two calls of n, or one of 2n, with chapter 4's network and the Teddies'."""
     found = {}
     garments = UNet(in_channels=4, **configs.FASHION_DENOISER["cpu"][0]), torch.tensor(0), (4, 4, 4)
-    teddies = UNet(**configs.TEDDIES_DENOISER[0]), torch.zeros(len(recipes.teddies.LEVELS), dtype=torch.long), (4, 8, 8)
+    teddies = UNet(**configs.TEDDIES_DENOISER[0]), torch.zeros(len(recipes.teddies.NUM_VALUES), dtype=torch.long), (4, 8, 8)
     for name, (net, label, shape) in {"garments": garments, "teddies": teddies}.items():
         net.to(machine.device, memory_format=torch.channels_last).eval()
         for n in (1, 8, MAX_FUSED_BATCH, 128, 512):

@@ -15,7 +15,7 @@ from course_lib.device import Machine
 from course_lib.dit import DiT
 from course_lib.experiments import prompt_adherence
 from course_lib.experiments.flops import flops
-from course_lib.guidance import classifier_free
+from course_lib.guidance import classifier_free_guide
 from course_lib.samplers import as_cuda_graph, dpmpp_2m
 
 BASE = {"in_channels": 4, "size": 32, "patch": 2, "dim": 768, "depth": 12, "heads": 12}  # DiT-B/2 (Peebles & Xie 2023, table 1)
@@ -42,14 +42,14 @@ def dit(machine: Machine, batch: int | None = None, config: dict = BASE) -> dict
 
 def graphs(machine: Machine, counts: tuple[int, ...] = (1, 16, 256), steps: int = 20) -> dict[str, dict]:
     """Seconds of a guided walk of the Teddies' denoiser for n pictures, launched kernel by kernel and as one CUDA graph."""
-    painter = text_to_image.load(machine)
+    model = text_to_image.load(machine)
     autocast = None if machine.dtype == torch.float32 else machine.dtype
-    levels, null = painter.schedule.grid(steps), tuple(teddies.LEVELS)
+    levels, null = model.schedule.grid(steps), tuple(teddies.NUM_VALUES)
     found = {}
     for n in counts:
-        y = painter.tell("two brown teddy bears").to(machine.device).expand(n, -1)
-        noise = torch.randn(n, *painter.shape, device=machine.device)
-        guided = classifier_free(painter.net, recipes.PREDICTION_TYPE, y, null, 3.0, autocast=autocast)
+        y = model.encode_prompt("two brown teddy bears").to(machine.device).expand(n, -1)
+        noise = torch.randn(n, *model.shape, device=machine.device)
+        guided = classifier_free_guide(model.net, recipes.PREDICTION_TYPE, y, null, 3.0, autocast=autocast)
 
         def walk(x_T: torch.Tensor, guided=guided) -> torch.Tensor:
             return dpmpp_2m(guided, x_T, levels)
@@ -61,31 +61,31 @@ def graphs(machine: Machine, counts: tuple[int, ...] = (1, 16, 256), steps: int 
 
 def many_teddies(machine: Machine, n: int = 10_000, steps: int = 20, batch: int = 500) -> float:
     """Seconds for n guided Teddies at 64×64, decoded."""
-    painter = text_to_image.load(machine)
-    told = painter.tell("two brown teddy bears")
-    painter.paint(told.expand(min(n, batch), -1), 3.0, 2, batch=batch)  # warm-up
+    model = text_to_image.load(machine)
+    told = model.encode_prompt("two brown teddy bears")
+    model.sample(told.expand(min(n, batch), -1), 3.0, 2, batch=batch)  # warm-up
     machine.synchronize()
     began = time.perf_counter()
-    painter.paint(told.expand(n, -1), 3.0, steps, batch=batch)
+    model.sample(told.expand(n, -1), 3.0, steps, batch=batch)
     machine.synchronize()
     return time.perf_counter() - began
 
 
-def flagship(machine: Machine, n: int = 500, **options) -> dict[str, float]:
+def flagship(machine: Machine, n: int = 500, options: recipes.RunOptions | None = None) -> dict[str, float]:
     """The Teddies' denoiser trained anew by its recipe (options: its own): seconds, and the share of n wishes that come true,
     read off the pictures; beside it that of the shipped one."""
     judge, wishes = recipes.load_or_train("teddies-reader", machine), prompt_adherence.sample_prompts(n, 0).to(machine.device)
-    painter = text_to_image.load(machine)
+    model = text_to_image.load(machine)
 
     def adherence() -> float:
-        return prompt_adherence.adherence(judge, painter.paint(wishes, steps=20), wishes)["all"]
+        return prompt_adherence.adherence(judge, model.sample(wishes, steps=20), wishes)["all"]
 
     shipped = adherence()
     with TemporaryDirectory() as folder:
         began = time.perf_counter()
         result = recipes.teddies_ldm(Path(folder, "again.safetensors"), machine, options)
         spent = time.perf_counter() - began
-    painter.net.load_state_dict(result.ema.state_dict())
+    model.net.load_state_dict(result.ema.state_dict())
     return {"seconds": spent, "wishes come true": adherence(), "wishes come true, shipped": shipped}
 
 

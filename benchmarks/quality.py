@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from benchmarks import peers
 from course_lib import data
 from course_lib.device import Machine
-from course_lib.experiments.ch4_latent_ddpm.equal_quality import floor
-from course_lib.experiments.ch4_latent_ddpm.equal_time import SHAPES, maker, train_latent
+from course_lib.experiments.ch4_latent_ddpm.equal_quality import frechet_floor
+from course_lib.experiments.ch4_latent_ddpm.equal_time import SHAPES, guided_factory, train_latent
 from course_lib.experiments.evaluator import Evaluator
-from course_lib.experiments.generate import balanced, generate
+from course_lib.experiments.generate import balanced_labels, generate
 from course_lib.images import to_float
 from course_lib.recipes import configs
 from course_lib.unet import UNet
@@ -31,27 +31,26 @@ OURS = MARKS[:2]  # for us each is a run of its own, its learning rate falling t
 
 def measure(machine: Machine, marks: Sequence[float] = MARKS, ours_at: Sequence[float] = OURS, n: int = 500) -> dict:
     """{"ours": [[seconds, distance], …], …}, n samples each: some 25 minutes of training, and some of sampling."""
-    judge = Evaluator(machine)
-    found = {"floor": floor(judge, n), "samples": n, "ours": [ours(judge, seconds, n) for seconds in ours_at]}
+    evaluator = Evaluator(machine)
+    found = {"floor": frechet_floor(evaluator, n), "samples": n, "ours": [ours(evaluator, seconds, n) for seconds in ours_at]}
     for name, make in {"diffusers": _Diffusers, "lucidrains": _Lucidrains}.items():
         peer = make(machine)
         looks = _trained(peer, marks)
-        found[name] = [[seconds, judge.frechet(peer.draw(net, n))] for seconds, net in looks]
+        found[name] = [[seconds, evaluator.frechet(peer.draw(net, n))] for seconds, net in looks]
         found[f"{name}, parameters"] = peers.parameters(peer.net)
     return found
 
 
-def ours(judge: Evaluator, seconds: float, n: int) -> list[float]:
+def ours(evaluator: Evaluator, seconds: float, n: int) -> list[float]:
     """Seconds of training, VAE and encoding included, and the distance."""
     with TemporaryDirectory() as folder:
-        options = {"seed": 0, "machine": judge.machine, "progress": False}
         began = time.perf_counter()
-        codec, result, _ = train_latent(seconds, Path(folder), options)
+        codec, result, _ = train_latent(Path(folder), evaluator.machine, seconds)
         spent = time.perf_counter() - began
     images = generate(
-        maker("latent", result.ema, judge.machine), balanced(n, judge.machine), codec, SHAPES["latent"], judge.machine
+        guided_factory("latent", result.ema, evaluator.machine), balanced_labels(n, evaluator.machine), codec, SHAPES["latent"], evaluator.machine
     )
-    return [spent, judge.frechet(images)]
+    return [spent, evaluator.frechet(images)]
 
 
 def _trained(peer: "_Diffusers | _Lucidrains", marks: Sequence[float]) -> list[tuple[float, nn.Module]]:
@@ -129,7 +128,7 @@ class _Diffusers(_Peer):
         walk = DPMSolverMultistepScheduler.from_config(self.noise.config)
         walk.set_timesteps(steps)
         x = torch.randn(n, 1, 32, 32, generator=torch.Generator().manual_seed(1)).to(self.machine.device)
-        y = balanced(n, self.machine)
+        y = balanced_labels(n, self.machine)
         for t in walk.timesteps:
             with self.machine.autocast():
                 out = net(x, t.expand(n).to(x.device), y).float()

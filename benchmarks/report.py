@@ -34,8 +34,8 @@ def keep(part: str, found: dict, machine: Machine, folder: Path = FOLDER) -> Pat
     every = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     every[part] = {"machine": str(machine), "torch": torch.__version__, "versions": versions(), "found": found}
     folder.mkdir(parents=True, exist_ok=True)
-    atomic.write_whole(file, (json.dumps(every, indent=1, ensure_ascii=False) + "\n").encode())
-    atomic.write_whole(folder / "RESULTS.md", write(folder).encode())
+    atomic.write_atomically(file, (json.dumps(every, indent=1, ensure_ascii=False) + "\n").encode())
+    atomic.write_atomically(folder / "RESULTS.md", write(folder).encode())
     return folder / "RESULTS.md"
 
 

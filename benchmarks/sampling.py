@@ -10,7 +10,7 @@ from benchmarks.timing import Timing, interleaved
 from course_lib import recipes
 from course_lib.codec import Codec, PixelCodec, VAECodec, decode_all
 from course_lib.device import Machine
-from course_lib.guidance import classifier_free
+from course_lib.guidance import classifier_free_guide
 from course_lib.recipes import configs
 from course_lib.samplers import ddim, dpmpp_2m, heun
 from course_lib.unet import UNet
@@ -76,7 +76,7 @@ def _denoiser(machine: Machine) -> UNet:
 def _guided(net: nn.Module, n: int, machine: Machine):
     autocast = None if machine.dtype == torch.float32 else machine.dtype
     y = torch.arange(n, device=machine.device) % recipes.NUM_CLASSES
-    return classifier_free(net, recipes.PREDICTION_TYPE, y, recipes.NUM_CLASSES, SCALE, autocast=autocast)
+    return classifier_free_guide(net, recipes.PREDICTION_TYPE, y, recipes.NUM_CLASSES, SCALE, autocast=autocast)
 
 
 def _ours(net: nn.Module, codec: Codec, n: int, steps: int, machine: Machine) -> Tensor:

@@ -1,4 +1,4 @@
-"""An adversarial loss for the copies of an autoencoder: a critic of patches, what it learns, and how loudly it may speak.
+"""The adversarial loss for an autoencoder: a patch discriminator, its loss, and the weight of the adversarial term.
 
 This is the third part of the loss with which the autoencoders of latent diffusion are trained (Esser et al. 2021, "VQGAN",
 section 3.2; Rombach et al. 2022, appendix G).
@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class PatchCritic(nn.Module):
-    """Says of every patch of an image whether it looks real: images [B, C, H, W] → scores [B, 1, H/4, W/4], high for real.
+class PatchDiscriminator(nn.Module):
+    """Scores every patch of an image as real or fake: images [B, C, H, W] → scores [B, 1, H/4, W/4], high for real.
 
-    Each score sees 18×18 pixels and no more (the "PatchGAN" of Isola et al. 2017, section 3.2.2): it can judge texture and
-    edges, not whether the picture as a whole makes sense. H and W are multiples of 4.
+    The receptive field of each score is 18×18 pixels ("PatchGAN", Isola et al. 2017, section 3.2.2): it can judge texture and
+    edges, not whether the image as a whole makes sense. H and W must be multiples of 4.
     """
 
     def __init__(self, in_channels: int = 3, width: int = 32) -> None:
@@ -30,22 +30,25 @@ class PatchCritic(nn.Module):
         return self.net(images)
 
 
-def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """What the critic minimises: scores of real patches below 1 and of fake ones above -1 cost, linearly (hinge loss, Lim and Ye
-    2017, eq. 3, halved). A scalar, 0 for a critic that is right with room to spare, 1 for one that says 0 to all."""
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """The discriminator's hinge loss of its scores, a scalar (Lim & Ye 2017, eq. 3, halved).
+
+    Scores of real patches below 1 and of fake ones above -1 are penalised linearly: 0 where all are right by that margin, 1 for a
+    discriminator that scores everything 0.
+    """
     return (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2
 
 
 def generator_loss(fake: Tensor) -> Tensor:
-    """What the decoder minimises: minus the critic's mean score of its patches (Lim and Ye 2017, eq. 4)."""
+    """The decoder's adversarial loss: minus the discriminator's mean score of its patches, a scalar (Lim & Ye 2017, eq. 4)."""
     return -fake.mean()
 
 
 def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last: Tensor, limit: float = 1e4) -> Tensor:
-    """How much to multiply the adversarial loss by, so that both losses pull equally hard at the decoder's last weights.
+    """The weight of the adversarial loss that makes both losses' gradients equally large at the decoder's last layer.
 
-    The ratio of the gradients' norms there (Esser et al. 2021, eq. 7), at most `limit`; a scalar without gradient.
-    reconstruction, adversarial: scalar losses. last: weights that both depend on.
+    It is the ratio of their norms there (Esser et al. 2021, eq. 7), at most ``limit``; a scalar without gradient. reconstruction,
+    adversarial: scalar losses. last: the weights of the last layer, on which both depend.
     """
     norms = [torch.autograd.grad(loss, last, retain_graph=True)[0].float().norm() for loss in (reconstruction, adversarial)]
     return (norms[0] / (norms[1] + 1e-6)).clamp(max=limit).detach()

@@ -1,7 +1,7 @@
-"""The autoencoder and the variational autoencoder (VAE), and the ELBO in nats per image.
+"""The autoencoder: a convolutional encoder to a small latent, and a decoder back to an image.
 
-Both have the same network: convolutions that halve the side until it is ``factor`` times smaller, and transposed convolutions
-back. Most of the work is done at low resolution, where a convolution costs least. They know nothing of diffusion.
+Convolutions halve the side until it is ``factor`` times smaller; transposed convolutions restore it. Most of the work is done at
+low resolution, where a convolution costs least.
 """
 
 from torch import Tensor, nn
@@ -9,48 +9,53 @@ from torch import Tensor, nn
 from course_lib.layers import GroupNorm, ResBlock
 
 
-def _levels(width: int, factor: int, stem: int) -> list[tuple[int, int]]:
-    """(how many times it shrinks the side, its channels) of each level on the way down: the stem, then halvings."""
+def _resolutions(width: int, factor: int, stem: int) -> list[tuple[int, int]]:
+    """(stride, channels) of each resolution on the way down: the stem first, then halvings."""
     if any(n < 2 or n & (n - 1) for n in (stem, factor)) or stem > factor:
         raise ValueError(
-            f"factor is {factor} and stem is {stem}, but the side is halved again and again: each must be a power of two, "
-            "such as 8 and 2, and the stem not above the factor."
+            f"factor is {factor} and stem is {stem}, but the side is halved repeatedly: each must be a power of two, "
+            "such as 8 and 2, and the stem at most the factor."
         )
     halvings = (factor // stem).bit_length() - 1
     return [(2 if i else stem, width * 2**i) for i in range(halvings + 1)]
 
 
-def encoder(in_channels: int, width: int, factor: int, out_channels: int, blocks: int, stem: int = 2) -> nn.Sequential:
-    """Images [B, in, S, S] → [B, out, S/factor, S/factor]."""
-    layers, c, shrunk = [], in_channels, 1
-    for times, out in _levels(width, factor, stem):
-        layers.append(nn.Conv2d(c, out, 2 * times, stride=times, padding=times // 2))
-        c, shrunk = out, shrunk * times
-        layers += [ResBlock(c, c) for _ in range(blocks)] if shrunk > 2 else [nn.SiLU()]  # dear at half the side
-    return nn.Sequential(*layers, GroupNorm(c), nn.SiLU(), nn.Conv2d(c, out_channels, 1))
+def make_encoder(in_channels: int, width: int, factor: int, out_channels: int, blocks: int, stem: int = 2) -> nn.Sequential:
+    """Images [B, in, S, S] → [B, out, S/factor, S/factor]; arguments as in `EncoderDecoder`."""
+    layers: list[nn.Module] = []
+    channels, downsampled = in_channels, 1
+    for stride, out in _resolutions(width, factor, stem):
+        layers.append(nn.Conv2d(channels, out, 2 * stride, stride=stride, padding=stride // 2))
+        channels, downsampled = out, downsampled * stride
+        # at half the side residual blocks are expensive: a nonlinearity alone
+        layers += [ResBlock(channels, channels) for _ in range(blocks)] if downsampled > 2 else [nn.SiLU()]
+    return nn.Sequential(*layers, GroupNorm(channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 1))
 
 
-def decoder(out_channels: int, width: int, factor: int, in_channels: int, blocks: int, stem: int = 2) -> nn.Sequential:
-    """Latents [B, in, s, s] → images [B, out, s·factor, s·factor]."""
-    levels = _levels(width, factor, stem)[::-1]
-    layers, left = [nn.Conv2d(in_channels, levels[0][1], 3, padding=1)], factor
-    for (times, c), (_, out) in zip(levels, [*levels[1:], (1, out_channels)], strict=True):
-        layers += [ResBlock(c, c) for _ in range(blocks)] if left > 2 else []
-        left //= times
-        layers += [] if left > 1 else [GroupNorm(c), nn.SiLU()]
-        layers.append(nn.ConvTranspose2d(c, out, 2 * times, stride=times, padding=times // 2))
+def make_decoder(out_channels: int, width: int, factor: int, in_channels: int, blocks: int, stem: int = 2) -> nn.Sequential:
+    """Latents [B, in, s, s] → images [B, out, s·factor, s·factor]; arguments as in `EncoderDecoder`."""
+    resolutions = _resolutions(width, factor, stem)[::-1]
+    layers: list[nn.Module] = [nn.Conv2d(in_channels, resolutions[0][1], 3, padding=1)]
+    remaining = factor
+    for (stride, channels), (_, out) in zip(resolutions, [*resolutions[1:], (1, out_channels)], strict=True):
+        if remaining > 2:
+            layers += [ResBlock(channels, channels) for _ in range(blocks)]
+        remaining //= stride
+        if remaining == 1:
+            layers += [GroupNorm(channels), nn.SiLU()]
+        layers.append(nn.ConvTranspose2d(channels, out, 2 * stride, stride=stride, padding=stride // 2))
     return nn.Sequential(*layers)
 
 
-class Autoencoder(nn.Module):
-    """A convolutional autoencoder: images [B, C, S, S] in [-1, 1] ↔ codes [B, latent_channels, S/factor, S/factor].
+class EncoderDecoder(nn.Module):
+    """An encoder and a decoder of matching shapes, common to the autoencoder and the variational autoencoder.
 
-    width: channels after the first layer, doubled at each halving that follows. factor: how many times the side shrinks, and
-    stem: how many times in the first layer alone, powers of two. blocks: residual blocks at each side of a quarter or less.
-    Raises ValueError for a factor or stem that is no power of two.
+    width: channels after the first layer, doubled at each later halving. factor: how many times the side shrinks, and stem: how
+    many times in the first layer alone; both powers of two. blocks: residual blocks at each side of a quarter or less. Raises
+    ValueError for a factor or stem that is not a power of two.
     """
 
-    code_parts = 1
+    channels_per_latent = 1  # of the encoder's output: 2 where it gives a mean and a variance
 
     def __init__(
         self,
@@ -62,7 +67,7 @@ class Autoencoder(nn.Module):
         stem: int = 2,
     ) -> None:
         super().__init__()
-        self.config = {
+        self.config: dict[str, int | float] = {
             "in_channels": in_channels,
             "width": width,
             "factor": factor,
@@ -71,25 +76,32 @@ class Autoencoder(nn.Module):
             "stem": stem,
         }
         self.factor, self.latent_channels = factor, latent_channels
-        self.encoder = encoder(in_channels, width, factor, self.code_parts * latent_channels, blocks, stem)
-        self.decoder = decoder(in_channels, width, factor, latent_channels, blocks, stem)
+        self.encoder = make_encoder(in_channels, width, factor, self.channels_per_latent * latent_channels, blocks, stem)
+        self.decoder = make_decoder(in_channels, width, factor, latent_channels, blocks, stem)
 
-    def _encode(self, images: Tensor) -> Tensor:
-        side = images.shape[-1]
-        if images.ndim != 4 or side % self.factor or images.shape[-2] % self.factor:
+    def encoder_output(self, images: Tensor) -> Tensor:
+        """Images [B, C, H, W] → the encoder's output [B, channels_per_latent · latent_channels, H/factor, W/factor].
+
+        Raises ValueError for sides that are not multiples of factor.
+        """
+        if images.ndim != 4 or images.shape[-1] % self.factor or images.shape[-2] % self.factor:
             raise ValueError(
                 f"The images are {tuple(images.shape)}, but this network takes [B, C, H, W] "
                 f"with sides that are multiples of {self.factor}: pad or resize them."
             )
         return self.encoder(images)
 
-    def encode(self, images: Tensor) -> Tensor:
-        """Images [B, C, H, W] → codes [B, latent_channels, H/factor, W/factor]."""
-        return self._encode(images)
-
     def decode(self, latents: Tensor) -> Tensor:
-        """Codes → images, roughly in [-1, 1] (not clamped, so that the loss keeps its gradient)."""
+        """Latents → images, roughly in [-1, 1] (not clamped, so that the loss keeps its gradient)."""
         return self.decoder(latents)
+
+
+class Autoencoder(EncoderDecoder):
+    """A convolutional autoencoder: images [B, C, S, S] in [-1, 1] ↔ latents [B, latent_channels, S/factor, S/factor]."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Images [B, C, H, W] → latents [B, latent_channels, H/factor, W/factor]."""
+        return self.encoder_output(images)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images → their reconstructions, same shape."""
@@ -97,5 +109,5 @@ class Autoencoder(nn.Module):
 
 
 def reconstruction_loss(net: Autoencoder, images: Tensor, noise_std: float = 0.14) -> Tensor:
-    """The plain autoencoder's loss on the VAE's scale: the squared error's term of the negative log-likelihood, a scalar."""
+    """The autoencoder's loss in nats per image, a scalar: the squared error's term of −log N(images; net(images), noise_std²)."""
     return ((net(images).float() - images) / noise_std).square().flatten(1).sum(1).mean() / 2

@@ -1,4 +1,4 @@
-"""Codecs: the space in which diffusion happens. Pixels or latents; nothing after the codec changes."""
+"""Codecs: the space in which diffusion runs, pixels or latents. Code that uses a codec is the same for both."""
 
 from typing import Protocol
 
@@ -10,13 +10,15 @@ from course_lib.vae import VAE, Posterior
 
 
 class Codec(Protocol):
-    """Images in [-1, 1] → what diffusion works on, and back. A VAE's latents have unit variance; pixels stay as they are."""
+    """Maps images in [-1, 1] to the latents that diffusion works on, and back. A VAE's latents are scaled to unit variance."""
 
     def encode(self, images: Tensor) -> Tensor:
         """Images [B, C, H, W] → latents [B, c, h, w]."""
+        ...
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, c, h, w] → images [B, C, H, W] in [-1, 1]."""
+        ...
 
 
 class PixelCodec:
@@ -30,10 +32,11 @@ class PixelCodec:
 
 
 class VAECodec:
-    """Diffusion in a VAE's latent space, each channel brought to mean 0 and standard deviation 1.
+    """Diffusion in a VAE's latent space, each channel normalised to mean 0 and standard deviation 1.
 
-    latents_mean, latents_std: [C] of the posterior means over the training set (``statistics``); the ``scaling_factor`` of other
-    libraries is 1 / latents_std. Raises ValueError when they do not fit the VAE, or when a channel is dead (std 0).
+    latents_mean, latents_std: [C], of the posterior means over the training set (``channel_statistics``); diffusers'
+    ``scaling_factor`` is 1 / latents_std. The VAE is put into evaluation mode. Raises ValueError for other shapes, and for a
+    channel with standard deviation 0.
     """
 
     def __init__(self, vae: VAE, latents_mean: Tensor, latents_std: Tensor) -> None:
@@ -41,11 +44,11 @@ class VAECodec:
         if latents_mean.shape != (C,) or latents_std.shape != (C,):
             raise ValueError(
                 f"latents_mean is {tuple(latents_mean.shape)} and latents_std {tuple(latents_std.shape)}, "
-                f"but this VAE has {C} latent channels: give one number for each; codec.statistics measures them."
+                f"but this VAE has {C} latent channels: give one value for each; codec.channel_statistics computes them."
             )
         if not bool((latents_std > 0).all()):
             raise ValueError(
-                f"latents_std is {latents_std.tolist()}, but every channel must vary: a dead channel means a collapsed VAE."
+                f"latents_std is {latents_std.tolist()}, but every channel must vary: this VAE has collapsed, train another."
             )
         device = next(vae.parameters()).device
         self.vae = vae.eval()
@@ -54,8 +57,8 @@ class VAECodec:
 
     @classmethod
     def fit(cls, vae: VAE, images: Tensor, batch: int = 500) -> "VAECodec":
-        """A codec whose statistics are measured on these images (uint8 or [-1, 1] floats, [N, C, H, W])."""
-        return cls(vae, *statistics(vae, images, batch))
+        """Make a codec with the statistics of these images [N, C, H, W], uint8 or floats in [-1, 1]."""
+        return cls(vae, *channel_statistics(vae, images, batch))
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
@@ -68,12 +71,12 @@ class VAECodec:
 
 @torch.no_grad()
 def posterior(vae: VAE, images: Tensor, batch: int = 500) -> Posterior:
-    """q(z | x) of many images, batch by batch: mean and logvar [N, C, h, w]."""
+    """The posterior q(z | x) of many images, batch by batch: mean and logvar [N, C, h, w]."""
     parts = [vae.encode(as_float(x)) for x in images.split(batch)]
     return Posterior(torch.cat([p.mean for p in parts]), torch.cat([p.logvar for p in parts]))
 
 
-def statistics(vae: VAE, images: Tensor, batch: int = 500) -> tuple[Tensor, Tensor]:
+def channel_statistics(vae: VAE, images: Tensor, batch: int = 500) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each latent channel over these images: two tensors [C]."""
     mean = posterior(vae, images, batch).mean
     return mean.mean(dim=(0, 2, 3)), mean.std(dim=(0, 2, 3))
@@ -81,11 +84,11 @@ def statistics(vae: VAE, images: Tensor, batch: int = 500) -> tuple[Tensor, Tens
 
 @torch.no_grad()
 def cache(codec: Codec, images: Tensor, batch: int = 500) -> Tensor:
-    """All images encoded once, so that no training step pays for it: [N, c, h, w] on the images' device."""
+    """Encode all images once, batch by batch, so that training need not: latents [N, c, h, w] on the images' device."""
     return torch.cat([codec.encode(as_float(x)) for x in images.split(batch)])
 
 
 @torch.no_grad()
 def decode_all(codec: Codec, latents: Tensor, batch: int = 500) -> Tensor:
-    """All latents decoded, batch by batch, so that memory stays bounded: images [N, C, H, W] in [-1, 1]."""
+    """Decode all latents, batch by batch, so that memory stays bounded: images [N, C, H, W] in [-1, 1]."""
     return torch.cat([codec.decode(z) for z in latents.split(batch)])

@@ -1,4 +1,4 @@
-"""Pictures and captions in one space: CLIP's contrastive pair (Radford et al. 2021), at the workbook's size."""
+"""Contrastive learning of images and captions: CLIP (Radford et al. 2021), at the workbook's size."""
 
 import math
 from collections.abc import Sequence
@@ -11,31 +11,32 @@ from torch import Tensor, nn
 from course_lib.layers import GroupNorm, ResBlock
 from course_lib.text import TextTransformer
 
-LARGEST_SCALE = 100.0  # CLIP, section 2.5
+MAX_SCALE = 100.0  # CLIP, section 2.5
 
 
 def similarity(images: Tensor, texts: Tensor) -> Tensor:
-    """Cosines of the angles between image features [N, D] and text features [M, D]: [N, M] in [-1, 1]."""
+    """Cosine similarity of image features [N, D] and text features [M, D]: [N, M] in [-1, 1]."""
     return F.normalize(images, dim=1) @ F.normalize(texts, dim=1).T
 
 
 def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor | float) -> Tensor:
     """CLIP's symmetric loss (Radford et al. 2021, figure 3), a scalar in nats.
 
-    For each picture of the batch: which caption is its own? For each caption: which picture? Mean of both cross-entropies.
+    For each image of the batch: which caption is its own? For each caption: which image? The mean of both cross-entropies.
 
-    images, texts: features [B, D], row i of both belongs together. scale: one over the temperature. Guessing costs log B; where
-    k pictures of a batch share one caption, each of them costs log k at least.
+    images, texts: features [B, D], row i of both a pair. scale: one over the temperature. Guessing gives log B; where k images of
+    a batch share one caption, each of them contributes at least log k.
     """
     logits = scale * similarity(images, texts)  # [B, B]
-    own = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+    targets = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)) / 2
 
 
 class LatentTower(nn.Module):
-    """Latents [B, channels, 8, 8] → features [B, out]: convolutions, one halving, and a linear layer that knows each place.
+    """The image encoder: latents [B, channels, 8, 8] → features [B, out], by convolutions, one halving and a linear layer.
 
-    Not averaged over the places: a scarf is small, and where it sits says what it is. width: channels at 8×8; twice at 4×4.
+    The features are not averaged over positions: a scarf is small, and its position says what it is. width: channels at 8×8,
+    doubled at 4×4.
     """
 
     def __init__(self, channels: int = 4, width: int = 32, out: int = 128) -> None:
@@ -57,9 +58,9 @@ class LatentTower(nn.Module):
 
 
 class ImageTextPair(nn.Module):
-    """Two towers that meet in one space of D features: pictures, as latents [B, 4, 8, 8], and captions, as tokens [B, L].
+    """An image encoder and a text encoder into one space of D features: latents [B, 4, 8, 8] and tokens [B, L].
 
-    The temperature is learned, as its logarithm, from CLIP's first value of 0.07 and never below 0.01 (section 2.5).
+    The logarithm of the temperature is learned, from CLIP's initial 0.07 and never below 0.01 (Radford et al. 2021, section 2.5).
     """
 
     def __init__(self, features: int = 128, width: int = 32, text_dim: int = 64, text_depth: int = 2) -> None:
@@ -72,44 +73,45 @@ class ImageTextPair(nn.Module):
     @property
     def scale(self) -> Tensor:
         """One over the temperature."""
-        return self.log_scale.clamp(max=math.log(LARGEST_SCALE)).exp()
+        return self.log_scale.clamp(max=math.log(MAX_SCALE)).exp()
 
     def forward(self, latents: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Features of pictures [B, D] and of captions [B', D], not yet brought to length 1: see `similarity`."""
+        """Features of images [B, D] and of captions [B', D], not yet normalised: see `similarity`."""
         return self.image(latents), self.project(self.text(tokens).pooled)
 
 
-class Retrieval(NamedTuple):
-    """Accuracy at 1, shares of 1: pictures whose most similar caption is their own, captions whose most similar picture is
-    one of theirs."""
+class RetrievalAccuracy(NamedTuple):
+    """Accuracy at 1, each 0..1: the fraction of images, and of captions, whose most similar counterpart is one of their own."""
 
     image_to_text: float
     text_to_image: float
 
 
-def distinct(captions: Sequence[str]) -> tuple[list[str], Tensor]:
-    """The different captions among these N, in order of appearance, and which of them each is, int64 [N]."""
-    order = list(dict.fromkeys(captions))
-    place = {caption: i for i, caption in enumerate(order)}
-    return order, torch.tensor([place[caption] for caption in captions], dtype=torch.int64)
+def unique_captions(captions: Sequence[str]) -> tuple[list[str], Tensor]:
+    """The M unique captions among these N, in order of appearance, and the index of each caption in them, int64 [N]."""
+    unique = list(dict.fromkeys(captions))
+    index = {caption: i for i, caption in enumerate(unique)}
+    return unique, torch.tensor([index[caption] for caption in captions], dtype=torch.int64)
 
 
-def hits(similar: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
-    """Which of N pictures find their caption, bool [N], and which of M *distinct* captions find a picture of theirs, bool [M].
+def correct_matches(similarities: Tensor, caption_of: Tensor) -> tuple[Tensor, Tensor]:
+    """Which of N images retrieve their caption, bool [N], and which of M unique captions retrieve one of their images, bool [M].
 
-    similar: [N, M]. own: int64 [N], each picture's caption, as from `distinct`. Several pictures may share a caption: then any of
-    them is a right answer to it. ValueError where a caption has no picture, or `own` does not fit.
+    similarities: [N, M]. caption_of: int64 [N], the index of each image's caption, as from `unique_captions`. Several images may
+    share a caption: then each of them is a correct answer to it. Raises ValueError where a caption has no image, or caption_of
+    has the wrong shape.
     """
-    own = own.to(similar.device)
-    every = torch.arange(similar.shape[1], device=own.device)
-    if own.shape != similar.shape[:1] or not torch.equal(own.unique(), every):
+    caption_of = caption_of.to(similarities.device)
+    captions = torch.arange(similarities.shape[1], device=caption_of.device)
+    if caption_of.shape != similarities.shape[:1] or not torch.equal(caption_of.unique(), captions):
         raise ValueError(
-            f"similar is {tuple(similar.shape)}, so own must hold {similar.shape[0]} indices in which each of "
-            f"0…{similar.shape[1] - 1} occurs; `distinct` makes them."
+            f"similarities is {tuple(similarities.shape)}, so caption_of must hold {similarities.shape[0]} indices in which "
+            f"each of 0…{similarities.shape[1] - 1} occurs: make them with `unique_captions`."
         )
-    return similar.argmax(1) == own, own[similar.argmax(0)] == every
+    return similarities.argmax(1) == caption_of, caption_of[similarities.argmax(0)] == captions
 
 
-def retrieval(similar: Tensor, own: Tensor) -> Retrieval:
-    """The shares of `hits`, accuracy at 1, both ways."""
-    return Retrieval(*(found.double().mean().item() for found in hits(similar, own)))
+def retrieval_accuracy(similarities: Tensor, caption_of: Tensor) -> RetrievalAccuracy:
+    """Accuracy at 1 in both directions; arguments as for `correct_matches`."""
+    images, captions = correct_matches(similarities, caption_of)
+    return RetrievalAccuracy(images.double().mean().item(), captions.double().mean().item())

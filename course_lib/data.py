@@ -1,7 +1,7 @@
-"""Real pictures as uint8 tensors: Fashion-MNIST, photographs for chapter 1, and the student's own folder.
+"""Real images as uint8 tensors: Fashion-MNIST, photographs for chapter 1, and your own folder of images.
 
-Pictures stay uint8 on the device (a quarter of the memory of floats); `to_float` turns one batch into [-1, 1]. Nothing
-is ever downloaded: every file ships with the workbook or inside scikit-image, and `course_lib.storage.shipped` checks its sum.
+Images stay uint8 on the device (a quarter of the memory of floats); `images.to_float` converts a batch to [-1, 1]. Nothing is
+ever downloaded: every file ships with the workbook, whose checksums `course_lib.storage.shipped` verifies, or with scikit-image.
 """
 
 import gzip
@@ -30,7 +30,7 @@ FASHION_CLASSES = (
 _FASHION_COUNT = {"train": 60_000, "test": 10_000}
 _FASHION_PREFIX = {"train": "train", "test": "t10k"}
 
-# name -> file; those of scikit-image are in its wheel, so that no download (pooch) is involved
+# name -> file; those of scikit-image are in its wheel, so that nothing is downloaded (with pooch)
 _SHIPPED_PHOTOGRAPHS = {
     "dandelions": "photographs/dandelions.webp",
     "dogs": "photographs/dogs.webp",
@@ -50,11 +50,11 @@ _SKIMAGE_PHOTOGRAPHS = {
 
 
 def fashion_mnist(split: str = "train", device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
-    """Fashion-MNIST (Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747), padded with black from 28x28 to 32x32.
+    """Load Fashion-MNIST (Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747), padded with black from 28×28 to 32×32.
 
     Args:
-        split: "train" (60,000 pictures) or "test" (10,000).
-        device: where the tensors live; None is torch's default device.
+        split: "train" (60,000 images) or "test" (10,000).
+        device: of the tensors; None is torch's default device.
 
     Returns:
         images: uint8 [N, 1, 32, 32], 0 (black background) to 255.
@@ -63,7 +63,7 @@ def fashion_mnist(split: str = "train", device: torch.device | str | None = None
     Raises DataError if a file is missing, truncated or altered, ValueError for an unknown split.
     """
     if split not in _FASHION_COUNT:
-        raise ValueError(f"Fashion-MNIST has the splits 'train' and 'test', not {split!r}.")
+        raise ValueError(f"split is {split!r}, but Fashion-MNIST has the splits 'train' and 'test'.")
     stem, count = f"fashion_mnist/{_FASHION_PREFIX[split]}", _FASHION_COUNT[split]
     pixels = read_idx(shipped.path(f"{stem}-images-idx3-ubyte.{'xz' if split == 'train' else 'gz'}"), (count, 28, 28))
     classes = read_idx(shipped.path(f"{stem}-labels-idx1-ubyte.gz"), (count,))
@@ -73,28 +73,28 @@ def fashion_mnist(split: str = "train", device: torch.device | str | None = None
 
 
 def read_idx(file: str | Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Read an IDX file of unsigned bytes (the format of MNIST, LeCun et al. 1998), packed as .gz or .xz, that has this `shape`.
+    """Read an IDX file of unsigned bytes (the format of MNIST, LeCun et al. 1998) of this shape, compressed as .gz or .xz.
 
     Layout: two zero bytes, the type (8 = unsigned byte), the number of axes, each axis as a big-endian int32, the data.
-    Raises DataError if the header, the shape or the amount of data is not what it should be.
+    Raises DataError if the header, the shape or the amount of data is wrong.
     """
     unpack = lzma.decompress if Path(file).suffix == ".xz" else gzip.decompress
     try:
         raw = bytearray(unpack(Path(file).read_bytes()))  # a bytearray: torch wants writable memory
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise DataError(f"{file} is not a whole packed file ({error}): restore it; `course data` says how.") from None
+        raise DataError(f"{file} is truncated or not compressed ({error}): restore it; `course data` says how.") from None
     start = 4 + 4 * len(shape)
     magic = bytes((0, 0, 8, len(shape)))
     if bytes(raw[:4]) != magic:
         raise DataError(
-            f"{file} starts with {bytes(raw[:4]).hex()} where {magic.hex()} is expected, so it is no IDX file of "
-            f"bytes with {len(shape)} axes: restore it; `course data` says how."
+            f"{file} starts with {bytes(raw[:4]).hex()}, but an IDX file of bytes with {len(shape)} axes starts with "
+            f"{magic.hex()}: restore it; `course data` says how."
         )
     found = tuple(np.frombuffer(raw, ">i4", count=min(len(shape), (len(raw) - 4) // 4), offset=4).tolist())
     if found != shape or len(raw) - start != int(np.prod(shape)):
         raise DataError(
-            f"{file} announces the shape {found} and holds {max(0, len(raw) - start):,} bytes of data where {shape} is "
-            f"expected: restore it; `course data` says how."
+            f"{file} declares the shape {found} and has {max(0, len(raw) - start):,} bytes of data, but its shape must be "
+            f"{shape}: restore it; `course data` says how."
         )
     return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
 
@@ -103,12 +103,12 @@ def read_idx(file: str | Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def photographs(size: int | None = 1024) -> dict[str, Tensor]:
-    """Real RGB photographs, name -> uint8 [3, H, W]; licences and photographers are in data/README.md.
+    """Load RGB photographs by name: {name: uint8 [3, H, W]}; data/README.md lists photographers and licences.
 
     Args:
-        size: side of the square wanted. Only photographs whose shorter side is at least `size` are returned, cropped to
-            the centre square and shrunk by area averaging to [3, size, size]; none is ever enlarged. At 1024 these are
-            dandelions, dogs, mountains and retina. None: all of them, whole, each in its true size.
+        size: side of the square. Only photographs whose shorter side is at least `size` are returned, cropped to the
+            centre square and reduced by area averaging to [3, size, size]; none is enlarged. At 1024 these are
+            dandelions, dogs, mountains and retina. None: all of them, uncropped, each in its original size.
     """
     from PIL import Image
 
@@ -116,35 +116,35 @@ def photographs(size: int | None = 1024) -> dict[str, Tensor]:
         _require_size(size)
     files = {name: shipped.path(file) for name, file in _SHIPPED_PHOTOGRAPHS.items()}
     files |= {name: _skimage_file(file) for name, file in _SKIMAGE_PHOTOGRAPHS.items()}
-    pictures = {}
+    photos = {}
     for name, file in sorted(files.items()):
         with Image.open(file) as image:
             if size is None or min(image.size) >= size:
                 rgb = image.convert("RGB")
-                pictures[name] = _to_tensor(rgb if size is None else _square(rgb, size))
-    return pictures
+                photos[name] = _to_tensor(rgb if size is None else _square(rgb, size))
+    return photos
 
 
 def _skimage_file(name: str) -> Path:
     spec = find_spec("skimage")  # finds the folder without importing the package
     file = Path(spec.origin).parent / "data" / name if spec and spec.origin else None
     if file is None or not file.is_file():
-        mend = "pip install --force-reinstall scikit-image"
-        raise DataError(f"The photograph {name} of scikit-image is missing: mend it with `{mend}`.")
+        fix = "pip install --force-reinstall scikit-image"
+        raise DataError(f"The photograph {name} of scikit-image is missing. To fix it, run `{fix}`.")
     return file
 
 
-# ------------------------------------------------------------------------------------------------- own pictures
+# ------------------------------------------------------------------------------------------------- your own images
 
 
 def image_folder(path: str | Path, size: int = 64, minimum: int = 1) -> Tensor:
-    """The student's own pictures: every image under `path` (with its sub-folders), uint8 RGB [N, 3, size, size].
+    """Load your own folder of images, with its subfolders: uint8 RGB [N, 3, size, size], ordered by path.
 
-    Any format that Pillow reads, any size and mode. A picture is turned upright (EXIF), laid on white where it is
-    transparent, cropped to its centre square and resized (area averaging down, bicubic up). Order: by path. Hidden
-    files and files that are not images by their ending are passed over. One picture at a time is held in full.
+    Any format that Pillow reads, any size and mode. Each image is rotated upright (EXIF), composited on white where it is
+    transparent, cropped to its centre square and resized (area averaging down, bicubic up). Hidden files and files whose
+    suffix is not that of an image are ignored. Only one image at a time is in memory at full size.
 
-    Raises DataError if the folder is missing or is a file, holds fewer than `minimum` images, or has a broken image.
+    Raises DataError if the folder is missing or is a file, has fewer than `minimum` images, or an image cannot be read.
     """
     _require_size(size)
     files = _image_files(Path(path).expanduser(), minimum)
@@ -158,25 +158,28 @@ def _image_files(folder: Path, minimum: int) -> list[Path]:
     from PIL import Image
 
     if not folder.exists():
-        raise DataError(f"The folder {folder} does not exist: give the path of a folder with pictures.")
+        raise DataError(f"The folder {folder} does not exist: give the path of a folder with images.")
     if not folder.is_dir():
-        raise DataError(f"{folder} is a file: give the path of the folder that holds your pictures.")
-    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    files, others = [], set()
+        raise DataError(f"{folder} is a file: give the path of the folder that contains your images.")
+    suffixes = {suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN}
+    files: list[Path] = []
+    others: set[str] = set()
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            ending = Path(name).suffix.lower()
-            if ending in endings and not name.startswith("."):
+            if name.startswith("."):
+                continue
+            suffix = Path(name).suffix.lower()
+            if suffix in suffixes:
                 files.append(Path(parent, name))
-            elif not name.startswith("."):
-                others.add(ending or "no ending")
+            else:
+                others.add(suffix or "no suffix")
     if not files:
-        seen = f"only files with {', '.join(sorted(others)[:5])}" if others else "no files at all"
-        raise DataError(f"There are no images in {folder} ({seen}): put .jpg, .png or other pictures there.")
+        found = f"only files with {', '.join(sorted(others)[:5])}" if others else "no files at all"
+        raise DataError(f"There are no images in {folder} ({found}): add .jpg, .png or other images.")
     if len(files) < minimum:
         have = "1 image" if len(files) == 1 else f"{len(files)} images"
-        raise DataError(f"{folder} holds {have} and at least {minimum} are needed: add pictures.")
+        raise DataError(f"{folder} has {have}, but at least {minimum} are needed: add images.")
     return sorted(files, key=lambda file: file.relative_to(folder).as_posix())
 
 
@@ -191,14 +194,14 @@ def _read_square(file: Path, size: int) -> Tensor:
                 return _to_tensor(_square(_to_rgb(ImageOps.exif_transpose(image)), size))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         limit = f"{Image.MAX_IMAGE_PIXELS:,}"
-        raise DataError(f"The image {file} has more than {limit} pixels: shrink it or remove it.") from None
+        raise DataError(f"The image {file} has more than {limit} pixels: reduce its size or remove it.") from None
     except Exception as error:  # on bad bytes Pillow's plug-ins raise OSError, ValueError, SyntaxError, struct.error...
-        reason = "not an image in a known format" if isinstance(error, Image.UnidentifiedImageError) else error
+        reason = "not an image in a known format" if isinstance(error, Image.UnidentifiedImageError) else str(error)
         raise DataError(f"The image {file} cannot be read ({reason}): replace it or remove it.") from None
 
 
 def _to_rgb(image: "Image") -> "Image":
-    """Any mode to RGB: 16-bit and float grey scaled to 8 bits (Pillow would clip them), transparency laid on white."""
+    """Convert any mode to RGB: 16-bit and float grey scaled to 8 bits (Pillow would clip them), transparency on white."""
     from PIL import Image
 
     if image.mode.startswith("I") or image.mode == "F":
@@ -214,12 +217,12 @@ def _to_rgb(image: "Image") -> "Image":
 
 
 def _square(image: "Image", size: int) -> "Image":
-    """Centre square of an RGB image, resized to size x size."""
+    """Crop an RGB image to its centre square, resized to size × size."""
     from PIL.Image import Resampling
 
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    # a box filter is exact area averaging when it shrinks, but would repeat pixels when it enlarges
+    # a box filter is exact area averaging when it reduces, but would repeat pixels when it enlarges
     method = Resampling.BOX if side >= size else Resampling.BICUBIC
     return image.resize((size, size), method, box=(left, top, left + side, top + side))
 
@@ -230,4 +233,4 @@ def _to_tensor(image: "Image") -> Tensor:
 
 def _require_size(size: int) -> None:
     if not isinstance(size, int) or size < 1:
-        raise ValueError(f"size is the side of the pictures in pixels, a whole number of at least 1, not {size!r}.")
+        raise ValueError(f"size is {size!r}, but the side of the images in pixels must be a whole number of at least 1.")

@@ -1,14 +1,14 @@
-"""Where and how precisely to compute: one function decides the device, the precision and the threads.
+"""Device, precision and threads: one function chooses all three.
 
     machine = find()          # the best device here; COURSE_DEVICE, COURSE_PRECISION, COURSE_THREADS override it
     print(machine)            # cpu (Intel(R) Xeon(R) Processor), bf16-mixed, 2 threads
     with machine.autocast():  # the forward pass of a network at that precision
         ...
 
-What is chosen, and why: GPUs since 2020 have bf16, older ones (Colab's T4) have fp16 alone, which needs loss scaling;
-on Apple's GPU we stay with fp32. A CPU gets bf16 only where it has it in hardware (AVX512-BF16 or AMX; others emulate
-it) *and* where a matmul is really faster in it, which a thirtieth of a second shows: with AMX bf16 wins several times
-over, but on the same chip inside a virtual machine that hides AMX, bf16 products were seen to take twice as long.
+What is chosen, and why: GPUs since 2020 have bf16; older ones (Colab's T4) have only fp16, which needs loss scaling; on Apple's
+GPU we use fp32. A CPU gets bf16 only if it has bf16 in hardware (AVX512-BF16 or AMX; others emulate it) *and* a matmul is really
+faster in bf16, which is measured in a thirtieth of a second. With AMX, bf16 is several times as fast; on the same chip inside a
+virtual machine that hides AMX, we have measured bf16 products that took twice as long.
 """
 
 import os
@@ -27,13 +27,13 @@ _ALIASES = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}
 
 @dataclass(frozen=True)
 class Machine:
-    """What `find` chose.
+    """The device, precision and threads that `find` chose.
 
     Attributes:
         device: where tensors live, e.g. ``torch.device("cuda", 0)``.
         precision: ``"bf16-mixed"``, ``"16-mixed"`` (both: weights in fp32, autocast forward) or ``"32-true"``.
         threads: CPU threads for each operator.
-        name: the processor's own name, for people.
+        name: the processor's name, for display.
     """
 
     device: torch.device
@@ -43,17 +43,17 @@ class Machine:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type that matmuls and convolutions compute in under `autocast`."""
+        """The dtype in which matmuls and convolutions compute under `autocast`."""
         return PRECISIONS[self.precision]
 
     def autocast(self) -> AbstractContextManager:
-        """Context in which matmuls and convolutions run at this precision; does nothing for ``"32-true"``."""
+        """Return a context in which matmuls and convolutions run at this precision; it does nothing for ``"32-true"``."""
         if self.dtype == torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
 
     def synchronize(self) -> None:
-        """Wait until the device has done all that it was asked to do. Needed before a clock is read."""
+        """Wait until the device has finished all queued work. Needed before reading a clock."""
         if self.device.type in ("cuda", "mps"):
             getattr(torch, self.device.type).synchronize()
 
@@ -63,56 +63,56 @@ class Machine:
 
 
 def find(device: str | torch.device | None = None, precision: str | None = None, threads: int | None = None) -> Machine:
-    """Choose device, precision and threads; each argument, or else its environment variable, overrides the choice.
+    """Choose device, precision and threads; each argument, or else its environment variable, overrides the default.
 
     Args:
-        device: ``"cuda"``, ``"cuda:1"``, ``"mps"`` or ``"cpu"`` (COURSE_DEVICE). Default: the first that is here.
+        device: ``"cuda"``, ``"cuda:1"``, ``"mps"`` or ``"cpu"`` (COURSE_DEVICE). Default: the first available.
         precision: ``"bf16-mixed"``, ``"16-mixed"`` or ``"32-true"``, also ``"bf16"``, ``"fp16"``, ``"fp32"``
-            (COURSE_PRECISION). Default: the fastest that the device has natively.
-        threads: CPU threads per operator, at least 1 (COURSE_THREADS). Default: as torch has it now (all cores).
-            Two processes that share the cores want 1 each: waiting threads spin. `course bench threads` on two cores, a training
-            in images/s: 2,352 with one thread, 3,059 with two, 3,374 with two processes of one thread (``--devices 2``); and
-            with another program on one core 2,321, 1,069 and 2,136.
+            (COURSE_PRECISION). Default: the fastest that the device supports natively.
+        threads: CPU threads per operator, at least 1 (COURSE_THREADS). Default: torch's current setting (all cores).
+            Two processes that share the cores need 1 each, because waiting threads spin. `course bench threads` on two cores,
+            training in images/s: 2,352 with one thread, 3,059 with two, 3,374 with two processes of one thread
+            (``--devices 2``); with another program on one core 2,321, 1,069 and 2,136.
 
     Raises:
-        ValueError: an unknown or absent device, an unknown precision, fp16 off the GPU, or fewer than one thread.
+        ValueError: an unknown or absent device, an unknown precision, fp16 without a CUDA device, or fewer than one thread.
     """
-    wanted = threads if threads is not None else os.environ.get("COURSE_THREADS") or None
-    if wanted is not None and _threads(wanted) != torch.get_num_threads():
-        torch.set_num_threads(_threads(wanted))
-    where = _device(device or os.environ.get("COURSE_DEVICE") or _best_device())
-    how = _precision(precision or os.environ.get("COURSE_PRECISION") or _best_precision(where), where)
-    return Machine(where, how, torch.get_num_threads(), _name(where))
+    requested = threads if threads is not None else os.environ.get("COURSE_THREADS") or None
+    if requested is not None and _parse_threads(requested) != torch.get_num_threads():
+        torch.set_num_threads(_parse_threads(requested))
+    chosen = _parse_device(device or os.environ.get("COURSE_DEVICE") or _best_device())
+    precision = _parse_precision(precision or os.environ.get("COURSE_PRECISION") or _best_precision(chosen), chosen)
+    return Machine(chosen, precision, torch.get_num_threads(), _processor_name(chosen))
 
 
 def share_threads(processes: int) -> None:
-    """Divide this machine's CPU threads among so many processes, which all call this: waiting threads spin (see `find`)."""
+    """Divide the CPU threads of this machine among ``processes`` processes, each of which calls this (see `find` for why)."""
     if processes > 1:
         torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // processes)))
 
 
 def is_main_process() -> bool:
-    """Whether this is the one process of a run, or the first of several: who saves, and who speaks."""
+    """Whether this is the only process of a run, or the first of several (rank 0): the one that saves and prints."""
     return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
 
 
 def matmul_rate(machine: Machine, n: int | None = None, seconds: float = 0.5) -> float:
-    """FLOP/s of an [n, n] @ [n, n] matmul at the machine's precision: the best of repeated runs.
+    """Measure the FLOP/s of an [n, n] @ [n, n] matmul at the machine's precision: the best of repeated runs.
 
-    The yardstick for a training step: 2 n^3 FLOPs for each product, operands already in the compute type.
+    It is what a training step is compared with: 2 n^3 FLOPs for each product, operands already in the compute dtype.
 
     Args:
         machine: from `find`.
         n: matrix size; default 8192 on a CUDA device, 2048 elsewhere. Multiples of 64 suit every device.
-        seconds: keep measuring for about so long.
+        seconds: how long to keep measuring, about.
     """
     n = n or (8192 if machine.device.type == "cuda" else 2048)
-    generator = torch.Generator().manual_seed(0)  # not zeros: a GPU's clock depends on the numbers
+    generator = torch.Generator().manual_seed(0)  # not zeros: a GPU's clock rate depends on the values
     a, b = (torch.randn(n, n, generator=generator).to(machine.device, machine.dtype) for _ in range(2))
     torch.mm(a, b)  # warm-up: picks the kernel
     machine.synchronize()
-    best, began = float("inf"), time.perf_counter()
-    while time.perf_counter() - began < seconds:
+    best, start_of_all = float("inf"), time.perf_counter()
+    while time.perf_counter() - start_of_all < seconds:
         start = time.perf_counter()
         torch.mm(a, b)
         machine.synchronize()
@@ -126,20 +126,18 @@ def _best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _device(asked: str | torch.device) -> torch.device:
+def _parse_device(requested: str | torch.device) -> torch.device:
     usable = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     usable += ["mps"] * torch.backends.mps.is_available() + ["cpu"]
     try:
-        found = torch.device(asked)
-    except RuntimeError:
+        found = torch.device(requested)
+    except RuntimeError:  # not a device of torch's at all
         found = None
-    if found is not None and found.type == "cuda":
-        found = torch.device("cuda", found.index or 0)  # with its index, so that it equals a tensor's device
-    elif found is not None:
-        found = torch.device(found.type)
-    if str(found) not in usable:
+    if found is not None:  # a GPU with its index, so that it equals a tensor's device
+        found = torch.device("cuda", found.index or 0) if found.type == "cuda" else torch.device(found.type)
+    if found is None or str(found) not in usable:
         choices = ", ".join(usable)
-        raise ValueError(f"device {str(asked)!r} is not here: choose one of {choices} (argument or COURSE_DEVICE)")
+        raise ValueError(f"device {str(requested)!r} is not available: choose one of {choices} (argument or COURSE_DEVICE)")
     return found
 
 
@@ -151,18 +149,18 @@ def _best_precision(device: torch.device) -> str:
 
 
 def cpu_has_bf16() -> bool:
-    """Whether this CPU multiplies bf16 numbers in hardware (x86: AVX512-BF16 or AMX). Others only emulate it."""
-    # torch asks the CPU itself, on every system; an ancient or foreign build without the question counts as "no".
-    questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(bool(getattr(torch.cpu, question, bool)()) for question in questions)
+    """Whether this CPU multiplies bf16 in hardware (x86: AVX512-BF16 or AMX). Other CPUs only emulate it."""
+    # torch asks the CPU itself, on every system; a torch build without one of these functions counts as "no".
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, check, bool)()) for check in checks)
 
 
 @cache
 def _cpu_bf16_pays() -> bool:
-    """Whether a matmul is faster in bf16 than in fp32 here (it takes half as long or twice, not about as long)."""
+    """Whether a matmul is faster in bf16 than in fp32 here (it takes half as long or twice as long, nothing in between)."""
     matrices = {dtype: torch.ones(512, 512, dtype=dtype) for dtype in (torch.float32, torch.bfloat16)}
     best = dict.fromkeys(matrices, float("inf"))
-    for _ in range(6):  # in turns, so that another program's burst of work hits both
+    for _ in range(6):  # alternating, so that another program's burst of work slows both
         for dtype, matrix in matrices.items():
             start = time.perf_counter()
             torch.mm(matrix, matrix)
@@ -170,29 +168,31 @@ def _cpu_bf16_pays() -> bool:
     return best[torch.bfloat16] < best[torch.float32]
 
 
-def _precision(asked: str, device: torch.device) -> str:
-    found = _ALIASES.get(asked, asked)
+def _parse_precision(requested: str, device: torch.device) -> str:
+    found = _ALIASES.get(requested, requested)
     if found not in PRECISIONS:
-        raise ValueError(f"precision {asked!r} is unknown: choose one of {', '.join(PRECISIONS)} (argument or COURSE_PRECISION)")
+        raise ValueError(
+            f"precision {requested!r} is unknown: choose one of {', '.join(PRECISIONS)} (argument or COURSE_PRECISION)"
+        )
     if found == "16-mixed" and device.type != "cuda":
         raise ValueError(f"precision 16-mixed needs a CUDA device, not {device.type}: choose bf16-mixed or 32-true")
     return found
 
 
-def _threads(asked: int | str) -> int:
+def _parse_threads(requested: int | str) -> int:
     try:
-        threads = int(asked)
+        threads = int(requested)
     except ValueError:
         threads = 0
     if threads < 1:
-        raise ValueError(f"threads {asked!r} is not a whole number of at least 1 (argument or COURSE_THREADS)")
+        raise ValueError(f"threads {requested!r} is not a whole number of at least 1 (argument or COURSE_THREADS)")
     return threads
 
 
-def _name(device: torch.device) -> str:
+def _processor_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    cpuinfo = Path("/proc/cpuinfo")  # Linux; elsewhere platform knows the name
+    cpuinfo = Path("/proc/cpuinfo")  # on Linux; elsewhere platform knows the name
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():
             if line.lower().startswith("model name"):

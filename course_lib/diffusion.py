@@ -1,68 +1,107 @@
 """The diffusion model itself: adding noise, what the network predicts, its loss, and the network as a denoiser.
 
-Three equivalent things to predict ("kinds"), from ``x_t = alpha · x0 + sigma · eps``:
+Four equivalent prediction types, from ``x_t = alpha · x0 + sigma · eps``:
 
 - ``"eps"``: the noise (DDPM, Ho et al. 2020, eq. 14);
 - ``"x0"``: the clean data;
-- ``"v"``: ``alpha · eps − sigma · x0`` (Salimans & Ho 2022, appendix D), well scaled at every level.
+- ``"v"``: ``alpha · eps − sigma · x0`` (Salimans & Ho 2022, appendix D), well scaled at every level;
+- ``"velocity"``: ``eps − x0``, the velocity of the straight line from data to noise (flow matching and rectified flow: Lipman
+  et al. 2023; Liu et al. 2022), made for `schedule.flow`. Some papers run time from noise to data and so have the other sign.
+
+x_t and any one of them give the others: `to_x0`, `to_eps`, `convert`.
 """
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from course_lib.schedule import Level, Schedule
+from course_lib.schedule import AnyLevel, Level, Schedule
 
-Denoiser = Callable[[Tensor, Level], Tensor]
+Denoiser: TypeAlias = Callable[[Tensor, Level], Tensor]
 """x_t [B, C, H, W], its level → the expected clean data x0_hat [B, C, H, W], in x_t's units."""
 
-KINDS = ("eps", "x0", "v")
+PREDICTION_TYPES = ("eps", "x0", "v", "velocity")
 
 
-def _check_kind(kind: str) -> None:
-    if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}, but a network predicts one of {', '.join(map(repr, KINDS))}.")
+def _check_prediction_type(prediction_type: str) -> None:
+    if prediction_type not in PREDICTION_TYPES:
+        expected = ", ".join(map(repr, PREDICTION_TYPES))
+        raise ValueError(f"prediction_type is {prediction_type!r}, but a network predicts one of {expected}.")
 
 
-def add_noise(x0: Tensor, eps: Tensor, level: Level) -> Tensor:
-    """q(x_t | x0) in one jump (DDPM eq. 4): alpha · x0 + sigma · eps, same shape as x0."""
+def add_noise(x0: Tensor, eps: Tensor, level: AnyLevel) -> Tensor:
+    """Sample q(x_t | x0) in one jump (DDPM eq. 4): alpha · x0 + sigma · eps, same shape as x0."""
     return level.alpha * x0 + level.sigma * eps
 
 
-def target(kind: str, x0: Tensor, eps: Tensor, level: Level) -> Tensor:
-    """What a network of this kind should output at this level; same shape as x0."""
-    _check_kind(kind)
-    if kind == "eps":
+def target(prediction_type: str, x0: Tensor, eps: Tensor, level: AnyLevel) -> Tensor:
+    """What a network of this prediction type should output at this level; same shape as x0."""
+    _check_prediction_type(prediction_type)
+    if prediction_type == "eps":
         return eps
-    return x0 if kind == "x0" else level.alpha * eps - level.sigma * x0
+    if prediction_type == "x0":
+        return x0
+    return level.alpha * eps - level.sigma * x0 if prediction_type == "v" else eps - x0
 
 
-def to_x0(kind: str, out: Tensor, x_t: Tensor, level: Level) -> Tensor:
-    """The clean data that a network's output stands for; same shape as x_t.
+def to_x0(prediction_type: str, out: Tensor, x_t: Tensor, level: AnyLevel) -> Tensor:
+    """The clean data that a network's output implies; same shape as x_t.
 
-    Raises ValueError for ``"eps"`` at a (float) level without signal: noise alone does not tell x0.
+    Raises ValueError for ``"eps"`` at a `Level` without signal: there the noise does not determine x0.
     """
-    _check_kind(kind)
-    if kind == "x0":
+    _check_prediction_type(prediction_type)
+    if prediction_type == "x0":
         return out
-    if kind == "v":  # alpha² + sigma² is 1 on variance-preserving schedules, and not on the flow's straight line
+    if prediction_type == "v":  # alpha² + sigma² is 1 on variance-preserving schedules, and not on the flow's straight line
         return (level.alpha * x_t - level.sigma * out) / (level.alpha**2 + level.sigma**2)
-    if not isinstance(level.alpha, Tensor) and level.alpha == 0:
+    if prediction_type == "velocity":  # alpha + sigma is 1 on the flow's straight line
+        return (x_t - level.sigma * out) / (level.alpha + level.sigma)
+    if isinstance(level, Level) and level.alpha == 0:
         raise ValueError(
-            f"An 'eps' network cannot tell x0 at t={level.t}, where no signal is left (alpha = 0); "
-            "use kind 'v' or 'x0' with this schedule."
+            f"An 'eps' network cannot predict x0 at t={level.t}, where no signal is left (alpha = 0); "
+            "use prediction_type 'v', 'x0' or 'velocity' with this schedule."
         )
     return (x_t - level.sigma * out) / level.alpha
 
 
-def to_eps(x0: Tensor, x_t: Tensor, level: Level) -> Tensor:
-    """The noise that x0 implies at this level; same shape as x_t. The level must hold noise (sigma > 0)."""
-    return (x_t - level.alpha * x0) / level.sigma
+def to_eps(prediction_type: str, out: Tensor, x_t: Tensor, level: AnyLevel) -> Tensor:
+    """The noise that a network's output implies; same shape as x_t.
+
+    Raises ValueError for ``"x0"`` at a `Level` without noise: there the clean data does not determine eps.
+    """
+    _check_prediction_type(prediction_type)
+    if prediction_type == "eps":
+        return out
+    if prediction_type == "v":
+        return (level.sigma * x_t + level.alpha * out) / (level.alpha**2 + level.sigma**2)
+    if prediction_type == "velocity":
+        return (x_t + level.alpha * out) / (level.alpha + level.sigma)
+    if isinstance(level, Level) and level.sigma == 0:
+        raise ValueError(
+            f"x0 does not determine the noise at t={level.t}, where none is left (sigma = 0); use a level with t > 0."
+        )
+    return (x_t - level.alpha * out) / level.sigma
+
+
+def convert(prediction_type: str, to: str, out: Tensor, x_t: Tensor, level: AnyLevel) -> Tensor:
+    """The output of a network of one prediction type, as a network of the type ``to`` would have given it; same shape as x_t.
+
+    Raises ValueError where the one does not determine the other: see `to_x0` and `to_eps`.
+    """
+    _check_prediction_type(to)
+    if to == prediction_type:
+        return out
+    if to == "x0":
+        return to_x0(prediction_type, out, x_t, level)
+    if to == "eps":
+        return to_eps(prediction_type, out, x_t, level)
+    return target(to, to_x0(prediction_type, out, x_t, level), to_eps(prediction_type, out, x_t, level), level)
 
 
 def stratified_steps(batch: int, T: int, device: torch.device, generator: torch.Generator | None = None) -> Tensor:
-    """Training steps t [batch] in 1…T, evenly spread over the batch: uniform for each picture, but the loss varies less.
+    """Training steps t [batch] in 1…T, evenly spread over the batch: uniform for each image, but the loss varies less.
 
     Kingma et al. 2021 (variational diffusion models), appendix I.1: one random offset, then equal strides.
     """
@@ -72,10 +111,10 @@ def stratified_steps(batch: int, T: int, device: torch.device, generator: torch.
 
 
 def drop_labels(y: Tensor, null_label: int | Sequence[int], drop: float, generator: torch.Generator | None = None) -> Tensor:
-    """Labels y [B] with a share ``drop`` of them replaced by the null label (Ho & Salimans 2022, algorithm 1).
+    """Replace each of the labels y [B] by the null label with probability ``drop`` (Ho & Salimans 2022, algorithm 1).
 
-    With several labels a picture, y [B, F] and a null label for each of the F: a share ``drop`` of the pictures loses all of
-    them, and in the others each label is dropped by itself with the same chance, as a caption leaves things out.
+    With F labels an image, y is [B, F] and ``null_label`` holds one for each of the F: with probability ``drop`` an image loses
+    all its labels; otherwise each label is dropped independently with the same probability, as a caption leaves things out.
     """
     null = torch.as_tensor(null_label, device=y.device).expand(y.shape)
     dropped = torch.rand(y.shape, device=y.device, generator=generator) < drop
@@ -89,54 +128,61 @@ def loss(
     x0: Tensor,
     y: Tensor | None,
     schedule: Schedule,
-    kind: str,
+    prediction_type: str,
     *,
     generator: torch.Generator | None = None,
     null_label: int | Sequence[int] | None = None,
     drop: float = 0.1,
 ) -> Tensor:
-    """Mean squared error of the network's prediction at random levels (DDPM eq. 14, for any kind); a scalar.
+    """Mean squared error of the network's prediction at random levels (DDPM eq. 14, for any prediction type); a scalar.
 
     net: (x_t [B, C, H, W], t [B], y [B]) → [B, C, H, W]. x0: clean data. y: integer labels [B] or [B, F], or None.
-    null_label: where given (one for each label), a share ``drop`` of the labels is replaced by it, so that one network learns
-    both the conditional and the unconditional denoiser, as classifier-free guidance needs.
+    null_label: where given (one for each label), it replaces labels with probability ``drop``, so that one network learns both
+    the conditional and the unconditional denoiser, as classifier-free guidance needs. Raises ValueError for an unknown
+    prediction_type.
     """
     level = schedule.at(stratified_steps(len(x0), schedule.T, x0.device, generator))
     eps = torch.randn(x0.shape, device=x0.device, dtype=x0.dtype, generator=generator)
     if y is not None and null_label is not None:
         y = drop_labels(y, null_label, drop, generator)
     out = net(add_noise(x0, eps, level), level.t, y)
-    return torch.nn.functional.mse_loss(out.float(), target(kind, x0, eps, level))
+    return torch.nn.functional.mse_loss(out.float(), target(prediction_type, x0, eps, level))
 
 
-def labels(y: Tensor | int | Sequence[int] | None, n: int, device: torch.device) -> Tensor | None:
-    """Labels for n pictures, [n] or [n, F]: those of a tensor as they are, one label (or F of them) the same for all."""
+def expand_labels(y: Tensor | int | Sequence[int], n: int, device: torch.device) -> Tensor:
+    """Labels for n images, [n] or [n, F]: a tensor as it is, one label (or F of them, a sequence) repeated for all images."""
+    if isinstance(y, Tensor):
+        return y
     if isinstance(y, int):
         return torch.full((n,), y, device=device)
-    if isinstance(y, Sequence):  # filled on the device: a copy from the host would make Python wait
-        return torch.stack([torch.full((n,), label, device=device) for label in y], dim=1)
-    return y
+    # filled on the device: a copy from the host would make Python wait
+    return torch.stack([torch.full((n,), label, device=device) for label in y], dim=1)
 
 
 def denoiser(
-    net: Callable[..., Tensor], kind: str, y: Tensor | int | Sequence[int] | None = None, autocast: torch.dtype | None = None
+    net: Callable[..., Tensor],
+    prediction_type: str,
+    y: Tensor | int | Sequence[int] | None = None,
+    autocast: torch.dtype | None = None,
 ) -> Denoiser:
     """The network as a plain function (x_t, level) → x0_hat.
 
-    y: labels [B] or [B, F], one label (or F of them, a tuple) for all, or None. autocast: run the network (and only it) at
-    this precision, e.g. ``torch.bfloat16``; everything around it stays in x_t's own.
+    net: (x_t [B, C, H, W], t [B], y) → its prediction [B, C, H, W]. y: labels [B] or [B, F], one label (or F of them, a tuple)
+    for all images, or None. autocast: run the network (and only it) at this precision, e.g. ``torch.bfloat16``; everything
+    around it stays in x_t's own. Raises ValueError for an unknown prediction_type.
     """
-    _check_kind(kind)
+    _check_prediction_type(prediction_type)
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:
         t = torch.full((len(x_t),), level.t, device=x_t.device)
+        rows = None if y is None else expand_labels(y, len(x_t), x_t.device)
         with torch.autocast(x_t.device.type, autocast, enabled=autocast is not None):
-            out = net(x_t, t, labels(y, len(x_t), x_t.device))
-        return to_x0(kind, out.to(x_t.dtype), x_t, level)
+            out = net(x_t, t, rows)
+        return to_x0(prediction_type, out.to(x_t.dtype), x_t, level)
 
     return denoise
 
 
-def clamped(denoise: Denoiser, low: float = -1.0, high: float = 1.0) -> Denoiser:
-    """The same denoiser with x0_hat held inside the range of the data: what pixel-space DDPM does at every step."""
+def clamp_x0(denoise: Denoiser, low: float = -1.0, high: float = 1.0) -> Denoiser:
+    """The same denoiser with x0_hat clamped to the range of the data, as pixel-space DDPM does at every step."""
     return lambda x_t, level: denoise(x_t, level).clamp(low, high)

@@ -1,6 +1,6 @@
-"""How many numbers does an image really need? Spectrum, intrinsic dimension and redundancy of pixels.
+"""How many dimensions does an image really need? Spectrum, intrinsic dimension and redundancy of pixels.
 
-Everything sums in float64, on the device of its input (on the CPU where the device has no float64).
+Everything is computed in float64, on the device of its input (on the CPU where the device has no float64).
 """
 
 import lzma
@@ -9,11 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from course_lib.metrics import nearest
+from course_lib.metrics import nearest_neighbours, off_mps
 
 
 class TwoNN(NamedTuple):
-    """The dimension, its standard error, points used, duplicates dropped, log(r2 / r1) of the points, ascending."""
+    """The dimension, its standard error, points used, duplicates removed, and log(r2 / r1) of the points used, ascending."""
 
     dimension: float
     error: float
@@ -23,7 +23,7 @@ class TwoNN(NamedTuple):
 
 
 class LinearPrediction(NamedTuple):
-    """r2: share of variance explained. residual_std: in the image's units. weights [4]: W, NW, N, NE."""
+    """r2: fraction of variance explained. residual_std: in the image's units. weights [4]: W, NW, N, NE."""
 
     r2: float
     residual_std: float
@@ -33,35 +33,39 @@ class LinearPrediction(NamedTuple):
 def pca_spectrum(x: Tensor, chunk: int = 4096) -> Tensor:
     """Variances along the principal axes, descending: [min(N, D)], float64; their sum is the total variance.
 
-    Exact: eigenvalues of the covariance [D, D], or of the Gram matrix [N, N] where that is smaller (both
-    share them), summed up in chunks, so that the data are never held in float64 as a whole.
+    Exact: eigenvalues of the covariance [D, D], or of the Gram matrix [N, N] where that is smaller (the
+    non-zero ones are equal), accumulated in chunks, so that only a chunk of the data is in float64 at a time.
 
-    Args: x: [N, ...], flattened to [N, D]; N at least 2; any number type.
+    Args: x: [N, ...], flattened to [N, D]; N at least 2; any dtype.
     """
-    x = _off_mps(x).flatten(1)
+    x = off_mps(x).flatten(1)
     n, d = x.shape
     if n < 2:
-        raise ValueError(f"A spectrum needs at least 2 points, and was given {n}.")
+        raise ValueError(f"x has {n} rows, but a spectrum needs at least 2 points.")
     mean = x.mean(0, dtype=torch.float64)
     if d <= n:
-        parts = (rows.double() - mean for rows in x.split(chunk))
-        matrix = sum(part.T @ part for part in parts)
+        matrix = x.new_zeros(d, d, dtype=torch.float64)
+        for rows in x.split(chunk):
+            centred = rows.double() - mean
+            matrix += centred.T @ centred
     else:
-        parts = (x[:, i : i + chunk].double() - mean[i : i + chunk] for i in range(0, d, chunk))
-        matrix = sum(part @ part.T for part in parts)
+        matrix = x.new_zeros(n, n, dtype=torch.float64)
+        for i in range(0, d, chunk):
+            centred = x[:, i : i + chunk].double() - mean[i : i + chunk]
+            matrix += centred @ centred.T
     return torch.linalg.eigvalsh(matrix / (n - 1)).flip(0).clamp(min=0)
 
 
-def pca_dimension(spectrum: Tensor, share: float = 0.95) -> int:
-    """The fewest principal axes that hold `share` (0..1) of the variance of a descending spectrum [D]."""
-    if not 0 < share <= 1:
-        raise ValueError(f"The share of variance must lie in (0, 1], and was {share}.")
-    held = spectrum.cumsum(0)
-    return min(int((held < share * held[-1]).sum()) + 1, int((spectrum > 0).sum()))
+def pca_dimension(spectrum: Tensor, fraction: float = 0.95) -> int:
+    """The fewest principal axes that explain `fraction` (0..1) of the variance of a descending spectrum [D]."""
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction is {fraction}, but the fraction of variance must be in (0, 1].")
+    explained = spectrum.cumsum(0)
+    return min(int((explained < fraction * explained[-1]).sum()) + 1, int((spectrum > 0).sum()))
 
 
 def participation_ratio(spectrum: Tensor) -> float:
-    """(Σλ)² / Σλ²: D where all axes weigh the same, 1 where one holds everything (Gao et al. 2017)."""
+    """(Σλ)² / Σλ²: D where all axes have equal variance, 1 where one has all of it (Gao et al. 2017)."""
     return (spectrum.sum().square() / spectrum.square().sum()).item()
 
 
@@ -69,36 +73,36 @@ def two_nn(x: Tensor, discard: float = 0.1, method: str = "fit", chunk: int = 10
     """Intrinsic dimension from the ratio of each point's two nearest distances (Facco et al. 2017).
 
     Where the density is constant over the two nearest neighbours, log(r2 / r1) is exponential with rate d.
-    Both methods leave out the largest `discard` share, where that assumption fails first and outliers sit:
+    Both methods leave out the largest `discard` fraction, where that assumption fails first and outliers lie:
 
-    - "fit": the paper's: the slope through the origin of -log(1 - F) over log(r2 / r1), F the empirical
-      distribution.
-    - "mle": the maximum likelihood of d for a sample censored there; smaller variance if the law holds
-      exactly.
+    - "fit" (the paper's method): the slope through the origin of -log(1 - F) over log(r2 / r1), F the
+      empirical distribution.
+    - "mle": the maximum likelihood estimate of d for a sample censored there; smaller variance if the law
+      holds exactly.
 
-    The error is that of the likelihood, d / √points; it says nothing of the bias, which grows with d: 2,000
-    points in a cube of 8 dimensions are nearly all near a face. Duplicates have r1 = 0 and no ratio: all
-    copies but one are dropped and counted.
+    The error is that of the likelihood, d / √points; it does not include the bias, which grows with d: 2,000
+    points in a cube of 8 dimensions are nearly all near a face. Duplicates have r1 = 0 and no ratio: all but
+    one of each are removed and counted.
 
-    Args: x: [N, ...], flattened; at least 3 different points left. discard: in [0, 1).
+    Args: x: [N, ...], flattened; at least 3 distinct points. discard: in [0, 1).
     """
     if method not in ("fit", "mle") or not 0 <= discard < 1:
-        raise ValueError(f'two_nn takes method "fit" or "mle" and 0 <= discard < 1, not {method!r} and {discard}.')
-    points = _off_mps(x).flatten(1).unique(dim=0)
+        raise ValueError(f'method is {method!r} and discard {discard}, but two_nn takes "fit" or "mle" and 0 <= discard < 1.')
+    points = off_mps(x).flatten(1).unique(dim=0)
     if len(points) < 3:
-        raise ValueError(f"two_nn needs at least 3 different points, and found {len(points)} among {len(x)}.")
-    distances, _ = nearest(points, k=2, chunk=chunk)
+        raise ValueError(f"There are {len(points)} distinct points among {len(x)}, but two_nn needs at least 3.")
+    distances, _ = nearest_neighbours(points, k=2, chunk=chunk)
     log_ratios = (distances[:, 1] / distances[:, 0]).log().sort().values
     n = len(log_ratios)
     last = n - 1 if method == "fit" else n  # at the last of all points -log(1 - F) is infinite
     k = max(2, min(last, round(n * (1 - discard))))
-    kept = log_ratios[:k]
+    used = log_ratios[:k]
     if method == "fit":
-        survival = -torch.log1p(-torch.arange(1, k + 1, dtype=kept.dtype, device=kept.device) / n)
-        dimension = ((kept * survival).sum() / kept.square().sum()).item()
+        survival = -torch.log1p(-torch.arange(1, k + 1, dtype=used.dtype, device=used.device) / n)
+        dimension = ((used * survival).sum() / used.square().sum()).item()
     else:
-        dimension = ((k - 1) / (kept.sum() + (n - k) * kept[-1])).item()
-    return TwoNN(dimension, dimension / k**0.5, k, len(x) - n, kept)
+        dimension = ((k - 1) / (used.sum() + (n - k) * used[-1])).item()
+    return TwoNN(dimension, dimension / k**0.5, k, len(x) - n, used)
 
 
 def neighbour_correlation(images: Tensor, max_distance: int) -> Tensor:
@@ -112,7 +116,9 @@ def neighbour_correlation(images: Tensor, max_distance: int) -> Tensor:
     """
     x = _images(images)
     if not 0 <= max_distance < min(x.shape[-2:]):
-        raise ValueError(f"Pixels {max_distance} apart were asked for, in images of {x.shape[-2]}×{x.shape[-1]}.")
+        raise ValueError(
+            f"max_distance is {max_distance}, but must be 0 or more and below the sides {x.shape[-2]}×{x.shape[-1]}."
+        )
 
     def pearson(a: Tensor, b: Tensor) -> Tensor:
         a, b = (z - z.mean((0, 2, 3), keepdim=True) for z in (a, b))
@@ -126,63 +132,59 @@ def neighbour_correlation(images: Tensor, max_distance: int) -> Tensor:
 
 
 def linear_prediction(images: Tensor) -> LinearPrediction:
-    """How well the four neighbours that come before a pixel (W, NW, N, NE) predict it, by least squares.
+    """Predict each pixel linearly from the four neighbours before it in raster order (W, NW, N, NE), by least squares.
 
-    One set of weights for all channels, each about its own mean; a pixel without all four is left out.
+    One set of weights for all channels, each centred on its own mean; pixels without all four are left out.
 
     Args: images: [B, C, H, W], H at least 2, W at least 3, any range.
     Raises: ValueError where the images are too small, or a channel does not vary.
     """
     x = _images(images)
     if x.shape[-2] < 2 or x.shape[-1] < 3:
-        raise ValueError(f"Four neighbours were asked for, in images of {x.shape[-2]}×{x.shape[-1]}: 2×3 is the least.")
+        raise ValueError(f"The images are {x.shape[-2]}×{x.shape[-1]}, but four neighbours need at least 2×3 pixels.")
     above, here = x[..., :-1, :], x[..., 1:, :]
     shifted = (here[..., 1:-1], here[..., :-2], above[..., :-2], above[..., 1:-1], above[..., 2:])
     rows = torch.stack([(z - z.mean((0, 2, 3), keepdim=True)).flatten() for z in shifted])
     covariance = (rows @ rows.T / rows.shape[1]).cpu()  # 5×5: the pixel itself, then its neighbours
     cross, variance = covariance[1:, 0], covariance[0, 0]
-    # pinv, not solve: in a picture of one pattern the neighbours can be copies of one another.
+    # pinv, not solve: in a regular pattern neighbours can be identical, and the matrix singular
     weights = torch.linalg.pinv(covariance[1:, 1:], hermitian=True) @ cross
     r2 = ((weights @ cross) / variance).clamp(0, 1)
     return LinearPrediction(r2.item(), ((1 - r2) * variance).sqrt().item(), weights)
 
 
 def lossless_bits_per_pixel(images: Tensor) -> float:
-    """Bits that a pixel, all its channels together, takes after lossless compression (8 · C before).
+    """Bits per pixel, all channels together, after lossless compression (8 · C before).
 
-    The error of JPEG-LS's predictor (`prediction_error`), packed by LZMA from the standard library, all
-    images in one stream. That is an upper bound on the information in a pixel, about as tight as PNG at its
-    best or a little tighter.
+    The error of JPEG-LS's predictor (`prediction_error`), compressed with LZMA from the standard library, all
+    images in one stream. That is an upper bound on the information in a pixel, as tight as PNG at its best or
+    slightly tighter.
 
     Args: images: uint8 [B, C, H, W].
     """
-    packed = lzma.compress(prediction_error(images).cpu().numpy().tobytes(), preset=6)
+    compressed = lzma.compress(prediction_error(images).cpu().numpy().tobytes(), preset=6)
     b, _, h, w = images.shape
-    return len(packed) * 8 / (b * h * w)
+    return len(compressed) * 8 / (b * h * w)
 
 
 def prediction_error(images: Tensor) -> Tensor:
     """Pixel minus the median of (left, above, left + above - upper left), modulo 256: uint8 [B, C, H, W].
 
-    Reversible. The "MED" predictor of Weinberger et al. 2000, eq. 1: it picks the neighbour along an edge, and
-    a plane where there is none. Outside the image everything is 0.
+    Reversible. The "MED" predictor of Weinberger et al. 2000, eq. 1: it follows an edge where there is one, and
+    otherwise a plane through the three neighbours. Outside the image everything is 0.
     """
     if images.dtype != torch.uint8 or images.ndim != 4:
-        raise ValueError(f"uint8 images [B, C, H, W] were expected, not {images.dtype} {tuple(images.shape)}.")
+        raise ValueError(f"The images are {images.dtype} {tuple(images.shape)}, but must be uint8 [B, C, H, W].")
     x = torch.nn.functional.pad(images.short(), (1, 0, 1, 0))
     left, above, corner = x[..., 1:, :-1], x[..., :-1, 1:], x[..., :-1, :-1]
     guess = torch.stack([left, above, left + above - corner]).median(0).values
     return (x[..., 1:, 1:] - guess).remainder(256).to(torch.uint8)
 
 
-def _off_mps(x: Tensor) -> Tensor:
-    return x.cpu() if x.device.type == "mps" else x
-
-
 def _images(images: Tensor) -> Tensor:
     if images.ndim != 4 or len(images) == 0:
-        raise ValueError(f"Images [B, C, H, W] were expected, not {tuple(images.shape)}.")
-    x = _off_mps(images).double()
+        raise ValueError(f"The images are {tuple(images.shape)}, but must be [B, C, H, W] with B at least 1.")
+    x = off_mps(images).double()
     if (x.amax((0, 2, 3)) == x.amin((0, 2, 3))).any():
-        raise ValueError("A channel has the same value in every pixel: nothing in it correlates. Leave it out.")
+        raise ValueError("A channel has the same value in every pixel, so its correlation is undefined: leave it out.")
     return x

@@ -1,4 +1,4 @@
-"""DiT, a transformer as denoising network (Peebles & Xie 2023), with adaLN-Zero conditioning."""
+"""The diffusion transformer (DiT), a denoising network with adaLN-Zero conditioning (Peebles & Xie 2023)."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,14 @@ from course_lib.layers import Conditioning, SelfAttention, zero_module
 
 
 class DiTBlock(nn.Module):
-    """Attention and MLP, each behind a norm that the conditioning scales, shifts and gates (DiT, figure 3)."""
+    """Self-attention and an MLP, each scaled, shifted and gated by the conditioning vector (adaLN-Zero; DiT, figure 3)."""
 
     def __init__(self, dim: int, heads: int, mlp_ratio: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim, elementwise_affine=False, eps=1e-6)
         self.attention = SelfAttention(dim, heads)
         hidden = int(dim * mlp_ratio)
-        # DiT's own code takes GELU's tanh approximation, made for speed: on a CPU it is three times slower than GELU itself.
+        # DiT's own code uses GELU's tanh approximation, made for speed: on a CPU it is three times slower than GELU itself.
         self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
         self.modulation = zero_module(nn.Linear(dim, 6 * dim))
 
@@ -31,9 +31,9 @@ class DiT(nn.Module):
     """A denoising network: x_t [B, C, S, S], t [B] in 1…T, y [B], [B, F] or None → [B, C, S, S].
 
     size: side S of the input, a multiple of patch. patch: side of the square that becomes one token. dim, depth, heads:
-    width, number of blocks, attention heads. num_classes: labels 0…num_classes − 1; ``null_label`` is num_classes, the
-    last index; a number for each of F labels of a picture, then ``null_label`` has F; None for an unconditional network.
-    Raises ValueError when size is no multiple of patch, and for x_t of another size.
+    width, number of blocks, attention heads. num_classes: of the label, 0…num_classes − 1, or of each of F labels; ``null_label``
+    equals num_classes, the index after the last class of each; None for an unconditional network. Raises ValueError for a size
+    that is not a multiple of patch, and for x_t of another size.
     """
 
     def __init__(
@@ -49,7 +49,9 @@ class DiT(nn.Module):
     ) -> None:
         super().__init__()
         if size % patch:
-            raise ValueError(f"size is {size} and patch {patch}, but the patches must tile it: make size a multiple.")
+            raise ValueError(
+                f"size is {size} and patch {patch}, but the patches must tile it: make size a multiple of patch."
+            )
         self.patch, self.null_label, self.input_shape = patch, num_classes, (in_channels, size, size)
         tokens, features = (size // patch) ** 2, in_channels * patch**2
         self.embed = nn.Linear(features, dim)
@@ -63,8 +65,8 @@ class DiT(nn.Module):
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
         if x.shape[1:] != self.input_shape:
             raise ValueError(
-                f"x_t is {tuple(x.shape)}, but this DiT was made for [B, {', '.join(map(str, self.input_shape))}]; "
-                "a latent of another size needs a DiT of that in_channels and size."
+                f"x_t is {tuple(x.shape)}, but this DiT was made for [B, {', '.join(map(str, self.input_shape))}]: "
+                "give DiT the in_channels and size of your latents."
             )
         B, C, H, W = x.shape
         p = self.patch

@@ -1,30 +1,32 @@
-"""Data whose diffusion is known exactly: Gaussian mixtures, their denoiser, score and classifier in closed form.
+"""Data whose diffusion is known exactly: Gaussian mixtures, with their denoiser, score and classifier in closed form.
 
 A network can only be compared with another network; these can be compared with the truth. If a component of the data
-is N(m, S), then x_t = alpha · x0 + sigma · eps of it is N(alpha · m, alpha² · S + sigma² · I), and all the rest is
+is N(m, S), then x_t = alpha · x0 + sigma · eps of it is N(alpha · m, alpha² · S + sigma² · I), and the rest follows from
 Bayes' rule (for instance Karras et al. 2024, appendix C, whose toy is such a mixture).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from course_lib.schedule import Level
+from course_lib.schedule import AnyLevel, Level
 
 CLEAN = Level(0, 1.0, 0.0)
-Label = Tensor | int | None  # labels [B], one for all, or None for any class
+Label: TypeAlias = Tensor | int | None
+"""Labels [B], one label for all, or None for any class."""
 
 
 @dataclass(frozen=True)
 class GaussianMixture:
-    """K Gaussians over data of a shape (C, H, W), D = C·H·W numbers, each of a class. Made by `gaussian_mixture`.
+    """K Gaussians over data of a shape (C, H, W), D = C·H·W dimensions, each of a class. Made by `gaussian_mixture`.
 
     means: [K, D]. variances: [K, D], along the principal axes. axes: [K, D, D], their columns; None where they are the
-    coordinates' own. weights: [K], summing to 1. labels: [K], the class of each Gaussian. Wherever a label ``y`` is
-    asked for, None and ``null_label`` mean the whole mixture, as with the networks. Where data has no width
-    (variance 0), the density needs a level with noise.
+    coordinate axes. weights: [K], summing to 1. labels: [K], the class of each Gaussian. Wherever a label ``y`` is
+    expected, None and ``null_label`` mean the full mixture, as with the networks. Where the data has variance 0, the
+    density needs a level with noise.
     """
 
     means: Tensor
@@ -37,47 +39,49 @@ class GaussianMixture:
 
     @property
     def null_label(self) -> int:
+        """The label of no class in particular: the last class index, as in the networks."""
         return self.num_classes
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "GaussianMixture":
         """The same mixture on another device, or computing in another precision."""
-        names = ["means", "variances", "weights"] + ["axes"] * (self.axes is not None)
-        moved = {name: getattr(self, name).to(device=device, dtype=dtype) for name in names}
-        return replace(self, **moved, labels=self.labels.to(device=device))
+        axes = None if self.axes is None else self.axes.to(device=device, dtype=dtype)
+        means, variances, weights = (x.to(device=device, dtype=dtype) for x in (self.means, self.variances, self.weights))
+        labels = self.labels.to(device=device)
+        return replace(self, means=means, variances=variances, axes=axes, weights=weights, labels=labels)
 
     def sample(self, n: int, generator: torch.Generator | None = None, y: Label = None) -> tuple[Tensor, Tensor]:
-        """Clean data x0 [n, C, H, W] and its classes [n], of class y where given. generator: on the means' device."""
-        shares = self._log_weights(y).exp().expand(n, -1)
-        k = torch.multinomial(shares, 1, generator=generator)[:, 0]
+        """Sample clean data x0 [n, C, H, W] and its classes [n], of class y where given. generator: on the means' device."""
+        probabilities = self._log_weights(y).exp().expand(n, -1)
+        k = torch.multinomial(probabilities, 1, generator=generator)[:, 0]
         noise = torch.randn(n, self.means.shape[1], generator=generator, dtype=self.means.dtype, device=k.device)
         offset = self.variances[k].sqrt() * noise
         if self.axes is not None:
             offset = (self.axes[k] @ offset[:, :, None])[:, :, 0]
         return (self.means[k] + offset).view(n, *self.shape), self.labels[k]
 
-    def log_prob(self, x_t: Tensor, level: Level = CLEAN, y: Label = None) -> Tensor:
-        """log p(x_t | y) at this level, in nats: [B]; differentiable. Of clean data where no level is given."""
+    def log_prob(self, x_t: Tensor, level: AnyLevel = CLEAN, y: Label = None) -> Tensor:
+        """log p(x_t | y) at this level (default: of clean data), in nats: [B]; differentiable."""
         return self._joint(x_t, level, y)[0].logsumexp(1)
 
-    def class_log_prob(self, x_t: Tensor, level: Level = CLEAN) -> Tensor:
-        """log p(y | x_t) of every class [B, num_classes]: the perfect classifier on noisy data, differentiable."""
-        shares = self._joint(x_t, level, None)[0].log_softmax(1)  # of each Gaussian [B, K]
-        own = self.labels == torch.arange(self.num_classes, device=self.labels.device)[:, None]  # [classes, K]
-        return shares[:, None].masked_fill(~own, -torch.inf).logsumexp(2)
+    def class_log_prob(self, x_t: Tensor, level: AnyLevel = CLEAN) -> Tensor:
+        """log p(y | x_t) of every class [B, num_classes]: the Bayes-optimal classifier of noisy data, differentiable."""
+        responsibilities = self._joint(x_t, level, None)[0].log_softmax(1)  # log p(k | x_t) [B, K]
+        in_class = self.labels == torch.arange(self.num_classes, device=self.labels.device)[:, None]  # [num_classes, K]
+        return responsibilities[:, None].masked_fill(~in_class, -torch.inf).logsumexp(2)
 
-    def score(self, x_t: Tensor, level: Level, y: Label = None) -> Tensor:
+    def score(self, x_t: Tensor, level: AnyLevel, y: Label = None) -> Tensor:
         """The gradient of log p(x_t | y) with respect to x_t: [B, C, H, W]."""
         joint, offset, variance = self._joint(x_t, level, y)
-        return self._mean(joint, self._back(-offset / variance), x_t)
+        return self._posterior_mean(joint, self._from_axes(-offset / variance), x_t)
 
-    def denoise(self, x_t: Tensor, level: Level, y: Label = None) -> Tensor:
+    def denoise(self, x_t: Tensor, level: AnyLevel, y: Label = None) -> Tensor:
         """E[x0 | x_t, y], which a perfect network would predict: [B, C, H, W], in x_t's precision."""
         joint, offset, variance = self._joint(x_t, level, y)
-        shrink = _rate(level.alpha) * self.variances / variance  # Wiener's filter along each axis
-        return self._mean(joint, self.means + self._back(shrink * offset), x_t)
+        shrink = _per_gaussian(level.alpha) * self.variances / variance  # Wiener's filter along each axis
+        return self._posterior_mean(joint, self.means + self._from_axes(shrink * offset), x_t)
 
-    def denoiser(self, y: Label = None) -> Callable[[Tensor, Level], Tensor]:
-        """The perfect Denoiser (x_t, level) → x0_hat, of class y where given. Raises ValueError for no such class."""
+    def denoiser(self, y: Label = None) -> Callable[[Tensor, AnyLevel], Tensor]:
+        """The perfect Denoiser (x_t, level) → x0_hat, of class y where given. Raises ValueError where y is no class."""
         if isinstance(y, int) and not 0 <= y <= self.num_classes:
             raise ValueError(
                 f"y is {y}, but this mixture has classes 0 to {self.num_classes - 1}, and {self.num_classes} for any."
@@ -85,17 +89,17 @@ class GaussianMixture:
         return lambda x_t, level: self.denoise(x_t, level, y)
 
     def _log_weights(self, y: Label) -> Tensor:
-        """log of the share of each Gaussian among those of class y: [1, K] or [B, K]."""
+        """log p(k | y), the weight of each Gaussian among those of class y: [1, K] or [B, K]."""
         weights = self.weights[None].log()
         if y is None:
             return weights
         y = y[:, None] if isinstance(y, Tensor) else torch.full_like(self.labels[None, :1], y)
-        wanted = (self.labels == y) | (y == self.null_label)
-        return weights.masked_fill(~wanted, -torch.inf).log_softmax(1)
+        in_class = (self.labels == y) | (y == self.null_label)
+        return weights.masked_fill(~in_class, -torch.inf).log_softmax(1)
 
-    def _joint(self, x_t: Tensor, level: Level, y: Label) -> tuple[Tensor, Tensor, Tensor]:
-        """log p(x_t, k | y) [B, K]; x_t seen from each noisy mean, along its axes [B, K, D]; the variances there."""
-        alpha, sigma = _rate(level.alpha), _rate(level.sigma)
+    def _joint(self, x_t: Tensor, level: AnyLevel, y: Label) -> tuple[Tensor, Tensor, Tensor]:
+        """log p(x_t, k | y) [B, K]; x_t minus each noisy mean, along its axes [B, K, D]; the variances along them."""
+        alpha, sigma = _per_gaussian(level.alpha), _per_gaussian(level.sigma)
         offset = x_t.flatten(1)[:, None].to(self.means.dtype) - alpha * self.means
         if self.axes is not None:
             offset = torch.einsum("bkd,kde->bke", offset, self.axes)
@@ -103,44 +107,47 @@ class GaussianMixture:
         log_p = -(offset**2 / variance + (2 * torch.pi * variance).log()).sum(2) / 2
         return self._log_weights(y) + log_p, offset, variance
 
-    def _back(self, offset: Tensor) -> Tensor:
+    def _from_axes(self, offset: Tensor) -> Tensor:
+        """Offsets [B, K, D] along the principal axes, in the coordinates of the data."""
         return offset if self.axes is None else torch.einsum("bke,kde->bkd", offset, self.axes)
 
     @staticmethod
-    def _mean(joint: Tensor, values: Tensor, x_t: Tensor) -> Tensor:
-        """The mean of the Gaussians' own values [B, K, D], each by its probability given x_t; shaped like x_t."""
+    def _posterior_mean(joint: Tensor, values: Tensor, x_t: Tensor) -> Tensor:
+        """The mean over Gaussians of values [B, K, D], weighted by p(k | x_t); shaped like x_t."""
         return (joint.softmax(1)[:, None] @ values).view_as(x_t).to(x_t.dtype)
 
 
 def gaussian_mixture(
     means: Tensor, spread: Tensor | float, weights: Tensor | None = None, labels: Tensor | None = None
 ) -> GaussianMixture:
-    """A mixture of K Gaussians.
+    """Build a mixture of K Gaussians.
 
-    means: [K, D] for points, which are then seen as pictures [B, D, 1, 1]; or [K, C, H, W]. Device and precision are
-    theirs.
-    spread: one standard deviation for all, one each [K], one for each number [K, D], or covariances [K, D, D]; 0 is a
+    means: [K, D] for points, which are then treated as images [B, D, 1, 1]; or [K, C, H, W]. The mixture has their device
+    and precision.
+    spread: one standard deviation for all, one each [K], one for each dimension [K, D], or covariances [K, D, D]; 0 is a
     single point. weights: [K], above 0, in any units (default: all equal). labels: integer [K], the class of each
     Gaussian, 0, 1, … without a gap (default: each its own class). Raises ValueError where these do not fit.
     """
-    shape = tuple(means.shape[1:]) if means.ndim == 4 else (means.shape[-1], 1, 1)
     if means.ndim not in (2, 4) or not means.is_floating_point() or len(means) == 0:
         raise ValueError(f"means is {means.dtype} {tuple(means.shape)}, but floats [K, D] or [K, C, H, W] are expected.")
+    channels, height, width = means.shape[1:] if means.ndim == 4 else (means.shape[1], 1, 1)
     means = means.flatten(1)
     K, D = means.shape
     weights = means.new_ones(K) if weights is None else torch.as_tensor(weights).to(means)
     labels = torch.arange(K) if labels is None else torch.as_tensor(labels)
     if weights.shape != (K,) or not bool((weights > 0).all()):
-        raise ValueError(f"weights is {weights.tolist()}, but each of the {K} Gaussians needs one number above 0.")
+        raise ValueError(f"weights is {weights.tolist()}, but each of the {K} Gaussians needs a weight above 0.")
     classes = sorted(set(labels.tolist()))
     if labels.shape != (K,) or classes != list(range(len(classes))):
         raise ValueError(f"labels is {labels.tolist()}, but each of the {K} Gaussians needs a class, 0, 1, … without a gap.")
-    variances, axes = _principal(torch.as_tensor(spread, dtype=means.dtype, device=means.device), K, D)
-    return GaussianMixture(means, variances, axes, weights / weights.sum(), labels.to(means.device), len(classes), shape)
+    variances, axes = _principal_axes(torch.as_tensor(spread, dtype=means.dtype, device=means.device), K, D)
+    return GaussianMixture(
+        means, variances, axes, weights / weights.sum(), labels.to(means.device), len(classes), (channels, height, width)
+    )
 
 
-def _principal(spread: Tensor, K: int, D: int) -> tuple[Tensor, Tensor | None]:
-    """Variances [K, D] along the principal axes, and these [K, D, D] where they are not the coordinates' own."""
+def _principal_axes(spread: Tensor, K: int, D: int) -> tuple[Tensor, Tensor | None]:
+    """Variances [K, D] along the principal axes, and the axes [K, D, D] where they are not the coordinate axes."""
     axes = None
     if spread.shape in ((), (K,)):
         variances = (spread**2).expand(K)[:, None].expand(K, D)
@@ -155,10 +162,10 @@ def _principal(spread: Tensor, K: int, D: int) -> tuple[Tensor, Tensor | None]:
         )
     rounding = 1e-6 * float(variances.abs().max())  # may put a zero just below 0
     if bool((variances < -rounding).any()) or (axes is None and bool((spread < 0).any())):
-        raise ValueError("spread holds a negative: standard deviations are 0 or more, covariances positive semi-definite.")
+        raise ValueError("spread has a negative value: standard deviations are 0 or more, covariances positive semi-definite.")
     return variances.clamp(min=0), axes
 
 
-def _rate(value: float | Tensor) -> float | Tensor:
-    """A level's rate, made to broadcast over [B, K, D]."""
-    return value.flatten()[:, None, None] if isinstance(value, Tensor) else value
+def _per_gaussian(rate: float | Tensor) -> float | Tensor:
+    """A level's rate, reshaped to broadcast over [B, K, D]."""
+    return rate.flatten()[:, None, None] if isinstance(rate, Tensor) else rate

@@ -1,32 +1,34 @@
-"""Guidance: steering a denoiser by another one, by a classifier, at some levels or at all.
+"""Guidance: steering a denoiser by another denoiser or by a classifier, at all noise levels or in an interval of them.
 
-One line carries it (``ref + scale · (main − ref)``). ``guidance_scale`` 1 means no guidance, as in diffusers, EDM2 and DiT;
-``scale_from_w`` and ``w_from_scale`` convert to the convention of the classifier-free-guidance paper, where 0 means none.
+One line is behind most of it, ``ref + scale · (main − ref)``. ``guidance_scale`` 1 means no guidance, as in diffusers, EDM2 and
+DiT; ``scale_from_w`` and ``w_from_scale`` convert to the convention of the classifier-free-guidance paper, where 0 means none.
 """
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from course_lib.diffusion import Denoiser, denoiser, labels
+from course_lib.diffusion import Denoiser, denoiser, expand_labels
 from course_lib.schedule import Level
 
-Scale = float | Callable[[Level], float]
+Scale: TypeAlias = float | Callable[[Level], float]
+"""A guidance scale: one number, or a function of the level such as ``guidance_interval(…)``."""
 
 
 def scale_from_w(w: float) -> float:
-    """guidance_scale from the paper's weight w (Ho & Salimans 2022, eq. 6: (1 + w)·cond − w·uncond)."""
+    """Return guidance_scale for the paper's weight w (Ho & Salimans 2022, eq. 6: (1 + w)·cond − w·uncond)."""
     return 1.0 + w
 
 
 def w_from_scale(scale: float) -> float:
-    """The paper's weight w (0 = no guidance) from guidance_scale (1 = no guidance)."""
+    """Return the paper's weight w (0 = no guidance) for guidance_scale (1 = no guidance)."""
     return scale - 1.0
 
 
 def guidance_interval(scale: float, lo: float, hi: float) -> Callable[[Level], float]:
-    """Guidance only where lo < level.ratio <= hi, and 1 (none) elsewhere (Kynkäänniemi et al. 2024, eq. 6).
+    """Return ``scale`` only where lo < level.ratio <= hi, and 1 (no guidance) elsewhere (Kynkäänniemi et al. 2024, eq. 6).
 
     lo, hi: noise over signal (sigma / alpha), EDM's sigma. Raises ValueError when the interval is empty.
     """
@@ -36,72 +38,75 @@ def guidance_interval(scale: float, lo: float, hi: float) -> Callable[[Level], f
 
 
 def guide(main: Denoiser, ref: Denoiser, scale: Scale, rescale: float = 0.0) -> Denoiser:
-    """The denoiser ``ref + scale · (main − ref)``.
+    """Return the guided denoiser ``ref + scale · (main − ref)``.
 
     - Classifier-free guidance (Ho & Salimans 2022): main conditional, ref the same network with the null label.
     - Autoguidance (Karras et al. 2024): ref a weaker version of main. Nothing else changes.
-    - Negative prompt: ref conditional on what is not wanted.
+    - Negative prompt: ref conditioned on what the image should not show.
 
-    scale: a number, or a function of the level such as ``within(…)``. At scale 1, ref is not called and main's own result is
-    returned bit for bit. rescale: 0…1, how far the guided x0_hat is brought back to main's own standard deviation, picture by
-    picture (Lin et al. 2023, eq. 15 and 16). It works here in x0 space; diffusers does the same to the predicted noise, where the
-    same number has another effect. Raises ValueError when rescale is outside 0…1.
+    scale: a number, or a function of the level such as ``guidance_interval(…)``. At scale 1, ref is not called and main's own
+    result is returned bit for bit. rescale: 0…1, how far the standard deviation of the guided x0_hat is brought back to main's,
+    image by image (guidance_rescale: Lin et al. 2023, eq. 15 and 16). It works here in x0 space; diffusers does the same to the
+    predicted noise, where the same value has another effect. Raises ValueError when rescale is outside 0…1.
     """
     if not 0 <= rescale <= 1:
-        raise ValueError(f"rescale is {rescale}, but it is a share from 0 (off) to 1 (full); 0.7 is usual.")
+        raise ValueError(f"rescale is {rescale}, but it runs from 0 (off) to 1 (full); 0.7 is usual.")
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:
         w = scale(level) if callable(scale) else scale
-        wanted = main(x_t, level)
+        main_x0 = main(x_t, level)
         if w == 1:
-            return wanted
-        other = ref(x_t, level)
-        guided = other + w * (wanted - other)
+            return main_x0
+        ref_x0 = ref(x_t, level)
+        guided = ref_x0 + w * (main_x0 - ref_x0)
         if rescale == 0:
             return guided
-        std, wanted_std = (x.flatten(1).std(dim=1).view(-1, 1, 1, 1) for x in (guided, wanted))
-        return guided * (1 - rescale + rescale * wanted_std / std)
+        guided_std, main_std = (x.flatten(1).std(dim=1).view(-1, 1, 1, 1) for x in (guided, main_x0))
+        return guided * (1 - rescale + rescale * main_std / guided_std)
 
     return denoise
 
 
-MAX_FUSED_BATCH = 32  # pictures, up to which one call of twice as many is faster than two
+MAX_FUSED_BATCH = 32
+"""Up to this many images, one call of the network on twice as many is faster than two calls (`course bench guidance`)."""
 
 
-def classifier_free(
+def classifier_free_guide(
     net: Callable[..., Tensor],
-    kind: str,
+    prediction_type: str,
     y: Tensor,
     null: int | Sequence[int],
     scale: Scale,
     rescale: float = 0.0,
     autocast: torch.dtype | None = None,
 ) -> Denoiser:
-    """`guide` of one network by itself: led by labels y [B] or [B, F], away from the label ``null`` (or F of them).
+    """Classifier-free guidance of one network: towards the labels y [B] or [B, F], away from the null label (or F of them).
 
-    Equal to ``guide(denoiser(net, kind, y), denoiser(net, kind, null), scale, rescale)`` up to rounding. Up to DOUBLED pictures
-    it asks both in one batch: 1.3 to 1.7 times as fast for 1 to 32 of them on two cores, where 512 may take half as long again
-    that way (`course bench guidance`). Raises ValueError as `guide` does.
+    Equal to `guide` of the network's two denoisers, conditioned on y and on ``null``, up to rounding. Up to MAX_FUSED_BATCH
+    images it evaluates both in one batch: 1.3 to 1.7 times as fast for 1 to 32 images on two cores, while a batch of 512 may
+    take half as long again that way (`course bench guidance`). Raises ValueError as `guide` does.
     """
-    apart = guide(denoiser(net, kind, y, autocast), denoiser(net, kind, null, autocast), scale, rescale)
+    cond, uncond = (denoiser(net, prediction_type, labels, autocast) for labels in (y, null))
+    separate = guide(cond, uncond, scale, rescale)
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:
         w = scale(level) if callable(scale) else scale
         if w == 1 or len(x_t) > MAX_FUSED_BATCH:
-            return apart(x_t, level)
-        both = torch.cat([y, labels(null, len(x_t), x_t.device)])
-        wanted, other = denoiser(net, kind, both, autocast)(torch.cat([x_t, x_t]), level).chunk(2)
-        return guide(lambda *_: wanted, lambda *_: other, w, rescale)(x_t, level)
+            return separate(x_t, level)
+        both = torch.cat([y, expand_labels(null, len(x_t), x_t.device)])
+        cond_x0, uncond_x0 = denoiser(net, prediction_type, both, autocast)(torch.cat([x_t, x_t]), level).chunk(2)
+        return guide(lambda *_: cond_x0, lambda *_: uncond_x0, w, rescale)(x_t, level)
 
     return denoise
 
 
 def classifier_guide(main: Denoiser, log_prob: Callable[[Tensor, Level], Tensor], scale: Scale = 1.0) -> Denoiser:
-    """Guidance by the gradient of a classifier on noisy data (Dhariwal & Nichol 2021, algorithm 1).
+    """Guide by the gradient of a classifier on noisy data (Dhariwal & Nichol 2021, algorithm 1).
 
     log_prob: (x_t [B, C, H, W], level) → log p(y | x_t) [B], differentiable in x_t. By Tweedie's formula a score of
     ``scale · ∇ log p(y | x_t)`` moves x0_hat by ``scale · sigma² / alpha`` times that gradient. scale multiplies the gradient, so
-    here 0 means none and 1 is Bayes' rule. Where no signal is left (alpha = 0) x_t says nothing of y, and main is returned.
+    here 0 means none and 1 is Bayes' rule. Where no signal is left (alpha = 0) x_t carries no information about y, and main's
+    result is returned.
     """
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:

@@ -1,19 +1,21 @@
-"""Blocks that the networks share: residual convolutions, attention, and the embeddings of time and label."""
+"""Blocks shared by the networks: normalisation, residual convolutions, attention, and the embeddings of time and label."""
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Activation = Callable[[Tensor], Tensor]
+
 
 class GroupNorm(nn.GroupNorm):
-    """Group normalisation (Wu & He 2018), 8 channels or more in each group, at most 32 groups: [B, C, H, W] → like x.
+    """Group normalisation (Wu & He 2018) with at least 8 channels per group and at most 32 groups: [B, C, H, W] → same shape.
 
-    Half-precision x is normalised in fp32: mean and variance need it, and torch's own kernel takes six times as long for bf16
-    with channels_last on a CPU.
+    Half-precision x is normalised in fp32: mean and variance need it, and torch's own kernel takes six times as long
+    for bf16 with channels_last on a CPU.
     """
 
     def __init__(self, channels: int) -> None:
@@ -24,21 +26,23 @@ class GroupNorm(nn.GroupNorm):
 
 
 def zero_module(module: nn.Module) -> nn.Module:
-    """The same layer with weights and bias at zero, so that a residual branch starts as the identity."""
+    """Set all parameters of a layer to zero and return it, so that its residual block starts as the identity."""
     for p in module.parameters():
         nn.init.zeros_(p)
     return module
 
 
 class ResBlock(nn.Module):
-    """Two 3×3 convolutions beside a shortcut: [B, in, H, W] → [B, out, H, W].
+    """Two 3×3 convolutions with a residual connection: [B, in, H, W] → [B, out, H, W].
 
     embed: width of a conditioning vector [B, embed] that scales and shifts the second norm (Dhariwal & Nichol 2021, adaptive
-    group normalisation); 0 for none.
+    group normalisation); 0 for none. activation: the nonlinearity before each convolution. Raises ValueError where a conditioning
+    vector is needed and not given.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, embed: int = 0) -> None:
+    def __init__(self, in_channels: int, out_channels: int, embed: int = 0, activation: Activation = F.silu) -> None:
         super().__init__()
+        self.activation = activation
         self.norm1 = GroupNorm(in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.norm2 = GroupNorm(out_channels)
@@ -48,11 +52,13 @@ class ResBlock(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
-        h = self.norm2(self.conv1(F.silu(self.norm1(x))))
+        h = self.norm2(self.conv1(self.activation(self.norm1(x))))
         if self.modulation is not None:
+            if c is None:
+                raise ValueError("This block is modulated by a conditioning vector: call it as block(x, c).")
             scale, shift = self.modulation(F.silu(c))[:, :, None, None].chunk(2, dim=1)
             h = torch.addcmul(shift, h, 1 + scale)
-        return self.shortcut(x) + self.conv2(F.silu(h))
+        return self.shortcut(x) + self.conv2(self.activation(h))
 
 
 FEW_TOKENS = 256
@@ -61,10 +67,10 @@ FEW_TOKENS = 256
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """softmax(q kᵀ / √d) v (Vaswani et al. 2017, eq. 1): queries [B, heads, N, d], keys and values [B, heads, L, d] → like q.
 
-    mask: bool, broadcast to [B, heads, N, L]: what may be looked at, at least one key for each query (default: all).
+    mask: bool, broadcast to [B, heads, N, L]: True where a query may attend to a key, at least one for each query (default: all).
 
-    torch's fused kernel never holds the [N, L] weights, and is the faster one on a GPU and in fp32. In bf16 on a CPU its backward
-    is slow: up to FEW_TOKENS tokens two plain products take a half to a seventh of its time (`course bench attention`).
+    torch's fused kernel never stores the [N, L] weights, and is faster on a GPU and in fp32. In bf16 on a CPU its backward pass
+    is slow: up to FEW_TOKENS keys `naive_attention` takes between a half and a seventh of its time (`course bench attention`).
     """
     if q.device.type == "cpu" and q.dtype == torch.bfloat16 and k.shape[-2] <= FEW_TOKENS:
         return naive_attention(q, k, v, mask)
@@ -72,7 +78,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tenso
 
 
 def naive_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """`attend`, as it is written: two batched products and a softmax between them."""
+    """`attend` without a fused kernel: two batched matrix products with a softmax between them."""
     scores = (q * q.shape[-1] ** -0.5) @ k.mT
     if mask is not None:
         scores = scores.masked_fill(~mask, -math.inf)
@@ -81,13 +87,13 @@ def naive_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None)
 
 def _check_heads(dim: int, heads: int) -> None:
     if dim % heads:
-        raise ValueError(f"dim is {dim} and heads {heads}, but each head needs the same share: dim must be a multiple.")
+        raise ValueError(f"dim is {dim} and heads {heads}, but dim must be a multiple of heads.")
 
 
 class SelfAttention(nn.Module):
     """Multi-head self-attention over tokens [B, N, dim] → [B, N, dim] (Vaswani et al. 2017); dim a multiple of heads.
 
-    mask: bool [B, N], the tokens that may be looked at (default: all).
+    mask: bool [B, N], True for the tokens that may be attended to (default: all).
     """
 
     def __init__(self, dim: int, heads: int) -> None:
@@ -100,15 +106,15 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         B, N, D = x.shape
         q, k, v = self.qkv(x).view(B, N, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)  # 3 × [B, heads, N, d]
-        seen = None if mask is None else mask[:, None, None]  # [B, 1, 1, N]: the same for every head and every asking token
-        return self.out(attend(q, k, v, seen).transpose(1, 2).reshape(B, N, D))
+        visible = None if mask is None else mask[:, None, None]  # [B, 1, 1, N]: the same for every head and query
+        return self.out(attend(q, k, v, visible).transpose(1, 2).reshape(B, N, D))
 
 
 class CrossAttention(nn.Module):
-    """Tokens [B, N, dim] look at a context [B, L, context], say a caption's words → [B, N, dim] (Rombach et al. 2022, sec. 3.3).
+    """Multi-head cross-attention: tokens [B, N, dim] attend to a context [B, L, context], such as a caption → [B, N, dim].
 
-    Queries come from the tokens, keys and values from the context. mask: bool [B, L], what of the context may be looked at, at
-    least one token each (default: all). dim must be a multiple of heads.
+    Queries come from the tokens, keys and values from the context (Rombach et al. 2022, section 3.3). mask: bool [B, L], True for
+    the tokens of the context that may be attended to, at least one each (default: all). dim must be a multiple of heads.
     """
 
     def __init__(self, dim: int, context: int, heads: int) -> None:
@@ -119,7 +125,7 @@ class CrossAttention(nn.Module):
         self.kv = nn.Linear(context, 2 * dim)
         self.out = nn.Linear(dim, dim)
 
-    def parts(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _project(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries [B, heads, N, d], keys and values [B, heads, L, d]."""
         B, L, heads = *context.shape[:2], self.heads
         q = self.q(x).view(B, x.shape[1], heads, -1).transpose(1, 2)
@@ -127,13 +133,13 @@ class CrossAttention(nn.Module):
         return q, k, v
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
-        q, k, v = self.parts(x, context)
-        seen = None if mask is None else mask[:, None, None]
-        return self.out(attend(q, k, v, seen).transpose(1, 2).reshape(x.shape))
+        q, k, v = self._project(x, context)
+        visible = None if mask is None else mask[:, None, None]
+        return self.out(attend(q, k, v, visible).transpose(1, 2).reshape(x.shape))
 
-    def weights(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
-        """How much each token looks at each of the context, mean over the heads: [B, N, L], rows add up to 1. For figures."""
-        q, k, _ = self.parts(x, context)
+    def attention_weights(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attention of each token to each token of the context, mean over the heads: [B, N, L], rows sum to 1. For figures."""
+        q, k, _ = self._project(x, context)
         scores = q @ k.mT / k.shape[-1] ** 0.5
         if mask is not None:
             scores = scores.masked_fill(~mask[:, None, None], -math.inf)
@@ -141,12 +147,16 @@ class CrossAttention(nn.Module):
 
 
 class Conditioning(nn.Module):
-    """Time and labels as one vector: t [B], y [B] or [B, F] or None → [B, dim].
+    """Embeds time and labels as one vector: t [B], y [B] or [B, F] or None → [B, dim].
 
-    Time: sines and cosines at frequencies from 1 to 1/10,000 of a radian a step (DDPM, after Vaswani et al. 2017), then a
-    two-layer network. Labels: a learned vector each, and those of several factors added up. num_classes: of the one label, or of
-    each of F; a factor's null label comes after its classes. Raises ValueError for labels of another shape.
+    Time: sines and cosines at frequencies from 1 to 1/10,000 of a radian per step (DDPM, after Vaswani et al. 2017), then a
+    two-layer network. Labels: a learned vector for each; the vectors of several factors are summed. num_classes: of the one
+    label, or of each of F factors; a factor's null label is the index after its last class. Raises ValueError for labels of
+    another shape.
     """
+
+    rates: Tensor
+    first_row: Tensor
 
     def __init__(self, dim: int, num_classes: int | Sequence[int] | None, frequencies: int = 128) -> None:
         super().__init__()
@@ -154,7 +164,7 @@ class Conditioning(nn.Module):
         self.register_buffer("rates", torch.exp(-math.log(10_000) * exponent), persistent=False)
         self.time = nn.Sequential(nn.Linear(frequencies, dim), nn.SiLU(), nn.Linear(dim, dim))
         self.null = () if num_classes is None else (num_classes,) if isinstance(num_classes, int) else tuple(num_classes)
-        *first, rows = itertools.accumulate((n + 1 for n in self.null), initial=0)  # each factor has rows of its own in one table
+        *first, rows = itertools.accumulate((n + 1 for n in self.null), initial=0)  # each factor has its own rows in one table
         self.register_buffer("first_row", torch.tensor(first, dtype=torch.int64), persistent=False)
         self.label = nn.Embedding(rows, dim) if self.null else None
 
@@ -163,11 +173,12 @@ class Conditioning(nn.Module):
         c = self.time(torch.cat([angle.cos(), angle.sin()], dim=1))
         if self.label is None:
             return c
-        if y is None:  # no label wanted: the null label of each factor
+        if y is None:  # unconditional: the null label of each factor
             y = torch.tensor(self.null, device=t.device).expand(len(t), -1)
         y = y[:, None] if y.ndim == 1 else y  # [B, F]
         if y.shape != (len(t), len(self.null)):
             raise ValueError(
-                f"The labels are {tuple(y.shape)} for {len(t)} noisy images, but this network takes {len(self.null)} for each."
+                f"The labels are {tuple(y.shape)} for {len(t)} noisy images, but this network takes {len(self.null)} for each: "
+                f"give [{len(t)}, {len(self.null)}]."
             )
         return c + self.label(y + self.first_row).sum(1)

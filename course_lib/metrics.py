@@ -1,9 +1,9 @@
-"""How good are generated images? Distances between sets, fidelity of pairs, and how sure we are of either.
+"""How good are generated images? Distances between sets of images, fidelity of pairs, and confidence intervals for both.
 
-Set metrics (Fréchet, KID, precision and recall) compare *features* [N, D], for instance
-`Classifier.features(images)`; N should be several times D. They sum in float64 on the device of their input
+Set metrics (Fréchet distance, KID, precision and recall) compare *features* [N, D], for instance
+`Classifier.features(images)`; N should be several times D. They compute in float64 on the device of their input
 (on the CPU where the device has no float64). PSNR and SSIM compare pairs of images [B, C, H, W] in [-1, 1],
-by torchmetrics.
+with torchmetrics.
 """
 
 from collections.abc import Callable
@@ -13,15 +13,8 @@ import torch
 from torch import Tensor
 
 
-class Estimate(NamedTuple):
-    """A value and its standard error."""
-
-    value: float
-    error: float
-
-
 class PrecisionRecall(NamedTuple):
-    """Precision: share of fakes that look real. Recall: share of reals that the fakes cover. Both 0..1."""
+    """Precision: fraction of fakes that look real. Recall: fraction of reals that the fakes cover. Both 0..1."""
 
     precision: float
     recall: float
@@ -37,11 +30,10 @@ class Interval(NamedTuple):
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """Fréchet distance between Gaussians fitted to two sets of features: FID, with features of your choice.
+    """Fréchet distance between Gaussians fitted to two sets of features: the FID, with features of your choice.
 
     |mean_a - mean_b|² + tr(A + B - 2 (A B)^½), A and B the covariances (Heusel et al. 2017, eq. 6; Dowson and
-    Landau 1982). It is biased upwards, the more so the fewer the samples: compare only figures taken with
-    equal N.
+    Landau 1982). It is biased upwards, more so for fewer samples: compare only values computed with equal N.
 
     Args: a, b: [N, D] and [M, D], any float type, at least two rows each.
     Raises: ValueError for other shapes, or values that are not finite.
@@ -56,48 +48,29 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     return distance.clamp(min=0).item()
 
 
-def polynomial_mmd(a: Tensor, b: Tensor) -> Tensor:
-    """Unbiased squared maximum mean discrepancy (Gretton et al. 2012, eq. 3); it can be negative.
+def kid(a: Tensor, b: Tensor) -> float:
+    """Kernel inception distance (KID, Bińkowski et al. 2018), with features of your choice; it can be negative.
 
-    With the kernel of KID, (x·y / D + 1)³ (Bińkowski et al. 2018). Holds [N, N], [M, M] and [N, M] at once.
+    The unbiased squared maximum mean discrepancy (Gretton et al. 2012, eq. 3) with the kernel (x·y / D + 1)³. Holds
+    [N, N], [M, M] and [N, M] in memory at once. `bootstrap` gives it an error that is somewhat too large, since
+    it repeats rows: by about 15 % for 500 samples in 5 dimensions.
 
     Args: a, b: [N, D] and [M, D], at least two rows each.
-    Returns: a scalar, float64.
+    Raises: ValueError for other shapes, or values that are not finite.
     """
     a, b = _features(a, b, rows=2)
 
     def kernel(x: Tensor, y: Tensor) -> Tensor:
         return (x @ y.T / x.shape[1] + 1) ** 3
 
-    def off_diagonal_mean(k: Tensor) -> Tensor:  # a point paired with itself is what would bias the estimate
+    def off_diagonal_mean(k: Tensor) -> Tensor:  # a point paired with itself would bias the estimate
         return (k.sum() - k.diagonal().sum()) / (len(k) * (len(k) - 1))
 
-    return off_diagonal_mean(kernel(a, a)) + off_diagonal_mean(kernel(b, b)) - 2 * kernel(a, b).mean()
+    return (off_diagonal_mean(kernel(a, a)) + off_diagonal_mean(kernel(b, b)) - 2 * kernel(a, b).mean()).item()
 
 
-def kid(a: Tensor, b: Tensor, subsets: int = 10, generator: torch.Generator | None = None) -> Estimate:
-    """Kernel distance of two sets of features (KID, Bińkowski et al. 2018) with an honest standard error.
-
-    Both sets are shuffled and cut into `subsets` *disjoint* parts; the value is the mean of the parts'
-    unbiased MMD², the error their standard deviation / √subsets. (The usual recipe draws overlapping subsets
-    of 1000 and reports their spread, which says little about the error of the mean: they are not independent.)
-
-    Args:
-        a, b: [N, D] and [M, D]; N and M at least 2 · subsets.
-        subsets: at least 2. generator: for the shuffle.
-    """
-    if subsets < 2 or min(len(a), len(b)) < 2 * subsets:
-        raise ValueError(
-            f"KID over {subsets} subsets of {len(a)} and {len(b)} samples: it needs at least 2 subsets, each with "
-            "at least 2 samples of both sets; give more samples or fewer subsets."
-        )
-    a, b = (_shuffled(x, generator).tensor_split(subsets) for x in (a, b))
-    values = torch.stack([polynomial_mmd(x, y) for x, y in zip(a, b, strict=True)])
-    return Estimate(values.mean().item(), (values.std() / subsets**0.5).item())
-
-
-def nearest(x: Tensor, reference: Tensor | None = None, k: int = 1, chunk: int = 1024) -> tuple[Tensor, Tensor]:
-    """The k nearest rows of `reference` for each row of `x`, exact; never holds the full distance matrix.
+def nearest_neighbours(x: Tensor, reference: Tensor | None = None, k: int = 1, chunk: int = 1024) -> tuple[Tensor, Tensor]:
+    """Find the k nearest rows of `reference` for each row of `x`, exactly, without storing the full distance matrix.
 
     Args:
         x: [N, ...], flattened to [N, D].
@@ -106,10 +79,11 @@ def nearest(x: Tensor, reference: Tensor | None = None, k: int = 1, chunk: int =
     Returns: Euclidean distances [N, k], ascending, float64; indices into the reference [N, k].
     """
     alone = reference is None
-    x, reference = _features(x.flatten(1), x.flatten(1) if alone else reference.flatten(1))
-    if not 1 <= k <= len(reference) - alone:
-        raise ValueError(f"{k} nearest neighbours were asked for, among {len(reference) - alone} other points.")
-    centre = reference.mean(0)  # near the origin the matrix-multiply form of the distance loses fewest digits
+    x, reference = _features(x.flatten(1), (x if reference is None else reference).flatten(1))
+    others = len(reference) - alone
+    if not 1 <= k <= others:
+        raise ValueError(f"k is {k}, but each point has {others} other points: k must be 1 to {others}.")
+    centre = reference.mean(0)  # near the origin the matrix-multiply form of the distance is most accurate
     x, reference = x - centre, reference - centre
     distances, indices = [], []
     for start in range(0, len(x), chunk):
@@ -118,7 +92,7 @@ def nearest(x: Tensor, reference: Tensor | None = None, k: int = 1, chunk: int =
         if alone:
             table[:, start : start + len(rows)].fill_diagonal_(torch.inf)
         found = table.topk(k, largest=False).indices
-        # Taken again as a difference: so identical rows are at distance 0 exactly.
+        # computed again as a difference, so that identical rows are at distance exactly 0
         exact, order = torch.stack([(rows - reference[column]).norm(dim=1) for column in found.T], 1).sort(1)
         distances.append(exact)
         indices.append(found.gather(1, order))
@@ -126,13 +100,13 @@ def nearest(x: Tensor, reference: Tensor | None = None, k: int = 1, chunk: int =
 
 
 def neighbour_agreement(a: Tensor, b: Tensor, k: int = 10, chunk: int = 1024) -> float:
-    """Share of each point's k nearest neighbours that are the same in two spaces, 0..1; chance is k / (N - 1).
+    """Fraction of each point's k nearest neighbours that are the same in two spaces, 0..1; by chance k / (N - 1).
 
     Args: a, b: [N, ...] and [N, ...], row i of both the same item, for instance images and their latents.
     """
     if len(a) != len(b):
-        raise ValueError(f"Row i of both must be the same item, but there are {len(a)} and {len(b)} rows.")
-    in_a, in_b = nearest(a, k=k, chunk=chunk)[1], nearest(b, k=k, chunk=chunk)[1]
+        raise ValueError(f"There are {len(a)} and {len(b)} rows, but row i of both must be the same item.")
+    in_a, in_b = nearest_neighbours(a, k=k, chunk=chunk)[1], nearest_neighbours(b, k=k, chunk=chunk)[1]
     return (in_a[:, :, None] == in_b[:, None, :]).any(2).double().mean().item()
 
 
@@ -140,23 +114,23 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = 3, chunk: int = 1024) 
     """Improved precision and recall (Kynkäänniemi et al. 2019, eq. 1 and 2).
 
     The support of a set is the union of balls around its points, each as wide as the distance to the point's
-    k-th neighbour. Precision is the share of fakes inside the support of the reals, recall the reverse.
+    k-th neighbour. Precision is the fraction of fakes inside the support of the reals, recall the reverse.
 
     Args: real, fake: [N, D] and [M, D], more than k rows each; use equal N and M: balls shrink as a set grows.
     """
     real, fake = _features(real, fake, rows=k + 1)
-    shares = (in_support(fake, real, k, chunk), in_support(real, fake, k, chunk))
-    return PrecisionRecall(*(share.double().mean().item() for share in shares))
+    realistic, covered = in_support(fake, real, k, chunk), in_support(real, fake, k, chunk)
+    return PrecisionRecall(realistic.double().mean().item(), covered.double().mean().item())
 
 
 def in_support(points: Tensor, support: Tensor, k: int = 3, chunk: int = 1024) -> Tensor:
-    """Which points lie in the support of another set, as `precision_recall` has it: bool [N].
+    """Which points lie in the support of another set, as defined in `precision_recall`: bool [N].
 
     Args: points, support: [N, D] and [M, D], M more than k.
     """
     points, support = _features(points, support)
     points, support = points - support.mean(0), support - support.mean(0)
-    radii = nearest(support, k=k, chunk=chunk)[0][:, -1]
+    radii = nearest_neighbours(support, k=k, chunk=chunk)[0][:, -1]
     return torch.cat([(torch.cdist(part, support) <= radii).any(1) for part in points.split(chunk)])
 
 
@@ -181,23 +155,26 @@ def ssim(x: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
 
     x, y = _image_pairs(x, y)
     if min(x.shape[-2:]) < 6:
-        raise ValueError(f"SSIM was given images of {x.shape[-2]}×{x.shape[-1]}: its window needs at least 6×6 pixels.")
+        raise ValueError(f"The images are {x.shape[-2]}×{x.shape[-1]}, but SSIM's window needs at least 6×6 pixels.")
     few = max(1, 2**17 // x.shape[1:].numel())  # what fits a processor's cache: all at once may take four times as long
-    pairs = zip(x.split(few), y.split(few), strict=True)
-    values = torch.cat([structural_similarity_index_measure(*pair, data_range=2.0, reduction="none") for pair in pairs])
-    return _reduce(values, reduction)
+    values = []
+    for pair in zip(x.split(few), y.split(few), strict=True):
+        value = structural_similarity_index_measure(*pair, data_range=2.0, reduction="none")
+        assert isinstance(value, Tensor)  # a tuple only where the full map is returned as well
+        values.append(value)
+    return _reduce(torch.cat(values), reduction)
 
 
-def agreement(predicted: Tensor, wanted: Tensor) -> float:
-    """Share of samples whose predicted class is the wanted one, 0..1.
+def class_agreement(predicted: Tensor, wanted: Tensor) -> float:
+    """Fraction of samples whose predicted class is the wanted one, 0..1.
 
     Args: predicted: labels [N], or logits [N, K] (the largest counts). wanted: labels [N].
     """
     labels = predicted.argmax(1) if predicted.ndim == 2 else predicted
     if labels.shape != wanted.shape or wanted.ndim != 1 or len(wanted) == 0:
         raise ValueError(
-            f"Agreement was given {tuple(predicted.shape)} and {tuple(wanted.shape)}: expected labels [N] or logits "
-            "[N, K], and the wanted labels [N]."
+            f"class_agreement was given {tuple(predicted.shape)} and {tuple(wanted.shape)}, but takes labels [N] or "
+            "logits [N, K], and the wanted labels [N]."
         )
     return (labels == wanted).float().mean().item()
 
@@ -212,18 +189,19 @@ def calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
     return multiclass_calibration_error(logits.float().softmax(1), labels, logits.shape[1], n_bins=bins).item()
 
 
-def reliability(logits: Tensor, labels: Tensor, bins: int = 15) -> tuple[Tensor, Tensor, Tensor]:
-    """The reliability diagram (Guo et al. 2017, fig. 1): mean confidence, accuracy and share of the samples in each bin.
+def reliability_diagram(logits: Tensor, labels: Tensor, bins: int = 15) -> tuple[Tensor, Tensor, Tensor]:
+    """The reliability diagram (Guo et al. 2017, fig. 1): mean confidence, accuracy and fraction of the samples in each bin.
 
-    Three tensors [filled bins], float64 on the CPU, in the order of confidence; bins that hold nothing are left out. The
-    shares' sum of |accuracy - confidence| is ``calibration_error``. Args as there.
+    Returns three tensors [non-empty bins], float64 on the CPU, in order of confidence. The sum of |accuracy - confidence|
+    weighted by the fractions is ``calibration_error``. Args as there.
     """
-    sure, guess = (x.cpu() for x in logits.double().softmax(1).max(1))
-    bin_of = (sure * bins).ceil().long().clamp(1, bins) - 1  # closed above, as torchmetrics has them
-    right = (guess == labels.cpu()).double()
-    count, confident, correct = (torch.bincount(bin_of, w, minlength=bins) for w in (torch.ones_like(sure), sure, right))
+    confidence, predicted = (x.cpu() for x in logits.double().softmax(1).max(1))
+    bin_of = (confidence * bins).ceil().long().clamp(1, bins) - 1  # closed above, as in torchmetrics
+    correct = (predicted == labels.cpu()).double()
+    weights = (torch.ones_like(confidence), confidence, correct)
+    count, confidences, hits = (torch.bincount(bin_of, w, minlength=bins) for w in weights)
     filled = count > 0
-    return confident[filled] / count[filled], correct[filled] / count[filled], count[filled] / len(sure)
+    return confidences[filled] / count[filled], hits[filled] / count[filled], count[filled] / len(confidence)
 
 
 def bootstrap(
@@ -231,49 +209,50 @@ def bootstrap(
     *samples: Tensor,
     generator: torch.Generator | None = None,
     n: int = 200,
-    level: float = 0.95,
+    confidence: float = 0.95,
     paired: bool = False,
 ) -> Interval:
-    """A confidence interval for any statistic of one or more samples, by resampling rows (Efron 1979).
+    """A bootstrap confidence interval for any statistic of one or more samples, by resampling rows (Efron 1979).
 
-    The interval is the spread of the resampled values *about their own mean*, laid around the value:
-    resampling repeats rows, which biases a Fréchet distance upwards, and the plain percentile interval could
-    miss the value itself.
+    The interval is the spread of the resampled values *about their own mean*, centred on the value: resampling
+    repeats rows, which biases a Fréchet distance upwards, and the plain percentile interval could miss the value
+    itself.
 
     Args:
-        statistic: called with tensors like `samples`, returns a number.
+        statistic: called with tensors like `samples`, returns a scalar.
         samples: tensors whose first dimension is resampled.
-        generator: for the resampling. n: resamples. level: of confidence, 0..1.
-        paired: draw the same rows from all samples (logits with their labels); otherwise each by itself.
+        generator: for the resampling. n: number of resamples. confidence: of the interval, in (0, 1).
+        paired: draw the same rows from all samples (logits with their labels); otherwise independently.
     """
-    if n < 2 or not 0 < level < 1:
-        raise ValueError(f"bootstrap needs n >= 2 and 0 < level < 1, and was given n={n}, level={level}.")
+    if n < 2 or not 0 < confidence < 1:
+        raise ValueError(f"bootstrap was given n={n} and confidence={confidence}, but needs n >= 2 and 0 < confidence < 1.")
     if paired and len({len(x) for x in samples}) > 1:
-        raise ValueError(f"Paired samples must have equally many rows, not {[len(x) for x in samples]}.")
+        raise ValueError(f"The samples have {[len(x) for x in samples]} rows, but paired samples must have equally many.")
     values = []
     for _ in range(n):
         rows = [_draw(x, generator) for x in (samples[:1] if paired else samples)]
         rows = rows * len(samples) if paired else rows
         values.append(float(statistic(*(x[i.to(x.device)] for x, i in zip(samples, rows, strict=True)))))
     spread = torch.tensor(values, dtype=torch.float64)
-    value, tail = float(statistic(*samples)), (1 - level) / 2
+    value, tail = float(statistic(*samples)), (1 - confidence) / 2
     low, high = (value + (spread - spread.mean()).quantile(q).item() for q in (tail, 1 - tail))
     return Interval(value, low, high, spread.std().item())
 
 
-def _double(x: Tensor) -> Tensor:
-    return (x.cpu() if x.device.type == "mps" else x).double()
+def off_mps(x: Tensor) -> Tensor:
+    """Return the tensor, moved to the CPU if it is on an Apple GPU, which has no float64."""
+    return x.cpu() if x.device.type == "mps" else x
 
 
 def _features(a: Tensor, b: Tensor, rows: int = 1) -> tuple[Tensor, Tensor]:
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < rows:
         raise ValueError(
-            f"Two sets of features were given as {tuple(a.shape)} and {tuple(b.shape)}: expected [N, D] and [M, D] "
+            f"The sets of features are {tuple(a.shape)} and {tuple(b.shape)}, but must be [N, D] and [M, D] "
             f"with the same D and at least {rows} rows each."
         )
-    a, b = _double(a), _double(b)
+    a, b = off_mps(a).double(), off_mps(b).double()
     if not (a.sum() + b.sum()).isfinite():
-        raise ValueError("The features hold NaN or infinite values; look for the first layer that makes them.")
+        raise ValueError("The features contain NaN or infinite values: look for the first layer that produces them.")
     return a, b
 
 
@@ -285,23 +264,19 @@ def _root(covariance: Tensor) -> Tensor:
 
 def _image_pairs(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     if x.shape != y.shape or x.ndim != 4:
-        raise ValueError(f"Pairs of images were given as {tuple(x.shape)} and {tuple(y.shape)}: expected equal [B, C, H, W].")
+        raise ValueError(f"The images are {tuple(x.shape)} and {tuple(y.shape)}, but pairs must have equal shapes [B, C, H, W].")
     return x.float(), y.float()
 
 
 def _reduce(values: Tensor, reduction: str) -> Tensor:
     if reduction not in ("mean", "none"):
-        raise ValueError(f'reduction is "mean" or "none", not {reduction!r}.')
+        raise ValueError(f'reduction is {reduction!r}, but must be "mean" or "none".')
     return values.mean() if reduction == "mean" else values
 
 
-def _shuffled(x: Tensor, generator: torch.Generator | None) -> Tensor:
-    return x[torch.randperm(len(x), generator=generator, device=_home(generator)).to(x.device)]
-
-
 def _draw(x: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.randint(len(x), (len(x),), generator=generator, device=_home(generator))
+    return torch.randint(len(x), (len(x),), generator=generator, device=_generator_device(generator))
 
 
-def _home(generator: torch.Generator | None) -> torch.device:
+def _generator_device(generator: torch.Generator | None) -> torch.device:
     return generator.device if generator is not None else torch.device("cpu")

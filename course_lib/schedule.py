@@ -1,43 +1,66 @@
-"""Noise schedules: how much signal and how much noise a picture holds at each time step.
+"""Noise schedules: how much signal and how much noise an image holds at each time step.
 
-Every schedule is one table: at step t the noisy picture is ``x_t = alpha · x0 + sigma · eps`` with unit Gaussian noise ``eps``.
+Every schedule is one table: at step t the noisy image is ``x_t = alpha · x0 + sigma · eps`` with unit Gaussian noise ``eps``.
 Index 0 is clean data (alpha 1, sigma 0), so t runs 1…T as in the DDPM paper and no "previous step" is a special case.
 """
 
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 
 class Level(NamedTuple):
-    """A noise level: ``x_t = alpha · x0 + sigma · eps``.
+    """One noise level, ``x_t = alpha · x0 + sigma · eps``, as Python numbers: what a sampler steps through.
 
-    Floats (``t`` an int) while sampling, so that no step waits for the GPU; tensors (``t`` [B], the rates [B, 1, 1, 1])
-    in training.
+    With floats no sampling step waits for the GPU.
     """
 
-    t: int | Tensor
-    alpha: float | Tensor
-    sigma: float | Tensor
+    t: int
+    alpha: float
+    sigma: float
 
     @property
-    def ratio(self) -> float | Tensor:
+    def ratio(self) -> float:
         """Noise over signal, sigma / alpha: EDM's ``sigma`` (Karras et al. 2022), k-diffusion's too; inf where alpha is 0."""
-        if isinstance(self.alpha, Tensor):
-            return self.sigma / self.alpha
         return self.sigma / self.alpha if self.alpha > 0 else math.inf
 
     @property
-    def half_log_snr(self) -> float | Tensor:
-        """lambda = log(alpha / sigma), half the log signal-to-noise ratio (DPM-Solver, Lu et al. 2022, section 3)."""
-        if isinstance(self.alpha, Tensor):
-            return torch.log(self.alpha) - torch.log(self.sigma)
+    def half_log_snr(self) -> float:
+        """lambda = log(alpha / sigma), DPM-Solver's time variable (Lu et al. 2022, section 3.1); ±inf at the ends.
+
+        The signal-to-noise ratio is alpha² / sigma², so this is half its logarithm.
+        """
         if self.alpha == 0:
             return -math.inf
         return math.log(self.alpha / self.sigma) if self.sigma > 0 else math.inf
+
+
+class BatchLevel(NamedTuple):
+    """The noise levels of a batch in training, one for each image.
+
+    t: integers [B]. alpha, sigma: float32 [B, 1, 1, 1], which broadcast over images [B, C, H, W].
+    """
+
+    t: Tensor
+    alpha: Tensor
+    sigma: Tensor
+
+    @property
+    def ratio(self) -> Tensor:
+        """Noise over signal, sigma / alpha, as `Level.ratio`."""
+        return self.sigma / self.alpha
+
+    @property
+    def half_log_snr(self) -> Tensor:
+        """log(alpha / sigma), as `Level.half_log_snr`."""
+        return torch.log(self.alpha) - torch.log(self.sigma)
+
+
+AnyLevel: TypeAlias = Level | BatchLevel
+"""For arithmetic that is the same for one level and for those of a batch."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +72,22 @@ class Schedule:
 
     alphas: Tensor
     sigmas: Tensor
-    _tables: dict = field(default_factory=dict, repr=False, compare=False)
+    _tables: dict[torch.device, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def T(self) -> int:
+        """The number of steps."""
         return len(self.alphas) - 1
 
-    def at(self, t: Tensor) -> Level:
-        """The levels of a batch of steps, for training: t integer [B] in 0…T → tensors that broadcast over [B, C, H, W]."""
-        if t.device not in self._tables:  # one copy of the tables for each device: float64 stays on the CPU, MPS has none
+    def at(self, t: Tensor) -> BatchLevel:
+        """The levels of a batch of steps, for training: t integer [B] in 0…T → rates that broadcast over [B, C, H, W]."""
+        if t.device not in self._tables:  # one float32 table for each device: MPS has no float64
             self._tables[t.device] = torch.stack([self.alphas, self.sigmas]).float().to(t.device)
         alpha, sigma = self._tables[t.device][:, t].view(2, -1, 1, 1, 1)
-        return Level(t, alpha, sigma)
+        return BatchLevel(t, alpha, sigma)
 
     def level(self, t: int) -> Level:
-        """The level of one step as Python floats; raises ValueError outside 0…T."""
+        """The level of one step. Raises ValueError outside 0…T."""
         if not 0 <= t <= self.T:
             raise ValueError(f"t is {t}, but this schedule has steps 0 to {self.T}; 0 is clean data, {self.T} pure noise.")
         return Level(t, self.alphas[t].item(), self.sigmas[t].item())
@@ -75,7 +99,7 @@ class Schedule:
         Raises ValueError unless 1 <= steps <= T.
         """
         if not 1 <= steps <= self.T:
-            raise ValueError(f"steps is {steps}, but a schedule of {self.T} steps can be walked in 1 to {self.T} steps.")
+            raise ValueError(f"steps is {steps}, but this schedule of {self.T} steps allows 1 to {self.T} sampling steps.")
         return [self.level(round(self.T * (steps - i) / steps)) for i in range(steps + 1)]
 
 
@@ -84,21 +108,21 @@ def _from_betas(betas: Tensor) -> Schedule:
     return Schedule(alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt())
 
 
-def _check(T: int) -> None:
+def _check_length(T: int) -> None:
     if T < 1:
         raise ValueError(f"T is {T}, but a schedule needs at least 1 step; 1000 is usual.")
 
 
 def linear(T: int = 1000) -> Schedule:
     """DDPM's schedule (Ho et al. 2020, section 4): betas evenly spaced from 1e-4 to 0.02 at T = 1000, scaled for other T."""
-    _check(T)
+    _check_length(T)
     scale = 1000 / T
     return _from_betas(torch.linspace(1e-4 * scale, min(0.02 * scale, 0.999), T, dtype=torch.float64))
 
 
 def cosine(T: int = 1000) -> Schedule:
     """Improved DDPM's schedule (Nichol & Dhariwal 2021, eq. 17, s = 0.008): betas capped at 0.999."""
-    _check(T)
+    _check_length(T)
     u = torch.arange(T + 1, dtype=torch.float64) / T
     f = torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
     return _from_betas((1 - f[1:] / f[:-1]).clamp(max=0.999))
@@ -106,17 +130,17 @@ def cosine(T: int = 1000) -> Schedule:
 
 def scaled_linear(T: int = 1000) -> Schedule:
     """Latent diffusion's schedule (Rombach et al. 2022): square roots of beta evenly spaced, 0.00085 to 0.012 at T = 1000."""
-    _check(T)
+    _check_length(T)
     scale = math.sqrt(1000 / T)
     low, high = math.sqrt(0.00085) * scale, min(math.sqrt(0.012) * scale, 0.999)
     return _from_betas(torch.linspace(low, high, T, dtype=torch.float64) ** 2)
 
 
 def flow(T: int = 1000) -> Schedule:
-    """Rectified flow's straight line (Liu et al. 2022; Lipman et al. 2023): alpha = 1 − t/T, sigma = t/T.
+    """The straight line of rectified flow and flow matching (Liu et al. 2022; Lipman et al. 2023): alpha = 1 − t/T, sigma = t/T.
 
-    It does not preserve variance: alpha² + sigma² falls to 1/2 midway.
+    Along it ``d x_t / d sigma`` is the velocity, eps − x0. It does not preserve variance: alpha² + sigma² falls to 1/2 midway.
     """
-    _check(T)
+    _check_length(T)
     u = torch.arange(T + 1, dtype=torch.float64) / T
     return Schedule(1 - u, u)

@@ -1,4 +1,4 @@
-"""A denoising network that is told words: a text transformer, and a UNet that looks at its tokens by cross-attention."""
+"""A denoising network conditioned on text: a text transformer, and a UNet with cross-attention to its tokens."""
 
 from torch import Tensor, nn
 
@@ -9,9 +9,9 @@ from course_lib.unet import UNet
 class TextDenoiser(nn.Module):
     """x_t [B, C, H, W], t [B] in 1…T, tokens int64 [B, L] or None → [B, C, H, W] (Rombach et al. 2022, section 3.3).
 
-    Both parts learn together from the loss of diffusion alone (their eq. 3). The caption enters by cross-attention and nowhere
-    else. text_dim, text_depth: of the TextTransformer; unet: options of the UNet. ``null_label``: the tokens of the empty
-    caption, which also stand in where there are none; unlike labels, tokens are dropped all together, never one by one.
+    Both parts are trained together with the diffusion loss alone (their eq. 3). The caption enters only through cross-attention.
+    text_dim, text_depth: of the TextTransformer; unet: arguments of the UNet. ``null_label``: the tokens of the empty caption,
+    used where y is None; unlike labels, the tokens of a caption are dropped all together, never one by one.
     """
 
     def __init__(self, text_dim: int = 128, text_depth: int = 2, **unet) -> None:

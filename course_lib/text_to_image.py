@@ -1,10 +1,10 @@
-"""From words to pictures: the workbook's own text-to-image model, at its size.
+"""Text-to-image generation: the workbook's own model of the Teddies, at its own small size.
 
-    painter = prompts.ready()
-    images = painter.draw("two pink teddy bears with a green scarf reading", n=16, scale=3, steps=20, seed=0)
+    model = text_to_image.load()
+    images = model.generate("two pink teddy bears with a green scarf reading", n=16, scale=3, steps=20, seed=0)
 
-The caption becomes labels (`teddies.prompt`) or, for the network that reads, tokens (`text.tokenise`); a latent denoiser is
-guided by them, and the VAE of Teddies decodes.
+The caption is encoded as labels (`teddies.labels_from_captions`) or, for a network with a text encoder, as tokens
+(`text.tokenise`). Both condition a latent denoiser under classifier-free guidance; the Teddies' VAE decodes its latents.
 """
 
 from collections.abc import Callable
@@ -17,18 +17,19 @@ from course_lib import device as devices
 from course_lib import recipes, teddies, text
 from course_lib.codec import Codec
 from course_lib.device import Machine
-from course_lib.guidance import Scale, classifier_free
+from course_lib.guidance import Scale, classifier_free_guide
 from course_lib.samplers import Callback, dpmpp_2m
 from course_lib.schedule import Schedule
 
-MOST_STEPS = 1000
+MAX_STEPS = 1000
 
 
 @dataclass(frozen=True)
 class TextToImage:
-    """A conditional latent denoiser with all that turns a caption into pictures.
+    """A conditional latent denoiser with everything that turns a caption into images.
 
-    net: told what `tell` makes of captions, rows of [N, F] integers. codec: of the latents [B, *shape] that it denoises.
+    net: the denoising network. codec: decodes its latents [B, *shape]. encode_prompt: captions → the condition that the network
+    takes, integers [N, F].
     """
 
     net: nn.Module
@@ -36,9 +37,9 @@ class TextToImage:
     schedule: Schedule
     machine: Machine
     shape: tuple[int, int, int] = (4, 8, 8)
-    tell: Callable[[str | list[str]], Tensor] = teddies.prompt
+    encode_prompt: Callable[[str | list[str]], Tensor] = teddies.labels_from_captions
 
-    def draw(
+    def generate(
         self,
         caption: str,
         n: int = 16,
@@ -48,46 +49,53 @@ class TextToImage:
         negative: str = "",
         callback: Callback | None = None,
     ) -> Tensor:
-        """n pictures [n, 3, 64, 64] in [-1, 1] of a caption; the same for the same arguments.
+        """Generate n images [n, 3, 64, 64] in [-1, 1] of a caption; equal arguments give equal images.
 
         scale: of classifier-free guidance, 1 for none. steps: of DPM-Solver++(2M). negative: a caption of what is not wanted,
-        from which guidance leads away; without one, it leads away from teddies in general. callback: as of the samplers. Raises
-        ValueError for words that the teddies do not know, and for numbers out of range.
+        from which guidance leads away; the empty caption stands for teddies in general. callback: as in the samplers. Raises
+        ValueError for words that `encode_prompt` does not know, and for n or steps out of range.
         """
         if n < 1:
-            raise ValueError(f"{n} pictures were asked for: it must be 1 or more.")
-        if not 1 <= steps <= MOST_STEPS:
-            raise ValueError(f"{steps} steps were asked for: it must be 1 to {MOST_STEPS}, and 10 to 20 are enough.")
-        return self.paint(self.tell(caption).expand(n, -1), scale, steps, seed, self.tell(negative)[0], callback=callback)
+            raise ValueError(f"n is {n}, but the number of images must be 1 or more.")
+        if not 1 <= steps <= MAX_STEPS:
+            raise ValueError(f"steps is {steps}, but the number of steps must be 1 to {MAX_STEPS}; 10 to 20 are enough.")
+        condition, negative_condition = self.encode_prompt(caption).expand(n, -1), self.encode_prompt(negative)[0]
+        return self.sample(condition, scale, steps, seed, negative_condition, callback=callback)
 
     @torch.no_grad()
-    def paint(
+    def sample(
         self,
-        told: Tensor,
+        condition: Tensor,
         scale: Scale = 3.0,
         steps: int = 10,
         seed: int = 0,
-        unwanted: Tensor | None = None,
+        negative_condition: Tensor | None = None,
         batch: int = 64,
         callback: Callback | None = None,
     ) -> Tensor:
-        """One picture [N, 3, 64, 64] for each row of what the net is told, labels [N, F] or tokens [N, L].
+        """Sample one image [N, 3, 64, 64] for each row of the condition, labels [N, F] or tokens [N, L].
 
-        unwanted: one row from which guidance leads away; by default that of the empty caption. batch: pictures at a time.
+        negative_condition: one row, [F] or [L], from which guidance leads away; by default that of the empty caption. batch:
+        images sampled at a time.
         """
-        unwanted = tuple((self.tell("")[0] if unwanted is None else unwanted).tolist())
+        negative = self.encode_prompt("")[0] if negative_condition is None else negative_condition
+        null_label = tuple(negative.tolist())
         autocast = None if self.machine.dtype == torch.float32 else self.machine.dtype
-        levels, generator, painted = self.schedule.grid(steps), torch.Generator().manual_seed(seed), []
-        for rows in told.to(self.machine.device).split(batch):
+        levels, generator, images = self.schedule.grid(steps), torch.Generator().manual_seed(seed), []
+        for rows in condition.to(self.machine.device).split(batch):
             noise = torch.randn(len(rows), *self.shape, generator=generator).to(self.machine.device)
-            guided = classifier_free(self.net, recipes.PREDICTION_TYPE, rows, unwanted, scale, autocast=autocast)
+            guided = classifier_free_guide(self.net, recipes.PREDICTION_TYPE, rows, null_label, scale, autocast=autocast)
             latents = dpmpp_2m(guided, noise * levels[0].sigma, levels, callback)
-            painted.append(self.codec.decode(latents))
-        return torch.cat(painted)
+            images.append(self.codec.decode(latents))
+        return torch.cat(images)
 
 
 def load(machine: Machine | None = None, name: str = "teddies-ldm") -> TextToImage:
-    """The shipped painter of Teddies, on the machine's device; name: "teddies-words" for the one that reads captions itself."""
+    """Load the shipped model of the Teddies onto the machine's device.
+
+    name: "teddies-ldm", conditioned on labels, or "teddies-words", which reads the caption with a text encoder of its own.
+    """
     machine = machine or devices.find()
-    net, tell = recipes.load_or_train(name, machine), text.tokenise if name == "teddies-words" else teddies.prompt
-    return TextToImage(net, recipes.codec_of("teddies-vae", machine), recipes.make_schedule(), machine, tell=tell)
+    encode_prompt = text.tokenise if name == "teddies-words" else teddies.labels_from_captions
+    codec = recipes.load_codec("teddies-vae", machine)
+    return TextToImage(recipes.load_or_train(name, machine), codec, recipes.make_schedule(), machine, encode_prompt=encode_prompt)

@@ -1,4 +1,7 @@
-"""A UNet as denoising network (Ho et al. 2020; Dhariwal & Nichol 2021): residual blocks down, across and up."""
+"""The UNet, a denoising network of residual blocks on a way down and a way up, with skip connections between them.
+
+Ho et al. 2020; Dhariwal & Nichol 2021.
+"""
 
 from collections.abc import Sequence
 
@@ -10,7 +13,7 @@ from course_lib.layers import Conditioning, CrossAttention, GroupNorm, ResBlock,
 
 
 class Attention2d(nn.Module):
-    """Self-attention over the positions of a feature map, beside a shortcut: [B, C, H, W] → [B, C, H, W]."""
+    """Self-attention over the positions of a feature map, with a residual connection: [B, C, H, W] → [B, C, H, W]."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -24,7 +27,8 @@ class Attention2d(nn.Module):
 
 
 class TextAttention2d(nn.Module):
-    """Each position of a feature map looks at the words of a caption, beside a shortcut: [B, C, H, W] → [B, C, H, W]."""
+    """Cross-attention from the positions of a feature map to the words of a caption, with a residual connection:
+    [B, C, H, W] → [B, C, H, W]."""
 
     def __init__(self, channels: int, context: int, heads: int) -> None:
         super().__init__()
@@ -38,7 +42,10 @@ class TextAttention2d(nn.Module):
 
 
 class Stage(nn.Module):
-    """One residual block at one resolution; where asked, with attention behind it, and attention to a caption behind that."""
+    """A residual block at one resolution, with self-attention if heads > 0, and then cross-attention to a caption if context > 0.
+
+    Raises ValueError where a caption is needed and not given.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, embed: int, heads: int, context: int = 0) -> None:
         super().__init__()
@@ -48,16 +55,21 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor, c: Tensor, text: tuple[Tensor, Tensor] | None = None) -> Tensor:
         h = self.attention(self.block(x, c))
-        return h if self.reading is None else self.reading(h, *text)
+        if self.reading is None:
+            return h
+        if text is None:
+            raise ValueError("This UNet reads captions: give it text=(features, mask), for example from a TextTransformer.")
+        return self.reading(h, *text)
 
 
 class UNet(nn.Module):
     """A denoising network: x_t [B, C, H, W], t [B] in 1…T, y [B], [B, F] or None → [B, C, H, W].
 
-    H and W must be multiples of 2^(levels − 1), or a ValueError says so. width: channels at full resolution;
-    multipliers: of each level. blocks: residual blocks a level. attention: which levels attend (0 = full resolution); the
-    middle always does. num_classes, ``null_label``: as in DiT. context: where above 0, every stage that attends looks at a
-    caption too, text = (features [B, L, context], mask bool [B, L]); a ValueError where such a network is given none.
+    width: channels at full resolution; multipliers: of the width, at each resolution. blocks: residual blocks per resolution.
+    attention: indices of the resolutions with self-attention (0 = full resolution); the middle always has it. num_classes,
+    ``null_label``: as in DiT. context: if above 0, every stage with self-attention also attends to a caption,
+    text = (features [B, L, context], mask bool [B, L]). Raises ValueError where such a network is given no text, and where H or W
+    is not a multiple of 2^(resolutions − 1).
     """
 
     def __init__(
@@ -72,36 +84,34 @@ class UNet(nn.Module):
         context: int = 0,
     ) -> None:
         super().__init__()
-        self.null_label, self.multiple, self.context = num_classes, 2 ** (len(multipliers) - 1), context
+        self.null_label, self.multiple = num_classes, 2 ** (len(multipliers) - 1)
         embed = 4 * width
         channels = [width * m for m in multipliers]
         self.conditioning = Conditioning(embed, num_classes)
         self.stem = nn.Conv2d(in_channels, width, 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         skips, c = [width], width
-        for level, out in enumerate(channels):
+        for i, out in enumerate(channels):
             for _ in range(blocks):
-                self.down.append(Stage(c, out, embed, heads * (level in attention), context))
+                self.down.append(Stage(c, out, embed, heads * (i in attention), context))
                 skips.append(c := out)
-            if level < len(channels) - 1:
+            if i < len(channels) - 1:
                 self.down.append(nn.Conv2d(c, c, 3, stride=2, padding=1))
                 skips.append(c)
         self.middle = nn.ModuleList([Stage(c, c, embed, heads, context), Stage(c, c, embed, 0)])
-        for level, out in reversed(list(enumerate(channels))):
+        for i, out in reversed(list(enumerate(channels))):
             for _ in range(blocks + 1):
-                self.up.append(Stage(c + skips.pop(), out, embed, heads * (level in attention), context))
+                self.up.append(Stage(c + skips.pop(), out, embed, heads * (i in attention), context))
                 c = out
-            if level > 0:
+            if i > 0:
                 self.up.append(nn.Conv2d(c, c, 3, padding=1))
         self.norm = GroupNorm(c)
         self.head = zero_module(nn.Conv2d(c, in_channels, 3, padding=1))
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, text: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        if self.context and text is None:
-            raise ValueError("This UNet reads captions: give it text=(features, mask), for example of a TextTransformer.")
         if x.shape[-1] % self.multiple or x.shape[-2] % self.multiple:
             raise ValueError(
-                f"x_t is {tuple(x.shape)}, but this UNet halves the sides: they must be multiples of {self.multiple}."
+                f"x_t is {tuple(x.shape)}, but this UNet halves the sides: H and W must be multiples of {self.multiple}."
             )
         c = self.conditioning(t, y)  # [B, 4·width]
         h = self.stem(x)

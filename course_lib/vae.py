@@ -1,6 +1,7 @@
-"""The variational autoencoder: an encoder that gives a distribution, the ELBO in nats per image, and its relatives.
+"""The variational autoencoder (VAE): an encoder that gives a distribution, trained with the ELBO.
 
-Kingma & Welling 2014 (VAE), Burda et al. 2016 (IWAE, active units), Kingma et al. 2016 (free bits).
+Kingma & Welling 2014 (VAE, ELBO), Burda et al. 2016 (importance-weighted bound, active units), Kingma et al. 2016 (free bits),
+Sønderby et al. 2016 (KL warm-up). The KL and the ELBO are in nats per image: summed over dimensions, never averaged over them.
 """
 
 import math
@@ -9,12 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from course_lib.autoencoder import Autoencoder
+from course_lib.autoencoder import EncoderDecoder
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """q(z | x): a Gaussian with its own mean and log-variance for each latent number, [B, C, h, w] (Kingma & Welling 2014)."""
+    """q(z | x): a Gaussian with a mean and log-variance for each latent dimension, each [B, C, h, w] (Kingma & Welling 2014)."""
 
     mean: Tensor
     logvar: Tensor
@@ -24,53 +25,21 @@ class Posterior:
         return torch.exp(self.logvar / 2)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Reparameterised (Kingma & Welling 2014, eq. 10): mean + std · noise, so that gradients reach mean and logvar."""
+        """Sample mean + std · noise: reparameterised, so that gradients reach mean and logvar (Kingma & Welling 2014, eq. 10)."""
         noise = torch.randn(self.mean.shape, device=self.mean.device, dtype=self.mean.dtype, generator=generator)
         return self.mean + self.std * noise
 
     def mode(self) -> Tensor:
-        """The most likely code, which for a Gaussian is its mean."""
+        """The most likely latent, which for a Gaussian is its mean."""
         return self.mean
 
     def kl_per_dim(self) -> Tensor:
-        """KL(q(z | x) ‖ N(0, 1)) of each latent number, in nats: [B, C, h, w] (Kingma & Welling 2014, appendix B)."""
+        """KL(q(z | x) ‖ N(0, 1)) of each latent dimension, in nats: [B, C, h, w] (Kingma & Welling 2014, appendix B)."""
         return (self.mean.square() + self.logvar.exp() - 1 - self.logvar) / 2
 
     def kl(self) -> Tensor:
         """KL(q(z | x) ‖ N(0, I)) in nats per image, [B]: summed over the latent's dimensions, never averaged."""
         return self.kl_per_dim().flatten(1).sum(1)
-
-
-class VAE(Autoencoder):
-    """The same network as ``Autoencoder``, but the encoder gives a distribution and the decoder's noise is known.
-
-    noise_std: standard deviation of p(x | z) = N(decode(z), noise_std²) for each pixel, in the units of images in [-1, 1]. It is
-    what weighs reconstruction against KL, so beta = 1 is the true ELBO at this noise. shape: as of ``Autoencoder``.
-    """
-
-    code_parts = 2
-
-    def __init__(self, in_channels: int = 1, *, noise_std: float = 0.14, **shape: int) -> None:
-        super().__init__(in_channels, **shape)
-        if noise_std <= 0:
-            raise ValueError(f"noise_std is {noise_std}, but the standard deviation of a pixel must be above 0.")
-        self.config["noise_std"] = noise_std
-        self.noise_std = noise_std
-
-    def encode(self, images: Tensor) -> Posterior:
-        """Images [B, C, H, W] → q(z | x), with mean and logvar [B, latent_channels, H/factor, W/factor]."""
-        mean, logvar = self._encode(images).float().chunk(2, dim=1)
-        return Posterior(mean, logvar.clamp(-20, 10))  # beyond these the exponential is useless or overflows
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images → the decoded mode of their posterior, same shape."""
-        return self.decode(self.encode(images).mode())
-
-    def elbo(self, images: Tensor, generator: torch.Generator | None = None) -> "ELBO":
-        """One-sample estimate of the evidence lower bound, image by image."""
-        posterior = self.encode(images)
-        reconstruction = self.decode(posterior.sample(generator)).float()
-        return ELBO(log_likelihood(images, reconstruction, self.noise_std), posterior.kl())
 
 
 @dataclass(frozen=True)
@@ -85,12 +54,45 @@ class ELBO:
         return self.log_likelihood - self.kl
 
     def loss(self, beta: float = 1.0) -> Tensor:
-        """What training minimises: beta · KL − log-likelihood, averaged over the batch (beta-VAE, Higgins et al. 2017)."""
+        """The training loss, a scalar: beta · KL − log-likelihood, averaged over the batch (beta-VAE, Higgins et al. 2017)."""
         return (beta * self.kl - self.log_likelihood).mean()
 
     def bits_per_dim(self, dims: int) -> Tensor:
-        """−ELBO in bits for each of an image's ``dims`` numbers, [B]; of the continuous density over [-1, 1]."""
+        """−ELBO in bits for each of an image's ``dims`` dimensions, [B]; of the continuous density over [-1, 1]."""
         return -self.value / (dims * math.log(2))
+
+
+class VAE(EncoderDecoder):
+    """A variational autoencoder: images [B, C, S, S] in [-1, 1] → a posterior over latents → images.
+
+    noise_std: standard deviation of p(x | z) = N(decode(z), noise_std²) for each pixel, in the units of images in [-1, 1]. It
+    weighs reconstruction against KL, so that beta = 1 is the true ELBO at this noise. shape: the arguments of `EncoderDecoder`.
+    Raises ValueError for a noise_std that is not above 0.
+    """
+
+    channels_per_latent = 2
+
+    def __init__(self, in_channels: int = 1, *, noise_std: float = 0.14, **shape: int) -> None:
+        super().__init__(in_channels, **shape)
+        if noise_std <= 0:
+            raise ValueError(f"noise_std is {noise_std}, but the standard deviation of a pixel must be above 0.")
+        self.config["noise_std"] = noise_std
+        self.noise_std = noise_std
+
+    def encode(self, images: Tensor) -> Posterior:
+        """Images [B, C, H, W] → q(z | x), with mean and logvar [B, latent_channels, H/factor, W/factor]."""
+        mean, logvar = self.encoder_output(images).float().chunk(2, dim=1)
+        return Posterior(mean, logvar.clamp(-20, 10))  # beyond these the exponential is useless or overflows
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images → the decoded mode of their posterior, same shape."""
+        return self.decode(self.encode(images).mode())
+
+    def elbo(self, images: Tensor, generator: torch.Generator | None = None) -> ELBO:
+        """Estimate the evidence lower bound of each image from one sample of its posterior."""
+        posterior = self.encode(images)
+        reconstruction = self.decode(posterior.sample(generator)).float()
+        return ELBO(log_likelihood(images, reconstruction, self.noise_std), posterior.kl())
 
 
 def log_likelihood(images: Tensor, reconstruction: Tensor, noise_std: float) -> Tensor:
@@ -106,7 +108,10 @@ def elbo_loss(vae: VAE, images: Tensor, beta: float = 1.0, generator: torch.Gene
 
 @torch.no_grad()
 def log_weights(vae: VAE, images: Tensor, k: int, generator: torch.Generator | None = None) -> Tensor:
-    """log p(x | z) + log p(z) − log q(z | x) for k draws z ~ q(z | x) of each image, [k, B] in nats; their mean is the ELBO."""
+    """Log importance weights log p(x | z) + log p(z) − log q(z | x) of k samples z ~ q(z | x) for each image: [k, B] in nats.
+
+    Their mean over the k samples is the ELBO; `iwae` makes a tighter bound of them.
+    """
     q, weights = vae.encode(images), []
     for _ in range(k):
         z = q.sample(generator)
@@ -117,28 +122,32 @@ def log_weights(vae: VAE, images: Tensor, k: int, generator: torch.Generator | N
 
 
 def iwae(log_weights: Tensor, k: int) -> Tensor:
-    """The importance-weighted bound of log p(x), [K, B] → [B] in nats per image: log of the mean of k weights (Burda et al. 2016,
-    eq. 8), averaged over the K // k groups that the draws make. k = 1 is the ELBO. Raises ValueError if k does not divide K."""
+    """The importance-weighted bound of log p(x) from K log weights per image, [K, B] → [B] in nats per image.
+
+    It is the log of the mean of k weights (Burda et al. 2016, eq. 8), averaged over the K / k groups that the samples form; k = 1
+    is the ELBO. Raises ValueError if k does not divide K.
+    """
     K = len(log_weights)
     if k < 1 or K % k:
-        raise ValueError(f"k is {k}, but the {K} draws must fall into whole groups of k.")
+        raise ValueError(f"k is {k}, but it must be 1 or more and divide the number of samples, {K}.")
     return (log_weights.view(K // k, k, -1).logsumexp(1) - math.log(k)).mean(0)
 
 
 def free_bits(kl_per_dim: Tensor, floor: float) -> Tensor:
-    """KL [B, ...] with ``floor`` nats of each latent number for free, a scalar in nats per image (Kingma et al. 2016, eq. 15).
+    """The KL [B, ...] with ``floor`` nats of each latent dimension free: a scalar in nats per image (Kingma et al. 2016, eq. 15).
 
-    The floor is on the mean over the batch: one picture may pay less, if another pays more. Below it a number has no gradient.
+    The floor applies to the mean over the batch: one image may stay below it if another is above. A dimension whose mean is below
+    the floor has no gradient.
     """
     return kl_per_dim.mean(0).clamp(min=floor).sum()
 
 
 def kl_warmup(step: int, steps: int) -> float:
-    """The KL's weight in step 0, 1, …: from 0 evenly to 1, where it stays from ``steps`` on (Sønderby et al. 2016)."""
+    """The KL's weight at step 0, 1, …: it rises linearly from 0 to 1 at ``steps`` and stays there (Sønderby et al. 2016)."""
     return min(1.0, step / steps) if steps else 1.0
 
 
 def active_units(posterior: Posterior, threshold: float = 0.01) -> Tensor:
-    """Which latent numbers carry information: variance of the posterior mean over images above threshold (Burda et al. 2016,
-    section 5.2); bool [C, h, w]."""
+    """Which latent dimensions carry information: bool [C, h, w], true where the variance of the posterior mean over images is
+    above the threshold (Burda et al. 2016, section 5.2)."""
     return posterior.mean.var(dim=0) > threshold

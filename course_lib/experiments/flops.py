@@ -1,6 +1,6 @@
-"""What a network call costs, counted and not run: operations and memory, in pixels and in latents, at any resolution.
+"""The cost of a network call, counted without running it: operations and memory, in pixels and in latents, at any resolution.
 
-On torch's meta device tensors have a shape and no numbers, so that a picture of 1024 pixels costs nothing to count.
+On torch's meta device tensors have a shape but no values, so counting an image of 1024×1024 pixels costs nothing.
 """
 
 import math
@@ -15,11 +15,11 @@ from course_lib.recipes import configs
 from course_lib.unet import UNet
 from course_lib.vae import VAE
 
-COPIES = 5  # of the weights while training: themselves, their gradient, Adam's two moments, the moving average
+TENSORS_PER_WEIGHT = 5  # while training: the weight, its gradient, Adam's two moments, the moving average
 
 
 def flops(run: Callable[[], object]) -> int:
-    """Floating-point operations of one call of ``run``; matmuls, attention and convolutions only."""
+    """Count the floating-point operations of one call of ``run``: matrix products, attention and convolutions only."""
     with FlopCounterMode(display=False) as counter, torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         run()
     return counter.get_total_flops()
@@ -27,33 +27,33 @@ def flops(run: Callable[[], object]) -> int:
 
 @torch.no_grad()
 def flops_per_step(net: nn.Module, shape: tuple[int, ...]) -> int:
-    """Floating-point operations of one network call for one image."""
+    """Count the floating-point operations of one network call for one image."""
     return flops(lambda: net(*_inputs(net, shape, 1)))
 
 
 def training_memory(net: nn.Module, shape: tuple[int, ...], batch: int) -> int:
-    """Bytes that a training step holds when its backward pass begins: five copies of the weights, and every tensor that the
-    network's layers keep for their gradients.
+    """Return the bytes that a training step holds when its backward pass begins.
 
-    Each picture adds the same, so that one and two of them tell what a large batch would hold.
+    These are five tensors for each weight, and every tensor that the layers save for their gradients. Each image adds the same
+    amount, so batches of one and two images give the amount of a large batch.
     """
-    one, two = _kept(net, shape, 1), _kept(net, shape, 2)
-    return one + (batch - 1) * (two - one) + COPIES * sum(p.numel() * p.element_size() for p in net.parameters())
+    one, two = _saved_bytes(net, shape, 1), _saved_bytes(net, shape, 2)
+    return one + (batch - 1) * (two - one) + TENSORS_PER_WEIGHT * sum(p.numel() * p.element_size() for p in net.parameters())
 
 
-def _kept(net: nn.Module, shape: tuple[int, ...], batch: int) -> int:
-    """Bytes that autograd keeps for the backward pass, the weights not among them, counted by its own hooks."""
+def _saved_bytes(net: nn.Module, shape: tuple[int, ...], batch: int) -> int:
+    """Return the bytes that autograd saves for the backward pass, without the weights, counted by autograd's own hooks."""
     weights = {p.untyped_storage()._cdata for p in net.parameters()}
-    kept = {}
+    saved = {}
 
-    def keep(x: Tensor) -> Tensor:
+    def save(x: Tensor) -> Tensor:
         storage = x.untyped_storage()
-        kept[storage._cdata] = storage  # one that two layers keep is held once; what is entered here stays alive
+        saved[storage._cdata] = storage  # a storage that two layers save counts once; the reference keeps its address unique
         return x
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+    with torch.autograd.graph.saved_tensors_hooks(save, lambda x: x):
         net(*_inputs(net, shape, batch))
-    return sum(storage.nbytes() for key, storage in kept.items() if key not in weights)
+    return sum(storage.nbytes() for key, storage in saved.items() if key not in weights)
 
 
 def _inputs(net: nn.Module, shape: tuple[int, ...], batch: int) -> tuple[Tensor, Tensor, None]:
@@ -62,8 +62,8 @@ def _inputs(net: nn.Module, shape: tuple[int, ...], batch: int) -> tuple[Tensor,
 
 
 @dataclass(frozen=True)
-class Side:
-    """What one picture of this many pixels a side costs: operations of a network call in each space, and of one decoding."""
+class SamplingCost:
+    """Operations for one image of side × side pixels: of a network call in each space, and of one decoding."""
 
     side: int
     pixel: int
@@ -71,37 +71,45 @@ class Side:
     decoding: int
 
     def ratio(self, steps: int = 20) -> float:
-        """How many times more a sample of so many steps costs in pixel space, the decoding included."""
+        """Return the cost of a sample of this many steps in pixels, as a multiple of its cost in latents with decoding."""
         return steps * self.pixel / (steps * self.latent + self.decoding)
 
 
-def networks() -> dict[str, UNet]:
-    """The recipes' denoisers of pixels and of latents, untrained, on the CPU and of a CPU's size on every machine."""
-    sizes = {"pixel": (1, configs.PIXEL_DENOISER), "latent": (4, configs.FASHION_DENOISER)}
-    return {name: UNet(in_channels=channels, **config["cpu"][0]) for name, (channels, config) in sizes.items()}
+def denoisers() -> dict[str, UNet]:
+    """Build the recipes' denoisers of pixels and of latents, untrained, on the CPU and in a CPU's size on every machine."""
+    configurations = {"pixel": (1, configs.PIXEL_DENOISER), "latent": (4, configs.FASHION_DENOISER)}
+    return {name: UNet(in_channels=channels, **config["cpu"][0]) for name, (channels, config) in configurations.items()}
 
 
-def shapes(side: int) -> dict[str, tuple[int, int, int]]:
-    """What these networks see of a picture of side × side pixels; side is a multiple of 8."""
+def input_shapes(side: int) -> dict[str, tuple[int, int, int]]:
+    """Return the input shape of each denoiser for images of side × side pixels; side is a multiple of 8."""
     return {"pixel": (1, side, side), "latent": (4, side // 8, side // 8)}
 
 
-def at_side(side: int) -> Side:
-    """The operations for pictures of side × side pixels, counted on the meta device: any multiple of 8."""
-    seen = shapes(side)
-    calls = [flops_per_step(net.to("meta"), seen[name]) for name, net in networks().items()]
-    vae, code = VAE(**configs.FASHION_VAE["cpu"][0]).to("meta"), torch.zeros(1, *seen["latent"], device="meta")
+def cost_at_side(side: int) -> SamplingCost:
+    """Count the operations for images of side × side pixels, on the meta device; side is any multiple of 8."""
+    shapes = input_shapes(side)
+    calls = [flops_per_step(net.to("meta"), shapes[name]) for name, net in denoisers().items()]
+    vae, latent = VAE(**configs.FASHION_VAE["cpu"][0]).to("meta"), torch.zeros(1, *shapes["latent"], device="meta")
     with torch.no_grad():
-        return Side(side, *calls, flops(lambda: vae.decode(code)))
+        return SamplingCost(side, *calls, flops(lambda: vae.decode(latent)))
 
 
 def memory_at_side(side: int, batch: int = 64) -> dict[str, int]:
-    """Bytes that a training step holds in each space, for a batch of pictures of side × side pixels; it runs two of them."""
-    return {name: training_memory(net, shapes(side)[name], batch) for name, net in networks().items()}
+    """Return the bytes that a training step holds in each space, for a batch of images of side × side pixels.
+
+    It runs the networks on one and on two images.
+    """
+    return {name: training_memory(net, input_shapes(side)[name], batch) for name, net in denoisers().items()}
 
 
-def extrapolate(x: Sequence[float], y: Sequence[float], to: float) -> float:
-    """The power law through the points, fitted by least squares in the logarithms, read off at x = to."""
+def power_law_exponent(x: Sequence[float], y: Sequence[float]) -> float:
+    """Fit y = c · x^p by least squares in the logarithms; return p."""
     a, b = (torch.tensor([math.log(v) for v in values], dtype=torch.float64) for values in (x, y))
-    slope = ((a - a.mean()) * (b - b.mean())).sum() / (a - a.mean()).square().sum()
-    return math.exp(b.mean() + slope * (math.log(to) - a.mean()))
+    return (((a - a.mean()) * (b - b.mean())).sum() / (a - a.mean()).square().sum()).item()
+
+
+def extrapolate_power_law(x: Sequence[float], y: Sequence[float], to: float) -> float:
+    """Fit a power law to the points by least squares in the logarithms, and return its value at x = to."""
+    mean_x, mean_y = (sum(math.log(v) for v in values) / len(values) for values in (x, y))
+    return math.exp(mean_y + power_law_exponent(x, y) * (math.log(to) - mean_x))

@@ -1,13 +1,13 @@
-"""The workbook's own judge: a small residual network that reads Fashion-MNIST garments, 32×32.
+"""The workbook's own judge of generated images: a small residual network that classifies Fashion-MNIST, 32×32.
 
-It scores generators and never trains them: `features` feeds `course_lib.metrics` (Fréchet distance, KID, precision
-and recall), the logits say whether a sample is of the wanted class, and their calibrated confidence whether it can be
-read at all. Group normalisation, so that a picture's score does not depend on what else is in its batch.
+It evaluates generators and never trains them: `features` feeds `course_lib.metrics` (Fréchet distance, KID, precision
+and recall), the logits tell whether a sample is of the wanted class, and their calibrated confidence whether it is
+recognisable at all. It uses group normalisation, so that an image's score does not depend on the rest of its batch.
 
     net = Classifier()
     train(net, classifier_loss, (images, labels), TrainConfig(**TRAINING))
     calibrate(net, held_out_images, held_out_labels)
-    features, logits = read(net, samples)
+    features, logits = classify(net, samples)
 """
 
 import torch
@@ -15,50 +15,34 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.images import as_float
-from course_lib.layers import GroupNorm
+from course_lib.layers import GroupNorm, ResBlock
 
-# What `course_lib.training.TrainConfig` takes; with all 60,000 images about five epochs.
+# Arguments for `course_lib.training.TrainConfig`: about five epochs of the 60,000 images.
 TRAINING = {"steps": 2400, "batch_size": 128, "lr": 4e-3, "weight_decay": 0.05, "ema_decay": None, "channels_last": True}
 
 
-class ResidualBlock(nn.Module):
-    """x + conv(relu(norm(conv(relu(norm(x)))))), the identity at first (He et al. 2016b, fig. 1b; zero-initialised)."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.norm1, self.norm2 = GroupNorm(channels), GroupNorm(channels)
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(F.relu(self.norm1(x)))
-        return x + self.conv2(F.relu(self.norm2(h)))
-
-
 class Classifier(nn.Module):
-    """Three residual blocks at 1/2, 1/4 and 1/8 of the size, then 64 features, then the classes.
+    """Three residual blocks (He et al. 2016b) at 1/2, 1/4 and 1/8 of the side, then 64 features, then the classes.
 
     Args:
         in_channels: of the images. num_classes: of the labels.
         widths: channels of the three blocks, multiples of 8.
     """
 
-    def __init__(self, in_channels: int = 1, num_classes: int = 10, widths: tuple[int, int, int] = (16, 32, 64)):
+    def __init__(self, in_channels: int = 1, num_classes: int = 10, widths: tuple[int, int, int] = (16, 32, 64)) -> None:
         super().__init__()
         self.in_channels = in_channels
         a, b, c = widths
         self.body = nn.Sequential(
             nn.Conv2d(in_channels, a, 4, stride=2, padding=1),  # [B, a, H/2, W/2]
-            ResidualBlock(a),
+            ResBlock(a, a, activation=F.relu),
             nn.Conv2d(a, b, 2, stride=2),  # [B, b, H/4, W/4]
-            ResidualBlock(b),
+            ResBlock(b, b, activation=F.relu),
             nn.Conv2d(b, c, 2, stride=2),  # [B, c, H/8, W/8]
-            ResidualBlock(c),
+            ResBlock(c, c, activation=F.relu),
             GroupNorm(c),
             nn.ReLU(),
-            nn.AdaptiveAvgPool2d(4),  # nothing to do at 32×32; larger images come down to the same 4×4
+            nn.AdaptiveAvgPool2d(4),  # no effect at 32×32; larger images are averaged to the same 4×4
             nn.Flatten(),
             nn.Linear(16 * c, 64),
         )
@@ -68,7 +52,7 @@ class Classifier(nn.Module):
         """Images [B, C, H, W] in [-1, 1], H and W at least 32 -> features [B, 64], before the last ReLU."""
         if x.ndim != 4 or x.shape[1] != self.in_channels or min(x.shape[-2:]) < 32:
             raise ValueError(
-                f"The classifier was given {tuple(x.shape)}: it reads images [B, {self.in_channels}, H, W] of at least "
+                f"The images are {tuple(x.shape)}, but the classifier takes [B, {self.in_channels}, H, W] of at least "
                 "32×32 pixels."
             )
         return self.body(x)
@@ -79,25 +63,25 @@ class Classifier(nn.Module):
 
 
 def augment(images: Tensor, generator: torch.Generator, shift: int = 1, mirror: bool = False) -> Tensor:
-    """Each image moved by up to `shift` pixels both ways, border pixels repeated; with `mirror` half are mirrored.
+    """Shift each image randomly by up to `shift` pixels in both directions, repeating border pixels; `mirror` flips half of them.
 
-    Not mirrored by default: nearly all shoes of Fashion-MNIST point to the left, and a judge should see a wrong one.
+    No flips by default: nearly all shoes of Fashion-MNIST point to the left, and a judge should notice one that does not.
 
-    Args: images: [B, C, H, W], any type. generator: on the device of the images.
+    Args: images: [B, C, H, W], any dtype. generator: on the device of the images.
     """
     b, _, h, w = images.shape
-    at = {"generator": generator, "device": images.device}
-    down, right = torch.randint(-shift, shift + 1, (2, b, 1), **at)
+    down, right = torch.randint(-shift, shift + 1, (2, b, 1), generator=generator, device=images.device)
     rows = (torch.arange(h, device=images.device) + down).clamp(0, h - 1)
     columns = (torch.arange(w, device=images.device) + right).clamp(0, w - 1)
     if mirror:
-        columns = torch.where(torch.randint(2, (b, 1), **at).bool(), columns.flip(1), columns)
+        flipped = torch.randint(2, (b, 1), generator=generator, device=images.device)
+        columns = torch.where(flipped.bool(), columns.flip(1), columns)
     picked = images[torch.arange(b, device=images.device)[:, None, None], :, rows[:, :, None], columns[:, None]]
     return picked.permute(0, 3, 1, 2)  # the indexing put channels last
 
 
 def classifier_loss(net: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
-    """Cross-entropy in nats of augmented images, labels smoothed by 0.02; what `course_lib.training.train` calls.
+    """Cross-entropy in nats of augmented images, with label smoothing 0.02; a loss for `course_lib.training.train`.
 
     Args: batch: images [B, C, H, W], uint8 or floats in [-1, 1], and labels [B].
     """
@@ -106,8 +90,8 @@ def classifier_loss(net: nn.Module, batch: tuple[Tensor, Tensor], generator: tor
 
 
 @torch.no_grad()
-def read(net: Classifier, images: Tensor, batch_size: int = 500) -> tuple[Tensor, Tensor]:
-    """Features [N, 64] and logits [N, num_classes] of any number of images, without gradients.
+def classify(net: Classifier, images: Tensor, batch_size: int = 500) -> tuple[Tensor, Tensor]:
+    """Compute features [N, 64] and logits [N, num_classes] of any number of images, without gradients.
 
     Args: images: [N, C, H, W], uint8 or floats in [-1, 1] (others are clamped), on the device of `net`.
     """
@@ -116,28 +100,29 @@ def read(net: Classifier, images: Tensor, batch_size: int = 500) -> tuple[Tensor
 
 
 def calibrate(net: Classifier, images: Tensor, labels: Tensor) -> float:
-    """Divide the logits by the temperature that makes held-out labels most likely (Guo et al. 2017, eq. 9).
+    """Calibrate the network in place by temperature scaling on held-out images (Guo et al. 2017, eq. 9).
 
-    It is folded into the last layer, so that the confidence of `net` is honest from then on; labels and features
-    stay as they are.
+    The temperature is folded into the last layer. Predicted classes and features do not change.
 
     Args: images, labels: as for `classifier_loss`, not seen in training; a few thousand.
-    Returns: the temperature; above 1 where the network was too sure of itself.
+    Returns: the temperature; above 1 where the network was overconfident.
     """
-    temperature = best_temperature(read(net, images)[1], labels)
+    temperature = best_temperature(classify(net, images)[1], labels)
+    last = net.head[1]
+    assert isinstance(last, nn.Linear)
     with torch.no_grad():
-        net.head[1].weight.div_(temperature)
-        net.head[1].bias.div_(temperature)
+        last.weight.div_(temperature)
+        last.bias.div_(temperature)
     return temperature
 
 
-def best_temperature(logits: Tensor, labels: Tensor, widest: float = 4.0) -> float:
-    """What to divide logits [N, K] by so that the labels [N] become most likely (Guo et al. 2017, eq. 9).
+def best_temperature(logits: Tensor, labels: Tensor, max_temperature: float = 4.0) -> float:
+    """Find the temperature by which to divide logits [N, K] so that the labels [N] are most likely (Guo et al. 2017, eq. 9).
 
-    widest: one of 401 values in equal ratios is found, from 1 / widest to widest.
+    The result is one of 401 values in geometric progression from 1 / max_temperature to max_temperature.
     """
     logits, labels = logits.double().cpu(), labels.cpu()
-    temperatures = torch.logspace(-1, 1, 401, base=widest, dtype=torch.float64)
+    temperatures = torch.logspace(-1, 1, 401, base=max_temperature, dtype=torch.float64)
 
     def loss(i: int) -> float:
         return F.cross_entropy(logits / temperatures[i], labels).item()

@@ -1,11 +1,11 @@
-"""The ledger that closes each chapter: every claim, what was measured, the bound, and whether it holds. And small tables.
+"""The table of claims that closes each chapter: each claim, its measurement, its bound and its verdict. And small tables.
 
-    ledger = Ledger("1 Pixel space")
-    ledger.claim("A 1024×1024 RGB photograph has 3,145,728 numbers", photo.numel(), equals=3_145_728)
-    ledger.claim("Four neighbours predict a pixel", r2, at_least=0.9, unit="R²")
-    ledger.close()
+    claims = Claims("1 Pixel space")
+    claims.claim("A 1024×1024 RGB photograph has 3,145,728 values", photo.numel(), equals=3_145_728)
+    claims.claim("Four neighbours predict a pixel", r2, at_least=0.9, unit="R²")
+    claims.close()
 
-``close`` shows the table and raises AssertionError where a claim does not do what is said of it.
+``close`` shows the table and raises AssertionError where a verdict is not the expected one.
 """
 
 import ast
@@ -21,7 +21,7 @@ from IPython.display import Markdown, display
 
 @dataclass(frozen=True)
 class Claim:
-    """One sentence and its measurement. bound reads like "≥ 0.9"; expected False: announced not to hold here, for this reason."""
+    """One sentence and its measurement. bound: such as "≥ 0.9". expected: False for a claim that fails here, for this reason."""
 
     sentence: str
     measured: float
@@ -37,7 +37,7 @@ class Claim:
 
     @property
     def as_expected(self) -> bool:
-        """Whether the claim does what is said of it: holds, or does not where that was announced. A NaN does neither."""
+        """Whether the claim holds as expected, or fails as expected. False for a NaN."""
         return self.holds == self.expected and not math.isnan(self.measured)
 
 
@@ -59,11 +59,11 @@ class Claims:
         expected: bool = True,
         reason: str = "",
     ) -> None:
-        """Enter one claim; a second time under the same sentence replaces it.
+        """Enter one claim; a second one with the same sentence replaces it.
 
         measured: a number (bool, tensor of one), in ``unit``. Give at_least, at_most, both, or equals. A NaN never holds.
-        expected: False for a claim of the lecture that does not hold on this data; then a reason is required, and it is an
-        error if the claim holds after all. Raises ValueError for a missing or contradictory bound.
+        expected: False for a claim of the lecture that fails on this data; then a reason is required, and it is an error if
+        the claim holds. Raises ValueError for a missing or contradictory bound.
         """
         ranged = at_least is not None or at_most is not None
         if ranged == (equals is not None):
@@ -71,7 +71,7 @@ class Claims:
         if at_least is not None and at_most is not None and at_least > at_most:
             raise ValueError(f"The claim {sentence!r} can never hold: at_least={at_least} is more than at_most={at_most}.")
         if not expected and not reason:
-            raise ValueError(f"The claim {sentence!r} is said not to hold: give the reason.")
+            raise ValueError(f"The claim {sentence!r} is expected to fail: give the reason.")
         value = float(measured)
         if equals is not None:
             bound, holds = f"= {_number(equals)}", value == equals
@@ -85,12 +85,12 @@ class Claims:
         self.claims[sentence] = Claim(sentence, value, bound, holds, expected, reason, unit)
 
     def close(self) -> None:
-        """Show the table; raise AssertionError naming every claim that does not do what is said of it.
+        """Show the table. Raises AssertionError that names every claim with an unexpected verdict.
 
-        Raises ValueError where there is no claim at all.
+        Raises ValueError where there is no claim.
         """
         if not self.claims:
-            raise ValueError(f"The ledger of chapter {self.chapter} is empty: enter its claims first.")
+            raise ValueError(f"There are no claims of chapter {self.chapter}: enter them before close().")
         table(
             ["claim", "measured", "bound", "verdict"],
             [
@@ -102,21 +102,21 @@ class Claims:
                 ]
                 for c in self.claims.values()
             ],
-            title=f"Ledger of chapter {self.chapter}",
+            title=f"Claims of chapter {self.chapter}",
         )
         failed = [c for c in self.claims.values() if not c.as_expected]
         if failed:
             lines = [f"- {c.sentence}: measured {_number(c.measured)} {c.unit}, bound {c.bound}" for c in failed]
-            raise AssertionError(f"{len(failed)} of {len(self.claims)} claims are not as said:\n" + "\n".join(lines))
+            raise AssertionError(f"{len(failed)} of {len(self.claims)} claims have an unexpected verdict:\n" + "\n".join(lines))
 
     def verdicts(self) -> None:
-        """Print sentence, bound and verdict only: what is the same on every machine, for nbval to compare."""
+        """Print sentence, bound and verdict, which are the same on every machine, for nbval to compare."""
         for c in self.claims.values():
             print(f"{c.verdict:13}  {c.bound:24}  {c.sentence}")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
-    """Show a small table; numbers are given four significant digits. Column names carry their units."""
+    """Show a small table; numbers get four significant digits. Column names carry their units."""
     cells = [[_number(v) if isinstance(v, int | float) and not isinstance(v, bool) else str(v) for v in row] for row in rows]
     head = "".join(f"<th style='text-align:left'>{html.escape(c)}</th>" for c in columns)
     body = "".join("<tr>" + "".join(f"<td style='text-align:left'>{html.escape(c)}</td>" for c in row) + "</tr>" for row in cells)
@@ -133,20 +133,23 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str =
 
 
 def source(*blocks: Callable, docstring: bool = True) -> None:
-    """Show the source of blocks of ``course_lib`` in place: the very lines that the notebook runs, under their file's name.
+    """Show the source of blocks of ``course_lib``: the lines that the notebook runs, under the name of their file.
 
-    docstring: False leaves it out, where the text around the cell says the same.
+    docstring: False omits it, where the text around the cell says the same.
     """
     for block in blocks:
-        text = textwrap.dedent(inspect.getsource(block))
-        if not docstring:
-            text = _without_docstring(text)
         where = f"{block.__module__.replace('.', '/')}.py"
-        display(Markdown(f"`{block.__qualname__}` in `{where}`\n\n```python\n{text}```"))
+        display(Markdown(f"`{block.__qualname__}` in `{where}`\n\n```python\n{source_text(block, docstring)}```"))
+
+
+def source_text(block: Callable, docstring: bool = True) -> str:
+    """The source of one function or class, not indented, with or without its docstring."""
+    text = textwrap.dedent(inspect.getsource(block))
+    return text if docstring else _without_docstring(text)
 
 
 def _without_docstring(text: str) -> str:
-    """The source of one function or class, its first docstring cut out by line numbers."""
+    """The source of one function or class without its docstring."""
     first = ast.parse(text).body[0].body[0]
     if not (isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)):
         return text

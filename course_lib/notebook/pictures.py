@@ -30,7 +30,7 @@ class Picture:
         kind = {b"\x89PNG": "png", b"\xff\xd8\xff\xe0": "jpeg"}.get(data[:4])
         if kind is None:
             raise ValueError(f"A picture takes the bytes of a PNG or a JPEG, but these begin with {data[:4]!r}.")
-        self.data, self.kind, self.alt, self.width = data, kind, described(alt), width
+        self.data, self.kind, self.alt, self.width = data, kind, checked_alt(alt), width
 
     def pixels(self) -> np.ndarray:
         """The decoded picture, uint8 [H, W, 3]."""
@@ -53,8 +53,8 @@ class Picture:
         return f"[picture: {self.alt}]"
 
 
-def described(alt: str) -> str:
-    """The text with its white space in order; ValueError where there is none."""
+def checked_alt(alt: str) -> str:
+    """Return the alternative text with its white space normalised. Raises ValueError where it is empty."""
     words = " ".join(str(alt).split())
     if not words:
         raise ValueError("A picture needs alt=..., one sentence that says what it shows.")
@@ -80,29 +80,29 @@ def to_pixels(images: Tensor | np.ndarray) -> np.ndarray:
             raise ValueError(f"The images are {x.dtype}, but a sheet takes floats in [-1, 1] or uint8.")
         x = x.float()
         if x.isnan().any():
-            raise ValueError("The images hold values that are not numbers (NaN): look at what computed them.")
+            raise ValueError("The images hold NaN: check the computation that made them.")
         x = x.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
     return x.cpu().permute(0, 2, 3, 1).numpy()
 
 
 def signed(values: Tensor, limit: float | None = None) -> Tensor:
-    """Differences [N, 1, H, W] as colours, uint8 [N, 3, H, W]: orange above 0, white at 0, blue below.
+    """Show differences [N, 1, H, W] as colours, uint8 [N, 3, H, W]: orange above 0, white at 0, blue below.
 
-    limit: the value of the full colour and of all beyond (default: the largest of all, either way).
+    limit: the absolute value with the full colour (default: the largest one); larger values are clipped.
     """
-    share = (values.detach().cpu().float() / (limit or max(values.abs().max().item(), 1e-12))).clamp(-1, 1)
+    fraction = (values.detach().cpu().float() / (limit or max(values.abs().max().item(), 1e-12))).clamp(-1, 1)
     orange, blue = (torch.tensor(colour).view(1, 3, 1, 1) for colour in ((213.0, 94.0, 0.0), (0.0, 114.0, 178.0)))
-    full = torch.where(share > 0, orange, blue)
-    return (255 + share.abs() * (full - 255)).round().to(torch.uint8)
+    full = torch.where(fraction > 0, orange, blue)
+    return (255 + fraction.abs() * (full - 255)).round().to(torch.uint8)
 
 
 def enlarge(pixels: np.ndarray, scale: int) -> np.ndarray:
-    """[..., H, W, C] with every pixel a square of scale x scale: nothing is smoothed."""
+    """Enlarge pixels [..., H, W, C] to squares of scale x scale, without smoothing."""
     return pixels.repeat(scale, axis=-3).repeat(scale, axis=-2) if scale > 1 else pixels
 
 
 def shrink(pixels: np.ndarray, factor: int) -> np.ndarray:
-    """[N, H, W, C] averaged over squares of factor x factor; what is left over at the edges is cut off."""
+    """Average pixels [N, H, W, C] over squares of factor x factor; incomplete squares at the edges are cut off."""
     if factor == 1:
         return pixels
     n, height, width, channels = pixels.shape
@@ -114,7 +114,7 @@ def shrink(pixels: np.ndarray, factor: int) -> np.ndarray:
 def tile(images: Tensor | np.ndarray, columns: int | None = None, scale: int | None = None, gap: int = 2) -> np.ndarray:
     """Images [N, 1 or 3, H, W] (floats in [-1, 1] or uint8) side by side, row by row, on white: uint8 [h, w] or [h, w, 3].
 
-    columns: images in a row, all of them by default. scale: whole number of screen pixels for a pixel; by default a row is about
+    columns: images in a row, all of them by default. scale: screen pixels for a pixel, an integer; by default a row is about
     760 wide. gap: white pixels between two images. Pixels stay squares. Raises ValueError for another shape.
     """
     pixels = to_pixels(images)
@@ -131,8 +131,8 @@ def tile(images: Tensor | np.ndarray, columns: int | None = None, scale: int | N
     return sheet[:, :, 0] if channels == 1 else sheet
 
 
-def beside(*sheets: np.ndarray, gap: int = 12) -> np.ndarray:
-    """Sheets of pixels, uint8 [h, w] or [h, w, 3], side by side on white, each in the middle of the height: uint8 [H, W, 3]."""
+def side_by_side(*sheets: np.ndarray, gap: int = 12) -> np.ndarray:
+    """Place sheets of pixels, uint8 [h, w] or [h, w, 3], next to each other on white, centred vertically: uint8 [H, W, 3]."""
     coloured = [sheet if sheet.ndim == 3 else sheet[..., None].repeat(3, axis=-1) for sheet in sheets]
     height, width = max(len(sheet) for sheet in coloured), sum(sheet.shape[1] + gap for sheet in coloured) - gap
     page, left = np.full((height, width, 3), 255, np.uint8), 0
@@ -150,7 +150,7 @@ def encode(pixels: np.ndarray, level: int = 1) -> bytes:
     return buffer.getvalue()
 
 
-def lighten(pixels: np.ndarray) -> bytes:
+def compress(pixels: np.ndarray) -> bytes:
     """uint8 [H, W, 3] for a stored notebook: grey where it is grey; in 256 colours or as a JPEG where that would be heavy."""
     if (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]

@@ -1,11 +1,11 @@
 """Sliders that answer with a picture: the one module that uses ipywidgets.
 
-A picture travels as PNG bytes into ``ipywidgets.Image``, which is several times faster than a matplotlib figure. What was drawn
-once is kept. Below the sliders stands a caption, so that a value is read and not guessed. While a picture is being drawn the
-browser holds back all but the latest move, so that a fast hand does not pile up work.
+A picture is sent as PNG bytes to ``ipywidgets.Image``, which is several times faster than a matplotlib figure. Pictures are
+cached. A caption below the sliders gives the exact values. While a picture is being drawn, the browser keeps only the latest move, so
+that fast moves do not pile up work.
 
-A widget lives as long as its kernel, and a stored notebook does not keep it. There, in print and on code hosts, `strip` shows the
-same experiment as a still figure, in a cell of its own.
+A widget lives only as long as its kernel, and a stored notebook does not contain it. There, in print and on code hosts, `strip`
+shows the same experiment as a still figure, in a cell of its own.
 """
 
 import functools
@@ -22,7 +22,7 @@ from torch import Tensor
 from course_lib.notebook import viz
 
 Drawn = Tensor | viz.Picture | bytes | tuple[Tensor | viz.Picture | bytes, str]
-KEPT = 256  # pictures remembered for each slider: a few megabytes at most
+CACHE_SIZE = 256  # pictures cached for each slider: a few megabytes at most
 
 
 class DescribedImage(ipywidgets.Image):
@@ -37,11 +37,11 @@ class DescribedImage(ipywidgets.Image):
 class ImageSlider:
     """Sliders above a picture; see `image_slider`.
 
-    sliders: the widgets, by name. image, caption, status: what stands below them. box: the whole.
+    sliders: the widgets, by name. image, caption, status: the widgets below them. box: the container of all.
     """
 
-    kind = "slider"  # what it is called where it cannot be shown
-    busy = ""  # what is written below while a picture is made
+    label = "slider"  # its name in the text that stands for it where it cannot be shown
+    busy = ""  # the status while a picture is being drawn
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class ImageSlider:
     ) -> None:
         self._draw, self._columns, self._scale, self.alt = draw, columns, scale, alt
         self._positions = positions
-        self._answer = functools.lru_cache(KEPT)(self._render)
+        self._answer = functools.lru_cache(CACHE_SIZE)(self._render)
         self._moved_in_code = False
         self.sliders = controls
         shape = {"align_self": "flex-start", "max_width": "100%", "object_fit": "contain"}  # else the box stretches it
@@ -69,16 +69,16 @@ class ImageSlider:
 
     @property
     def values(self) -> dict[str, object]:
-        """Where the sliders stand."""
+        """The current values of all sliders, by name."""
         return {name: slider.value for name, slider in self.sliders.items()}
 
     @property
     def value(self) -> object:
-        """Where the slider stands; with several sliders, `values`."""
+        """The current value of the slider; with several sliders, `values`."""
         return next(iter(self.values.values())) if len(self.sliders) == 1 else self.values
 
     def set(self, **values: object) -> str:
-        """Move sliders from code, all at once, and draw; returns the caption.
+        """Set sliders from code, all at once, and draw; return the caption.
 
         Raises ValueError for a value that the slider does not have, and whatever `draw` raises.
         """
@@ -97,7 +97,7 @@ class ImageSlider:
         return html.unescape(self.caption.value)
 
     def latency(self, n: int = 20) -> float:
-        """Median milliseconds from a move to new picture bytes, over n positions spread evenly, none of them remembered."""
+        """Median milliseconds from a move to new picture bytes, over n evenly spread positions, none of them cached."""
         times = []
         for i in range(n):
             at = [values[round(i * (len(values) - 1) / max(1, n - 1))] for values in self._positions.values()]
@@ -119,7 +119,7 @@ class ImageSlider:
         self.status.value = ""
 
     def _on_move(self, change: object) -> None:
-        """A hand moved a slider: an error becomes a sentence below it, since nobody sees what a callback raises."""
+        """Draw after a user's move. An error becomes a sentence below it, since exceptions in a callback are invisible."""
         if self._moved_in_code:
             return
         self.status.value = self.busy
@@ -130,16 +130,16 @@ class ImageSlider:
             self.status.value = f"<b>No picture here:</b> {html.escape(sentence)}"
 
     def _repr_mimebundle_(self, **options) -> dict[str, object]:
-        return {**self.box._repr_mimebundle_(**options), "text/plain": f"[{self.kind}: {self.alt}]"}
+        return {**self.box._repr_mimebundle_(**options), "text/plain": f"[{self.label}: {self.alt}]"}
 
 
 class PromptBox(ImageSlider):
-    """A line to type in and sliders above the picture that they ask for; see `prompt_box`.
+    """A text field and sliders above the picture that they control; see `prompt_box`.
 
-    An `ImageSlider` with one more of its sliders, "prompt", that takes any words; what is wrong with them stands right below.
+    An `ImageSlider` with one more control, "prompt", that takes any text; errors in it are shown right below it.
     """
 
-    kind = "prompt box"
+    label = "prompt box"
     busy = "Drawing …"
 
     def __init__(self, *args) -> None:
@@ -176,20 +176,21 @@ def image_slider(
     scale: int | None = None,
     **sliders: Sequence,
 ) -> ImageSlider:
-    """A picture that follows sliders: ``image_slider(draw, alt="…", noise_level=[0.0, 0.1, 0.2])``. Last in its cell, it shows.
+    """Show a picture that follows sliders: ``image_slider(draw, alt="…", noise_level=[0.0, 0.1, 0.2])``. As the last line of
+    a cell it is displayed.
 
     draw: called with one value for each slider by name → images [N, 1 or 3, H, W] in [-1, 1], PNG bytes or a `Picture`; or such
-    and a caption. It answers the same for the same values: what it drew is kept. sliders: the positions of each, in order; it
-    starts at the first. alt: what the picture shows. columns, scale: as in `viz.tile`.
+    and a caption. It must be a function of these values alone, since pictures are cached. sliders: the positions of each, in
+    order; it starts at the first. alt: what the picture shows. columns, scale: as in `viz.tile`.
 
-    An error in draw is raised here and by `ImageSlider.set`; where a hand moves the slider it is written below the picture.
-    Raises ValueError for a slider without positions, or with two that are equal.
+    An error in draw is raised here and by `ImageSlider.set`; when a user moves the slider it is shown below the picture.
+    Raises ValueError for a slider without positions, or with two equal ones.
     """
     if not sliders:
         raise ValueError("image_slider needs at least one slider: name=[values, …].")
     positions = _positions(sliders)
     controls = {name: _slider(name, values) for name, values in positions.items()}
-    return ImageSlider(draw, controls, positions, viz.described(alt), columns, scale)
+    return ImageSlider(draw, controls, positions, viz.checked_alt(alt), columns, scale)
 
 
 def prompt_box(
@@ -201,11 +202,11 @@ def prompt_box(
     scale: int | None = None,
     **sliders: Sequence,
 ) -> PromptBox:
-    """A line to type in, sliders, and the picture that they ask for: ``prompt_box(draw, prompt="one bear", alt="…", w=[1, 3])``.
+    """Show a text field, sliders, and the picture that they control: ``prompt_box(draw, prompt="one bear", alt="…", w=[1, 3])``.
 
     draw: called with prompt, as typed, and one value for each slider by name; all else as in `image_slider`. It may take seconds:
-    a picture is drawn when the Enter key is pressed or a slider let go. What draw has to say of a prompt that it does not
-    understand, a ValueError, is written below the line.
+    a picture is drawn when Enter is pressed or a slider is released. If draw raises ValueError for a prompt that it does not
+    understand, the message is shown below the field.
     """
     positions = _positions(sliders)
     line = ipywidgets.Text(
@@ -217,11 +218,11 @@ def prompt_box(
         layout={"width": "640px", "max_width": "100%"},
     )
     controls = {"prompt": line, **{name: _slider(name, values, while_moved=False) for name, values in positions.items()}}
-    return PromptBox(draw, controls, positions, viz.described(alt), columns, scale)
+    return PromptBox(draw, controls, positions, viz.checked_alt(alt), columns, scale)
 
 
 def _positions(sliders: dict[str, Sequence]) -> dict[str, list]:
-    """The positions of each slider as a list; ValueError for none, and for two that read the same."""
+    """Return the positions of each slider as a list. Raises ValueError for none, and for two with the same label."""
     positions = {name: values.tolist() if isinstance(values, Tensor) else list(values) for name, values in sliders.items()}
     for name, values in positions.items():
         if not values:
@@ -234,9 +235,9 @@ def _positions(sliders: dict[str, Sequence]) -> dict[str, list]:
 def strip(
     draw: Callable[..., Drawn], name: str, values: Sequence, *, alt: str, scale: int | None = None, **fixed: object
 ) -> viz.Picture:
-    """The still reading of a slider: what it shows at some positions, side by side, each under its value.
+    """Show a slider as a still figure: its images at some positions, next to each other, each under its value.
 
-    draw: as in `image_slider`, answering with images; the first of them is shown. fixed: the other sliders' values.
+    draw: as in `image_slider`, returning images; the first of them is shown. fixed: the values of the other sliders.
     """
     drawn = [_parts(draw(**{name: value}, **fixed))[0] for value in values]
     images = torch.cat([x[:1].cpu() for x in drawn])

@@ -10,9 +10,9 @@ denoiser together take less than three minutes on two cores. On a GPU the larger
 """
 
 from course_lib.recipes.configs import NUM_CLASSES, PREDICTION_TYPE, make_schedule
-from course_lib.recipes.fashion import fashion_autoencoder, fashion_ldm, fashion_pixel_ddpm, fashion_vae, untrained
+from course_lib.recipes.fashion import fashion_autoencoder, fashion_ldm, fashion_pixel_ddpm, fashion_vae, untrained_network
 from course_lib.recipes.judges import fashion_classifier, teddies_reader
-from course_lib.recipes.store import RECIPES, Recipe, RunOptions, build, codec_of, load_or_train, saved
+from course_lib.recipes.store import RECIPES, Recipe, RunOptions, build, load_codec, load_or_train, saved_file
 from course_lib.recipes.teddies import teddies_ldm, teddies_vae, teddies_words
 
 __all__ = [
@@ -22,7 +22,7 @@ __all__ = [
     "Recipe",
     "RunOptions",
     "build",
-    "codec_of",
+    "load_codec",
     "fashion_autoencoder",
     "fashion_classifier",
     "fashion_ldm",
@@ -30,10 +30,10 @@ __all__ = [
     "fashion_vae",
     "load_or_train",
     "make_schedule",
-    "saved",
+    "saved_file",
     "teddies_ldm",
     "teddies_reader",
     "teddies_vae",
     "teddies_words",
-    "untrained",
+    "untrained_network",
 ]

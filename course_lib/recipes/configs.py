@@ -60,7 +60,7 @@ TEDDIES_VAE = (
 )
 _TEDDIES_UNET = {"in_channels": 4, "width": 64, "multipliers": (1,), "blocks": 2, "attention": (0,)}
 TEDDIES_DENOISER = (
-    {**_TEDDIES_UNET, "num_classes": teddies.LEVELS},
+    {**_TEDDIES_UNET, "num_classes": teddies.NUM_VALUES},
     TrainConfig(steps=10_000, batch_size=128, optimizer="muon", lr=4e-3, betas=(0.9, 0.99), ema_decay=0.999, channels_last=True),
 )
 TEDDIES_WORDS = ({**_TEDDIES_UNET, "text_dim": 128, "text_depth": 2}, replace(TEDDIES_DENOISER[1], steps=3_000))

@@ -16,7 +16,7 @@ from course_lib.recipes.store import (
     FASHION,
     RunOptions,
     build,
-    codec_of,
+    load_codec,
     latent_statistics,
     recipe,
     reconstruction_psnr,
@@ -60,7 +60,7 @@ def fashion_ldm(
     About two minutes on two cores. codec: for latents of another VAE. on_step: as of `train`.
     """
     machine = machine or devices.find()
-    codec = codec or codec_of("fashion-vae", machine)
+    codec = codec or load_codec("fashion-vae", machine)
     return _denoiser("fashion-ldm", configs.FASHION_DENOISER, codec, out, machine, options, on_step)
 
 
@@ -78,7 +78,7 @@ def fashion_pixel_ddpm(
     return _denoiser("fashion-pixel-ddpm", configs.PIXEL_DENOISER, PixelCodec(), out, machine, options, on_step)
 
 
-def untrained(
+def untrained_network(
     name: str, seed: int = 0, steps: int | None = None, progress: bool = True, **shape
 ) -> tuple[nn.Module, TrainConfig]:
     """The network of ``fashion-autoencoder``, ``fashion-vae`` or ``fashion-ldm`` before its training, and its TrainConfig.

@@ -9,8 +9,8 @@ from course_lib import teddies
 from course_lib.data import fashion_mnist
 from course_lib.device import Machine
 from course_lib.judges import factor_reader
-from course_lib.judges.classifier import TRAINING, Classifier, calibrate, classifier_loss, read
-from course_lib.metrics import agreement
+from course_lib.judges.classifier import TRAINING, Classifier, calibrate, classifier_loss, classify
+from course_lib.metrics import class_agreement
 from course_lib.recipes import configs
 from course_lib.recipes.store import FASHION, TEDDIES, RunOptions, build, recipe, save
 from course_lib.training import TrainConfig, TrainResult, train
@@ -30,7 +30,7 @@ def fashion_classifier(out: Path | None = None, machine: Machine | None = None, 
     result.ema.to(machine.device)  # "fsdp" leaves it on the CPU
     temperature = calibrate(result.ema, images[:5000], labels[:5000])
     test_images, test_labels = fashion_mnist("test", machine.device)
-    accuracy = agreement(read(result.ema, test_images)[1], test_labels)
+    accuracy = class_agreement(classify(result.ema, test_images)[1], test_labels)
     facts = {"metrics": {"test_accuracy": accuracy, "temperature": temperature}}
     save("fashion-classifier", result, training, {}, out, facts)
     return result
@@ -47,11 +47,11 @@ def teddies_reader(out: Path | None = None, machine: Machine | None = None, opti
     training = options.apply(TrainConfig(**factor_reader.TRAINING))
     (some, shown), (others, also) = (teddies.dataset(n, 4, device=machine.device, unseen=unseen) for n, unseen in
                                      ((configs.TEDDIES * 9 // 10, False), (configs.TEDDIES // 10, True)))  # fmt: skip
-    parts = [torch.cat(pair) for pair in zip(factor_reader.targets(shown), factor_reader.targets(also), strict=True)]
+    parts = [torch.cat(pair) for pair in zip(factor_reader.factor_targets(shown), factor_reader.factor_targets(also), strict=True)]
     net = build("teddies-reader", {}, training.seed)
     result = train(net, factor_reader.reader_loss, (torch.cat([some, others]), *parts), training, machine=machine)
     result.ema.to(machine.device)  # "fsdp" leaves it on the CPU
     tests, factors = teddies.dataset(2000, 5, device=machine.device)
-    facts = {"metrics": factor_reader.accuracy(result.ema, tests, factors)}
+    facts = {"metrics": factor_reader.factor_accuracy(result.ema, tests, factors)}
     save("teddies-reader", result, training, net.config, out, facts)
     return result

@@ -12,18 +12,18 @@ from course_lib.training import LossFn
 from course_lib.vae import VAE, elbo_loss
 
 
-def autoencoder_loss(net: Autoencoder, batch: tuple[Tensor], generator: torch.Generator) -> Tensor:
+def autoencoder_loss(net: Autoencoder | VAE, batch: tuple[Tensor], generator: torch.Generator) -> Tensor:
     """What the autoencoder recipes minimise, in nats per image: the negative ELBO for a VAE, its squared error for the other."""
     images = to_float(batch[0])
     return elbo_loss(net, images, generator=generator) if isinstance(net, VAE) else reconstruction_loss(net, images)
 
 
-def denoising_loss(null_label: int | tuple[int, ...]) -> LossFn:
+def denoising_loss(null_label: int | tuple[int, ...], prediction_type: str = PREDICTION_TYPE) -> LossFn:
     """What the denoiser recipes minimise, on a batch of latents and labels."""
     schedule = make_schedule()
 
     def objective(net: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
-        return loss(net, *batch, schedule, PREDICTION_TYPE, generator=generator, null_label=null_label)
+        return loss(net, *batch, schedule, prediction_type, generator=generator, null_label=null_label)
 
     return objective
 
@@ -34,7 +34,7 @@ def text_denoising_loss() -> LossFn:
 
     def objective(net: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
         latents, labels = batch
-        tokens = text.from_labels(drop_labels(labels, teddies.LEVELS, 0.1, generator))
+        tokens = text.tokenise_labels(drop_labels(labels, teddies.NUM_VALUES, 0.1, generator))
         return loss(net, latents, tokens, schedule, PREDICTION_TYPE, generator=generator)
 
     return objective

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from course_lib import device as devices
 from course_lib.autoencoder import Autoencoder
-from course_lib.codec import VAECodec, statistics
+from course_lib.codec import VAECodec, channel_statistics
 from course_lib.device import Machine
 from course_lib.images import to_float
 from course_lib.metrics import psnr
@@ -65,7 +65,7 @@ class Recipe:
     @property
     def file(self) -> Path:
         """The file that the recipe writes by default."""
-        return _shipped(self.name) if self.shipped else saved(self.name)
+        return shipped_file(self.name) if self.shipped else saved_file(self.name)
 
 
 RECIPES: dict[str, Recipe] = {}
@@ -95,9 +95,9 @@ def _load_or_train(name: str, machine: Machine | None = None, options: RunOption
     if name not in RECIPES:
         raise ValueError(f"There is no recipe for a network {name!r}; choose from {', '.join(RECIPES)}.")
     machine = machine or devices.find()
-    places = (_shipped(name), saved(name))
+    places = (shipped_file(name), saved_file(name))
     if not any(file.exists() for file in places):
-        print(f"{saved(name).name} is not there yet: training {name} now.")
+        print(f"{saved_file(name).name} is not there yet: training {name} now.")
         RECIPES[name].train(machine=machine, options=options or RunOptions())
     state, metadata = weights.load(next(filter(Path.exists, places)), machine.device)
     net = build(name, metadata["config"]).to(machine.device)
@@ -112,23 +112,23 @@ def build(name: str, config: dict, seed: int = 0) -> nn.Module:
         return RECIPES[name].network(**config)
 
 
-def saved(name: str) -> Path:
+def saved_file(name: str) -> Path:
     """The file under runs/ in which weights of this name are saved."""
     return runs_dir() / f"{name.replace('-', '_')}.safetensors"
 
 
-def resume_file(name: str) -> Path:
+def resume_path(name: str) -> Path:
     """The file from which an interrupted run of a long recipe continues; its folder is made."""
-    file = saved(name).with_suffix(".checkpoint")
+    file = saved_file(name).with_suffix(".checkpoint")
     file.parent.mkdir(parents=True, exist_ok=True)
     return file
 
 
-def _shipped(name: str) -> Path:
-    return data_dir() / "weights" / saved(name).name
+def shipped_file(name: str) -> Path:
+    return data_dir() / "weights" / saved_file(name).name
 
 
-def codec_of(name: str, machine: Machine | None = None) -> VAECodec:
+def load_codec(name: str, machine: Machine | None = None) -> VAECodec:
     """The codec of ``fashion-vae`` or ``teddies-vae``, with the latent statistics of the training set from its metadata."""
     vae, metadata = _load_or_train(name, machine)
     return VAECodec(vae, *(torch.tensor(metadata["latents"][key]) for key in ("mean", "std")))
@@ -161,12 +161,12 @@ def save(
 
 
 @torch.no_grad()
-def reconstruction_psnr(net: Autoencoder, images: Tensor) -> float:
+def reconstruction_psnr(net: Autoencoder | VAE, images: Tensor) -> float:
     """Mean PSNR in dB of the reconstructions of uint8 images [N, C, H, W]."""
     x = to_float(images)
     return psnr(torch.cat([net(part) for part in x.split(500)]), x).item()
 
 
 def latent_statistics(vae: VAE, images: Tensor) -> dict[str, list[float]]:
-    """The metadata from which `codec_of` makes a codec: mean and standard deviation of each latent channel."""
-    return {name: value.tolist() for name, value in zip(("mean", "std"), statistics(vae, images), strict=True)}
+    """The metadata from which `load_codec` makes a codec: mean and standard deviation of each latent channel."""
+    return {name: value.tolist() for name, value in zip(("mean", "std"), channel_statistics(vae, images), strict=True)}

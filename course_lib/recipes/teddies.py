@@ -14,11 +14,11 @@ from course_lib.recipes.store import (
     TEDDIES,
     RunOptions,
     build,
-    codec_of,
+    load_codec,
     latent_statistics,
     recipe,
     reconstruction_psnr,
-    resume_file,
+    resume_path,
     save,
 )
 from course_lib.text_denoiser import TextDenoiser
@@ -42,7 +42,7 @@ def teddies_vae(out: Path | None = None, machine: Machine | None = None, options
         teddies.dataset(configs.TEDDIES // 6, 2, device=machine.device)[0],
     ])  # fmt: skip
     net = build("teddies-vae", config, training.seed)
-    result = train(net, autoencoder_loss, (images,), training, machine=machine, checkpoint=resume_file("teddies-vae"))
+    result = train(net, autoencoder_loss, (images,), training, machine=machine, resume_file=resume_path("teddies-vae"))
     result.ema.to(machine.device)  # "fsdp" leaves it on the CPU
     drawn = {"test_psnr_without_grain_and_texture": False, "test_psnr": True}
     tests = {name: teddies.dataset(1000, 3, device=machine.device, unseen=True, fine=fine)[0] for name, fine in drawn.items()}
@@ -61,7 +61,7 @@ def teddies_ldm(out: Path | None = None, machine: Machine | None = None, options
     About an hour on two cores; an interrupted run continues where it stopped. Held-out combinations are never seen. Saved as
     ``data/weights/teddies_ldm.safetensors``.
     """
-    return _denoiser("teddies-ldm", configs.TEDDIES_DENOISER, denoising_loss(teddies.LEVELS), out, machine, options)
+    return _denoiser("teddies-ldm", configs.TEDDIES_DENOISER, denoising_loss(teddies.NUM_VALUES), out, machine, options)
 
 
 @recipe("teddies-words", TextDenoiser, TEDDIES, shipped=True)
@@ -86,9 +86,9 @@ def _denoiser(
     config, training = setting
     training = options.apply(training)
     images, factors = teddies.dataset(configs.TEDDIES, 6, device=machine.device)
-    latents = cache(codec_of("teddies-vae", machine), images)
+    latents = cache(load_codec("teddies-vae", machine), images)
     net = build(name, config, training.seed)
     data = (latents, factors.labels())
-    result = train(net, loss, data, training, machine=machine, checkpoint=resume_file(name))
+    result = train(net, loss, data, training, machine=machine, resume_file=resume_path(name))
     save(name, result, training, config, out)
     return result

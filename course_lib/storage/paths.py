@@ -1,4 +1,4 @@
-"""Where the workbook's files lie: the repository, its data, and what training saves. The standard library only."""
+"""Where the workbook's files are: the repository, its data, and what training saves. The standard library only."""
 
 import os
 from pathlib import Path
@@ -7,11 +7,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class DataError(ValueError):
-    """A data file is missing, truncated, altered or unreadable. The message is one sentence with the mend."""
+    """A data file is missing, truncated, altered or unreadable. The message is one sentence and says how to fix it."""
 
 
 def data_dir() -> Path:
-    """The folder of shipped data: environment variable COURSE_DATA, or `data/` beside the package.
+    """Return the folder of shipped data: environment variable COURSE_DATA, or `data/` next to the package.
 
     Raises DataError if there is no such folder.
     """
@@ -24,5 +24,5 @@ def data_dir() -> Path:
 
 
 def runs_dir() -> Path:
-    """Where recipes save: ``runs/`` beside ``data/``, or the environment variable COURSE_RUNS."""
+    """Return the folder in which recipes save: environment variable COURSE_RUNS, or `runs/` next to `data/`."""
     return Path(os.environ.get("COURSE_RUNS") or data_dir().parent / "runs")

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from course_lib.storage import shipped
 
@@ -19,14 +20,14 @@ class StoredResult:
 
     @property
     def command(self) -> str:
-        """What a reader types to measure it again."""
+        """The shell command that measures the figures again."""
         return f"course measure {self.name}"
 
-    def save(self, figures: dict, out: Path | None = None) -> Path:
-        """Write figures as JSON, whole, to `out`, or else as the shipped file, which enters the list of shipped files."""
+    def save(self, figures: dict[str, Any], out: Path | None = None) -> Path:
+        """Write figures as JSON, atomically, to `out`, or by default as the shipped file, which is recorded in the manifest."""
         payload = (json.dumps(figures, indent=1) + "\n").encode()
-        return shipped.keep(payload, self.file, out, "measured by the workbook on Fashion-MNIST", self.command)
+        return shipped.write_shipped(payload, self.file, out, "measured by the workbook on Fashion-MNIST", self.command)
 
-    def read(self) -> dict:
-        """The stored figures. Raises DataError where the file is missing or altered."""
+    def read(self) -> dict[str, Any]:
+        """Return the stored figures. Raises DataError where the file is missing or altered."""
         return json.loads(shipped.path(self.file).read_text(encoding="utf-8"))

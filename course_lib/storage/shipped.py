@@ -1,8 +1,8 @@
-"""The shipped files under `data/`: what each one is, whether it is whole, and how to mend it.
+"""The shipped files under `data/`: what each one is, whether it is intact, and how to fix it.
 
 `data/manifest.json` holds one entry for each data or weight file: bytes, SHA-256, licence, source, and the command that
-remakes it. `path` is how the library opens a shipped file: it hands out only what matches its entry. Texts (README,
-LICENSE), scripts and the readable cards beside checkpoints are not listed: they may be edited freely.
+remakes it. `path` is how the library opens a shipped file: it returns only what matches its entry. Texts (README,
+LICENSE), scripts and the readable metadata next to weights are not listed: they may be edited freely.
 """
 
 import json
@@ -10,31 +10,31 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from course_lib.storage.atomic import sha256, write_whole
+from course_lib.storage.atomic import sha256, write_atomically
 from course_lib.storage.paths import DataError, data_dir
 
 MANIFEST = "manifest.json"
 _TEXTS = ("README", "LICENSE", "NOTICE", MANIFEST)
 
 
-class Row(NamedTuple):
-    """One line of `verify`: the file (relative to `data_dir()`), what is wrong in words, and how to mend it.
+class FileStatus(NamedTuple):
+    """One line of `verify`: the file (relative to `data_dir()`), what is wrong with it, and how to fix it.
 
-    `status` is "ok", "missing", "truncated", "altered" or "unlisted"; `detail` and `mend` are empty for "ok". `mend`
-    gives the very same bytes back; `command` makes the file anew, which for trained weights may give other bytes.
+    `status` is "ok", "missing", "truncated", "altered" or "unlisted"; `detail` and `fix` are empty for "ok". `fix`
+    gives the very same bytes back; `command` makes the file again, which for trained weights may give other bytes.
     """
 
     path: str
     status: str
     detail: str
-    mend: str
+    fix: str
     bytes: int
     licence: str
     command: str
 
 
 def entries() -> dict[str, dict[str, Any]]:
-    """The manifest: relative path (with forward slashes) -> {bytes, sha256, licence, source, command}."""
+    """Return the manifest: relative path (with forward slashes) -> {bytes, sha256, licence, source, command}."""
     file = data_dir() / MANIFEST
     try:
         return json.loads(file.read_text(encoding="utf-8"))["files"]
@@ -46,43 +46,43 @@ def entries() -> dict[str, dict[str, Any]]:
 
 
 def path(name: str) -> Path:
-    """Full path of the shipped file `name`, its SHA-256 checked; `name` is relative to `data_dir()`.
+    """Return the full path of the shipped file `name` (relative to `data_dir()`), its SHA-256 verified.
 
-    The sum of an unchanged file is computed once per process. Raises DataError, naming the mend, if the file is not
-    listed, missing, truncated or altered.
+    The checksum of an unchanged file is computed once per process. Raises DataError, which says how to fix it, if the file
+    is not listed, missing, truncated or altered.
     """
     entry = entries().get(name)
     if entry is None:
         raise DataError(f"{name!r} is not among the shipped files: `course data` lists them.")
-    row = _check(name, entry)
-    if row.status != "ok":
-        mend = f"restore it with `{row.mend}` or make it anew with `{row.command}`"
-        raise DataError(f"data/{name} is {row.status} ({row.detail}): {mend}.")
+    found = _check(name, entry)
+    if found.status != "ok":
+        fix = f"restore it with `{found.fix}` or make it again with `{found.command}`"
+        raise DataError(f"data/{name} is {found.status} ({found.detail}): {fix}.")
     return data_dir() / name
 
 
-def verify() -> list[Row]:
-    """Check every listed file against its size and SHA-256, then add the files under data/ that nobody listed."""
+def verify() -> list[FileStatus]:
+    """Check every listed file against its size and SHA-256; files under data/ that are not listed follow at the end."""
     listed = entries()
-    rows = [_check(name, listed[name]) for name in sorted(listed)]
+    found = [_check(name, listed[name]) for name in sorted(listed)]
     root = data_dir()
     for file in sorted(root.rglob("*")):
         name = file.relative_to(root)
         if file.is_file() and name.as_posix() not in listed and not _is_text(file, name):
-            mend = "add it with course_lib.storage.shipped.record, or remove it"
+            fix = "add it with course_lib.storage.shipped.record, or remove it"
             size = file.stat().st_size
-            rows.append(Row(name.as_posix(), "unlisted", f"not in {MANIFEST}", mend, size, "unknown", ""))
-    return rows
+            found.append(FileStatus(name.as_posix(), "unlisted", f"not in {MANIFEST}", fix, size, "unknown", ""))
+    return found
 
 
 def record(name: str | Path, licence: str, source: str, command: str) -> dict[str, Any]:
-    """Add or update the entry of a file under `data_dir()`; the manifest is written whole. Returns the entry.
+    """Add or update the manifest's entry of a file under `data_dir()`, and return the entry.
 
     Args:
         name: path relative to `data_dir()`, or a full path inside it.
         licence: SPDX name, for example "MIT".
         source: where the content comes from, in words.
-        command: what a reader types to make the file again, for example "course train fashion-vae".
+        command: the shell command that makes the file again, for example "course train fashion-vae".
     """
     root = data_dir().resolve()
     file = (root / name).resolve()
@@ -98,24 +98,24 @@ def record(name: str | Path, licence: str, source: str, command: str) -> dict[st
     listed = entries() if (root / MANIFEST).exists() else {}
     listed[file.relative_to(root).as_posix()] = entry
     text = json.dumps({"files": dict(sorted(listed.items()))}, indent=1, ensure_ascii=False)
-    write_whole(root / MANIFEST, text.encode() + b"\n")
+    write_atomically(root / MANIFEST, text.encode() + b"\n")
     return entry
 
 
 def record_if_shipped(file: Path, source: str, command: str) -> None:
-    """`record` a file that the workbook itself made (MIT) if it lies under `data_dir()`; elsewhere it is the user's own."""
+    """`record` a file that the workbook itself made (MIT) if it is under `data_dir()`; elsewhere it is the user's own."""
     if file.resolve().is_relative_to(data_dir().resolve()):
         record(file.resolve(), "MIT", source, command)
 
 
-def keep(payload: bytes, name: str, out: str | Path | None, source: str, command: str) -> Path:
-    """Write what the workbook made, whole, as data/`name` (entered in the list) or to `out` where that is given."""
-    file = write_whole(out or data_dir() / name, payload)
+def write_shipped(payload: bytes, name: str, out: str | Path | None, source: str, command: str) -> Path:
+    """Write what the workbook made, atomically, as data/`name` (and record it), or to `out` where that is given."""
+    file = write_atomically(out or data_dir() / name, payload)
     record_if_shipped(file, source, command)
     return file
 
 
-def _check(name: str, entry: dict[str, Any]) -> Row:
+def _check(name: str, entry: dict[str, Any]) -> FileStatus:
     file = data_dir() / name
     status, detail, size = "ok", "", entry["bytes"]
     if not file.is_file():
@@ -132,8 +132,8 @@ def _check(name: str, entry: dict[str, Any]) -> Row:
             if found != entry["sha256"]:
                 status = "altered"
                 detail = f"its SHA-256 starts {found[:12]} where {entry['sha256'][:12]} is expected"
-    mend = f"git checkout -- data/{name}" if status != "ok" else ""
-    return Row(name, status, detail, mend, size, entry["licence"], entry["command"])
+    fix = f"git checkout -- data/{name}" if status != "ok" else ""
+    return FileStatus(name, status, detail, fix, size, entry["licence"], entry["command"])
 
 
 @lru_cache(maxsize=256)
@@ -143,5 +143,5 @@ def _cached_sha256(file: str, size: int, mtime_ns: int) -> str:
 
 def _is_text(file: Path, name: Path) -> bool:
     hidden = any(part.startswith((".", "__")) for part in name.parts)
-    card = file.suffix == ".json" and file.with_suffix(".safetensors").exists()
-    return hidden or card or file.suffix == ".py" or file.name.startswith(_TEXTS)
+    metadata = file.suffix == ".json" and file.with_suffix(".safetensors").exists()
+    return hidden or metadata or file.suffix == ".py" or file.name.startswith(_TEXTS)

@@ -1,47 +1,47 @@
-"""Teddies: pictures of teddy bears drawn from known factors, with captions, at any size, on CPU or GPU."""
+"""Teddies: images of teddy bears rendered from known factors, with captions, at any size, on CPU or GPU."""
 
-from .captions import captions, parse, prompt, say, vocabulary
+from .captions import captions, captions_from_labels, labels_from_captions, parse_caption, vocabulary
 from .dataset import dataset
 from .factors import (
     CONTINUOUS,
     DISCRETE,
-    GRAINS,
-    LEVELS,
     NUISANCE,
     NUM_COMBINATIONS,
+    NUM_GRAINS,
+    NUM_VALUES,
     PERCEPTUAL,
     SEMANTIC,
     VALUES,
     Factors,
     combination,
     combination_id,
-    held_out,
-    index,
+    is_held_out,
     sample_factors,
+    value_index,
 )
 from .render import render
 
 __all__ = [
     "CONTINUOUS",
     "DISCRETE",
-    "GRAINS",
-    "LEVELS",
     "NUISANCE",
     "NUM_COMBINATIONS",
+    "NUM_GRAINS",
+    "NUM_VALUES",
     "PERCEPTUAL",
     "SEMANTIC",
     "VALUES",
     "Factors",
     "captions",
+    "captions_from_labels",
     "combination",
     "combination_id",
     "dataset",
-    "held_out",
-    "index",
-    "parse",
-    "prompt",
+    "is_held_out",
+    "labels_from_captions",
+    "parse_caption",
     "render",
     "sample_factors",
-    "say",
+    "value_index",
     "vocabulary",
 ]

@@ -2,8 +2,8 @@
 
     two pink teddy bears with a green scarf reading on a meadow
 
-A caption names any of the semantic factors, in any order; what it leaves out is free. `captions` writes them,
-`parse` reads them back, `prompt` makes of them the labels that a conditional denoiser is told.
+A caption names any of the semantic factors, in any order; a factor that it leaves out is free. `captions` writes them,
+`parse_caption` reads them back, `labels_from_captions` turns them into the labels of a conditional denoiser.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from .factors import LEVELS, SEMANTIC, VALUES, Factors, index
+from .factors import NUM_VALUES, SEMANTIC, VALUES, Factors, value_index
 
-_PLACES = {
+_LOCATIONS = {
     "meadow": "on a meadow",
     "beach": "on a beach",
     "night": "at night",
@@ -43,26 +43,25 @@ _NO_SCARF = re.compile(r"\b(?:without|no|not wearing)\s+(?:a\s+|any\s+)?(?:scarf
 
 
 def captions(factors: Factors, mention: Iterable[str] = SEMANTIC) -> list[str]:
-    """One caption for each picture, naming the semantic factors in `mention` (default: all five).
+    """Write one caption for each image, naming the semantic factors in `mention` (default: all five).
 
-    Raises ValueError where `mention` names something that a caption cannot say.
+    Raises ValueError where `mention` holds another name.
     """
-    mention = set(mention)
-    if mention - set(SEMANTIC):
-        raise ValueError(
-            f"a caption cannot mention {sorted(mention - set(SEMANTIC))[0]!r}; it can mention: {', '.join(SEMANTIC)}."
-        )
+    mentioned = set(mention)
+    unknown = sorted(mentioned - set(SEMANTIC))
+    if unknown:
+        raise ValueError(f"a caption cannot mention {unknown[0]!r}; it can mention: {', '.join(SEMANTIC)}.")
     rows = factors.labels().tolist()
-    return [_write({name: VALUES[name][i] for name, i in zip(SEMANTIC, row, strict=True) if name in mention}) for row in rows]
+    return [_write({name: VALUES[name][i] for name, i in zip(SEMANTIC, row, strict=True) if name in mentioned}) for row in rows]
 
 
-def say(labels: Tensor) -> list[str]:
-    """Labels int64 [N, 5] in the order of SEMANTIC as captions, the inverse of `prompt`: a null label leaves its factor out.
+def captions_from_labels(labels: Tensor) -> list[str]:
+    """Write captions for labels int64 [N, 5] in the order of SEMANTIC, the inverse of `labels_from_captions`.
 
-    Labels without any factor give the empty caption.
+    A null label leaves its factor out; five null labels give the empty caption.
     """
     rows = [dict(zip(SEMANTIC, row, strict=True)) for row in labels.tolist()]
-    null = dict(zip(SEMANTIC, LEVELS, strict=True))
+    null = dict(zip(SEMANTIC, NUM_VALUES, strict=True))
     return [_write({name: VALUES[name][i] for name, i in row.items() if i != null[name]}) for row in rows]
 
 
@@ -77,44 +76,44 @@ def _write(named: dict[str, str]) -> str:
     if "activity" in named:
         words.append(named["activity"])
     if "background" in named:
-        words.append(_PLACES[named["background"]])
+        words.append(_LOCATIONS[named["background"]])
     return " ".join(words)
 
 
-def parse(caption: str) -> dict[str, str]:
-    """The semantic factors that a caption names, by name: {"count": "two", "fur": "pink", ...}; others are absent.
+def parse_caption(caption: str) -> dict[str, str]:
+    """Return the semantic factors that a caption names: {"count": "two", "fur": "pink", ...}; others are absent.
 
     Word order is free and case does not matter. A colour next to "scarf" is the scarf's, any other is the fur's.
-    "bear" alone says one, "bears" two, unless a number says otherwise. The result fits `sample_factors(n, **parse(…))`.
-    Raises ValueError for an unknown word (the known ones are listed) and for a factor that is named twice over.
+    "bear" alone means one, "bears" two, unless the caption has a number. The result fits `sample_factors(n, **result)`.
+    Raises ValueError for an unknown word (the known words are listed) and for a factor with two values.
     """
     text = caption.lower().strip()
     found: dict[str, str] = {}
     if _NO_SCARF.search(text):
         found["scarf"] = "none"
         text = _NO_SCARF.sub(" ", text)
-    words = [_SPELLINGS.get(word, word) for word in re.findall(r"[\w-]+", text)]
+    words = [_SPELLINGS.get(match.group(), match.group()) for match in re.finditer(r"[\w-]+", text)]
     noun = None
-    for place, word in enumerate(words):
+    for i, word in enumerate(words):
         if word in _FILLERS:
-            _bare_scarf(words, place, caption)
+            _check_scarf_colour(words, i, caption)
         elif word in _BEARS:
             noun = _BEARS[word] if word != "teddy" else noun or "one"
         else:
-            _note(found, *_meaning(words, place, caption), caption)
+            _set_factor(found, *_factor_of_word(words, i, caption), caption)
     if noun and "count" not in found:
         found["count"] = noun
     return {name: found[name] for name in SEMANTIC if name in found}
 
 
-def _meaning(words: list[str], place: int, caption: str) -> tuple[str, str]:
-    """Which factor a word is about, and the value that it gives it."""
-    word = words[place]
+def _factor_of_word(words: list[str], i: int, caption: str) -> tuple[str, str]:
+    """The factor that words[i] sets, and its value."""
+    word = words[i]
     for name, known in (("count", _NUMBERS), ("activity", _ACTIVITIES), ("background", _BACKGROUNDS)):
         if word in known:
             return name, known[word]
     if word in VALUES["fur"] or word in VALUES["scarf"][1:]:
-        name = "scarf" if _beside_scarf(words, place) else "fur"
+        name = "scarf" if _is_next_to_scarf(words, i) else "fur"
         if word not in VALUES[name]:
             other = "fur" if name == "scarf" else "scarf"
             raise ValueError(
@@ -122,53 +121,53 @@ def _meaning(words: list[str], place: int, caption: str) -> tuple[str, str]:
                 f"the {name} can be: {', '.join(VALUES[name])}."
             )
         return name, word
-    raise ValueError(f"{word!r} is not a word the teddies know, in {caption!r}. They know: {vocabulary()}.")
+    raise ValueError(f"{word!r} in {caption!r} is not in the vocabulary of the captions: {vocabulary()}.")
 
 
-def _beside_scarf(words: list[str], place: int) -> bool:
+def _is_next_to_scarf(words: list[str], i: int) -> bool:
     """A colour is the scarf's in "green scarf" and, where it has no other colour, "scarf green" or "scarf is green"."""
-    if words[place + 1 : place + 2] and words[place + 1] in _SCARF:
+    if words[i + 1 : i + 2] and words[i + 1] in _SCARF:
         return True
-    before = [word for word in words[max(place - 2, 0) : place] if word not in ("is", "are", "in")]
+    before = [word for word in words[max(i - 2, 0) : i] if word not in ("is", "are", "in")]
     if not before or before[-1] not in _SCARF:
         return False
-    where = max(i for i in range(place) if words[i] in _SCARF)
-    return where == 0 or not _is_colour(words[where - 1])
+    scarf = max(k for k in range(i) if words[k] in _SCARF)
+    return scarf == 0 or not _is_colour(words[scarf - 1])
 
 
 def _is_colour(word: str) -> bool:
     return word in VALUES["fur"] or word in VALUES["scarf"]
 
 
-def _bare_scarf(words: list[str], place: int, caption: str) -> None:
-    """A scarf without a colour says too little: ask for one."""
-    if words[place] not in _SCARF:
+def _check_scarf_colour(words: list[str], i: int, caption: str) -> None:
+    """Raise ValueError where words[i] is a scarf without a colour."""
+    if words[i] not in _SCARF:
         return
-    if not any(_is_colour(word) for word in words[max(place - 1, 0) : place] + words[place + 1 : place + 3]):
-        raise ValueError(
-            f"which colour is the scarf in {caption!r}? Say one of {', '.join(VALUES['scarf'][1:])}, or 'without a scarf'."
-        )
+    if not any(_is_colour(word) for word in words[max(i - 1, 0) : i] + words[i + 1 : i + 3]):
+        colours = ", ".join(VALUES["scarf"][1:])
+        raise ValueError(f"the scarf in {caption!r} has no colour; write one of {colours}, or 'without a scarf'.")
 
 
-def _note(found: dict[str, str], name: str, value: str, caption: str) -> None:
+def _set_factor(found: dict[str, str], name: str, value: str, caption: str) -> None:
     if found.setdefault(name, value) != value:
-        raise ValueError(f"{caption!r} gives {name} twice: {found[name]!r} and {value!r}; name it once.")
+        raise ValueError(f"{caption!r} gives {name} two values, {found[name]!r} and {value!r}; name it once.")
 
 
 def vocabulary() -> str:
-    """The words to build a caption from, in one line."""
+    """Return the words that captions may use, in one line."""
     lines = ["one or two teddy bears", "fur " + "/".join(VALUES["fur"])]
     lines += ["a " + "/".join(VALUES["scarf"][1:]) + " scarf or without a scarf"]
-    return "; ".join([*lines, "/".join(VALUES["activity"]), "/".join(_PLACES.values())])
+    return "; ".join([*lines, "/".join(VALUES["activity"]), "/".join(_LOCATIONS.values())])
 
 
-def prompt(text: str | list[str], device=None) -> Tensor:
-    """Captions as labels for a denoiser: int64 [N, 5] in the order of SEMANTIC; a factor left out gets its null label.
+def labels_from_captions(text: str | list[str], device: torch.device | str | None = None) -> Tensor:
+    """Return captions as labels of a denoiser: int64 [N, 5] in the order of SEMANTIC; a factor left out gets its null label.
 
-    The null label of a factor is its last class index, LEVELS[i]. Raises ValueError as `parse` does.
+    The null label of factor i is its last class index, NUM_VALUES[i]. Raises ValueError as `parse_caption` does.
     """
-    named = [parse(caption) for caption in ([text] if isinstance(text, str) else text)]
+    named = [parse_caption(caption) for caption in ([text] if isinstance(text, str) else text)]
     rows = [
-        [index(name, one[name]) if name in one else null for name, null in zip(SEMANTIC, LEVELS, strict=True)] for one in named
+        [value_index(name, one[name]) if name in one else null for name, null in zip(SEMANTIC, NUM_VALUES, strict=True)]
+        for one in named
     ]
     return torch.tensor(rows, dtype=torch.int64, device=device).view(-1, len(SEMANTIC))

@@ -1,4 +1,4 @@
-"""Many teddies at once, as the images of a data set: uint8, on the device, with the factors that they show."""
+"""A data set of teddies: uint8 images on the device, with their factors."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from torch import Tensor
 
 from course_lib.images import to_uint8
 
-from .factors import Factors, held_out, sample_factors
+from .factors import Factors, is_held_out, sample_factors
 from .render import render
 
-AT_ONCE = 2048
+BATCH_SIZE = 2048
 
 
-def dataset(n: int, seed: int, size: int = 64, device=None, unseen: bool = False, **drawn) -> tuple[Tensor, Factors]:
-    """n random pictures, uint8 [n, 3, size, size], and their factors, both on the device.
+def dataset(
+    n: int, seed: int, size: int = 64, device: torch.device | str | None = None, unseen: bool = False, fine: bool = True
+) -> tuple[Tensor, Factors]:
+    """Render n random images, uint8 [n, 3, size, size]; return them and their factors, both on the device.
 
-    Only combinations that are not `held_out` appear; with `unseen` only those that are. `drawn`: options of `render`, such as
-    ``fine=False``. Memory beside the pictures themselves does not grow with n.
+    Only combinations that are not held out appear; with `unseen` only the held-out ones (`is_held_out`). `fine`: as in
+    `render`. Apart from the images, memory does not grow with n.
     """
     generator = torch.Generator().manual_seed(seed)
     images = torch.empty(n, 3, size, size, dtype=torch.uint8, device=device)
-    some, done = [sample_factors(0, device=device)], 0
+    parts, done = [sample_factors(0, device=device)], 0
     while done < n:
-        factors = sample_factors(AT_ONCE, generator)
-        factors = factors[held_out(factors) == unseen][: n - done].to(device)
-        images[done : done + len(factors)] = to_uint8(render(factors, size, **drawn))
-        some.append(factors)
+        factors = sample_factors(BATCH_SIZE, generator)
+        factors = factors[is_held_out(factors) == unseen][: n - done].to(device)
+        images[done : done + len(factors)] = to_uint8(render(factors, size, fine=fine))
+        parts.append(factors)
         done += len(factors)
-    return images, Factors(**{name: torch.cat([getattr(part, name) for part in some]) for name, _ in some[0].items()})
+    return images, Factors(**{name: torch.cat([getattr(part, name) for part in parts]) for name, _ in parts[0].items()})

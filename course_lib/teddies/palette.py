@@ -1,4 +1,4 @@
-"""The colours: light and dark of each fur, scarves, and each background's blanket and light."""
+"""Colours: light and dark fur, scarves, and the blanket and light of each background."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .canvas import colours
+from .factors import Factors
 
 # In the order of factors.VALUES. Fur goes from dark (in shade) to light (lit); cream is muzzle, belly and paw pads.
 FUR_DARK = ("#4d2a12", "#b9730f", "#cf5585", "#484848", "#b3a59c", "#2f57a8")
@@ -20,8 +21,8 @@ BLANKET_MARK = ("#fff1dc", "#fdf6e3", "#d9c6ff", "#f3e3c0", "#fff5f0")
 AMBIENT = ("#ffffff", "#fffaf2", "#e2e6ff", "#fff8f0", "#f8fbff")
 
 
-class Look(NamedTuple):
-    """Colours of N pictures, each [3, 1, 1, N], and where the light comes from, [N]."""
+class Palette(NamedTuple):
+    """Colours of N images, each [3, 1, 1, N], and the direction of the light, [N]."""
 
     dark: Tensor
     light: Tensor
@@ -36,14 +37,14 @@ class Look(NamedTuple):
     scarved: Tensor  # [N], 1 where there is a scarf
 
 
-def look(factors, fine: bool = True) -> Look:
-    """The colours that the factors ask for; without `fine`, fur has no grain and cloth no texture."""
+def choose_palette(factors: Factors, fine: bool = True) -> Palette:
+    """Return the colours of these factors; without `fine`, fur has no grain and cloth no texture."""
     device = factors.device
 
     def pick(codes: tuple[str, ...], which: Tensor) -> Tensor:
         return colours(codes, device).T[:, which][:, None, None]
 
-    return Look(
+    return Palette(
         dark=pick(FUR_DARK, factors.fur),
         light=pick(FUR_LIGHT, factors.fur),
         cream=pick(CREAM, factors.fur),

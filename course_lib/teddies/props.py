@@ -1,22 +1,22 @@
-"""What the bears do: the book, the honey pot, the ball, the balloon, the nightcap and its Zs."""
+"""The props of the activities: book, honey pot, ball, balloon, nightcap with its Zs, and the arcs of a waving paw."""
 
 from __future__ import annotations
 
 import math
 
 from .bear import BALLOON, EATING, PLAYING, READING, SLEEPING, WAVING, Bear
-from .canvas import arc, band, box, edge, wave
+from .canvas import arc, band, box, edge, stripes
 
 
-def behind(bear: Bear) -> None:
-    """What is behind the bear: the balloon."""
+def draw_behind(bear: Bear) -> None:
+    """Draw the prop behind the bear: the balloon."""
     if bear.activity == BALLOON:
         _balloon(bear)
 
 
-def held(bear: Bear) -> None:
-    """What is in front of the bear, under its paws."""
-    draw = {READING: _book, EATING: _pot, PLAYING: _ball, SLEEPING: _nightcap, WAVING: _hello}.get(bear.activity)
+def draw_in_front(bear: Bear) -> None:
+    """Draw the prop in front of the bear, under its paws."""
+    draw = {READING: _book, EATING: _pot, PLAYING: _ball, SLEEPING: _nightcap, WAVING: _waving_arcs}.get(bear.activity)
     if draw:
         draw(bear)
 
@@ -33,7 +33,7 @@ def _book(bear: Bear) -> None:
     patch.paint(box(u.clone(), v + 0.02, 0.49, 0.26, blur), bear.colour("#d9c9a8"))
     patch.paint(box(u.clone(), v - 0.01, 0.485, 0.255, blur), bear.colour("#fffaf0"))
     patch.paint(edge(u - 0.10, blur + 0.16).mul_(box(u.clone(), v - 0.01, 0.485, 0.255, blur)) * 0.35, bear.colour("#8a7358"))
-    lines = wave(v + 0.02, 0.11, blur).mul_(box(u - 0.235, v - 0.01, 0.155, 0.19, blur))
+    lines = stripes(v + 0.02, 0.11, blur).mul_(box(u - 0.235, v - 0.01, 0.155, 0.19, blur))
     patch.paint(lines.mul_(edge(-side, blur)).mul_(0.55), bear.colour("#6b6b78"))
     heart = book.at(-0.215, 0.10, -0.10)
     x, y = patch.uv(heart, 0.115, 0.115)
@@ -112,7 +112,7 @@ def _nightcap(bear: Bear) -> None:
     half = (v * -0.72).add_(0.44)
     cone = edge(u.abs() - half, blur).mul_(edge(v - 0.60, blur)).mul_(edge(-v - 0.02, blur))
     patch.paint(cone.clone(), bear.colour("#8a55cf"))
-    patch.paint(cone.mul_(wave(v.clone(), 0.26, blur)), bear.colour("#f7f4ff"))
+    patch.paint(cone.mul_(stripes(v.clone(), 0.26, blur)), bear.colour("#f7f4ff"))
     u, v = patch.uv(cap)
     v.addcmul_(u, u, value=0.30)
     patch.paint(box(u, v, 0.47, 0.075, blur), bear.colour("#fffdf8"))
@@ -133,8 +133,8 @@ def _letter_z(bear: Bear, x: float, y: float, size: float) -> None:
         patch.paint(bars.maximum(slash), bear.colour(code))
 
 
-def _hello(bear: Bear) -> None:
-    """Two little arcs beside the paw that waves."""
+def _waving_arcs(bear: Bear) -> None:
+    """Draw two small arcs next to the paw that waves."""
     patch = bear.patch(0.85, 1.35, 0.15, 0.85)
     for radius in (0.22, 0.32):
         paw = bear.frame.at(0.90, 0.36, math.pi * 0.72)

@@ -1,21 +1,23 @@
-"""Factors to pixels, in batches, on the factors' own device."""
+"""Render factors to pixels, in batches, on the device of the factors."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .bear import SLEEPING, Bear, stand
+from .bear import SLEEPING, Bear, bear_frames
 from .canvas import Patch, colours
-from .factors import Factors, check
-from .palette import AMBIENT, look
-from .props import behind, held
-from .scenes import background, blanket
+from .factors import Factors, check_factors
+from .palette import AMBIENT, choose_palette
+from .props import draw_behind, draw_in_front
+from .scenes import draw_background, draw_blanket
 
 SMALLEST, LARGEST = 16, 1024
-BEND, VIVID = 0.5, 0.4  # how far brightness bends the tones, and saturation stretches the colours
-#: Pixels drawn at once (about 100 bytes for each): enough that calling an operation costs less than doing it.
+BRIGHTNESS_RANGE, SATURATION_RANGE = 0.5, 0.4  # how far the factors of these names change the tones and the colours
+#: Pixels drawn at once (about 100 bytes for each): enough that computing an operation takes longer than calling it.
 PIXELS_AT_ONCE_CPU, PIXELS_AT_ONCE = 2**20, 2**22
 
 
@@ -23,74 +25,74 @@ PIXELS_AT_ONCE_CPU, PIXELS_AT_ONCE = 2**20, 2**22
 def render(factors: Factors, size: int = 64, chunk: int | None = None, fine: bool = True) -> Tensor:
     """Draw the teddies: float32 [N, 3, size, size] in [-1, 1], on the device of the factors.
 
-    `size` is 16 to 1024; the picture is the same at every size, up to sampling. `chunk` is how many pictures are drawn
-    at once (default: 256 at 64×64 on a CPU); it changes speed and memory, never the picture. Without `fine`, the fur
-    has no grain and all cloth is plain: what those two factors say is then not drawn. Raises ValueError for a size or a
-    factor out of range.
+    `size` is 16 to 1024; the image is the same at every size, up to sampling. `chunk` is the number of images drawn at
+    once (default: 256 at 64×64 on a CPU); it changes speed and memory, never the image. Without `fine`, the fur has no
+    grain and all cloth is plain: the factors `grain` and `fabric` are ignored. Raises ValueError for a size or a factor
+    out of range.
     """
     if not isinstance(size, int) or not SMALLEST <= size <= LARGEST:
-        raise ValueError(f"size is {size!r}; expected a whole number of pixels from {SMALLEST} to {LARGEST}.")
+        raise ValueError(f"size is {size!r}; expected an integer number of pixels from {SMALLEST} to {LARGEST}.")
     if chunk is not None and chunk < 1:
-        raise ValueError(f"chunk is {chunk}; expected how many pictures to draw at once, 1 or more.")
-    known = check(factors)
-    finer = 4 if size < 24 else 2 if size < 48 else 1  # small pictures are drawn larger, then averaged
-    drawn_at = size * finer
+        raise ValueError(f"chunk is {chunk}; expected a number of images to draw at once, 1 or more.")
+    checked = check_factors(factors)
+    finer = 4 if size < 24 else 2 if size < 48 else 1  # small images are drawn larger, then averaged
+    drawn_size = size * finer
     device = factors.device
     budget = PIXELS_AT_ONCE_CPU if device.type == "cpu" else PIXELS_AT_ONCE
-    at_once = chunk or max(1, budget // drawn_at**2)
-    pictures = torch.empty(len(factors), 3, size, size, device=device)
+    at_once = chunk or max(1, budget // drawn_size**2)
+    images = torch.empty(len(factors), 3, size, size, device=device)
     with torch.autocast(device.type, enabled=False):
-        scenes, scene = _scenes(known, drawn_at, device)
-        for count, activity, rows in _alike(known):
-            for some in rows.split(at_once):
-                some = some.to(device)
-                drawn = _draw(factors[some], count, activity, scenes[..., scene[some]], fine).permute(3, 0, 1, 2)
-                pictures[some] = F.avg_pool2d(drawn, finer) if finer > 1 else drawn
-    return pictures
+        backgrounds, shown = _backgrounds(checked, drawn_size, device)
+        for count, activity, group in _groups(checked):
+            for rows in group.split(at_once):
+                rows = rows.to(device)
+                drawn = _draw(factors[rows], count, activity, backgrounds[..., shown[rows]], fine).permute(3, 0, 1, 2)
+                images[rows] = F.avg_pool2d(drawn, finer) if finer > 1 else drawn
+    return images
 
 
-def _alike(known: Factors):
-    """Pictures that share count and activity are drawn together: (count, activity, their rows)."""
-    kind = known.activity * 2 + known.count
-    for key in kind.unique().tolist():
-        yield key % 2 + 1, key // 2, (kind == key).nonzero().flatten()
+def _groups(factors: Factors) -> Iterator[tuple[int, int, Tensor]]:
+    """The rows that have count and activity in common, which are drawn together: (count, activity, rows)."""
+    group = factors.activity * 2 + factors.count
+    for key in group.unique().tolist():
+        yield key % 2 + 1, key // 2, (group == key).nonzero().flatten()
 
 
-def _scenes(known: Factors, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The backgrounds that the pictures show [3, size, size, K], and which of them each shows [N]."""
-    shown, which = known.background.unique(return_inverse=True)
-    scenes = [background(number, size, device) for number in shown.tolist()]
-    return torch.stack(scenes, dim=-1) if scenes else torch.zeros(3, size, size, 0, device=device), which.to(device)
+def _backgrounds(factors: Factors, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The backgrounds that appear [3, size, size, K], and the index of each image's background among them [N]."""
+    present, which = factors.background.unique(return_inverse=True)
+    drawn = [draw_background(number, size, device) for number in present.tolist()]
+    return torch.stack(drawn, dim=-1) if drawn else torch.zeros(3, size, size, 0, device=device), which.to(device)
 
 
-def _draw(factors: Factors, count: int, activity: int, pictures: Tensor, fine: bool = True) -> Tensor:
-    """Draw on the empty scenes [3, H, W, N], back to front: pictures of one kind."""
-    sheet = Patch.whole(pictures)
-    upright, places = stand(factors, count)
-    paints = look(factors, fine)
-    blanket(sheet, upright, paints, count)
-    bears = [Bear(sheet, place, count, which, activity, paints) for which, place in enumerate(places)]
+def _draw(factors: Factors, count: int, activity: int, images: Tensor, fine: bool = True) -> Tensor:
+    """Draw on the backgrounds [3, H, W, N], back to front: images with this count and activity."""
+    sheet = Patch.full(images)
+    upright, frames = bear_frames(factors, count)
+    palette = choose_palette(factors, fine)
+    draw_blanket(sheet, upright, palette, count)
+    bears = [Bear(sheet, frame, count, which, activity, palette) for which, frame in enumerate(frames)]
     for bear in bears:
-        behind(bear)
+        draw_behind(bear)
         bear.draw_fur()
         bear.draw_face()
         bear.draw_scarf()
-        held(bear)
+        draw_in_front(bear)
         if activity != SLEEPING:
             bear.draw_paws()
-    return _grade(sheet, factors)
+    return _grade_colours(sheet, factors)
 
 
-def _grade(sheet: Patch, factors: Factors) -> Tensor:
-    """Brightness, saturation, the light's colour and side over the whole picture, then [0, 1] to [-1, 1].
+def _grade_colours(sheet: Patch, factors: Factors) -> Tensor:
+    """Apply brightness, saturation, and the colour and side of the light to the full image, then map [0, 1] to [-1, 1].
 
-    Brightness bends the tones and keeps black black and white white, so that nothing is lost at either end; saturation
-    moves every colour to or from the grey of its own luma (ITU-R BT.601).
+    Brightness is a tone curve that leaves black and white unchanged, so that nothing is lost at either end; saturation
+    moves every colour towards or away from the grey of its luma (ITU-R BT.601).
     """
     rgb = sheet.rgb
-    rgb.addcmul_(rgb - rgb * rgb, BEND * factors.brightness)
+    rgb.addcmul_(rgb - rgb * rgb, BRIGHTNESS_RANGE * factors.brightness)
     grey = torch.add(rgb[0] * 0.299, rgb[1], alpha=0.587).add_(rgb[2], alpha=0.114)
-    rgb.lerp_(grey, -VIVID * factors.saturation)
+    rgb.lerp_(grey, -SATURATION_RANGE * factors.saturation)
     warm, cold, ambient = (colours(codes, sheet.device).T for codes in (("#140600",), ("#000018",), AMBIENT))
     tint = ambient[:, factors.background] + (warm - cold) * factors.warmth  # [3, N]
     side = 1 + 0.10 * factors.light * sheet.xs  # [W, N]

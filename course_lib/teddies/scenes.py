@@ -1,4 +1,4 @@
-"""Five places to be, and the blanket that the bears sit on. A background is one picture, drawn once for a batch."""
+"""The five backgrounds, and the blanket that the bears sit on. A background is one image, drawn once for a batch."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .canvas import Frame, Patch, box, colour, edge, page, wave
+from .canvas import Frame, Patch, box, colour, edge, image_frame, stripes
 from .factors import VALUES
-from .fur import fabric
-from .palette import Look
+from .fur import fabric_pattern
+from .palette import Palette
 
 
-def background(which: int, size: int, device: torch.device) -> Tensor:
-    """The empty scene [3, size, size] in [0, 1], drawn finer where it is small: it is drawn once for many pictures."""
+def draw_background(which: int, size: int, device: torch.device) -> Tensor:
+    """Draw a background [3, size, size] in [0, 1]: small ones at a higher resolution, then averaged."""
     finer = max(1, 256 // size)
-    patch = Patch.whole(torch.zeros(3, size * finer, size * finer, 1, device=device))
+    patch = Patch.full(torch.zeros(3, size * finer, size * finer, 1, device=device))
     {"meadow": _meadow, "beach": _beach, "night": _night, "bedroom": _bedroom, "snow": _snow}[VALUES["background"][which]](
         Brush(patch)
     )
@@ -25,34 +25,47 @@ def background(which: int, size: int, device: torch.device) -> Tensor:
 
 
 class Brush:
-    """Shapes on a whole picture, by colour code."""
+    """Shapes on a full image, by colour code."""
 
     def __init__(self, patch: Patch):
-        self.patch, self.frame = patch, page(1, patch.device)
+        self.patch, self.frame = patch, image_frame(1, patch.device)
         self.blur = patch.blur(self.frame)
 
     def paint(self, cover: Tensor, code: str, strength: float = 1.0) -> None:
+        """Blend in a colour with the opacity `cover` · `strength`."""
         self.patch.paint(cover * strength, colour(code, self.patch.device))
 
     def sky(self, top: str, bottom: str, low: float, high: float = 1.0) -> None:
-        """A smooth change of colour from `low` up to `high`."""
+        """A smooth change of colour from height `low` up to `high`."""
         y = self.patch.ys.sub(low).div_(high - low).clamp_(0, 1)
         self.patch.rgb.copy_(colour(bottom, self.patch.device))
         self.paint(y.expand(-1, len(self.patch.xs), 1), top)
 
-    def disc(self, x: float, y: float, a: float, b: float | None, code: str, soft=0.0, strength=1.0, angle=0.0) -> None:
+    def disc(
+        self,
+        x: float,
+        y: float,
+        a: float,
+        b: float | None,
+        code: str,
+        soft: float = 0.0,
+        strength: float = 1.0,
+        angle: float = 0.0,
+    ) -> None:
+        """An ellipse at (x, y) with half-axes a and b (a circle where b is None)."""
         reach = max(a, b or a) + soft + 0.01
-        patch = self.patch.cut(x - reach, x + reach, y - reach, y + reach)
+        patch = self.patch.crop(x - reach, x + reach, y - reach, y + reach)
         cover = patch.disc(self.frame.at(x, y, angle), a, b, soft) * strength
         patch.paint(cover, colour(code, patch.device))
 
     def box(self, x: float, y: float, a: float, b: float, code: str, strength: float = 1.0) -> None:
-        patch = self.patch.cut(x - a, x + a, y - b, y + b)
+        """A rectangle at (x, y) with half-sides a and b."""
+        patch = self.patch.crop(x - a, x + a, y - b, y + b)
         u, v = patch.uv(self.frame.at(x, y))
         patch.paint(box(u, v, a, b, self.blur) * strength, colour(code, patch.device))
 
     def moon(self, x: float, y: float, radius: float, code: str) -> None:
-        """A crescent: one disc without another."""
+        """A crescent: one disc minus another."""
         dark = 1 - self.patch.disc(self.frame.at(x - 0.09, y + 0.05), radius * 0.83)
         self.paint(self.patch.disc(self.frame.at(x, y), radius) * dark, code)
 
@@ -62,8 +75,8 @@ class Brush:
         self.paint(edge(distance, self.blur + soft), code, strength)
 
     def cloud(self, x: float, y: float, s: float, code: str = "#ffffff", strength: float = 0.95) -> None:
-        """Five soft discs, laid down as one, so that they do not show through one another."""
-        patch = self.patch.cut(x - 2.2 * s, x + 2.2 * s, y - s, y + 1.4 * s)
+        """Five soft discs, painted as one, so that they do not show through each other."""
+        patch = self.patch.crop(x - 2.2 * s, x + 2.2 * s, y - s, y + 1.4 * s)
         cover = torch.zeros(1)
         for dx, dy, r in (
             (-1.25, -0.1, 0.42),
@@ -119,7 +132,7 @@ def _beach(b: Brush) -> None:
     # a sail
     b.box(0.62, 0.14, 0.15, 0.025, "#8a4b2a")
     for side, code in ((1, "#ffffff"), (-1, "#ff6b57")):
-        cut = b.patch.cut(0.4, 0.85, 0.15, 0.55)
+        cut = b.patch.crop(0.4, 0.85, 0.15, 0.55)
         px, py = cut.xs - 0.62, cut.ys - 0.18
         cover = (
             edge((px * side * 2.2 + py - 0.30) / 2.4, b.blur)
@@ -154,8 +167,8 @@ def _night(b: Brush) -> None:
 
 def _bedroom(b: Brush) -> None:
     b.sky("#f3d2c1", "#f7e0cf", -0.3)
-    stripes = wave(b.patch.xs + 0 * b.patch.ys, 0.25, b.blur)
-    b.paint(stripes, "#eec3b2", 0.6)
+    wallpaper = stripes(b.patch.xs + 0 * b.patch.ys, 0.25, b.blur)
+    b.paint(wallpaper, "#eec3b2", 0.6)
     b.box(-0.52, 0.44, 0.35, 0.40, "#ffffff")
     b.box(-0.52, 0.44, 0.29, 0.34, "#86cdf5")
     b.cloud(-0.60, 0.30, 0.07)
@@ -195,7 +208,7 @@ def _pine(b: Brush, x: float, y: float, s: float) -> None:
     b.box(x, y + 0.08, 0.03 * s, 0.12, "#6b4a35")
     for step in range(3):
         low, wide = y + (0.14 + 0.24 * step) * s, (0.26 - 0.06 * step) * s
-        cut = b.patch.cut(x - wide, x + wide, low, low + 0.36 * s)
+        cut = b.patch.crop(x - wide, x + wide, low, low + 0.36 * s)
         px, py = cut.xs - x, cut.ys - low
         slope = wide / (0.36 * s)
         for drop, code in ((0.0, "#2f7358"), (0.22 * s, "#ffffff")):
@@ -203,16 +216,16 @@ def _pine(b: Brush, x: float, y: float, s: float) -> None:
             cut.paint(cover, colour(code, cut.device))
 
 
-def blanket(patch: Patch, upright: Frame, look: Look, count: int) -> None:
-    """What the bears sit on, with the fabric's texture and a hem, and their soft shadow."""
+def draw_blanket(patch: Patch, upright: Frame, palette: Palette, count: int) -> None:
+    """Draw the blanket that the bears sit on, with the fabric's texture and a hem, and their soft shadow."""
     wide = 1.12 if count == 1 else 1.66
-    low = patch.cut(-1, 1, -1, -0.40)
+    low = patch.crop(-1, 1, -1, -0.40)
     spot = upright.at(0, 0.10)
     blur = low.blur(spot)
-    low.paint(low.disc(spot.at(0, -0.04), wide, 0.30), look.blanket * 0.55)
+    low.paint(low.disc(spot.at(0, -0.04), wide, 0.30), palette.blanket * 0.55)
     u, v = low.uv(spot)
-    marks = fabric(u, v.mul_(2.2), 0.42, (blur, blur * 2.2), look.fabric)
+    marks = fabric_pattern(u, v.mul_(2.2), 0.42, (blur, blur * 2.2), palette.fabric)
     marks.lerp_(marks.new_ones(()), 1 - low.disc(spot, wide - 0.07, 0.27))  # the hem
-    low.paint(low.disc(spot, wide, 0.30), torch.lerp(look.blanket, look.blanket_mark, marks))
-    shade = low.disc(spot.at(-look.lamp_x * 0.25, 0.0), wide * 0.62, 0.17, soft=0.22)
-    low.paint(shade.mul_(0.5), look.blanket * 0.25)
+    low.paint(low.disc(spot, wide, 0.30), torch.lerp(palette.blanket, palette.blanket_mark, marks))
+    shade = low.disc(spot.at(-palette.lamp_x * 0.25, 0.0), wide * 0.62, 0.17, soft=0.22)
+    low.paint(shade.mul_(0.5), palette.blanket * 0.25)

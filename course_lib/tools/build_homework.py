@@ -105,7 +105,7 @@ def build(source: Path, solved: bool) -> book.Built:
     """
     folder = SOLVED if solved else STUDENTS
     folder.mkdir(parents=True, exist_ok=True)
-    return book.written(assemble(source, solved), folder / f"{source.stem}{'_solved' if solved else ''}.ipynb")
+    return book.execute_to(assemble(source, solved), folder / f"{source.stem}{'_solved' if solved else ''}.ipynb")
 
 
 def check() -> list[str]:

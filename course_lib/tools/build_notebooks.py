@@ -1,9 +1,10 @@
 """Notebooks from their sources: ``notebooks/source/NN_name.py`` (py:percent text, which people edit) is executed from a
-clean kernel into ``notebooks/NN_name.ipynb`` (which readers open). A notebook is written whole or not at all.
+clean kernel into ``notebooks/NN_name.ipynb`` (which readers open). A notebook is written atomically: the new one or the old one.
 """
 
 import hashlib
-import json
+import importlib
+import operator
 import os
 import re
 import time
@@ -19,11 +20,12 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from course_lib.storage.atomic import write_whole
+from course_lib.notebook import claims
+from course_lib.storage.atomic import write_atomically
 from course_lib.storage.paths import ROOT
 from course_lib.tools.lab import environment
 
-FOLDER, README = ROOT / "notebooks", ROOT / "README.md"
+FOLDER = ROOT / "notebooks"
 CELL_TIMEOUT = 900  # seconds: a hung cell must end one day, a slow laptop must not be cut off
 MAX_BYTES = 2_000_000  # larger files are slow to open, and code hosts do not render them
 MAX_LINES = 25  # lines in one code cell; what needs more belongs in the package
@@ -34,19 +36,18 @@ METADATA = {
 }
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|Users|root|tmp|private)/\w|\b[A-Z]:\\Users")
-MINUTES = "minutes.json"
-KINDS = {"cpu": "on a CPU", "cuda": "on a GPU"}
-BEGIN, END = "<!-- chapters: written by `course notebooks --record` -->", "<!-- end of chapters -->"
+# What `claims.source` displays: name and file of a block, then its code.
+DISPLAYED_SOURCE = re.compile(r"`(?P<name>[\w.]+)` in `(?P<file>course_lib/[\w/]+\.py)`\n\n```python\n(?P<code>.*)```\Z", re.S)
 ANSI = re.compile(r"\x1b\[[0-9;]*m")  # colours of a traceback
 
 
 class NotebookError(ValueError):
-    """A notebook that does not run cleanly, or a stored one that is not what its source says."""
+    """A notebook that does not run cleanly, or a stored one that differs from its source."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """What one build measured: seconds from a fresh kernel to the last cell and to the first picture, and file size."""
+    """Measurements of one build: seconds from a fresh kernel to the last cell and to the first picture, and file size."""
 
     name: str
     seconds: float
@@ -59,7 +60,7 @@ class Built:
 
 
 class ThisInterpreter(AsyncKernelManager):
-    """Starts kernels of the interpreter that runs this line: with no folders to look in, "python3" is nothing else."""
+    """Start kernels of the running interpreter: with no folders to look in, "python3" can be nothing else."""
 
     def _kernel_spec_manager_default(self) -> KernelSpecManager:
         return KernelSpecManager(kernel_dirs=[])
@@ -82,10 +83,10 @@ def sources(names: list[str] | None = None, folder: Path = FOLDER) -> list[Path]
 
 
 def assemble(source: Path, change: Callable[[NotebookNode], None] | None = None) -> NotebookNode:
-    """The notebook that ``source`` describes, without outputs.
+    """Return the notebook that ``source`` describes, without outputs.
 
     A cell's id is a hash of the notebook's name and the cell's own text: the same on every build, and unmoved by what
-    is written before or after the cell. change: alters each cell in place, after its id was made.
+    is written before or after the cell. change: edits each cell in place, after its id was made.
     """
     seen: dict[str, int] = {}
     cells = []
@@ -109,7 +110,7 @@ def _is_picture(data: dict[str, str]) -> bool:
 def execute(nb: NotebookNode, folder: Path = FOLDER, timeout: int = CELL_TIMEOUT) -> tuple[float, float | None]:
     """Run every cell of ``nb``, in place, in a fresh kernel whose working directory is ``folder``.
 
-    Returns the seconds taken in all, and until the first picture (None where there is none).
+    Returns the seconds until the end and until the first picture (None where there is none).
     Raises NotebookError when a cell fails, or runs longer than ``timeout`` seconds.
     """
     pictures: list[float] = []
@@ -136,24 +137,27 @@ def execute(nb: NotebookNode, folder: Path = FOLDER, timeout: int = CELL_TIMEOUT
 
 
 def tidy(nb: NotebookNode) -> None:
-    """Take out, in place, what would differ from build to build or show nothing to a reader.
+    """Remove, in place, what would differ from build to build or show nothing to a reader.
 
-    A stored widget view shows "model not found" until its cell is run, so it goes, and with it the text that stands for
-    it; the still picture that a widget's cell also displays remains.
+    A stored widget view shows "model not found" until its cell is run, so it is removed together with its placeholder text; the
+    still picture that a widget's cell also displays remains.
     """
     for cell in nb.cells:
-        kept = []
-        for out in cell.get("outputs", []):
-            if out.get("data", {}).pop(WIDGET_VIEW, None) and set(out.data) <= {"text/plain"}:
-                continue
-            kept.append(out)
         if cell.cell_type == "code":
-            cell.outputs = kept
+            cell.outputs = [out for out in cell.outputs if not _is_widget_alone(out)]
+            for out in cell.outputs:
+                out.get("data", {}).pop(WIDGET_VIEW, None)
     nb.metadata = nbformat.from_dict(METADATA)
 
 
+def _is_widget_alone(out: NotebookNode) -> bool:
+    """Whether an output is a widget's view with nothing but its placeholder text."""
+    data = out.get("data", {})
+    return WIDGET_VIEW in data and set(data) <= {WIDGET_VIEW, "text/plain"}
+
+
 def _texts(cell: NotebookNode) -> list[str]:
-    """Everything in a cell that a person reads: its source and the textual outputs (not the bytes of pictures)."""
+    """Everything in a cell that a person reads: its source and its textual outputs (not the bytes of pictures)."""
     texts = [cell.source]
     for out in cell.get("outputs", []):
         texts += [out["text"]] if "text" in out else []
@@ -163,7 +167,7 @@ def _texts(cell: NotebookNode) -> list[str]:
 
 
 def faults(nb: NotebookNode) -> list[str]:
-    """What is wrong with an executed notebook, one sentence each: nothing a reader would have to excuse may stay."""
+    """Describe what is wrong with an executed notebook, one sentence for each fault."""
     found = []
     code = [c for c in nb.cells if c.cell_type == "code"]
     if empty := [number for number, cell in enumerate(code, 1) if not cell.source.strip()]:
@@ -173,10 +177,10 @@ def faults(nb: NotebookNode) -> list[str]:
     if "widgets" in nb.metadata:
         found.append("it stores widgets' state")
     for number, cell in enumerate(code, 1):
-        kinds = [out.get("name", out.output_type) for out in cell.outputs]
-        if "error" in kinds:
+        outputs = [out.get("name", out.output_type) for out in cell.outputs]
+        if "error" in outputs:
             found.append(f"the output of code cell {number} is an error")
-        if "stderr" in kinds:
+        if "stderr" in outputs:
             text = next(out.text for out in cell.outputs if out.get("name") == "stderr")
             found.append(f"code cell {number} printed to stderr: {text.strip()[:200]!r}")
         if (lines := len(cell.source.splitlines())) > MAX_LINES:
@@ -188,7 +192,7 @@ def faults(nb: NotebookNode) -> list[str]:
 
 
 def hidden_faults(nb: NotebookNode) -> list[str]:
-    """Errors inside Output widgets, which the cells' own outputs do not show. To be asked before ``tidy``."""
+    """Find errors inside Output widgets, which the cells' own outputs do not show. Call it before ``tidy``."""
     stored = nb.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {})
     outputs = [out for model in stored.get("state", {}).values() for out in model["state"].get("outputs", [])]
     failed = [out for out in outputs if out.get("output_type") == "error" or out.get("name") == "stderr"]
@@ -196,15 +200,15 @@ def hidden_faults(nb: NotebookNode) -> list[str]:
 
 
 def build(source: Path, timeout: int = CELL_TIMEOUT) -> Built:
-    """Execute one source into the notebook beside its folder: ``source/03_vae.py`` into ``03_vae.ipynb``.
+    """Execute one source into the notebook next to its folder: ``source/03_vae.py`` into ``03_vae.ipynb``.
 
-    Raises NotebookError as `written` does.
+    Raises NotebookError as `execute_to` does.
     """
-    return written(assemble(source), source.parent.parent / f"{source.stem}.ipynb", timeout)
+    return execute_to(assemble(source), source.parent.parent / f"{source.stem}.ipynb", timeout)
 
 
-def written(nb: NotebookNode, path: Path, timeout: int = CELL_TIMEOUT) -> Built:
-    """Execute ``nb`` in the folder of ``path`` and write it there, whole or not at all.
+def execute_to(nb: NotebookNode, path: Path, timeout: int = CELL_TIMEOUT) -> Built:
+    """Execute ``nb`` in the folder of ``path`` and write it there atomically.
 
     Raises NotebookError, and leaves the stored notebook alone, when a cell fails, prints to stderr, or the notebook
     would break one of the rules of ``faults``.
@@ -223,35 +227,57 @@ def written(nb: NotebookNode, path: Path, timeout: int = CELL_TIMEOUT) -> Built:
         found.append(f"it would be {size / 1e6:.1f} MB, at most {MAX_BYTES / 1e6:.0f} MB are allowed")
     if found:
         raise NotebookError(f"{path.stem} was not written: " + "; ".join(found))
-    write_whole(path, text.encode())
+    write_atomically(path, text.encode())
     return Built(path.stem, seconds, first_picture, size)
 
 
 def shape(nb: NotebookNode) -> list[tuple]:
-    """All of a notebook that comes from its source."""
+    """The parts of a notebook that come from its source: type, text, tags and id of each cell."""
     return [(c.cell_type, c.source, c.metadata.get("tags", []), c.id) for c in nb.cells]
 
 
 def differences(path: Path, source: Path, expected: NotebookNode, command: str, place: str = "") -> list[str]:
-    """How a stored notebook differs from the one that its source makes (``expected``), and which rules it breaks.
+    """Describe how a stored notebook differs from ``expected``, the one that its source makes, and which rules it breaks.
 
-    One sentence for each. command: what makes it anew; place: its folder among the notebooks, such as ``"homework/"``.
+    One sentence for each. command: builds the notebook again. place: its folder among the notebooks, such as ``"homework/"``.
     """
     name, again = place + path.name, f"run `{command}`"
     if not path.exists():
         return [f"{name} is missing: {again}"]
     problems, stored = [], nbformat.read(path, as_version=4)
     if shape(stored) != shape(expected):
-        problems.append(f"{name} is not what source/{place}{source.name} says: {again}")
+        problems.append(f"{name} differs from its source, source/{place}{source.name}: {again}")
+    problems += [f"{name} shows an old source of {block}: {again}" for block in stale_sources(stored)]
     if path.stat().st_size > MAX_BYTES:
         problems.append(f"{name} is larger than {MAX_BYTES / 1e6:.0f} MB")
     return problems + [f"{name}: {fault}" for fault in faults(stored)]
 
 
-def check(names: list[str] | None = None, folder: Path = FOLDER) -> list[str]:
-    """Hold the stored notebooks against their sources without executing anything. One sentence for each difference.
+def stale_sources(nb: NotebookNode) -> list[str]:
+    """Name the library blocks whose displayed source (`claims.source`) is no longer their source."""
+    stale = []
+    for cell in nb.cells:
+        for out in cell.get("outputs", []):
+            shown = DISPLAYED_SOURCE.match(out.get("data", {}).get("text/markdown", ""))
+            if shown and shown["code"] not in _current_sources(shown["file"], shown["name"]):
+                stale.append(f"{shown['name']} in {shown['file']}")
+    return stale
 
-    Compared: every cell's type, text, tags and id; outputs are looked at only for the rules of ``faults``.
+
+def _current_sources(file: str, name: str) -> list[str]:
+    """Today's source of one block of the library, with and without its docstring; empty where it is gone."""
+    try:
+        block = operator.attrgetter(name)(importlib.import_module(file.removesuffix(".py").replace("/", ".")))
+    except (ImportError, AttributeError):
+        return []
+    return [claims.source_text(block, docstring) for docstring in (True, False)]
+
+
+def check(names: list[str] | None = None, folder: Path = FOLDER) -> list[str]:
+    """Compare the stored notebooks with their sources without executing anything. One sentence for each difference.
+
+    Compared are every cell's type, text, tags and id, and the sources of library blocks that the outputs display; other outputs
+    are read only for the rules of ``faults``.
     """
     problems = []
     for source in sources(names, folder):
@@ -262,45 +288,3 @@ def check(names: list[str] | None = None, folder: Path = FOLDER) -> list[str]:
         orphans = sorted(p.name for p in folder.glob("*.ipynb") if p.stem not in known)
         problems += [f"{name} has no source in {folder.name}/source" for name in orphans]
     return problems
-
-
-def measured(folder: Path = FOLDER) -> dict[str, dict]:
-    """What ``record`` has kept: {"machines": {kind: line}, "seconds": {notebook: {kind: seconds}}}."""
-    path = folder / MINUTES
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"machines": {}, "seconds": {}}
-
-
-def record(built: list[Built], kind: str, machine: str, folder: Path = FOLDER, readme: Path = README) -> None:
-    """Keep the seconds of these builds, and write the README's table of chapters anew.
-
-    ``kind`` is the device's type ("cpu" or "cuda"), ``machine`` the line that describes it.
-    """
-    kept = measured(folder)
-    kept["machines"][kind] = machine
-    for one in built:
-        kept["seconds"].setdefault(one.name, {})[kind] = round(one.seconds)
-    write_whole(folder / MINUTES, (json.dumps(kept, indent=1, sort_keys=True) + "\n").encode())
-    write_whole(readme, with_table(readme.read_text(encoding="utf-8"), folder).encode())
-
-
-def with_table(text: str, folder: Path = FOLDER) -> str:
-    """``text`` (a README) with the table of chapters between its two markers; ValueError when they are not there."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"the README needs the line {BEGIN!r} and, below it, {END!r}: the table goes between them")
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n{table(folder)}\n{END}{rest.split(END)[1]}"
-
-
-def table(folder: Path = FOLDER) -> str:
-    """A Markdown table of the notebooks: title, question, and the minutes to run each, on each kind of machine."""
-    kept = measured(folder)
-    lines = [f"| notebook | the question | {' | '.join(KINDS.values())} |", f"|---|---|{'---|' * len(KINDS)}"]
-    for source in sources(folder=folder):
-        text = assemble(source).cells[0].source.splitlines()
-        title = next((line[2:] for line in text if line.startswith("# ")), source.stem)
-        question = " ".join(line[2:] for line in text if line.startswith("> "))
-        seconds = kept["seconds"].get(source.stem, {})
-        times = [f"{seconds[kind] / 60:.1f} min" if kind in seconds else "not yet measured" for kind in KINDS]
-        lines.append(f"| [{title}]({folder.name}/{source.stem}.ipynb) | {question} | {' | '.join(times)} |")
-    where = [f"{KINDS[kind]}: {kept['machines'][kind]}" for kind in KINDS if kind in kept["machines"]]
-    return "\n".join([*lines, *(["", "Measured " + "; ".join(where) + "."] if where else [])])

@@ -3,6 +3,7 @@
 import inspect
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,7 @@ cli = typer.Typer(
 
 @cli.command()
 def data() -> None:
-    """List the shipped data and verify every sum; exit code 1 when a file is missing, cut short or altered."""
+    """List the shipped data and verify every checksum; exit code 1 when a file is missing, truncated or altered."""
     from course_lib.storage import shipped
 
     rows = shipped.verify()
@@ -26,57 +27,110 @@ def data() -> None:
         print(f"{row.status:9}  {row.bytes / 1e6:7.2f} MB  {row.licence:12}  {row.path}")
     wrong = [row for row in rows if row.status != "ok"]
     for row in wrong:
-        print(f"\ndata/{row.path} is {row.status}: {row.detail}. Mend it: {row.mend}", file=sys.stderr)
+        print(f"\ndata/{row.path} is {row.status}: {row.detail}. To fix it: {row.fix}", file=sys.stderr)
     if wrong:
         raise typer.Exit(1)
-    print(f"{len(rows)} files, {sum(row.bytes for row in rows) / 1e6:.1f} MB, every sum as listed.")
+    print(f"{len(rows)} files, {sum(row.bytes for row in rows) / 1e6:.1f} MB, every checksum as listed.")
 
 
 @cli.command()
 def train(
     recipe: Annotated[str | None, typer.Argument(help="Its name, from --list.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="Name the recipes, and say what each one makes.")] = False,
-    seconds: Annotated[float | None, typer.Option(help="Train for so long.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Train for so many steps.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of weights, data order and noise.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Train for this long, instead of for a number of steps.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of training steps; default: the recipe's.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights, data order and noise.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Where the trained weights go.")] = None,
-    devices: Annotated[int | None, typer.Option(help="GPUs in each machine (without one: processes).")] = None,
-    nodes: Annotated[int | None, typer.Option(help="Machines; start the same command on each.")] = None,
-    strategy: Annotated[str | None, typer.Option(help="ddp: each holds the whole network; fsdp: a share of it.")] = None,
+    devices: Annotated[int, typer.Option(help="GPUs in each machine (without one: processes).")] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines; start the same command on each.")] = 1,
+    strategy: Annotated[str, typer.Option(help="ddp: each device holds the full network; fsdp: a part of it.")] = "auto",
     shards: Annotated[int | None, typer.Option(help="Parts of a batch; the run is the same on as many devices.")] = None,
 ) -> None:
-    """Train one of the workbook's models. What is not given is as the recipe has it."""
+    """Train one of the workbook's models by its recipe."""
     from course_lib import device, recipes
-    from course_lib.experiments import readme_picture
-    from course_lib.experiments.ch2_autoencoder import bottlenecks
-    from course_lib.experiments.ch3_vae import rate_distortion
-    from course_lib.experiments.ch4_latent_ddpm import equal_quality, equal_time, prediction_types, sampler_steps
 
-    measured = {
-        "bottlenecks": bottlenecks.measure,
-        "rate-distortion": rate_distortion.measure,
-        "pixel-vs-latent": equal_time.measure,
-        "matched-quality": equal_quality.measure,
-        "predictions": prediction_types.measure,
-        "sampler-steps": sampler_steps.measure,
-    }
-    known = {**recipes.RECIPES, **measured, "readme-picture": readme_picture.draw}
     if list_ or recipe is None:
-        for name, function in known.items():
-            print(f"{name}\n    {inspect.getdoc(function).splitlines()[0]}")
+        for name, entry in recipes.RECIPES.items():
+            print(f"{name}\n    {_first_line(entry.train)}")
         return
-    if recipe not in known:
-        raise ValueError(f"there is no recipe {recipe!r}; choose from {', '.join(known)}")
-    given = {"seconds": seconds, "steps": steps, "seed": seed, "out": out}
-    given |= {"devices": devices, "nodes": nodes, "strategy": strategy, "shards": shards}
-    given = {name: value for name, value in given.items() if value is not None}
-    parameters = inspect.signature(known[recipe]).parameters
-    takes = given if "options" in parameters else list(parameters)  # **options: the recipe passes them on
-    if unknown := [name for name in given if name not in takes]:
-        raise ValueError(f"recipe {recipe} takes no --{unknown[0]}; it takes {', '.join(takes)}")
-    result = known[recipe](**given)
-    if result is not None and device.is_main_process():
+    if recipe not in recipes.RECIPES:
+        raise ValueError(f"there is no recipe {recipe!r}; choose from {', '.join(recipes.RECIPES)}")
+    options = recipes.RunOptions(
+        seed=seed, steps=steps, max_seconds=seconds, devices=devices, nodes=nodes, strategy=strategy, shards=shards
+    )
+    result = recipes.RECIPES[recipe].train(out=out, options=options)
+    if device.is_main_process():
         print(result)
+
+
+def _first_line(function: Callable) -> str:
+    return (inspect.getdoc(function) or "").splitlines()[0]
+
+
+measure = typer.Typer(help="Repeat a long measurement that a chapter reads from data/results/.", no_args_is_help=True)
+cli.add_typer(measure, name="measure")
+
+Steps = Annotated[int | None, typer.Option(help="Training steps of each network; default: as stored.")]
+Seconds = Annotated[float, typer.Option(help="Seconds of training for each side.")]
+Samples = Annotated[int, typer.Option("--samples", help="Images generated for each score.")]
+Seed = Annotated[int, typer.Option(help="Seed of weights, data order and noise.")]
+Out = Annotated[Path | None, typer.Option(help="The file to write; default: the shipped one.")]
+
+
+@measure.command("bottlenecks")
+def measure_bottlenecks(steps: Steps = None, seed: Seed = 0, out: Out = None) -> None:
+    """Reconstruction quality of autoencoders with bottlenecks of several sizes (chapter 2)."""
+    from course_lib.experiments.ch2_autoencoder import bottlenecks
+
+    print(bottlenecks.measure_bottlenecks(steps, seed, out))
+
+
+@measure.command("rate-distortion")
+def measure_rate_distortion(steps: Steps = None, seed: Seed = 0, out: Out = None) -> None:
+    """Rate and distortion of VAEs over beta (chapter 3)."""
+    from course_lib.experiments.ch3_vae import rate_distortion
+
+    print(rate_distortion.measure_rate_distortion(steps or rate_distortion.STEPS, seed, out))
+
+
+@measure.command("predictions")
+def measure_predictions(steps: Steps = None, seed: Seed = 0, out: Out = None) -> None:
+    """Sample quality of networks that predict eps, x0 or v (chapter 4)."""
+    from course_lib.experiments.ch4_latent_ddpm import prediction_types
+
+    print(prediction_types.measure(steps, seed, out))
+
+
+@measure.command("sampler-steps")
+def measure_sampler_steps(samples: Samples = 1000, out: Out = None) -> None:
+    """Sample quality of each sampler over its number of steps (chapter 4)."""
+    from course_lib.experiments.ch4_latent_ddpm import sampler_steps
+
+    print(sampler_steps.measure(samples, out))
+
+
+@measure.command("pixel-vs-latent")
+def measure_pixel_vs_latent(seconds: Seconds = 180.0, seed: Seed = 0, out: Out = None) -> None:
+    """Diffusion in pixels and in latents after equal time of training (chapter 4). Nothing else may run on the machine."""
+    from course_lib.experiments.ch4_latent_ddpm import equal_time
+
+    print(equal_time.measure(seconds, seed, out))
+
+
+@measure.command("matched-quality")
+def measure_matched_quality(seconds: Seconds = 180.0, seed: Seed = 0, out: Out = None, samples: Samples = 1000) -> None:
+    """Time of training until diffusion in pixels is as good as in latents (chapter 4). Nothing else may run on the machine."""
+    from course_lib.experiments.ch4_latent_ddpm import equal_quality
+
+    print(equal_quality.measure(seconds, seed, out, samples))
+
+
+@measure.command("readme-picture")
+def measure_readme_picture(seed: Seed = 0, out: Out = None) -> None:
+    """The picture at the top of the README."""
+    from course_lib.experiments import readme_picture
+
+    print(readme_picture.draw_readme_picture(seed, out))
 
 
 @cli.command()
@@ -99,10 +153,10 @@ def sample(
     if out.suffix.lower() != ".png":
         raise ValueError(f"--out is {out}, but the sheet is a PNG: give a name that ends in .png.")
     for text in (caption, negative):
-        teddies.parse(text)  # a wrong word is told before the networks are loaded
+        teddies.parse_caption(text)  # a wrong word is told before the networks are loaded
     with tqdm(total=steps, unit="step", desc="drawing", leave=False) as bar:
-        images = text_to_image.load().draw(caption, n, scale, steps, seed, negative, callback=lambda *_: bar.update())
-    atomic.write_whole(out, pictures.encode(pictures.tile(images, scale=2)))
+        images = text_to_image.load().generate(caption, n, scale, steps, seed, negative, callback=lambda *_: bar.update())
+    atomic.write_atomically(out, pictures.encode(pictures.tile(images, scale=2)))
     print(out)
 
 
@@ -125,25 +179,26 @@ def bench(
 def notebooks(
     names: Annotated[list[str] | None, typer.Argument(help="Which ones, as 03_vae or 3; none means all.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only compare the notebooks with their sources.")] = False,
-    record: Annotated[bool, typer.Option("--record", help="Keep the times, and put them into the README.")] = False,
 ) -> None:
-    """Execute notebooks/source/*.py into notebooks/*.ipynb, each from a clean kernel; stop at the first that fails."""
-    from course_lib.tools import build_notebooks as book
+    """Execute notebooks/source/*.py into notebooks/*.ipynb, each from a clean kernel; stop at the first that fails.
+
+    The seconds and the machine of each run go into notebooks/timings.json and into the README's table.
+    """
+    from course_lib.tools import build_notebooks
 
     if check:
-        if problems := book.check(names):
+        if problems := build_notebooks.check(names):
             raise ValueError("\n".join(problems))
-        print("Every notebook is what its source says.")
+        print("Every notebook equals its source.")
         return
-    built = []
-    for source in book.sources(names):
-        built.append(book.build(source))
-        print(built[-1], flush=True)
-    if record:
-        from course_lib import device
+    from course_lib import device
+    from course_lib.tools import chapter_table
 
-        machine = device.find()
-        book.record(built, machine.device.type, str(machine))
+    machine = device.find()
+    for source in build_notebooks.sources(names):
+        built = build_notebooks.build(source)
+        chapter_table.record(built, machine.device.type, str(machine))
+        print(built, flush=True)
 
 
 homework = typer.Typer(help="Make the homework's files from their sources.", no_args_is_help=True)
@@ -185,10 +240,14 @@ def grade(
     unsafe: Annotated[bool, typer.Option("--unsafe-no-sandbox", help="Run strangers' programs with all your rights.")] = False,
 ) -> None:
     """Grade a folder of submissions, each in a sandbox: a CSV, a page for each student and a summary."""
+    from course_lib.homework.checks import HOMEWORKS
     from course_lib.homework.grading import grade as grading
+    from course_lib.homework.grading import pages
 
-    options = {"secret_file": secret} if secret else {}
-    graded = grading.grade(submissions, out, homework, safe=not unsafe, **options)
+    hidden = grading.read_secret(secret or grading.SECRET)
+    assignments = {name: one.assignment(hidden) for name, one in HOMEWORKS.items()}
+    graded = grading.grade(submissions, assignments, homework, safe=not unsafe)
+    pages.write_results(graded, out)
     print(f"{len(graded)} submissions: {out / 'grades.csv'} and {out / 'index.html'}.")
 
 
@@ -201,7 +260,7 @@ def lab(context: typer.Context) -> None:
 
 
 def app() -> None:
-    """Run the command line. What the user can mend is one sentence and exit code 2; COURSE_DEBUG=1 shows it all."""
+    """Run the command line. What the user can fix is one sentence and exit code 2; COURSE_DEBUG=1 shows it all."""
     try:
         cli()
     except (ValueError, FileNotFoundError) as error:

@@ -1,9 +1,16 @@
-"""What a training run is told, what it returns, and how it fails. Used through `course_lib.training`."""
+"""What decides a training run, what it returns, and how it fails. Used through `course_lib.training`."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
+import torch
 from torch import Tensor, nn
+
+Batch = tuple[Tensor, ...]
+Net = TypeVar("Net", bound=nn.Module)
+LossFn = Callable[[Net, Batch, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True)
@@ -15,28 +22,28 @@ class TrainConfig:
         batch_size: rows per step, over all devices together.
         optimizer: ``"adamw"`` (Loshchilov & Hutter 2019) or ``"muon"`` (see `course_lib.training.muon`; fewer steps for convolutions).
         lr, betas, weight_decay: AdamW's; the decay is on every trained parameter. Muon takes lr and betas, no decay.
-        warmup_steps: the learning rate rises linearly over so many steps.
+        warmup_steps: the learning rate rises linearly over this many steps.
         schedule: ``"cosine"`` from `lr` down to `min_lr_ratio` x lr, or ``"constant"``.
-        min_lr_ratio: what is left of `lr` at the end of the cosine, as a fraction.
-        grad_clip: largest norm of the gradient over all parameters together; None leaves it alone.
+        min_lr_ratio: the learning rate at the end of the cosine, as a fraction of `lr`.
+        grad_clip: largest norm of the gradient over all parameters together; None: no clipping.
         ema_decay: decay of the moving average of the weights, or None. In step s = 0, 1, ... the decay is
             min(ema_decay, (1 + s) / (10 + s)), so that the average forgets the untrained weights quickly.
         seed: of the data order and of the generator that `loss_fn` gets.
         compile: ``torch.compile`` the network's ``forward``. On two cores it does not pay: a DiT's step took 0.84 of the time, a
             UNet's 1.0 to 1.15, after 20 to 200 s of compiling (`course bench compile`, which measures a GPU as well).
         channels_last: keep images and convolution weights in NHWC memory order (faster convolutions).
-        checkpoint_every: steps between checkpoints, where a path is given.
-        log_every: steps between looks at the losses (for the progress line and for NaN). A look waits for the GPU.
-        max_seconds: train for so long instead of for `steps`; the schedule then follows the fraction of time spent, so that
+        save_every: steps between writes of the resume file, where a path is given.
+        log_every: steps between two checks of the losses (for the progress line and for NaN). A check waits for the GPU.
+        max_seconds: train for this long instead of for `steps`; the schedule then follows the fraction of time spent, so that
             such a run is not repeatable bit for bit. For comparisons at equal time.
         progress: draw a progress line on stdout.
         devices, nodes: number of GPUs (on a CPU: of processes) in each machine, and number of machines; each takes its own rows
             of the batch. More than one needs a script or `course train` (it is started once for each), not a notebook.
-        strategy: how Fabric joins them. ``"ddp"`` (what ``"auto"`` takes): each holds the whole network. ``"fsdp"``: each holds
-            a share of its weights, gradients, optimizer state and average (see `course_lib.training.fsdp`), for a network that does
-            not fit on one device; with AdamW, and no fp16. Both compute the same, up to rounding.
+        strategy: how Fabric joins them. ``"ddp"`` (what ``"auto"`` takes): each holds the full network. ``"fsdp"``: each holds
+            a part of its weights, gradients, optimizer state and average (see `course_lib.training.fsdp`), for a network that
+            does not fit on one device; with AdamW, and no fp16. Both compute the same, up to rounding.
         shards: parts of a batch, each with random numbers of its own; a multiple of all devices, as many as them
-            where None. A run of 8 shards is the same, up to rounding, on 1, 2, 4 or 8 devices, and a checkpoint of it goes on
+            where None. A run of 8 shards is the same, up to rounding, on 1, 2, 4 or 8 devices, and can be resumed
             on any of them; a device with several shards takes them one after the other.
     """
 
@@ -54,7 +61,7 @@ class TrainConfig:
     seed: int = 0
     compile: bool = False
     channels_last: bool = False
-    checkpoint_every: int = 500
+    save_every: int = 500
     log_every: int = 20
     max_seconds: float | None = None
     progress: bool = True
@@ -63,39 +70,41 @@ class TrainConfig:
     strategy: str = "auto"
     shards: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
-        for name in ("steps", "batch_size", "checkpoint_every", "log_every", "devices", "nodes"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        _require(self.lr > 0 and math.isfinite(self.lr), "lr", self.lr, "above 0")
-        _require(self.optimizer in ("adamw", "muon"), "optimizer", self.optimizer, "'adamw' or 'muon'")
-        decays = self.optimizer == "muon" and self.weight_decay
-        _require(not decays, "weight_decay", self.weight_decay, "0 with Muon, which has none")
-        cut = self.optimizer == "muon" and self.strategy == "fsdp"
-        _require(not cut, "strategy", self.strategy, "'ddp' with Muon, which needs whole matrices")
-        _require(self.warmup_steps >= 0, "warmup_steps", self.warmup_steps, "0 or more steps")
-        _require(self.schedule in ("cosine", "constant"), "schedule", self.schedule, "'cosine' or 'constant'")
-        _require(0 <= self.min_lr_ratio <= 1, "min_lr_ratio", self.min_lr_ratio, "a fraction of lr from 0 to 1")
-        _require(self.grad_clip is None or self.grad_clip > 0, "grad_clip", self.grad_clip, "above 0, or None")
-        _require(self.ema_decay is None or 0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "from 0 to below 1, or None")
-        _require(self.max_seconds is None or self.max_seconds > 0, "max_seconds", self.max_seconds, "above 0, or None")
-        _require(self.batch_size % self.world == 0, "batch_size", self.batch_size, "a multiple of devices")
-        given = self.shards is not None
-        _require(not given or self.shards >= 1, "shards", self.shards, "at least 1, or None")
-        _require(self.parts % self.world == 0, "shards", self.shards, "a multiple of devices")
-        _require(self.batch_size % self.parts == 0, "batch_size", self.batch_size, "a multiple of shards")
-        timed = self.max_seconds is not None and self.world > 1  # clocks differ, and GPUs that stop apart hang
-        _require(not timed, "max_seconds", self.max_seconds, "None on several devices: give steps")
+        for name in ("steps", "batch_size", "save_every", "log_every", "devices", "nodes"):
+            self._require(getattr(self, name) >= 1, name, "at least 1")
+        muon = self.optimizer == "muon"
+        self._require(self.lr > 0 and math.isfinite(self.lr), "lr", "above 0")
+        self._require(self.optimizer in ("adamw", "muon"), "optimizer", "'adamw' or 'muon'")
+        self._require(not (muon and self.weight_decay), "weight_decay", "0 with Muon, which has none")
+        self._require(not (muon and self.strategy == "fsdp"), "strategy", "'ddp' with Muon, which needs full matrices")
+        self._require(self.warmup_steps >= 0, "warmup_steps", "0 or more steps")
+        self._require(self.schedule in ("cosine", "constant"), "schedule", "'cosine' or 'constant'")
+        self._require(0 <= self.min_lr_ratio <= 1, "min_lr_ratio", "a fraction of lr from 0 to 1")
+        self._require(self.grad_clip is None or self.grad_clip > 0, "grad_clip", "above 0, or None")
+        self._require(self.ema_decay is None or 0 <= self.ema_decay < 1, "ema_decay", "from 0 to below 1, or None")
+        self._require(self.max_seconds is None or self.max_seconds > 0, "max_seconds", "above 0, or None")
+        self._require(self.shards is None or self.shards >= 1, "shards", "at least 1, or None")
+        self._require(self.batch_size % self.world_size == 0, "batch_size", "a multiple of devices")
+        self._require(self.num_shards % self.world_size == 0, "shards", "a multiple of devices")
+        self._require(self.batch_size % self.num_shards == 0, "batch_size", "a multiple of shards")
+        timed = self.max_seconds is not None and self.world_size > 1  # clocks differ, and GPUs that stop apart hang
+        self._require(not timed, "max_seconds", "None on several devices: give steps")
+
+    def _require(self, holds: bool, name: str, expected: str) -> None:
+        if not holds:
+            raise ValueError(f"TrainConfig.{name} is {getattr(self, name)!r}, expected {expected}")
 
     @property
-    def world(self) -> int:
+    def world_size(self) -> int:
         """Devices of all nodes together."""
         return self.devices * self.nodes
 
     @property
-    def parts(self) -> int:
+    def num_shards(self) -> int:
         """Into how many shards a batch is divided."""
-        return self.world if self.shards is None else self.shards
+        return self.world_size if self.shards is None else self.shards
 
     def lr_at(self, step: int, fraction: float) -> float:
         """Learning rate of step `step` = 0, 1, ... when `fraction` (0 to 1) of the run is over."""
@@ -106,7 +115,7 @@ class TrainConfig:
 
 
 @dataclass
-class TrainResult:
+class TrainResult(Generic[Net]):
     """What `train` returns.
 
     Attributes:
@@ -118,8 +127,8 @@ class TrainResult:
         steps: steps taken.
     """
 
-    net: nn.Module
-    ema: nn.Module
+    net: Net
+    ema: Net
     losses: Tensor
     seconds: float
     images_per_second: float
@@ -129,26 +138,21 @@ class TrainResult:
         return f"{self.steps:,} steps in {self.seconds:,.1f} s, loss {float(self.losses[-100:].mean()):.4g} at the end"
 
 
-class Diverged(ValueError):
-    """The loss stopped being a finite number.
+class DivergenceError(ValueError):
+    """The loss is no longer a finite number.
 
     Attributes:
         step: the first step (from 1) with such a loss.
-        losses: all losses up to where that was noticed, float32 on the CPU.
+        losses: all losses up to the check that found it, float32 on the CPU.
     """
 
-    def __init__(self, step: int, losses: Tensor, precision: str):
+    def __init__(self, step: int, losses: Tensor, precision: str) -> None:
         self.step, self.losses = step, losses
         value = float(losses[step - 1])
         fp16 = " fp16 overflow (try COURSE_PRECISION=fp32);" if precision == "16-mixed" else ""
         before = f" (it was {float(losses[step - 2]):.4g} one step before)" if step > 1 else ""
         super().__init__(
             f"the loss became {value} at step {step}{before}. Likely causes: a learning rate that is too large (divide "
-            f"lr by 3, or lengthen warmup_steps);{fp16} input that holds NaN or lies far outside [-1, 1]; a log, a square "
+            f"lr by 3, or lengthen warmup_steps);{fp16} input that holds NaN or is far outside [-1, 1]; a log, a square "
             "root or a division in the loss that meets 0; exp of an unbounded log-variance (clamp it)."
         )
-
-
-def _require(holds: bool, name: str, value: object, expected: str) -> None:
-    if not holds:
-        raise ValueError(f"TrainConfig.{name} is {value!r}, expected {expected}")

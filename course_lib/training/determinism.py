@@ -1,4 +1,4 @@
-"""What makes a training run repeatable: data order and random numbers as functions of (seed, step) alone, and an
+"""What makes a training run repeatable: data order and random numbers that depend on (seed, step) alone, and an
 interrupt that waits for the end of a step."""
 
 import hashlib
@@ -16,9 +16,9 @@ from course_lib.training.config import TrainConfig
 
 
 class BatchSampler:
-    """Which rows a step sees: a stream of epochs, each a permutation of 0 .. n-1 that (seed, epoch) alone decides."""
+    """Which rows a step sees: a stream of epochs, each a permutation of 0 .. n-1 that depends on (seed, epoch) alone."""
 
-    def __init__(self, n: int, batch_size: int, seed: int, device: torch.device | str = "cpu"):
+    def __init__(self, n: int, batch_size: int, seed: int, device: torch.device | str = "cpu") -> None:
         self.n, self.batch_size = n, batch_size
 
         @lru_cache(maxsize=2)
@@ -30,22 +30,22 @@ class BatchSampler:
         self.epoch = epoch
 
     def rows(self, step: int) -> Tensor:
-        """Row numbers of step `step` = 0, 1, ...: int64 [batch_size]."""
+        """Return the row numbers of step `step` = 0, 1, ...: int64 [batch_size]."""
         number, start = divmod(step * self.batch_size, self.n)
         rows = self.epoch(number)[start : start + self.batch_size]
         missing = self.batch_size - len(rows)
         return torch.cat([rows, self.epoch(number + 1)[:missing]]) if missing else rows
 
 
-def run_fingerprint(net: nn.Module, data: tuple[Tensor, ...], config: TrainConfig) -> dict:
-    """What must be equal for a checkpoint to be resumed: all that changes a number in the run."""
-    free = {"checkpoint_every", "log_every", "progress", "devices", "nodes", "strategy"}
+def run_fingerprint(net: nn.Module, data: tuple[Tensor, ...], config: TrainConfig) -> dict[str, object]:
+    """Return what must be equal for a run to be resumed: every setting that changes its result, the network and the data."""
+    free = {"save_every", "log_every", "progress", "devices", "nodes", "strategy"}
     free |= {"steps"} if config.schedule == "constant" else set()
-    run = {name: value for name, value in asdict(config).items() if name not in free} | {"shards": config.parts}
+    run = {name: value for name, value in asdict(config).items() if name not in free} | {"shards": config.num_shards}
     shapes = repr([(name, tuple(value.shape)) for name, value in net.state_dict().items()])
     run["network"] = f"{type(net).__name__} {hashlib.sha256(shapes.encode()).hexdigest()[:8]}"
     digest = hashlib.sha256()
-    for d in data:  # 64 rows, evenly spread, tell other data from these without reading all of it
+    for d in data:  # 64 rows, evenly spread, distinguish these data from others without reading all of them
         rows = d[torch.linspace(0, len(d) - 1, 64, device=d.device).long()].cpu().contiguous()
         digest.update(repr((d.shape, d.dtype)).encode() + rows.flatten().view(torch.uint8).numpy().tobytes())
     run["data"] = f"{len(data[0])} rows {digest.hexdigest()[:8]}"
@@ -53,7 +53,7 @@ def run_fingerprint(net: nn.Module, data: tuple[Tensor, ...], config: TrainConfi
 
 
 def derive_seed(*key: object) -> int:
-    """A 63-bit seed from anything: equal keys give equal seeds, all others unrelated ones."""
+    """Return a 63-bit seed from any key: equal keys give equal seeds, all others unrelated ones."""
     return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest(), "big") >> 1
 
 
@@ -67,24 +67,24 @@ def seed_globals(device: torch.device, seed: int) -> None:
 
 
 def preserve_rng_state(device: torch.device) -> AbstractContextManager:
-    """Puts torch's global generators back on leaving."""
+    """Return a context that restores the state of torch's global generators at its end."""
     return torch.random.fork_rng(devices=[device.index] if device.type == "cuda" else [])
 
 
 @contextmanager
-def interrupt_between_steps() -> Iterator[list]:
-    """Ctrl-C fills the list instead of breaking off in the middle of a step; a second one breaks off at once."""
-    pressed: list = []
+def defer_interrupt() -> Iterator[list[bool]]:
+    """Let Ctrl-C fill the list instead of raising in the middle of a step; a second one raises KeyboardInterrupt at once."""
+    pressed: list[bool] = []
     if threading.current_thread() is not threading.main_thread():
-        yield pressed  # Python hands signals to the main thread only
+        yield pressed  # Python delivers signals to the main thread only
         return
 
-    def press(*_) -> None:
+    def on_interrupt(*_: object) -> None:
         if pressed:
             raise KeyboardInterrupt
         pressed.append(True)
 
-    before = signal.signal(signal.SIGINT, press)
+    before = signal.signal(signal.SIGINT, on_interrupt)
     try:
         yield pressed
     finally:

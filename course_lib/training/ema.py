@@ -1,4 +1,4 @@
-"""Exponential moving average of a network's weights: samples from it are better than from the last weights."""
+"""Exponential moving average (EMA) of a network's weights: samples from it are better than from the last weights."""
 
 import copy
 
@@ -6,14 +6,14 @@ import torch
 from torch import nn
 
 
-def ema_decay(decay: float, step: int) -> float:
-    """Decay in step `step` = 0, 1, ...: min(decay, (1 + step) / (10 + step)), so that the average forgets the untrained
-    weights quickly (the warm-up of TensorFlow's ExponentialMovingAverage)."""
+def decay_at(decay: float, step: int) -> float:
+    """Return the decay of step `step` = 0, 1, ...: min(decay, (1 + step) / (10 + step)), so that the average forgets the
+    untrained weights quickly (the warm-up of TensorFlow's ExponentialMovingAverage)."""
     return min(decay, (1 + step) / (10 + step))
 
 
 class Ema:
-    """Holds `net`, a copy of the given network in eval mode whose weights follow the given network's.
+    """Holds `net`, a copy of the given network in eval mode whose weights are the moving average of the given network's.
 
     Args:
         net: the network that trains. Its parameters must be changed in place, as optimizers do.
@@ -21,7 +21,7 @@ class Ema:
         mean: the copy, for a network that cannot be copied; default: made here.
     """
 
-    def __init__(self, net: nn.Module, decay: float, mean: nn.Module | None = None):
+    def __init__(self, net: nn.Module, decay: float, mean: nn.Module | None = None) -> None:
         self.decay = decay
         self.net = (copy.deepcopy(net) if mean is None else mean).eval().requires_grad_(False)
         # Collected once: walking through a deep network takes longer than averaging it.
@@ -31,6 +31,6 @@ class Ema:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """mean <- decay * mean + (1 - decay) * weights, after step `step` = 0, 1, ...; buffers (tables) are copied."""
-        torch._foreach_lerp_(self._mean, self._weights, 1 - ema_decay(self.decay, step))
+        torch._foreach_lerp_(self._mean, self._weights, 1 - decay_at(self.decay, step))
         if self._buffers:
             torch._foreach_copy_(self._buffers, self._sources)

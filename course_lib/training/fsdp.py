@@ -1,27 +1,47 @@
-"""A network that no device holds whole: each process of a run keeps a share of every weight (torch's FSDP2).
+"""Training a network that no device holds in full: each process has a part of every weight (torch's FSDP2).
 
-Used by `course_lib.training` for ``strategy="fsdp"``. A share is a DTensor; gradients, optimizer state and averages of shares are
-shares, too. A block's weights are put together when it computes, and dropped again (Zhao et al. 2023).
+Used by `course_lib.training` for ``strategy="fsdp"``. A sharded weight is a DTensor; its gradient, optimizer state and average
+are sharded in the same way. A block's weights are gathered when it computes, and freed again (Zhao et al. 2023).
+
+`full_state` and `load_full_state` read and write the state of any network, sharded or not: always complete, under plain names
+and on the CPU, so that a run can continue with another strategy or on another number of devices.
 """
 
+from collections.abc import Iterator
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from course_lib.training.config import Net
+
 if TYPE_CHECKING:
+    from lightning_fabric.strategies import ModelParallelStrategy
     from torch.distributed.device_mesh import DeviceMesh
 
 
-def shard(module: nn.Module, mesh: "DeviceMesh") -> nn.Module:
-    """The same module, its weights now shares on the mesh's device: block by block (what a ModuleList holds), then the rest.
+def fsdp_strategy(devices: int, precision: str) -> "ModelParallelStrategy":
+    """Return Fabric's strategy that shards over this many devices. Raises ValueError for fp16."""
+    from lightning_fabric.strategies import ModelParallelStrategy  # Fabric's FSDPStrategy needs a GPU
 
-    All processes must call it together; they get shares of the first one's numbers. Its parameters are new objects.
+    if precision == "16-mixed":
+        raise ValueError("strategy 'fsdp' computes in bf16 or fp32, not in fp16: set COURSE_PRECISION=fp32, or take 'ddp'")
+    return ModelParallelStrategy(
+        lambda module, mesh: shard(module, mesh["data_parallel"]),
+        data_parallel_size=devices,
+        tensor_parallel_size=1,
+    )
+
+
+def shard(module: Net, mesh: "DeviceMesh") -> Net:
+    """Shard a module's weights over the mesh, in place: block by block (what a ModuleList holds), then the rest.
+
+    All processes must call it together; they get parts of the first process's weights. Its parameters are new objects.
     """
     from torch.distributed.fsdp import fully_shard
 
-    module.to(memory_format=torch.contiguous_format)  # what FSDP2 can cut
+    module.to(memory_format=torch.contiguous_format)  # which FSDP2 can divide
     with torch.no_grad():
         for tensor in _tensors(module):
             sent = tensor.to(mesh.device_type)
@@ -31,57 +51,49 @@ def shard(module: nn.Module, mesh: "DeviceMesh") -> nn.Module:
     blocks = dict.fromkeys(block for part in lists for block in part if not isinstance(block, nn.ModuleList | nn.ModuleDict))
     for block in reversed(blocks):  # inner ones first
         fully_shard(block, mesh=mesh)
-    return fully_shard(module, mesh=mesh)
+    fully_shard(module, mesh=mesh)
+    return module
 
 
-def whole(state: object, keep: bool = True) -> object:
-    """A tensor, or a state dict of them, with all shares put together, on the CPU; what is no share stays as it is.
+def full_state(net: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[str, Any]:
+    """Return the full state dict of a network, or of its optimizer, on the CPU; in all processes but the first it is empty.
 
-    All processes must call it together. keep: whether this one wants the result; where not, it gets None for each share.
+    All processes must call it together.
     """
-    from torch.distributed.tensor import DTensor
+    from torch.distributed.checkpoint import state_dict as distributed
 
-    if isinstance(state, dict):
-        return {name: whole(value, keep) for name, value in state.items()}
-    if not isinstance(state, DTensor):
-        return state
-    full = state.full_tensor()
-    return full.cpu() if keep else None
+    options = distributed.StateDictOptions(full_state_dict=True, cpu_offload=True)
+    if optimizer is None:
+        return distributed.get_model_state_dict(net, options=options)
+    return distributed.get_optimizer_state_dict(net, optimizer, options=options)
 
 
-def share(full: Tensor, like: Tensor) -> Tensor:
-    """This process's share of a whole tensor, cut as `like` is; the whole tensor where `like` is whole, or of another shape."""
-    from torch.distributed.tensor import DTensor, distribute_tensor
+def load_full_state(net: nn.Module, state: dict[str, Any], optimizer: torch.optim.Optimizer | None = None) -> None:
+    """Load what `full_state` returned into a network, or into its optimizer. All processes need the state, and call it together."""
+    from torch.distributed.checkpoint import state_dict as distributed
 
-    if not isinstance(like, DTensor) or full.shape != like.shape:
-        return full
-    # All processes have the whole tensor: without a source rank, nothing is sent. The clone does not keep the whole alive.
-    return distribute_tensor(full.to(like.device), like.device_mesh, like.placements, src_data_rank=None).clone()
-
-
-def load_network(net: nn.Module, state: dict) -> None:
-    """`load_state_dict` of a whole state into a network, sharded or not."""
-    own = net.state_dict()
-    net.load_state_dict({name: share(value, own[name]) for name, value in state.items()})
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, state: dict) -> None:
-    """`load_state_dict` of a whole state into an optimizer of weights, sharded or not."""
-    weights = list(chain.from_iterable(group["params"] for group in optimizer.param_groups))  # the state's numbers count these
-    cut = {
-        number: {name: share(value, weights[number]) if isinstance(value, Tensor) else value for name, value in entry.items()}
-        for number, entry in state["state"].items()
-    }
-    optimizer.load_state_dict({**state, "state": cut})
+    if optimizer is None:
+        distributed.set_model_state_dict(net, state, options=distributed.StateDictOptions(full_state_dict=True))
+        return
+    options = distributed.StateDictOptions(full_state_dict=True, strict=False)
+    distributed.set_optimizer_state_dict(net, optimizer, state, options=options)
+    for name, weight in net.named_parameters():  # torch made up a state for weights that never had a gradient
+        if name not in state["state"]:
+            optimizer.state.pop(weight, None)
 
 
 @torch.no_grad()
-def fill(net: nn.Module, sharded: nn.Module) -> nn.Module:
-    """The whole network `net` with the numbers of its sharded copy. All processes must call it together."""
-    for mine, shares in zip(_tensors(net), _tensors(sharded), strict=True):
-        mine.copy_(whole(shares))
+def copy_weights(net: Net, sharded: nn.Module) -> Net:
+    """Copy the weights and buffers of a sharded network into its unsharded twin, and return that.
+
+    All processes must call it together; they gather one tensor at a time.
+    """
+    from torch.distributed.tensor import DTensor
+
+    for mine, part in zip(_tensors(net), _tensors(sharded), strict=True):
+        mine.copy_(part.full_tensor() if isinstance(part, DTensor) else part)
     return net
 
 
-def _tensors(net: nn.Module) -> chain[Tensor]:
+def _tensors(net: nn.Module) -> Iterator[Tensor]:
     return chain(net.parameters(), net.buffers())

@@ -1,20 +1,20 @@
 """Muon: momentum whose every step turns all directions of a weight matrix equally far. Used through `course_lib.training`.
 
-torch.optim.Muon takes matrices alone; the networks of the workbook are convolutions for the most part, whose kernels are matrices
-[out, in · k · k] once they are flattened, with biases and norms beside them. This is the same rule for all of a network.
+torch.optim.Muon takes only matrices. The networks of the workbook are mostly convolutions, whose kernels become matrices
+[out, in · k · k] when they are flattened, and they also have biases and norms. This optimizer takes all parameters of a network.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
-QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan et al. 2024: steep at zero, and within 0.7 … 1.2 after five rounds
-SMALLEST = 8  # with so few rows or columns, turning all directions alike would give noise the same weight as signal
+_QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan et al. 2024: steep at zero, and within 0.7 … 1.2 after five rounds
+_MIN_SIDE = 8  # with this few rows or columns, equal singular values would give noise the same weight as signal
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon (Jordan et al. 2024) for kernels and matrices, Adam (Kingma & Ba 2015, algorithm 1) for all else, without decay.
+    """Muon (Jordan et al. 2024) for kernels and matrices, Adam (Kingma & Ba 2015, algorithm 1) for all else, without weight decay.
 
     lr: of both; a step of Muon has the root mean square of Adam's, 0.2 lr (Liu et al. 2025, eq. 4). betas: of Adam. momentum:
     of Muon, Nesterov's.
@@ -28,8 +28,8 @@ class Muon(torch.optim.Optimizer):
         super().__init__([g for g in groups if g["params"]], {"lr": lr, "betas": betas, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure=None):
-        """One step; weights without a gradient stay as they are."""
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Take one step; weights without a gradient stay as they are."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -38,35 +38,35 @@ class Muon(torch.optim.Optimizer):
             rule = self._muon if group["matrix"] else self._adam
             for p in group["params"]:
                 if p.grad is not None:
-                    rule(p, self.state[p], group)
+                    rule(p, p.grad, self.state[p], group)
         return loss
 
     @staticmethod
-    def _muon(p: Tensor, state: dict, group: dict) -> None:
+    def _muon(p: Tensor, grad: Tensor, state: dict, group: dict) -> None:
         if not state:
             state["momentum"] = torch.zeros_like(p)
-        mean = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-        direction = orthogonalised(p.grad.lerp(mean, group["momentum"]).flatten(1))
+        mean = state["momentum"].lerp_(grad, 1 - group["momentum"])
+        direction = orthogonalise(grad.lerp(mean, group["momentum"]).flatten(1))
         p.add_(direction.view(p.shape), alpha=-0.2 * group["lr"] * max(direction.shape) ** 0.5)
 
     @staticmethod
-    def _adam(p: Tensor, state: dict, group: dict) -> None:
+    def _adam(p: Tensor, grad: Tensor, state: dict, group: dict) -> None:
         if not state:
             state |= {"step": 0, "mean": torch.zeros_like(p), "square": torch.zeros_like(p)}
         state["step"] += 1
         b1, b2 = group["betas"]
-        mean, square = state["mean"].lerp_(p.grad, 1 - b1), state["square"].lerp_(p.grad.square(), 1 - b2)
+        mean, square = state["mean"].lerp_(grad, 1 - b1), state["square"].lerp_(grad.square(), 1 - b2)
         size = (square / (1 - b2 ** state["step"])).sqrt_().add_(1e-8)
         p.addcdiv_(mean, size, value=-group["lr"] / (1 - b1 ** state["step"]))
 
 
-def orthogonalised(matrix: Tensor, rounds: int = 5) -> Tensor:
-    """Nearly U Vᵀ of the matrix's U S Vᵀ, [rows, columns]: the same directions, every singular value brought to about 1.
+def orthogonalise(matrix: Tensor, rounds: int = 5) -> Tensor:
+    """Return nearly U Vᵀ of the matrix U S Vᵀ, [rows, columns]: the same directions, with every singular value near 1.
 
-    By Newton and Schulz's iteration, in matrix products alone (Bernstein & Newhouse 2024; coefficients of Jordan et al. 2024).
-    What is far below the largest singular value may stay smaller.
+    By the Newton-Schulz iteration, which needs only matrix products (Bernstein & Newhouse 2024; coefficients of Jordan et al.
+    2024). A singular value far below the largest one may stay smaller.
     """
-    a, b, c = QUINTIC
+    a, b, c = _QUINTIC
     x = matrix.bfloat16() if matrix.is_cuda else matrix.clone()
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
@@ -78,4 +78,4 @@ def orthogonalised(matrix: Tensor, rounds: int = 5) -> Tensor:
 
 
 def _is_matrix(p: Tensor) -> bool:
-    return p.ndim >= 2 and min(p.shape[0], p[0].numel()) > SMALLEST
+    return p.ndim >= 2 and min(p.shape[0], p[0].numel()) > _MIN_SIDE

@@ -1,8 +1,8 @@
-"""One line that tells how far a long computation is: tqdm's bar, drawn where a reader wants it.
+"""One line that shows how far a long computation is: tqdm's bar, with the text that the caller gives.
 
-In a notebook the line lives in one plain-text output that is rewritten in place, so that the saved notebook (and
-GitHub) shows the last state alone. In a terminal it is redrawn on stdout. Anywhere else (a pipe, a log) only the last
-line is printed. Nothing ever goes to stderr, which a notebook paints red.
+In a terminal and in a notebook the line is redrawn on stdout. JupyterLab and `nbclient` (with ``coalesce_streams``) resolve
+the carriage returns, so a saved notebook holds only the last state. Anywhere else (a pipe, a log) only the last
+line is printed. Nothing is ever written to stderr, which a notebook shows in red.
 """
 
 import sys
@@ -13,86 +13,51 @@ _FORMAT = "{percentage:3.0f} % |{bar:24}| {desc}"
 
 
 class Progress:
-    """A bar from 0 to 1 with a text beside it.
+    """A bar from 0 to 1 followed by a text.
 
     Args:
         show: False draws nothing at all.
     """
 
-    def __init__(self, show: bool = True):
-        # The bar's unit is a fraction (of the steps, or of the seconds); what tqdm would write beside it, we write.
-        look = {"bar_format": _FORMAT, "ascii": False, "ncols": 120}
-        self._bar = tqdm(total=1.0, file=_sink(), disable=not show, miniters=0, **look)
+    def __init__(self, show: bool = True) -> None:
+        self._show, self._live = show, _is_redrawn()
+        self._last_line = ""  # where nothing is redrawn
+        # The bar's unit is a fraction (of the steps, or of the seconds). It is drawn in the characters that stdout can encode.
+        hidden = not (self._show and self._live)
+        self._bar = tqdm(total=1.0, file=sys.stdout, disable=hidden, miniters=0, bar_format=_FORMAT, ncols=120)
 
     def update(self, fraction: float, text: str) -> None:
         """Draw the bar at `fraction` (0 to 1) with `text` at its right; redrawn ten times a second at most."""
-        if self._bar.disable:
+        if not self._show:
+            return
+        text = _encodable(text)
+        if not self._live:
+            self._last_line = f"{100 * fraction:3.0f} % | {text}"
             return
         self._bar.set_description_str(text, refresh=False)
         self._bar.update(min(fraction, 1.0) - self._bar.n)
 
     def close(self) -> None:
         """Draw the last state and end the line. Closing twice does no harm."""
+        if self._last_line:
+            print(self._last_line)
+            self._last_line = ""
         if not self._bar.disable:
             self._bar.refresh()
         self._bar.close()
 
 
-def minutes(seconds: float) -> str:
-    """Seconds as people read them: ``"0:07"``, ``"12:34"``, ``"1:02:03"``."""
+def format_duration(seconds: float) -> str:
+    """Format seconds as ``"0:07"``, ``"12:34"`` or ``"1:02:03"``."""
     return tqdm.format_interval(max(seconds, 0)).removeprefix("0")
 
 
-def _sink():
-    ipython = sys.modules.get("IPython")  # a notebook has imported it already; nobody else needs it
-    shell = ipython.get_ipython() if ipython else None
-    if shell is not None and hasattr(shell, "kernel"):
-        return _NotebookLine()
-    return sys.stdout if sys.stdout.isatty() else _LastLine()
+def _is_redrawn() -> bool:
+    """Whether a carriage return on stdout begins the line again: in a terminal, and in a notebook's output."""
+    return sys.stdout.isatty() or type(sys.stdout).__module__ == "ipykernel.iostream"
 
 
-class _LastLine:
-    """Keeps what tqdm draws and passes the last state on when the line ends."""
-
-    encoding = "utf-8"  # tqdm asks it whether the smooth bar can be drawn
-
-    def __init__(self):
-        self.line = ""
-
-    def write(self, text: str) -> None:
-        line = text.strip("\r\n ")
-        if line:
-            self.line = line
-            self.show()
-        elif "\n" in text and self.line:
-            self.finish()
-
-    def flush(self) -> None:
-        pass
-
-    def show(self) -> None:
-        pass
-
-    def finish(self) -> None:
-        print(self.line)
-        self.line = ""
-
-
-class _NotebookLine(_LastLine):
-    """Draws every state into one output of the cell, each in place of the one before."""
-
-    def __init__(self):
-        super().__init__()
-        self.handle = None
-
-    def show(self) -> None:
-        from IPython.display import display
-
-        data = {"text/plain": self.line}
-        if self.handle is None:
-            self.handle = display(data, raw=True, display_id=True)
-        else:
-            self.handle.update(data, raw=True)
-
-    def finish(self) -> None:
-        self.line = ""
+def _encodable(text: str) -> str:
+    """The text with "?" for what stdout cannot encode: an old console must not end a training."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, errors="replace").decode(encoding)

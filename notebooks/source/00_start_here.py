@@ -14,7 +14,7 @@
 # | 3 | [VAE](03_vae.ipynb) | Can it make them mean something? |
 # | 4 | [Latent DDPM](04_latent_ddpm.ipynb) | How does one learn to walk in that space? |
 # | 5 | [Guidance](05_guidance.ipynb) | How does one steer the walk? |
-# | 6 | [A sharper VAE](06_sharper_vae.ipynb), further reading after chapter 3 | Why are its copies soft, and what helps? |
+# | 6 | [A sharper VAE](06_sharper_vae.ipynb), further reading after chapter 3 | Why are its reconstructions soft, and what helps? |
 # | 7 | [Words](07_words.ipynb), further reading after chapter 5 | How does a generator understand a sentence? |
 #
 # Read them in this order: chapter 4 walks in the space that chapter 3 made, and chapter 5 steers what chapter 4 trained.
@@ -39,7 +39,7 @@ print(device.find())
 # %% [markdown]
 # ## The data
 #
-# Nothing is downloaded while you work: the pictures came with this workbook. Each file is compared with its SHA-256 sum.
+# Nothing is downloaded while you work: the pictures came with this workbook. Each file is compared with its SHA-256 checksum.
 
 # %%
 from course_lib.storage import shipped
@@ -47,7 +47,7 @@ from course_lib.storage import shipped
 files = shipped.verify()
 wrong = [file for file in files if file.status != "ok"]
 for file in wrong:
-    print(f"{file.path} is {file.status} ({file.detail}). Mend it: {file.mend}")
+    print(f"{file.path} is {file.status} ({file.detail}). To fix it: {file.fix}")
 print(f"{len(files) - len(wrong)} of {len(files)} data files are as they should be")
 
 # %% [markdown]

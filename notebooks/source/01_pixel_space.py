@@ -5,7 +5,7 @@
 #
 # An image is a list of numbers, and a generator could learn to write that list. This chapter asks what kind of list it is,
 # and measures two answers. It is far too **long**: every number has to be paid for at every step of the generator. And a
-# number in it **means** too little: almost every list is snow, almost every step from a picture leads into snow, and the
+# number in it **means** too little: almost every list is noise, almost every step from a picture leads into noise, and the
 # distance between two lists knows little of what they show.
 #
 # **Afterwards you can** say what a denoising step costs at any size and why; measure how redundant an image is; estimate how
@@ -18,9 +18,10 @@
 from course_lib.storage import shipped, weights
 from course_lib.judges import classifier, factor_reader
 from course_lib import data, device, dimension, metrics, recipes, teddies
-from course_lib.images import of_length, patches, to_float
+from course_lib.images import scale_to_norm, patches, to_float
 from course_lib.notebook import claims, viz, widgets
-from course_lib.experiments.ch1_pixel_space import meaning, pixels
+from course_lib.experiments.flops import power_law_exponent
+from course_lib.experiments.ch1_pixel_space import density, intrinsic_dimension, meaning, off_manifold, redundancy, step_cost
 import torch
 
 machine = device.find()
@@ -40,11 +41,11 @@ photo = photos["dogs"]
 generator = torch.Generator().manual_seed(0)
 order = torch.randperm(1024 * 1024, generator=generator)
 shuffled = photo.flatten(1)[:, order].view(3, 1024, 1024)
-snow = torch.randint(0, 256, photo.shape, generator=generator, dtype=torch.uint8)
+random_pixels = torch.randint(0, 256, photo.shape, generator=generator, dtype=torch.uint8)
 viz.grid(
-    torch.stack([x[:, ::6, ::6] for x in (photo, shuffled, snow)]),  # every sixth pixel, to fit the page
+    torch.stack([x[:, ::6, ::6] for x in (photo, shuffled, random_pixels)]),  # every sixth pixel, to fit the page
     titles=["a photograph", "the same pixels, shuffled", "numbers at random"],
-    alt="Three squares: a photograph of dogs, the same pixels shuffled into snow, and random numbers, also snow.",
+    alt="Three squares: a photograph of dogs, the same pixels shuffled into noise, and random numbers, also noise.",
 )
 
 # %% [markdown]
@@ -79,20 +80,20 @@ claims.table(
 #   pixels, $\text{side}^2$.
 # - **attention**: a transformer with one token for each pixel. Each pixel looks at every pixel: $(\text{side}^2)^2$.
 #
-# **Predict, then run.** Doubling the side makes a step how many times dearer, for each of the two? FLOPs are *counted* for
+# **Predict, then run.** Doubling the side makes a step by what factor more expensive, for each of the two? FLOPs are *counted* for
 # every size, without computing anything; seconds are *measured* where this machine can bear it, and *extrapolated* beyond
 # that by the FLOPs. Extrapolated points are hollow in the figure.
 
 # %%
-claims.source(pixels.step_flops)
+claims.source(step_cost.step_flops)
 
 # %%
-makers = {"convolution": pixels.convolution, "attention": pixels.attention}
+makers = {"convolution": step_cost.convolutional_denoiser, "attention": step_cost.attention_denoiser}
 sides = [16, 32, 64, 128, 256, 512, 1024]
-on_cpu = machine.device.type == "cpu"  # a GPU is hardly awake at 16 pixels: there, larger ones tell more
+on_cpu = machine.device.type == "cpu"  # 16 pixels hardly occupy a GPU: larger sides are more informative there
 timed = {"convolution": sides[:5] if on_cpu else sides[4:], "attention": sides[:5] if on_cpu else sides[2:5]}
-flops = {name: [pixels.step_flops(make, side) for side in sides] for name, make in makers.items()}
-seconds = {name: [pixels.step_seconds(makers[name], side, machine) for side in timed[name]] for name in makers}
+flops = {name: [step_cost.step_flops(make, side) for side in sides] for name, make in makers.items()}
+seconds = {name: [step_cost.step_seconds(makers[name], side, machine) for side in timed[name]] for name in makers}
 
 # %%
 full = {}  # seconds at every side: the largest measured one, times the ratio of FLOPs
@@ -117,8 +118,8 @@ panels.picture("FLOPs and seconds of one step against the side, log-log. Convolu
 def shown(name, i):
     """The time of a step, and whether it was measured."""
     if sides[i] in timed[name]:
-        return pixels.as_time(seconds[name][timed[name].index(sides[i])])
-    return pixels.as_time(full[name][i]) + ", extrapolated"
+        return step_cost.format_duration(seconds[name][timed[name].index(sides[i])])
+    return step_cost.format_duration(full[name][i]) + ", extrapolated"
 
 
 claims.table(
@@ -129,10 +130,10 @@ claims.table(
 )  # fmt: skip
 
 # %%
-slope = {n: pixels.exponent(sides, flops[n]) for n in makers}
-steep = {n: pixels.exponent(sides[-2:], flops[n][-2:]) for n in makers}
-clock = {n: pixels.exponent(timed[n], seconds[n]) for n in makers}
-doubling = {n: pixels.exponent(timed[n][-2:], seconds[n][-2:]) for n in makers}
+slope = {n: power_law_exponent(sides, flops[n]) for n in makers}
+steep = {n: power_law_exponent(sides[-2:], flops[n][-2:]) for n in makers}
+clock = {n: power_law_exponent(timed[n], seconds[n]) for n in makers}
+doubling = {n: power_law_exponent(timed[n][-2:], seconds[n][-2:]) for n in makers}
 guess = {n: seconds[n][-2] * flops[n][sides.index(timed[n][-1])] / flops[n][sides.index(timed[n][-2])] for n in makers}
 missed = {n: guess[n] / seconds[n][-1] for n in makers}  # had we extrapolated the largest measured side from the one before
 book.claim(
@@ -177,7 +178,7 @@ book.claim("… and at least 1,000 times those of attention", cost["attention"][
            unit="times")  # fmt: skip
 claims.table(
     ["network", "1,000 steps at 1024×1024", "1,000 steps on the 8× latent, 128×128", "FLOPs saved (times)"],
-    [[n, *(pixels.as_time(cost[n][s]) + ("" if s in timed[n] else ", extrapolated") for s in (1024, 128)), round(saved[n])]
+    [[n, *(step_cost.format_duration(cost[n][s]) + ("" if s in timed[n] else ", extrapolated") for s in (1024, 128)), round(saved[n])]
      for n in makers],
     title="One image on this machine: 1,000 times one step",
 )  # fmt: skip
@@ -200,10 +201,10 @@ claims.table(
 
 # %%
 train, _ = data.fashion_mnist("train", machine.device)
-sets = {name: pixels.centre(picture, 512) for name, picture in photos.items()}
-sets |= {"Fashion-MNIST": train[:1000, :, 2:-2, 2:-2].cpu(), "white noise": pixels.centre(snow, 512)}
+sets = {name: redundancy.centre_crop(picture, 512) for name, picture in photos.items()}
+sets |= {"Fashion-MNIST": train[:1000, :, 2:-2, 2:-2].cpu(), "white noise": redundancy.centre_crop(random_pixels, 512)}
 reach = {name: 13 if name == "Fashion-MNIST" else 32 for name in sets}
-found = {name: pixels.redundancy(images, reach[name]) for name, images in sets.items()}
+found = {name: redundancy.measure_redundancy(images, reach[name]) for name, images in sets.items()}
 viz.lines(
     {name: (range(len(r.correlation)), r.correlation) for name, r in found.items()},
     xlabel="distance (pixels)", ylabel="correlation of two pixels", marker=False,
@@ -212,15 +213,18 @@ viz.lines(
 
 # %%
 pooled = torch.cat([patches(sets[name].float(), 16) for name in photos])
-views = {"photographs, 16×16 RGB": pooled, "white noise, 16×16 RGB": patches(snow[None].float(), 16)}
+views = {"photographs, 16×16 RGB": pooled, "white noise, 16×16 RGB": patches(random_pixels[None].float(), 16)}
 views["Fashion-MNIST, 32×32 grey"] = train[:4000].flatten(1).float()
 spectra = {name: dimension.pca_spectrum(x) for name, x in views.items()}
-viz.spectrum(spectra, alt="Variance held against components kept: photographs need few, Fashion-MNIST more, noise nearly all.")
+viz.spectrum(spectra, alt="Variance held against components used: photographs need few, Fashion-MNIST more, noise nearly all.")
 
 # %%
 claims.table(
     ["images", "correlation at 1 px", "at 8 px", "R² from 4 neighbours", "bits a pixel, packed", "of"],
-    [[n, f"{r.correlation[1]:.2f}", f"{r.correlation[8]:.2f}", f"{r.r2:.3f}", f"{r.bits:.1f}", r.raw] for n, r in found.items()],
+    [
+        [n, f"{r.correlation[1]:.2f}", f"{r.correlation[8]:.2f}", f"{r.r2:.3f}", f"{r.bits:.1f}", r.raw_bits]
+        for n, r in found.items()
+    ],
 )
 
 # %%
@@ -230,17 +234,17 @@ book.claim("Neighbouring pixels of photographs correlate", least, at_least=0.9)
 book.claim("… and still do eight pixels away", far, at_least=0.6)
 book.claim("Four neighbours predict a photograph's pixel", min(found[n].r2 for n in photos), at_least=0.9, unit="R²")
 book.claim("… and nothing of white noise", found["white noise"].r2, at_most=0.01, unit="R²")
-packed = max(found[n].bits / found[n].raw for n in photos)
+packed = max(found[n].bits / found[n].raw_bits for n in photos)
 book.claim("Lossless compression takes the bits of every photograph to 60 % or less", 100 * packed, at_most=60, unit="%")
 book.claim("… and those of noise not below 100 %", 100 * found["white noise"].bits / 24, at_least=100, unit="%")
 axes = {name: dimension.pca_dimension(s) for name, s in spectra.items()}
-share = {name: 100 * axes[name] / x.shape[1] for name, x in views.items()}
-book.claim("A tenth of the axes holds 95 % of the variance of photographs' squares", share["photographs, 16×16 RGB"],
+percentage = {name: 100 * axes[name] / x.shape[1] for name, x in views.items()}
+book.claim("A tenth of the axes holds 95 % of the variance of photographs' squares", percentage["photographs, 16×16 RGB"],
            at_most=10, unit="%")  # fmt: skip
-book.claim("… and of noise it takes most of them", share["white noise, 16×16 RGB"], at_least=80, unit="%")
+book.claim("… and of noise it takes most of them", percentage["white noise, 16×16 RGB"], at_least=80, unit="%")
 claims.table(
-    ["images", "numbers", "axes for 95 % of the variance", "share (%)"],
-    [[n, views[n].shape[1], axes[n], f"{share[n]:.0f}"] for n in views],
+    ["images", "numbers", "axes for 95 % of the variance", "of all axes (%)"],
+    [[n, views[n].shape[1], axes[n], f"{percentage[n]:.0f}"] for n in views],
 )
 
 # %% [markdown]
@@ -251,7 +255,7 @@ claims.table(
 # redundant, not richer in proportion: that is why they can be made eight times smaller. Noise fails all four tests, as
 # it must: it has no structure to use.
 #
-# **Note what lossless compression does not do.** It saves a half, of a smooth picture three quarters, never 48 times. Every bit of sensor noise is kept. To save
+# **Note what lossless compression does not do.** It saves a half, of a smooth picture three quarters, never 48 times. Every bit of sensor noise is stored. To save
 # more, an encoder must be allowed to forget what nobody sees: that is chapter 2.
 #
 # </details>
@@ -276,10 +280,13 @@ claims.table(
 claims.source(dimension.participation_ratio)
 truth = {"subspace": [2, 4, 8, 16, 32], "sphere": [2, 4, 8, 16, 32], "swiss roll": [2]}
 whiff = {"subspace": 0.0005, "sphere": 0.0, "swiss roll": 0.0}
-points = {kind: [pixels.known(kind, d, 2000, seed=d, noise=whiff[kind]) for d in ds] for kind, ds in truth.items()}
+points = {
+    kind: [intrinsic_dimension.sample_manifold(kind, d, 2000, seed=d, noise=whiff[kind]) for d in ds]
+    for kind, ds in truth.items()
+}
 truth["teddies"] = [1, 2, 4, 8]
-points["teddies"] = [pixels.free_teddies(k, 2000, seed=3) for k in truth["teddies"]]
-measured = {kind: [pixels.dimensions(x) for x in sets] for kind, sets in points.items()}
+points["teddies"] = [intrinsic_dimension.render_free_factors(k, 2000, seed=3) for k in truth["teddies"]]
+measured = {kind: [intrinsic_dimension.estimate_dimensions(x) for x in sets] for kind, sets in points.items()}
 viz.rows({f"{k} free": x[:8] for k, x in zip(truth["teddies"], points["teddies"], strict=True)}, scale=2,
          alt="Rows of teddies: with one factor free they only lean; with eight they also move, grow, and change their light "
          "and colours.")  # fmt: skip
@@ -296,11 +303,11 @@ for i, kind in enumerate(k for k in truth if k != "swiss roll"):  # one dimensio
 panels.picture("Estimated against true dimension. On teddies only TwoNN follows the grey diagonal; at 32 dimensions it is low.")
 
 # %%
-rows = [[kind, d, m.pca, f"{m.participation:.1f}", f"{m.two_nn:.1f} ± {m.error:.1f}"]
+rows = [[kind, d, m.pca, f"{m.participation:.1f}", f"{m.two_nn:.1f} ± {m.two_nn_error:.1f}"]
         for kind in truth for d, m in zip(truth[kind], measured[kind], strict=True)]  # fmt: skip
-noisy_points = pixels.known("subspace", 2, 2000, seed=2, noise=0.01)
-noisy = pixels.dimensions(noisy_points)
-rows.append(["subspace, 1 % noise", 2, noisy.pca, f"{noisy.participation:.1f}", f"{noisy.two_nn:.1f} ± {noisy.error:.1f}"])
+noisy_points = intrinsic_dimension.sample_manifold("subspace", 2, 2000, seed=2, noise=0.01)
+noisy = intrinsic_dimension.estimate_dimensions(noisy_points)
+rows.append(["subspace, 1 % noise", 2, noisy.pca, f"{noisy.participation:.1f}", f"{noisy.two_nn:.1f} ± {noisy.two_nn_error:.1f}"])
 
 
 def worst(kind, most):
@@ -334,11 +341,11 @@ claims.table(["set (2,000 points)", "truth", "PCA, 95 %", "participation", "TwoN
 
 # %%
 numbers_of = [125, 250, 500, 1000, 2000]
-scales = [metrics.nearest(noisy_points[:n], k=1)[0].median().item() for n in numbers_of]
+scales = [metrics.nearest_neighbours(noisy_points[:n], k=1)[0].median().item() for n in numbers_of]
 noises = [dimension.two_nn(noisy_points[:n]).dimension for n in numbers_of]
 high = points["subspace"][-1]
 heights = [dimension.two_nn(high[:n]).dimension for n in numbers_of]
-crowd = [(metrics.nearest(x, k=1)[0].median() / torch.pdist(x[:500]).median()).item() for x in points["subspace"]]
+crowd = [(metrics.nearest_neighbours(x, k=1)[0].median() / torch.pdist(x[:500]).median()).item() for x in points["subspace"]]
 panels = viz.Panels(2)
 viz.draw_lines(panels[0], {"truth 2, 1 % noise": (numbers_of, noises), "truth 32": (numbers_of, heights)}, log="xy",
                xlabel="points", ylabel="TwoNN", references={"2": 2, "32": 32})  # fmt: skip
@@ -366,13 +373,13 @@ book.claim("PCA says at least 2.5 times too many on every set of teddies", times
 
 # %%
 counts = [1000, 2000, 4000, 8000]
-garments = [pixels.dimensions(train[:n].float()) for n in counts]
-book.claim("TwoNN on 8,000 garments: far fewer than the 1,024 pixels", garments[-1].two_nn, at_least=8, at_most=30)
-book.claim("… and the estimate grows with the number of images", garments[-1].two_nn - garments[0].two_nn, at_least=0.7)
+fashion = [intrinsic_dimension.estimate_dimensions(train[:n].float()) for n in counts]
+book.claim("TwoNN on 8,000 Fashion-MNIST images: far fewer than the 1,024 pixels", fashion[-1].two_nn, at_least=8, at_most=30)
+book.claim("… and the estimate grows with the number of images", fashion[-1].two_nn - fashion[0].two_nn, at_least=0.7)
 claims.table(
-    ["Fashion-MNIST images", "numbers each", "PCA, 95 %", "participation", "TwoNN"],
-    [[n, 1024, m.pca, f"{m.participation:.1f}", f"{m.two_nn:.1f} ± {m.error:.1f}"]
-     for n, m in zip(counts, garments, strict=True)],
+    ["Fashion-MNIST images", "pixels", "PCA, 95 %", "participation", "TwoNN"],
+    [[n, 1024, m.pca, f"{m.participation:.1f}", f"{m.two_nn:.1f} ± {m.two_nn_error:.1f}"]
+     for n, m in zip(counts, fashion, strict=True)],
 )  # fmt: skip
 
 # %% [markdown]
@@ -388,12 +395,12 @@ claims.table(
 # **Predict, then run.** Which of the two, at the same distance from the start, ends further from every real image?
 
 # %%
-bank = pixels.teddy_bank(1500, seed=1)
+bank = off_manifold.teddy_bank(1500, seed=1)
 steps = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
-walk = pixels.teddy_walk(steps, 16, bank, seed=2)
+steps_taken = off_manifold.compare_tilt_and_noise(steps, 16, bank, seed=2)
 viz.lines(
-    {"the factor changed": (walk.distance.mean(1), walk.moved_to_bank.mean(1)),
-     "noise added": (walk.distance.mean(1), walk.noisy_to_bank.mean(1))},
+    {"the factor changed": (steps_taken.distance.mean(1), steps_taken.tilted_to_bank.mean(1)),
+     "noise added": (steps_taken.distance.mean(1), steps_taken.noisy_to_bank.mean(1))},
     xlabel="distance from the start (length of the change)", ylabel="distance to the nearest teddy",
     alt="Distance to the nearest image: flat and small when tilt changes, rising along the diagonal when noise is added.",
 )  # fmt: skip
@@ -411,15 +418,15 @@ viz.lines(
 
 
 # %%
-def walked(step):
+def compared(step):
     i = steps.index(step)
-    shown = torch.stack([walk.moved[0, 0], walk.moved[i, 0], walk.noisy[i, 0]])
-    near = f"nearest teddy: {walk.moved_to_bank[i, 0]:.1f} from the tilted one, {walk.noisy_to_bank[i, 0]:.1f} from the noisy one"
-    return shown, f"both changes have length {walk.distance[i, 0]:.1f}; {near}"
+    shown = torch.stack([steps_taken.tilted[0, 0], steps_taken.tilted[i, 0], steps_taken.noisy[i, 0]])
+    near = f"nearest teddy: {steps_taken.tilted_to_bank[i, 0]:.1f} from the tilted one, {steps_taken.noisy_to_bank[i, 0]:.1f} from the noisy one"
+    return shown, f"both changes have length {steps_taken.distance[i, 0]:.1f}; {near}"
 
 
 slider = widgets.image_slider(
-    walked, alt="Three teddies: the start, tilted, and noisy; both changes equally long.", columns=3, scale=3, step=steps
+    compared, alt="Three teddies: the start, tilted, and noisy; both changes equally long.", columns=3, scale=3, step=steps
 )
 slider
 
@@ -427,8 +434,8 @@ slider
 print(slider.set(step=0.5))
 some = [0, 2, 5, 10]
 viz.rows(
-    {"tilted": walk.moved[some, 0], "noisy, just as far": walk.noisy[some, 0]}, scale=2,
-    titles=[f"distance {walk.distance[i, 0]:.1f}" for i in some],
+    {"tilted": steps_taken.tilted[some, 0], "noisy, just as far": steps_taken.noisy[some, 0]}, scale=2,
+    titles=[f"distance {steps_taken.distance[i, 0]:.1f}" for i in some],
     alt="Upper row: a teddy that tilts more and more. Lower row: the same teddy under more and more noise of the same length.",
 )  # fmt: skip
 
@@ -444,12 +451,12 @@ bear_reader = recipes.load_or_train("teddies-reader", machine)
 promised = weights.load(shipped.path("weights/teddies_reader.safetensors"))[1]["metrics"]
 fresh = teddies.sample_factors(1000, torch.Generator().manual_seed(99))
 drawn = teddies.render(fresh)
-sure, right = meaning.readings(bear_reader, drawn, fresh)
+sure, right = meaning.reader_confidence_and_accuracy(bear_reader, drawn, fresh)
 claims.table(
-    ["word", "values", "read right (%)", "mean confidence (%)", "read right by its card (%)"],
+    ["word", "values", "read right (%)", "mean confidence (%)", "read right by its metadata (%)"],
     [[name, len(teddies.VALUES[name]), f"{100 * r:.1f}", f"{100 * c:.1f}", f"{100 * promised[name]:.1f}"]
      for name, r, c in zip(teddies.SEMANTIC, right, sure, strict=True)],
-    title="The reader on 1,000 teddies drawn just now; its card tells what it reached on 2,000 others when it was made",
+    title="The reader on 1,000 teddies drawn just now; its metadata holds what it reached on 2,000 others after its training",
 )  # fmt: skip
 
 # %% [markdown]
@@ -458,8 +465,11 @@ claims.table(
 # %%
 lengths = [0, 30, 60, 120, 240]
 direction = torch.randn(drawn[:400].shape, generator=generator)
-through_noise = {n: drawn[:400] + of_length(direction, torch.full((400,), float(n))) for n in lengths}
-noisy_read = {n: [v.mean().item() for v in meaning.readings(bear_reader, x, fresh[:400])] for n, x in through_noise.items()}
+through_noise = {n: drawn[:400] + scale_to_norm(direction, torch.full((400,), float(n))) for n in lengths}
+noisy_read = {
+    n: [v.mean().item() for v in meaning.reader_confidence_and_accuracy(bear_reader, x, fresh[:400])]
+    for n, x in through_noise.items()
+}
 viz.lines(
     {"words read right": (lengths, [100 * noisy_read[n][1] for n in lengths]),
      "confidence": (lengths, [100 * noisy_read[n][0] for n in lengths])},
@@ -502,23 +512,29 @@ book.claim("… and is surer than it is right: its own confidence is no alarm", 
 # bank holds all 60,000 training images.
 
 # %%
-ghosts = (walk.moved[0, :8] + walk.moved[0, 8:]) / 2
-ghost_distance = pixels.to_bank(ghosts, bank).mean().item()
+ghosts = (steps_taken.tilted[0, :8] + steps_taken.tilted[0, 8:]) / 2
+ghost_distance = off_manifold.distance_to_bank(ghosts, bank).mean().item()
 test_images, test_labels = data.fashion_mnist("test", machine.device)
 x0, y = to_float(test_images[:1000]), test_labels[:1000]
-moved = pixels.shifted(x0, 2)
+moved = off_manifold.shift_right(x0, 2)
 noise = torch.randn(x0.shape, generator=generator).to(x0)
 changed = {"as they are": x0, "moved by 2 pixels": moved}
-changed["noise, just as far"] = x0 + of_length(noise, (moved - x0).flatten(1).norm(dim=1))
+changed["noise, just as far"] = x0 + scale_to_norm(noise, (moved - x0).flatten(1).norm(dim=1))
 changed["average of two"] = (x0 + x0.roll(1, 0)) / 2
-viz.rows({**{n: x[1:9] for n, x in changed.items()}}, alt="Rows of garments: as they are, moved, noisy, and averages of two.")
+viz.rows(
+    {**{n: x[1:9] for n, x in changed.items()}},
+    alt="Rows of Fashion-MNIST images: as they are, moved, noisy, and averages of two.",
+)
 
 # %%
-base = walk.moved_to_bank[0].mean()
+base = steps_taken.tilted_to_bank[0].mean()
 book.claim("A change of tilt by half its range ends no further from the nearest teddy than 1.5 times the start",
-           walk.moved_to_bank[-1].mean() / base, at_most=1.5, unit="times")  # fmt: skip
+           steps_taken.tilted_to_bank[-1].mean() / base, at_most=1.5, unit="times")  # fmt: skip
 book.claim(
-    "Noise of the same length ends at least 5 times further", walk.noisy_to_bank[-1].mean() / base, at_least=5, unit="times"
+    "Noise of the same length ends at least 5 times further",
+    steps_taken.noisy_to_bank[-1].mean() / base,
+    at_least=5,
+    unit="times",
 )
 book.claim("The average of two teddies is at least 3 times further than a teddy", ghost_distance / base, at_least=3, unit="times")
 viz.grid(ghosts[:5], alt="Five averages of two teddies each: two transparent ghosts in every picture.", scale=2,
@@ -526,37 +542,41 @@ viz.grid(ghosts[:5], alt="Five averages of two teddies each: two transparent gho
 
 # %%
 judge = recipes.load_or_train("fashion-classifier", machine)
-read = {n: pixels.readings(judge, x, y) for n, x in changed.items()}
-near = {n: pixels.to_bank(x[:100], train).mean().item() for n, x in changed.items()}  # the first 100: it takes long
+read = {n: off_manifold.classifier_confidence_and_accuracy(judge, x, y) for n, x in changed.items()}
+near = {
+    n: off_manifold.distance_to_bank(x[:100], train).mean().item() for n, x in changed.items()
+}  # the first 100: it takes long
 length = {n: (x - x0)[:100].flatten(1).norm(dim=1).mean().item() for n, x in changed.items()}
 
 # %%
 plain, shift, noised, average = changed
-book.claim("The judge reads moved garments almost as well as untouched ones", read[plain][1] - read[shift][1], at_most=0.08)
+book.claim("The classifier reads moved images almost as well as unchanged ones", read[plain][1] - read[shift][1], at_most=0.08)
 book.claim(
     "… but loses at least 10 points in a hundred under noise of the same length", read[plain][1] - read[noised][1], at_least=0.1
 )
-book.claim("The judge is less sure of averages than of garments", read[plain][0] - read[average][0], at_least=0.08)
-book.claim("… and less sure of averages than of moved garments", read[shift][0] - read[average][0], at_least=0.03)
-book.claim("Noise ends further from the 60,000 garments than the move", near[noised] / near[shift], at_least=1.15, unit="times")
-book.claim("The average of two is further from them than a garment is", near[average] / near[plain], at_least=1.1, unit="times")
 book.claim(
-    "The average of two is further from them than a moved garment", near[average] / near[shift], at_least=1, expected=False,
-    unit="times", reason="a blurred average is never far from some garment, and few garments stand two pixels to the right: "
-    "the distance to the nearest image is no judge of being one",
+    "The classifier is less confident in averages than in the images themselves", read[plain][0] - read[average][0], at_least=0.08
+)
+book.claim("… and less confident in averages than in moved images", read[shift][0] - read[average][0], at_least=0.03)
+book.claim("Noise ends further from the 60,000 images than the move", near[noised] / near[shift], at_least=1.15, unit="times")
+book.claim("The average of two is further from them than an image is", near[average] / near[plain], at_least=1.1, unit="times")
+book.claim(
+    "The average of two is further from them than a moved image", near[average] / near[shift], at_least=1, expected=False,
+    unit="times", reason="a blurred average is never far from some image, and few items stand two pixels to the right: "
+    "the distance to the nearest image does not decide whether something is one",
 )  # fmt: skip
 claims.table(
-    ["garments", "length of the change", "distance to the nearest of 60,000", "judge's confidence", "read correctly"],
+    ["Fashion-MNIST images", "length of the change", "distance to the nearest of 60,000", "classifier's confidence", "read correctly"],
     [[n, f"{length[n]:.1f}", f"{near[n]:.1f}", f"{read[n][0]:.2f}", "–" if n == average else f"{read[n][1]:.2f}"]
      for n in changed],
 )  # fmt: skip
 
 # %%
 shown = torch.cat([changed[n][:5] for n in (shift, noised, average)])
-guesses = classifier.read(judge, shown)[1].softmax(1).cpu()
+guesses = classifier.classify(judge, shown)[1].softmax(1).cpu()
 said = [f"{data.FASHION_CLASSES[p.argmax()]} {100 * p.max():.0f} %" for p in guesses]
 viz.grid(shown, 5, titles=said, scale=3, row_labels=["moved", "noise", "average"],
-         alt="Fifteen garments, moved, noisy and averaged, each under what the judge reads and how sure it is.")  # fmt: skip
+         alt="Fifteen Fashion-MNIST images, moved, noisy and averaged, each below the class that the classifier reads and its confidence.")  # fmt: skip
 
 # %% [markdown]
 # Here you may look over the judge's shoulder: above each picture, what it reads and how sure it is.
@@ -577,64 +597,73 @@ viz.grid(shown, 5, titles=said, scale=3, row_labels=["moved", "noise", "average"
 # kernels that share it?
 
 # %%
-claims.source(pixels.kernel_density_fit)
+claims.source(density.kernel_density_fit)
 dims, parts = [1, 2, 4, 8, 16, 32, 64, 256], (4000, 500, 500)
-gauss = [pixels.kernel_density_fit(*pixels.gaussian_points(d, parts, seed=d)) for d in dims]
-coordinates = pixels.principal_points(to_float(train[:5000]).cpu(), 256, parts)
-cloth = [pixels.kernel_density_fit(*(part[:, :d] for part in coordinates)) for d in dims]
+gauss = [density.kernel_density_fit(*density.sample_gaussian_sets(d, parts, seed=d)) for d in dims]
+coordinates = density.principal_coordinate_sets(to_float(train[:5000]).cpu(), 256, parts)
+fashion_fits = [density.kernel_density_fit(*(part[:, :d] for part in coordinates)) for d in dims]
 best = [-0.5 * d * (torch.tensor(2 * torch.pi).log() + 1).item() for d in dims]  # of the true Gaussian, nats for a point
 lost = [b - s.log_likelihood for b, s in zip(best, gauss, strict=True)]
-single = [pixels.one_gaussian(coordinates[0][:, :d], coordinates[2][:, :d]) for d in dims]
-gap = [s.own - s.log_likelihood for s in cloth]
+single = [density.gaussian_log_likelihood(coordinates[0][:, :d], coordinates[2][:, :d]) for d in dims]
+gap = [s.train_log_likelihood - s.log_likelihood for s in fashion_fits]
 claims.table(
-    ["dimensions", "Gaussian: truth", "kernels", "garments: kernels, held out", "kernels, own images", "one Gaussian, held out"],
-    [[d, f"{b:.1f}", f"{g.log_likelihood:.1f}", f"{c.log_likelihood:.1f}", f"{c.own:.1f}", f"{o:.1f}"]
-     for d, b, g, c, o in zip(dims, best, gauss, cloth, single, strict=True)],
+    ["dimensions", "Gaussian: truth", "kernels", "Fashion-MNIST: kernels, held out", "kernels, own images", "one Gaussian, held out"],
+    [[d, f"{b:.1f}", f"{g.log_likelihood:.1f}", f"{c.log_likelihood:.1f}", f"{c.train_log_likelihood:.1f}", f"{o:.1f}"]
+     for d, b, g, c, o in zip(dims, best, gauss, fashion_fits, single, strict=True)],
     title="Log-likelihood (nats a point) of 500 points",
 )  # fmt: skip
 
 # %%
-book.claim("In one dimension, at least 50 of 4,000 kernels share a new garment", cloth[0].kernels, at_least=50)
-book.claim("In 16 principal dimensions of the garments fewer than ten do", cloth[dims.index(16)].kernels, at_most=10)
-book.claim("In 256 it is one", cloth[-1].kernels, at_most=1.5)
-book.claim("In 256 dimensions even a Gaussian is held up by fewer than 5", gauss[-1].kernels, at_most=5)
+book.claim(
+    "In one dimension, at least 50 of 4,000 kernels contribute at a new image", fashion_fits[0].effective_kernels, at_least=50
+)
+book.claim(
+    "In 16 principal dimensions of Fashion-MNIST fewer than ten do", fashion_fits[dims.index(16)].effective_kernels, at_most=10
+)
+book.claim("In 256 it is one", fashion_fits[-1].effective_kernels, at_most=1.5)
+book.claim("In 256 dimensions fewer than 5 contribute even for a Gaussian", gauss[-1].effective_kernels, at_most=5)
 book.claim("In one dimension the kernels lose almost nothing against the truth", lost[0], at_most=0.3, unit="nats")
 book.claim("… in 256, at least 20 nats for each point", lost[-1], at_least=20, unit="nats")
 book.claim(
-    "On garments, its own images are within 0.5 nats of held-out ones in one dimension", abs(gap[0]), at_most=0.5, unit="nats"
+    "On Fashion-MNIST, its own images are within 0.5 nats of held-out ones in one dimension",
+    abs(gap[0]),
+    at_most=0.5,
+    unit="nats",
 )
-book.claim("… and at least 50 nats likelier in 256: learned by heart", gap[-1], at_least=50, unit="nats")
-won = [c.log_likelihood - o for c, o in zip(cloth, single, strict=True)]
-book.claim("In 8 dimensions 4,000 kernels know garments better than one Gaussian", won[dims.index(8)], at_least=1, unit="nats")
-book.claim("… in 256 the one Gaussian knows them better", -won[-1], at_least=10, unit="nats")
+book.claim("… and at least 50 nats more likely in 256: memorised", gap[-1], at_least=50, unit="nats")
+won = [c.log_likelihood - o for c, o in zip(fashion_fits, single, strict=True)]
+book.claim(
+    "In 8 dimensions 4,000 kernels model Fashion-MNIST better than one Gaussian", won[dims.index(8)], at_least=1, unit="nats"
+)
+book.claim("… in 256 the one Gaussian models it better", -won[-1], at_least=10, unit="nats")
 
 # %%
 panels = viz.Panels(3, width=3.2)
-viz.draw_lines(panels[0], {"Gaussian": (dims, [s.kernels for s in gauss]), "Fashion-MNIST": (dims, [s.kernels for s in cloth])},
-               log="xy", xlabel="dimensions", ylabel="kernels that share a new point", title="how many hold it up")  # fmt: skip
+viz.draw_lines(panels[0], {"Gaussian": (dims, [s.effective_kernels for s in gauss]), "Fashion-MNIST": (dims, [s.effective_kernels for s in fashion_fits])},
+               log="xy", xlabel="dimensions", ylabel="kernels that contribute at a new point", title="effective kernels")  # fmt: skip
 viz.draw_lines(panels[1], {"": (dims, lost)}, log="x", xlabel="dimensions", ylabel="lost against the truth (nats a point)",
                title="Gaussian: truth is known")  # fmt: skip
 viz.draw_lines(panels[2], {"own images above held-out ones": (dims, gap), "kernels above one Gaussian": (dims, won)}, log="x",
                xlabel="dimensions", ylabel="log-likelihood (nats a point)", title="Fashion-MNIST")  # fmt: skip
 panels[2].legend(fontsize=8, loc="upper left")
-panels.picture("Left: kernels sharing a new point fall from hundreds to one as dimensions grow. Middle: the log-likelihood lost "
-               "grows. Right: so does what is learned by heart, and in 256 dimensions one Gaussian beats the kernels.")  # fmt: skip
+panels.picture("Left: kernels contributing at a new point fall from hundreds to one as dimensions grow. Middle: the log-likelihood lost "
+               "grows. Right: so does what is memorised, and in 256 dimensions one Gaussian beats the kernels.")  # fmt: skip
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
 # For the garments, only in a handful of dimensions. By 64 the density is 4,000 separate spikes: sampling from it returns a training image
-# with snow on it, and it finds its own images far likelier than new ones. In the end a single Gaussian, which knows nothing but variances, is the better
+# with noise on it, and it finds its own images far likelier than new ones. In the end a single Gaussian, which knows nothing but variances, is the better
 # model of garments. Even for a plain Gaussian, the friendliest of all densities, thousands of kernels lose dozens of nats for each point.
 # Pixel space has a thousand dimensions here and three million in the photograph. No number of images fills it; a generator
 # must *know* something about images, or work in a smaller space.
 #
 # </details>
 #
-# ## Meaning against look
+# ## Meaning against appearance
 #
 # Last, the question that decides what a "small error" is. Take a teddy, the **anchor**. One picture shares its *meaning* (same
-# count, fur colour, activity, scarf and place) and differs in *look*: the grain of the fur, the fabric, light, warmth, brightness and saturation. Another shares the whole look and
+# count, fur colour, activity, scarf and place) and differs in *appearance*: the grain of the fur, the fabric, light, warmth, brightness and saturation. Another shares the full appearance and
 # means something else: one word of the caption has changed. A good distance puts the same meaning nearer.
 #
 # **Predict, then run.** How often does the squared error of pixels (MSE) get it wrong? And SSIM, which is meant to see
@@ -642,7 +671,7 @@ panels.picture("Left: kernels sharing a new point fall from hundreds to one as d
 #
 # Three *learned* distances stand beside them, between what a network makes of the two pictures:
 #
-# - the **code** of a VAE that the workbook ships (chapters 2 and 3 build such networks). It learned to draw teddies again from 256 numbers, and was told nothing of them;
+# - the **latent** of a VAE that the workbook ships (chapters 2 and 3 build such networks). It learned to draw teddies again from 256 numbers, and was given no description of them;
 # - the 128 **features** of the reader above, its last layer before the answers;
 # - the **words** that the reader answers: how many of the five differ. That is no fair race, for it was taught, on other teddies, exactly the words that
 #   are asked for here. It shows what a distance can be once it counts what matters *and nothing else*.
@@ -650,32 +679,34 @@ panels.picture("Left: kernels sharing a new point fall from hundreds to one as d
 # **Predict, then run.** Will the features beat the pixels?
 
 # %%
-three = meaning.triplets(5, "activity", moved=True, seed=4)
+three = meaning.sample_triplets(5, "activity", moved=True, seed=4)
 caption = teddies.captions(teddies.sample_factors(5, torch.Generator().manual_seed(4)))[0]
 print(f"caption of the first anchor, and of the teddy below it: {caption}")
 viz.rows(
     {"anchor": three.anchor, "same meaning": three.same, "other meaning": three.other}, scale=2,
-    alt="Three rows of teddies: anchors; the same meaning with another look and place; the same look doing something else.",
+    alt="Three rows of teddies: anchors; the same meaning with another appearance and position; the same appearance doing something else.",
 )  # fmt: skip
 
 # %%
-claims.source(meaning.seen, meaning.words_changed)
+claims.source(meaning.represent, meaning.total_variation)
 
 # %%
 vae = recipes.load_or_train("teddies-vae", machine)
 
 
-def seen(images):
-    return meaning.seen(images, vae, bear_reader)
+def representation(images):
+    return meaning.represent(images, vae, bear_reader)
 
 
 each = 400  # triplets for each factor: 2,000 in all, and 2,000 in which the same meaning has moved
 errors = {}
 for i, factor in enumerate(teddies.SEMANTIC):
-    three, moved_three = (meaning.triplets(each, factor, moved_too, seed=100 + i) for moved_too in (False, True))
-    anchor, another = seen(three.anchor), seen(three.other)
-    errors[factor, False] = meaning.wrong(anchor, seen(three.same), another)
-    errors[factor, True] = meaning.wrong(anchor, seen(moved_three.same), another)  # its anchors and others are the very same
+    three, moved_three = (meaning.sample_triplets(each, factor, moved_too, seed=100 + i) for moved_too in (False, True))
+    anchor, another = representation(three.anchor), representation(three.other)
+    errors[factor, False] = meaning.triplet_error_rates(anchor, representation(three.same), another)
+    errors[factor, True] = meaning.triplet_error_rates(
+        anchor, representation(moved_three.same), another
+    )  # its anchors and others are the very same
 
 # %%
 distances = list(meaning.DISTANCES)
@@ -699,56 +730,60 @@ book.claim(
     "A changed background is hardly ever missed when nothing moves", 100 * errors["background", False]["MSE"], at_most=5, unit="%"
 )
 book.claim(
-    "MSE gets at least half wrong even when only the look differs", mean["MSE", False], at_least=50,
+    "MSE gets at least half wrong even when only the appearance differs", mean["MSE", False], at_least=50,
     unit="%", expected=False, reason="a new background or a second bear repaints so many pixels that MSE notices; small meanings are lost",
 )  # fmt: skip
 
 # %%
-book.claim("The code of a VAE, told nothing, still errs in at least 20 %", mean["code", False], at_least=20, unit="%")
-book.claim("… and over a scarf in at least half, for it learned to keep what paints many pixels", 100 * errors["scarf", False]["code"],
+book.claim(
+    "The latent of a VAE, trained without labels, still errs in at least 20 %", mean["latent", False], at_least=20, unit="%"
+)
+book.claim("… and over a scarf in at least half, for it learned to preserve what changes many pixels", 100 * errors["scarf", False]["latent"],
            at_least=50, unit="%")  # fmt: skip
 book.claim("The words that the reader answers err in at most 2 %, moved or not", max(mean["words", m] for m in (False, True)),
            at_most=2, unit="%")  # fmt: skip
 book.claim(
-    "The features of a network that was taught meaning err less than the pixels", mean["features", False] / mean["MSE", False],
+    "The features of a network that was trained on meaning err less than the pixels", mean["features", False] / mean["MSE", False],
     at_most=1, unit="of MSE's errors", expected=False,
-    reason="it was taught to name the fabric as well, and its features weigh that like a word: see the next table",
+    reason="it was trained to name the fabric as well, and its features weigh that like a word: see the next table",
 )  # fmt: skip
-worse = [mean["features", m] - max(mean[d, m] for d in ("MSE", "SSIM", "code")) for m in (False, True)]
-book.claim("… in fact they err more than MSE, SSIM and the code, moved or not", min(worse), at_least=3, unit="points")
+worse = [mean["features", m] - max(mean[d, m] for d in ("MSE", "SSIM", "latent")) for m in (False, True)]
+book.claim("… in fact they err more than MSE, SSIM and the latent, moved or not", min(worse), at_least=3, unit="points")
 
 # %%
-spread = {k: 100 * (v / 100 * (1 - v / 100) / 2000) ** 0.5 for k, v in mean.items()}  # standard errors of shares
+errors_of_mean = {k: 100 * (v / 100 * (1 - v / 100) / 2000) ** 0.5 for k, v in mean.items()}  # standard errors of percentages
 labels = {(d, m): d + (",\nmoved too" if m else "") for m in (False, True) for d in distances}
-viz.bars({labels[k]: mean[k] for k in labels}, errors=[spread[k] for k in labels], ylabel="triplets wrong (%)",
-         alt="Triplets wrong by each distance: MSE, SSIM and the code a good part, most when the teddy moved; features most, words none.")  # fmt: skip
+viz.bars({labels[k]: mean[k] for k in labels}, errors=[errors_of_mean[k] for k in labels], ylabel="triplets wrong (%)",
+         alt="Triplets wrong by each distance: MSE, SSIM and the latent a good part, most when the teddy moved; features most, words none.")  # fmt: skip
 
 # %% [markdown]
-# Why do the features of so good a reader fail? Ask them about one part of the look at a time: the **fabric**, which the reader was taught to name;
+# Why do the features of so good a reader fail? Ask them about one part of the appearance at a time: the **fabric**, which the reader was taught to name;
 # the **light and colours**, which it was taught to measure; and the **grain** of the fur, which nobody ever asked it for.
 
 # %%
-looks = {"fabric": ("fabric",), "light and colours": ("light", "warmth", "brightness", "saturation"), "grain": ("grain",)}
+appearances = {"fabric": ("fabric",), "light and colours": ("light", "warmth", "brightness", "saturation"), "grain": ("grain",)}
 parts = {}
-for name, look in looks.items():
-    found_wrong = [meaning.wrong(*map(seen, meaning.triplets(60, factor, False, seed=100 + i, look=look)))
+for name, appearance in appearances.items():
+    found_wrong = [meaning.triplet_error_rates(*map(representation, meaning.sample_triplets(60, factor, False, seed=100 + i, appearance=appearance)))
                    for i, factor in enumerate(teddies.SEMANTIC)]  # fmt: skip
     parts[name] = {d: 100 * sum(e[d] for e in found_wrong) / len(found_wrong) for d in distances}
 book.claim("When the same meaning differs in the fabric alone, MSE hardly errs", parts["fabric"]["MSE"], at_most=15, unit="%")
-book.claim("… and the features, which were taught it, do in at least 30 %", parts["fabric"]["features"], at_least=30, unit="%")
+book.claim(
+    "… and the features, which were trained on it, do in at least 30 %", parts["fabric"]["features"], at_least=30, unit="%"
+)
 book.claim("… more than for light and colours", parts["fabric"]["features"] - parts["light and colours"]["features"], at_least=8,
            unit="points")  # fmt: skip
 book.claim("When it differs in the grain alone, which they were not, the features hardly err", parts["grain"]["features"],
            at_most=5, unit="%")  # fmt: skip
-claims.table(["what alone differs in the same meaning", *(f"{d} (%)" for d in distances)],
-             [[look, *(f"{parts[look][d]:.1f}" for d in distances)] for look in parts], title="Triplets wrong, of 300")  # fmt: skip
+claims.table(["the only difference in the same meaning", *(f"{d} (%)" for d in distances)],
+             [[name, *(f"{parts[name][d]:.1f}" for d in distances)] for name in parts], title="Triplets wrong, of 300")  # fmt: skip
 
 # %% [markdown]
 # <details><summary>Answers</summary>
 #
-# It depends on how many pixels a meaning paints. A background or a second bear covers half the picture, and hardly anybody misses it. A scarf
+# It depends on how many pixels a meaning paints. A background or a second bear covers half the picture, and it is hardly ever missed. A scarf
 # is a matter of a few pixels and of one word in the caption: the light outvotes it. And once a bear moves by a few
-# pixels, every edge pays twice, and MSE and SSIM are wrong more often than a coin. The VAE's code is no way out: it, too, learned from squared errors.
+# pixels, every edge pays twice, and MSE and SSIM are wrong more often than a coin. The VAE's latent is no way out: it, too, learned from squared errors.
 #
 # The features are no way out either, and that is the surprise: they are the worst. They hold all that the network must tell, and to it the fabric was
 # a sixth word, to be told as surely as the five. *A learned distance measures what its network was taught, all of it.* Read only the five answers
@@ -756,58 +791,60 @@ claims.table(["what alone differs in the same meaning", *(f"{d} (%)" for d in di
 #
 # </details>
 #
-# Now turn meaning and look by hand. The left teddy stays; the right one changes up to five **words** of its caption (in the order scarf,
-# activity, fur, count, place) and its **look**, from its own to a stranger's. Watch which distances follow the words.
+# Now change meaning and appearance by hand. The left teddy stays; the right one changes up to five **words** of its caption (in the order scarf,
+# activity, fur, count, place) and its **appearance**, from its own to a stranger's. Watch which distances follow the words.
 
 # %%
 left = teddies.sample_factors(1, 6, count="one", fur="brown", activity="waving", scarf="red", background="meadow", fabric="plain")
 other = teddies.sample_factors(1, 8, count="two", fur="pink", activity="reading", scarf="blue", background="beach", fabric="dots",
                                light=-left.light.sign(), warmth=-left.warmth.sign())  # fmt: skip
 still = teddies.render(left)
-start = seen(still)
+start = representation(still)
 
 
 # %%
-positions = [(words, look) for words in range(6) for look in (0.0, 0.25, 0.5, 0.75, 1.0)]
+positions = [(words, appearance) for words in range(6) for appearance in (0.0, 0.25, 0.5, 0.75, 1.0)]
 each = [meaning.morph(left, other, *position) for position in positions]
 drawn = torch.cat([teddies.render(factors) for factors in each])
-apart = meaning.distances(
-    {view: v.expand(len(each), *v.shape[1:]) for view, v in start.items()}, seen(drawn)
+apart = meaning.paired_distances(
+    {view: v.expand(len(each), *v.shape[1:]) for view, v in start.items()}, representation(drawn)
 )  # measured in one go
 
 
-def morphed(words, look):
-    i = positions.index((words, look))
+def morphed(words, appearance):
+    i = positions.index((words, appearance))
     values = ", ".join(f"{name} {value[i]:.2f}" for name, value in apart.items())
     return torch.stack([still[0], drawn[i]]), f"{teddies.captions(each[i])[0]}: {values} (1 - SSIM)"
 
 
-morphs = widgets.image_slider(morphed, alt="A teddy, and the same with some words of its caption, or its look, changed.",
-                              columns=2, scale=3, words=[0, 1, 2, 3, 4, 5], look=[0.0, 0.25, 0.5, 0.75, 1.0])  # fmt: skip
+morphs = widgets.image_slider(morphed, alt="A teddy, and the same with some words of its caption, or its appearance, changed.",
+                              columns=2, scale=3, words=[0, 1, 2, 3, 4, 5], appearance=[0.0, 0.25, 0.5, 0.75, 1.0])  # fmt: skip
 morphs
 
 # %%
-print(morphs.set(words=1, look=0.0))
-print(morphs.set(words=0, look=1.0))
+print(morphs.set(words=1, appearance=0.0))
+print(morphs.set(words=0, appearance=1.0))
 book.claim("A position of this slider is drawn in less than a second, whatever else the machine does", morphs.latency(), at_most=1000,
            unit="ms")  # fmt: skip
-grids = {"meaning": [morphed(w, 0.0)[0][1] for w in range(6)], "look": [morphed(0, v / 4)[0][1] for v in range(5)]}
+grids = {"meaning": [morphed(w, 0.0)[0][1] for w in range(6)], "appearance": [morphed(0, v / 4)[0][1] for v in range(5)]}
 viz.rows({k: torch.stack(v) for k, v in grids.items()}, scale=2,
-         alt="Upper row: a teddy that loses word after word of its caption. Lower row: the same teddy in ever stranger light.")  # fmt: skip
+         alt="Upper row: a teddy that loses word after word of its caption. Lower row: the same teddy in another and another light.")  # fmt: skip
 
 # %%
 word, dress = ({name: d[positions.index(at)].item() for name, d in apart.items()} for at in [(1, 0.0), (0, 1.0)])
-for name in ("MSE", "code", "features"):
-    book.claim(f"{name} calls another look further than another scarf", dress[name] / word[name], at_least=1, unit="times")
+for name in ("MSE", "latent", "features"):
+    book.claim(
+        f"{name} calls another appearance further away than another scarf", dress[name] / word[name], at_least=1, unit="times"
+    )
 book.claim("… the reader's words call it nearer", dress["words"] / word["words"], at_most=0.2, unit="times")
 counted = [apart["words"][positions.index((w, 1.0))].item() for w in range(6)]
-book.claim("In whatever look, the reader counts the words that were changed: the largest error", max(abs(c - w) for w, c in enumerate(counted)),
+book.claim("Whatever the appearance, the reader counts the changed words: the largest error", max(abs(c - w) for w, c in enumerate(counted)),
            at_most=0.3, unit="words")  # fmt: skip
 claims.table(
     ["what changes", *distances],
     [
         ["one word, the scarf", *(f"{word[d]:.3g}" for d in distances)],
-        ["the whole look", *(f"{dress[d]:.3g}" for d in distances)],
+        ["the full appearance", *(f"{dress[d]:.3g}" for d in distances)],
     ],
 )
 
@@ -839,6 +876,6 @@ book.verdicts()
 # | the predictor behind the bits a pixel | `dimension.prediction_error` | Weinberger et al. 2000, eq. 1 |
 # | $(\sum\lambda)^2/\sum\lambda^2$ | `dimension.participation_ratio` | Gao et al. 2017 |
 # | $\log(r_2/r_1)\sim\mathrm{Exp}(d)$ | `dimension.two_nn` | Facco et al. 2017 |
-# | $\frac1N\sum_i\mathcal N(x; x_i, h^2I)$ | `experiments.pixels.spikes` | Parzen 1962 |
+# | $\frac1N\sum_i\mathcal N(x; x_i, h^2I)$ | `experiments.ch1_pixel_space.density.kernel_density_fit` | Parzen 1962 |
 # | SSIM | `metrics.ssim` | Wang et al. 2004, eq. 13 |
 # | calibrated confidence | `classifier.calibrate` | Guo et al. 2017, eq. 9 |

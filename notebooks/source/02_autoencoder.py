@@ -21,7 +21,7 @@ from course_lib import autoencoder, data, device, metrics, recipes, teddies
 from course_lib.images import to_float
 from course_lib.notebook import claims, viz, widgets
 from course_lib.judges import factor_reader
-from course_lib.experiments.ch2_autoencoder import bottlenecks
+from course_lib.experiments.ch2_autoencoder import bottlenecks, pca_baseline, teddy_factors
 from course_lib.experiments import latents
 from course_lib.experiments.evaluator import Evaluator
 
@@ -38,7 +38,7 @@ first = torch.stack([tests[test_labels == k][0] for k in range(10)])
 viz.rows(
     {"photographs": first, "random pixels": noise},
     titles=list(data.FASHION_CLASSES),
-    alt="Ten garments, one of each class, above ten squares of random grey pixels that look like nothing.",
+    alt="Ten Fashion-MNIST images, one of each class, above ten squares of random grey pixels that look like nothing.",
 )
 
 # %% [markdown]
@@ -53,7 +53,7 @@ viz.rows(
 # This is the whole of it:
 
 # %%
-claims.source(autoencoder.encoder, autoencoder.decoder)
+claims.source(autoencoder.make_encoder, autoencoder.make_decoder)
 
 # %% [markdown]
 # Here is what one picture becomes on its way down and up again.
@@ -66,8 +66,8 @@ for layer in [*net.encoder, *net.decoder]:
     if isinstance(layer, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
         kind = type(layer).__name__.replace("2d", "")
         rows.append([f"{kind} {layer.kernel_size[0]}×{layer.kernel_size[0]}", " × ".join(map(str, x.shape[1:])), x[0].numel()])
-claims.table(["stage", "channels × height × width", "numbers"], rows)
-book.claim("The code has 16 times fewer numbers than the image", 1024 / net.encode(tests[:1].cpu())[0].numel(), equals=16)
+claims.table(["stage", "channels × height × width", "values"], rows)
+book.claim("The latent has 16 times fewer dimensions than the image", 1024 / net.encode(tests[:1].cpu())[0].numel(), equals=16)
 # %% [markdown]
 # **Predict.** The narrowest place has 64 numbers, a sixteenth of the picture. After a minute of training, will you be able to tell
 # the original from its copy? What will be lost first?
@@ -75,7 +75,7 @@ book.claim("The code has 16 times fewer numbers than the image", 1024 / net.enco
 # %%
 result = recipes.fashion_autoencoder(machine=machine)
 net = result.ema
-viz.losses(
+viz.loss_curve(
     result.losses,
     ylabel="squared error (nats per image)",
     alt="The training loss falls steeply at first and then ever more slowly.",
@@ -87,15 +87,15 @@ viz.losses(
 # pictures, in these amounts.
 
 # %%
-claims.source(latents.pca_decode)
+claims.source(pca_baseline.pca_reconstruct)
 
 # %%
-decoded = latents.decode(net, latents.codes(net, tests))
-by_pca = latents.pca_decode(to_float(train_images), tests, 64).clamp(-1, 1)
+decoded = latents.decode(net, latents.encode(net, tests))
+by_pca = pca_baseline.pca_reconstruct(to_float(train_images), tests, 64).clamp(-1, 1)
 pick = [int((test_labels == k).nonzero()[3]) for k in range(10)]
 viz.rows(
     {"original": tests[pick], "autoencoder, 64": decoded[pick], "PCA, 64": by_pca[pick]},
-    alt="Garments; below them the autoencoder's copies, a little soft; below these PCA's, ghostly with wavy artefacts.",
+    alt="Fashion-MNIST images; below them the autoencoder's reconstructions, a little soft; below these PCA's, ghostly with wavy artefacts.",
 )
 
 # %% [markdown]
@@ -111,14 +111,16 @@ viz.rows(
 # garments (0 is equal; lower is better).
 
 # %%
-judge = Evaluator(machine)
+evaluator = Evaluator(machine)
 rows = []
 for name, images in {"autoencoder": decoded, "PCA": by_pca}.items():
-    quality = [metrics.psnr(images, tests).item(), metrics.ssim(images, tests).item(), judge.frechet(images)]
+    quality = [metrics.psnr(images, tests).item(), metrics.ssim(images, tests).item(), evaluator.frechet(images)]
     rows.append([name, 64, *quality])
-claims.table(["method", "numbers", "PSNR (dB)", "SSIM", "Fréchet distance"], rows)
-book.claim("At 64 numbers the autoencoder beats PCA", rows[0][2] - rows[1][2], at_least=1.0, unit="dB PSNR")
-book.claim("… and looks more like garments to the judge", rows[1][4] / rows[0][4], at_least=1.5, unit="× less distance")
+claims.table(["method", "dimensions", "PSNR (dB)", "SSIM", "Fréchet distance"], rows)
+book.claim("With 64 dimensions the autoencoder beats PCA", rows[0][2] - rows[1][2], at_least=1.0, unit="dB PSNR")
+book.claim(
+    "… and is nearer to Fashion-MNIST in the classifier's features", rows[1][4] / rows[0][4], at_least=1.5, unit="× less distance"
+)
 # %% [markdown]
 # ## Is it the network, or the bend in it?
 #
@@ -127,8 +129,8 @@ book.claim("… and looks more like garments to the judge", rows[1][4] / rows[0]
 
 # %%
 small = torch.nn.functional.avg_pool2d(tests, 4)
-trained = latents.linear_autoencoder_error(small, 8, machine)
-best = latents.pca_error(small, 8)
+trained = pca_baseline.linear_autoencoder_error(small, 8, machine)
+best = pca_baseline.pca_error(small, 8)
 claims.table(["", "mean squared error"], [["linear autoencoder, trained", trained], ["PCA, closed form", best]])
 book.claim("A linear autoencoder reaches PCA's error", trained / best, at_least=0.999, at_most=1.01, unit="× PCA's")
 # %% [markdown]
@@ -136,23 +138,23 @@ book.claim("A linear autoencoder reaches PCA's error", trained / best, at_least=
 #
 # ## How narrow may the bottleneck be?
 #
-# You trained one shape of code: 4 channels at 4×4 places, 64 numbers. One command, `course train bottlenecks`, trained the same recipe to the end in eight
-# shapes: 1, 2, 4, 8 and 16 channels at 4×4 places, and, with one halving less, 1, 2 and 4 channels at 8×8 places. That takes longer than a chapter may, so its
-# results are stored; your own network is one point, made anew.
+# You trained one shape of code: 4 channels at 4×4 positions, 64 numbers. One command, `course measure bottlenecks`, trained the same recipe to the end in eight
+# shapes: 1, 2, 4, 8 and 16 channels at 4×4 positions, and, with one halving less, 1, 2 and 4 channels at 8×8 positions. That takes longer than a chapter may, so its
+# results are stored; your own network is one point, trained again.
 #
-# **Predict.** 64 numbers can be 4 channels at 4×4 places, or 1 channel at 8×8 places. Which copies better? And where does PCA catch up?
+# **Predict.** 64 numbers can be 4 channels at 4×4 positions, or 1 channel at 8×8 positions. Which reconstructs better? And where does PCA catch up?
 
 # %%
-stored, live = bottlenecks.stored(), bottlenecks.point(net, tests)
-print(f"{stored['command']}, seed {stored['seed']}, {stored['steps']:,} steps each, on {stored['machine']}")
+stored, live = bottlenecks.RESULT.read(), bottlenecks.bottleneck_point(net, tests)
+print(f"{bottlenecks.RESULT.command}, seed {stored['seed']}, {stored['steps']:,} steps each, on {stored['machine']}")
 sweep = {f"autoencoder, {f}× smaller sides": [p for p in stored["points"] if p["factor"] == f] for f in (8, 4)}
 sweep |= {"PCA": stored["pca"], "the one you trained": [live]}
 viz.lines(
     {name: ([p["numbers"] for p in found], [p["psnr"] for p in found]) for name, found in sweep.items()},
-    xlabel="numbers in the bottleneck",
+    xlabel="latent dimensions",
     ylabel="test PSNR (dB)",
     log="x",
-    alt="PSNR rises with the latent numbers: the 8× autoencoder lies far above PCA at 16 numbers and a little above it at 256; 4× lies just below 8×; the live point lies on the curve.",
+    alt="PSNR rises with the latent dimensions: the 8× autoencoder lies far above PCA at 16 dimensions and a little above it at 256; 4× lies just below 8×; the live point lies on the curve.",
 )
 
 # %%
@@ -161,7 +163,7 @@ rows = [
     for name, found in sweep.items()
     for p in found
 ]
-claims.table(["bottleneck", "numbers", "compression (times)", "weights", "PSNR (dB)", "SSIM"], rows)
+claims.table(["bottleneck", "dimensions", "compression (times)", "weights", "PSNR (dB)", "SSIM"], rows)
 
 # %%
 deep, shallow, pca = ({p["numbers"]: p["psnr"] for p in found} for found in list(sweep.values())[:3])
@@ -176,20 +178,27 @@ book.claim(
     unit="dB",
 )
 book.claim(
-    "From 16 to 128 numbers the autoencoder leads PCA everywhere",
+    "From 16 to 128 dimensions the autoencoder leads PCA everywhere",
     min(gain[k] for k in (16, 32, 64, 128)),
     at_least=1.5,
     unit="dB",
 )
-book.claim("From 16 to 256 numbers it loses of that lead", gain[16] - gain[256], at_least=1.5, unit="dB")
+book.claim("From 16 to 256 dimensions it loses of that lead", gain[16] - gain[256], at_least=1.5, unit="dB")
 book.claim(
-    "At 256 numbers, a quarter of the pixels, PCA has all but caught up: the lead", gain[256], at_least=0, at_most=1.2, unit="dB"
+    "With 256 dimensions, a quarter of the pixels, PCA has all but caught up: the lead",
+    gain[256],
+    at_least=0,
+    at_most=1.2,
+    unit="dB",
 )
 book.claim(
-    "64 numbers: 4 channels at 4×4 places copy better than 1 channel at 8×8", deep[64] - shallow[64], at_least=0.4, unit="dB"
+    "64 dimensions: 4 channels at 4×4 positions reconstruct better than 1 channel at 8×8",
+    deep[64] - shallow[64],
+    at_least=0.4,
+    unit="dB",
 )
 book.claim(
-    "256 numbers: 16 channels at 4×4 and 4 channels at 8×8 copy alike: the difference",
+    "256 dimensions: 16 channels at 4×4 and 4 channels at 8×8 reconstruct alike: the difference",
     abs(deep[256] - shallow[256]),
     at_most=0.5,
     unit="dB",
@@ -198,8 +207,8 @@ book.claim("The 4× network does it with a fraction of the weights", small_net /
 # %% [markdown]
 # <details><summary><b>Your prediction</b></summary>
 #
-# At 64 numbers, many channels at few places copy better. One number for each of 64 places can only say how bright the place is, like a small picture
-# of the picture; four numbers for a larger place can say what kind of edge runs through it. With more channels the advantage melts. Mind that the
+# At 64 numbers, many channels at few positions reconstruct better. One number for each of 64 positions can only say how bright the place is, like a small picture
+# of the picture; four numbers for a larger position can say what kind of edge runs through it. With more channels the advantage melts. Mind that the
 # two networks are not alike but for the code: the 4× one lacks the deepest level, and with it most of the weights. PCA comes close when there are so many numbers that hardly
 # anything must be left out; where numbers are few, bending pays.
 # </details>
@@ -215,14 +224,14 @@ book.claim("The 4× network does it with a fraction of the weights", small_net /
 # %%
 bears, _ = teddies.dataset(6000, 0, device=machine.device)
 pictures, factors = teddies.dataset(500, 1, device=machine.device)
-nets = {16 * c: latents.teddy_autoencoder(bears, c, machine) for c in (1, 4, 16)}
+nets = {16 * c: teddy_factors.train_teddy_autoencoder(bears, c, machine) for c in (1, 4, 16)}
 arrived = {}
 for name in ("background", "fur", "light", "activity", "fabric", "grain"):
-    sent, received = latents.teddy_difference(nets[256], factors, name)
+    sent, received = teddy_factors.factor_change_rms(nets[256], factors, name)
     arrived[name] = received / sent
 viz.bars(
     arrived,
-    ylabel="share of the change that arrives",
+    ylabel="fraction of the change that arrives",
     alt="Bars for six factors: background, light and fur arrive for the most part, activity and fabric by half, fur grain hardly at all.",
 )
 
@@ -238,43 +247,49 @@ book.claim("What a bear does arrives less than where it is", arrived["background
 
 # %%
 shown = to_float(pictures)
-copies = {"drawn": shown} | {f"{n} numbers": latents.decode(net, latents.codes(net, shown)) for n, net in reversed(nets.items())}
+reconstructions = {"drawn": shown} | {
+    f"{n} dimensions": latents.decode(net, latents.encode(net, shown)) for n, net in reversed(nets.items())
+}
 viz.rows(
-    {k: v[:8] for k, v in copies.items()},
-    alt="Eight teddies and their copies through 256, 64 and 16 numbers: from row to row more of the bears is lost, the background last.",
+    {k: v[:8] for k, v in reconstructions.items()},
+    alt="Eight teddies and their reconstructions from 256, 64 and 16 dimensions: from row to row more of the bears is lost, the background last.",
 )
 
 # %%
 bear_reader = recipes.load_or_train("teddies-reader", machine)
-told = {k: factor_reader.accuracy(bear_reader, v, factors) for k, v in copies.items()}
-guess = {name: 1 / n for name, n in zip(factor_reader.NAMED, factor_reader.LEVELS, strict=True)}
-table = [[name, guess[name], *(told[k][name] for k in told)] for name in factor_reader.NAMED]
-claims.table(["factor", "by guessing", *(f"read from {k}" for k in told)], table, title="Share of right answers")
+accuracy = {k: factor_reader.factor_accuracy(bear_reader, v, factors) for k, v in reconstructions.items()}
+guess = {name: 1 / n for name, n in zip(factor_reader.NAMED_FACTORS, factor_reader.NUM_VALUES, strict=True)}
+table = [[name, guess[name], *(accuracy[k][name] for k in accuracy)] for name in factor_reader.NAMED_FACTORS]
+claims.table(["factor", "by guessing", *(f"read from {k}" for k in accuracy)], table, title="Fraction of correct answers")
 
 # %% [markdown]
 # Right answers alone deceive: of two counts, half are guessed. **Skill** is what is right beyond guessing,
 # $(\text{right} - \text{guessing})/(1 - \text{guessing})$: 0 for one who guesses, 1 for one who knows.
 
 # %%
-least = told["16 numbers"]
-skill = {k: {name: (v[name] - guess[name]) / (1 - guess[name]) for name in guess} for k, v in told.items()}
-facts = sorted(guess, key=lambda name: -skill["64 numbers"][name])
+least = accuracy["16 dimensions"]
+skill = {k: {name: (v[name] - guess[name]) / (1 - guess[name]) for name in guess} for k, v in accuracy.items()}
+facts = sorted(guess, key=lambda name: -skill["64 dimensions"][name])
 claims.table(
     ["factor", *(f"read from {k}" for k in skill)],
     [[name, *(skill[k][name] for k in skill)] for name in facts],
-    title="Skill, sorted by what 64 numbers keep",
+    title="Skill, sorted by that from 64 dimensions",
 )
-book.claim("The reader knows what was drawn", min(told["drawn"][name] for name in teddies.SEMANTIC), at_least=0.95, unit="right")
-book.claim("Through 16 numbers, 768 times fewer, the background still arrives", least["background"], at_least=0.8, unit="right")
 book.claim(
-    "What the bear does does not fit through 64 numbers",
-    told["drawn"]["activity"] - told["64 numbers"]["activity"],
+    "The reader knows what was drawn", min(accuracy["drawn"][name] for name in teddies.SEMANTIC), at_least=0.95, unit="right"
+)
+book.claim(
+    "Through 16 dimensions, 768 times fewer, the background still arrives", least["background"], at_least=0.8, unit="right"
+)
+book.claim(
+    "What the bear does does not fit through 64 dimensions",
+    accuracy["drawn"]["activity"] - accuracy["64 dimensions"]["activity"],
     at_least=0.2,
-    unit="share lost",
+    unit="lost",
 )
 book.claim(
-    "Through 64 numbers the cloth's pattern is lost while the background is whole: difference",
-    skill["64 numbers"]["background"] - skill["64 numbers"]["fabric"],
+    "Through 64 dimensions the cloth's pattern is lost while the background is intact: difference",
+    skill["64 dimensions"]["background"] - skill["64 dimensions"]["fabric"],
     at_least=0.3,
     unit="skill",
 )
@@ -298,16 +313,16 @@ book.claim(
 # **Predict.** Which of the three will give readable garments?
 
 # %%
-z = latents.codes(net, test_images)
+z = latents.encode(net, test_images)
 g = torch.Generator(machine.device).manual_seed(0)
 pairs = torch.randperm(len(z), generator=g, device=z.device)[:4000].view(2, -1)
 pairs = pairs[:, test_labels[pairs[0]] != test_labels[pairs[1]]]
 middle = latents.decode(net, (z[pairs[0]] + z[pairs[1]]) / 2)
-fitted = latents.decode(net, latents.gaussian_like(z, 1500, g))
+fitted = latents.decode(net, latents.sample_fitted_gaussian(z, 1500, g))
 unit = latents.decode(net, torch.randn(1500, *z.shape[1:], generator=g, device=z.device))
 viz.rows(
-    {"decoded codes": decoded[:10], "middle of a line": middle[:10], "fitted Gaussian": fitted[:10], "N(0, I)": unit[:10]},
-    alt="Decoded codes are garments; line middles are two garments at once; Gaussian draws are blotchy; unit noise is mush.",
+    {"reconstructions": decoded[:10], "middle of a line": middle[:10], "fitted Gaussian": fitted[:10], "N(0, I)": unit[:10]},
+    alt="Reconstructions are clear; midpoints are two items of clothing at once; samples of a fitted Gaussian are blotchy; unit noise is mush.",
 )
 
 # %% [markdown]
@@ -316,24 +331,32 @@ viz.rows(
 # from fewer pictures, so compare it within this table only, and not with the one above, which is of 10,000.
 
 # %%
-kinds = {"photographs": tests, "decoded codes": decoded, "middle of a line": middle, "fitted Gaussian": fitted, "N(0, I)": unit}
-readable = {k: (judge.confidence(v) > latents.READABLE).double().mean().item() for k, v in kinds.items()}
-distance = {k: judge.frechet(v[:1500]) for k, v in kinds.items()}
-claims.table(["pictures", "readable (share)", "Fréchet distance"], [[k, readable[k], distance[k]] for k in kinds])
+image_sets = {
+    "photographs": tests,
+    "reconstructions": decoded,
+    "middle of a line": middle,
+    "fitted Gaussian": fitted,
+    "N(0, I)": unit,
+}
+readable = {k: (evaluator.confidence(v) > latents.READABLE_CONFIDENCE).double().mean().item() for k, v in image_sets.items()}
+distance = {k: evaluator.frechet(v[:1500]) for k, v in image_sets.items()}
+claims.table(["images", "readable (fraction)", "Fréchet distance"], [[k, readable[k], distance[k]] for k in image_sets])
 book.claim(
-    "Middles of lines are less readable than decoded codes",
-    readable["decoded codes"] - readable["middle of a line"],
+    "Midpoints of lines are less readable than reconstructions",
+    readable["reconstructions"] - readable["middle of a line"],
     at_least=0.1,
 )
 book.claim(
-    "Gaussian draws are less readable than decoded codes", readable["decoded codes"] - readable["fitted Gaussian"], at_least=0.1
+    "Samples of a fitted Gaussian are less readable than reconstructions",
+    readable["reconstructions"] - readable["fitted Gaussian"],
+    at_least=0.1,
 )
 book.claim(
-    "N(0, I) decodes to something far from garments", distance["N(0, I)"] / distance["decoded codes"], at_least=4, unit="×"
+    "N(0, I) decodes to something far from Fashion-MNIST", distance["N(0, I)"] / distance["reconstructions"], at_least=4, unit="×"
 )
 book.claim(
-    "The same decoded codes are further when fewer are asked: 1,500 instead of 10,000",
-    distance["decoded codes"] / judge.frechet(decoded),
+    "The same reconstructions are further away when fewer are used: 1,500 instead of 10,000",
+    distance["reconstructions"] / evaluator.frechet(decoded),
     at_least=1.1,
     unit="×",
 )
@@ -353,19 +376,19 @@ book.claim(
 # %%
 start, end = z[test_labels == 9][:1], z[test_labels == 3][:1]
 others = tests[-2000:]  # the line's ends are the first of their classes
-path = latents.line(start, end, 21)[0]
+path = latents.interpolate(start, end, 21)[0]
 
 
 def walk(position: float = 0.0) -> tuple[torch.Tensor, str]:
     image = latents.decode(net, path[round(position * 20)][None])
-    sure = judge.confidence(image).item()
-    away = latents.distance_to_data(image, others).item()
-    return image.cpu(), f"the judge is {sure:.0%} sure; distance to the nearest other photograph {away:.1f}"
+    sure = evaluator.confidence(image).item()
+    away = latents.distance_to_nearest(image, others).item()
+    return image.cpu(), f"the classifier's confidence is {sure:.0%}; distance to the nearest other photograph {away:.1f}"
 
 
 positions = [round(0.05 * i, 2) for i in range(21)]
 slider = widgets.image_slider(
-    walk, alt="A garment on the straight line from an ankle boot to a dress.", scale=8, position=positions
+    walk, alt="A Fashion-MNIST image on the straight line from an ankle boot to a dress.", scale=8, position=positions
 )
 slider
 
@@ -380,10 +403,13 @@ widgets.strip(
 # %%
 for stop in (0.0, 0.5, 1.0):
     print(f"{stop:.1f}: {slider.set(position=stop)}")
-line = latents.decode(net, latents.line(z[pairs[0][:300]], z[pairs[1][:300]], 5).flatten(0, 1))
-sure = judge.confidence(line).view(300, 5).mean(0)
+line = latents.decode(net, latents.interpolate(z[pairs[0][:300]], z[pairs[1][:300]], 5).flatten(0, 1))
+sure = evaluator.confidence(line).view(300, 5).mean(0)
 book.claim(
-    "On a line, the judge is least sure in the middle", (min(sure[0], sure[4]) - sure[2]).item(), at_least=0.05, unit="confidence"
+    "On a line, the classifier is least confident in the middle",
+    (min(sure[0], sure[4]) - sure[2]).item(),
+    at_least=0.05,
+    unit="confidence",
 )
 # %% [markdown]
 # ## Are neighbours still neighbours?
@@ -395,23 +421,23 @@ book.claim(
 some = slice(0, 4000)
 agree = metrics.neighbour_agreement(tests[some], z[some], k=10)
 same = {}
-for name, x in {"pixels": tests[some], "codes": z[some]}.items():
-    found = metrics.nearest(x, k=10)[1]
+for name, x in {"pixels": tests[some], "latents": z[some]}.items():
+    found = metrics.nearest_neighbours(x, k=10)[1]
     same[name] = (test_labels[some][found] == test_labels[some][:, None]).double().mean().item()
 claims.table(
-    ["question", "share"],
+    ["question", "fraction"],
     [
-        ["neighbours in pixels that are neighbours in codes", agree],
+        ["neighbours in pixels that are neighbours in latents", agree],
         *[[f"neighbours in {k} of the same class", v] for k, v in same.items()],
     ],
 )
-book.claim("Codes keep much of the pixels' neighbourhoods", 10 * agree, at_least=3, unit="of ten")
+book.claim("Latents preserve much of the pixels' neighbourhoods", 10 * agree, at_least=3, unit="of ten")
 book.claim(
-    "Neighbours in code space share the class hardly more often than neighbours in pixel space",
-    same["codes"] - same["pixels"],
+    "Neighbours in latent space have the same class hardly more often than neighbours in pixel space",
+    same["latents"] - same["pixels"],
     at_least=-0.02,
     at_most=0.1,
-    unit="share",
+    unit="of neighbours",
 )
 # %% [markdown]
 # <details><summary><b>What a plain autoencoder does to neighbourhoods</b></summary>

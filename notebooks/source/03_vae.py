@@ -28,7 +28,15 @@ from course_lib.images import to_float
 from course_lib.notebook import claims, viz, widgets
 from course_lib.vae import Posterior, VAE
 from course_lib.codec import posterior
-from course_lib.experiments.ch3_vae import elbo, marginal_likelihood, posterior_collapse, rate_distortion
+from course_lib.experiments.ch3_vae import (
+    blur,
+    disentanglement,
+    elbo,
+    latent_space,
+    marginal_likelihood,
+    posterior_collapse,
+    rate_distortion,
+)
 from course_lib.experiments import latents
 from course_lib.experiments.evaluator import Evaluator
 
@@ -45,11 +53,11 @@ boot, dress = tests[test_labels == 9][:1], tests[test_labels == 3][:1]
 some = to_float(train_images[:4000])
 viz.rows(
     {
-        "a line, in pixels": latents.line(boot, dress, 9)[0],
-        "a fitted Gaussian, in pixels": latents.gaussian_like(some, 9, generator),
+        "a line, in pixels": latents.interpolate(boot, dress, 9)[0],
+        "a fitted Gaussian, in pixels": latents.sample_fitted_gaussian(some, 9, generator),
     },
     scale=2,
-    alt="From a boot to a dress in pixels: the two fade into each other. Below: Gaussian pixels, ghosts of garments in noise.",
+    alt="From a boot to a dress in pixels: the two fade into each other. Below: Gaussian pixels, ghosts of clothes in noise.",
 )
 
 # %% [markdown]
@@ -152,7 +160,7 @@ claims.source(log_likelihood, VAE.elbo, ELBO.loss)
 # %%
 result = recipes.fashion_vae(machine=machine)
 vae = result.ema
-viz.losses(
+viz.loss_curve(
     result.losses,
     ylabel="−ELBO (nats per image)",
     alt="The negative ELBO falls steeply at first and then ever more slowly; it becomes negative, as the minus log of a density may.",
@@ -174,13 +182,13 @@ terms = {"−log-likelihood": -bound.log_likelihood, "KL": bound.kl, "−ELBO": 
 
 
 def bill(terms: dict) -> None:
-    columns = ["test pictures", "nats per image", "standard error", "bits per dimension", "standard error (bits)"]
+    columns = ["test images", "nats per image", "standard error", "bits per dimension", "standard error (bits)"]
     errors = {name: (v.std() / len(v) ** 0.5).item() for name, v in terms.items()}
     bits = 1 / (P * math.log(2))
     rows = [
         [name, len(v), v.mean().item(), errors[name], v.mean().item() * bits, errors[name] * bits] for name, v in terms.items()
     ]
-    claims.table(["what a picture costs", *columns], rows)
+    claims.table(["what an image costs", *columns], rows)
 
 
 bill(terms)
@@ -191,12 +199,12 @@ viz.rows(
     {"original": tests[pick], "decoded mean": decoded[pick], "decoded sample": drawn[pick].clamp(-1, 1)},
     titles=list(data.FASHION_CLASSES),
     scale=2,
-    alt="Ten garments and below them the VAE's copies, soft but right; a sample from the cloud decodes to nearly the same.",
+    alt="Ten Fashion-MNIST images and below them the VAE's reconstructions, soft but right; a sample of the posterior decodes to nearly the same.",
 )
 
 # %%
 psnr = metrics.psnr(decoded, tests).item()
-book.claim("Test PSNR of 64 numbers instead of 1,024", psnr, at_least=22.0, unit="dB")
+book.claim("Test PSNR with 64 latent dimensions instead of 1,024 pixels", psnr, at_least=22.0, unit="dB")
 bits = bound.bits_per_dim(P).mean()
 book.claim(
     "Bits per dimension are the nats of −ELBO ÷ (1,024 · ln 2)",
@@ -204,9 +212,9 @@ book.claim(
     at_least=-1e-4,
     at_most=1e-4,
 )
-book.claim("A picture's code costs this much", bound.kl.mean(), at_least=40, at_most=400, unit="nats")
+book.claim("An image's latent costs this much", bound.kl.mean(), at_least=40, at_most=400, unit="nats")
 book.claim(
-    "A draw from the cloud copies nearly as well as its mean",
+    "A sample of the posterior reconstructs nearly as well as its mean",
     metrics.psnr(drawn.clamp(-1, 1), tests).item() - psnr,
     at_least=-3.0,
     unit="dB",
@@ -223,15 +231,15 @@ book.claim(
 # closed form? And the bound: does it come up to $\log p(x)$, or stay below for ever?
 
 # %%
-small = marginal_likelihood.small_garments(train_images[:2000])
-best, nothing = marginal_likelihood.ppca(small, 8), marginal_likelihood.ppca(small, 0)
-linear, history = marginal_likelihood.fit(small, 8, best.noise_std)
+small = marginal_likelihood.downsample(train_images[:2000])
+best, nothing = marginal_likelihood.fit_ppca(small, 8), marginal_likelihood.fit_ppca(small, 0)
+linear, history = marginal_likelihood.fit_linear_vae(small, 8, best.noise_std)
 step, bounds, truth = (torch.tensor(column)[1:] for column in zip(*history, strict=True))
 viz.lines(
     {"ELBO": (step, best.evidence - bounds), "log p(x)": (step, best.evidence - truth)},
     log="y",
     marker=False,
-    references={"1 % of what eight numbers buy": 0.01 * (best.evidence - nothing.evidence)},
+    references={"1 % of what eight dimensions gain": 0.01 * (best.evidence - nothing.evidence)},
     xlabel="steps",
     ylabel="below the optimum (nats per image)",
     alt="ELBO and log-likelihood of the linear VAE both come near the closed-form optimum; the ELBO stays a little further from it.",
@@ -240,14 +248,14 @@ viz.lines(
 # %%
 gap = best.evidence - bounds[-1].item()
 rows = [
-    ["no latent numbers", nothing.evidence],
+    ["no latent dimensions", nothing.evidence],
     ["linear VAE: ELBO", bounds[-1].item()],
     ["linear VAE: log p(x)", truth[-1].item()],
     ["probabilistic PCA", best.evidence],
 ]
-claims.table(["small garments", "nats per image"], rows)
+claims.table(["Fashion-MNIST at 8×8 pixels", "nats per image"], rows)
 book.claim("The linear VAE's ELBO misses the closed-form optimum by", gap / abs(best.evidence), at_most=0.01, unit="of it")
-book.claim("… and by this part of what eight numbers buy at all", gap / (best.evidence - nothing.evidence), at_most=0.01)
+book.claim("… and by this fraction of what eight dimensions gain at all", gap / (best.evidence - nothing.evidence), at_most=0.01)
 book.claim(
     "No model that it passed through was better than the closed form", (truth.max() - best.evidence), at_most=1e-3, unit="nats"
 )
@@ -274,12 +282,12 @@ claims.source(log_weights, iwae)
 # does $k = 50$ change the bound by much, measured in its own standard error?
 
 # %%
-draws, wrong = [1, 2, 5, 10, 25, 50], marginal_likelihood.widened(linear, 1.5)
+draws, wrong = [1, 2, 5, 10, 25, 50], marginal_likelihood.widen_posterior(linear, 1.5)
 weights = log_weights(wrong, small, 50, generator)
 ours = torch.cat([log_weights(vae, x, 50, generator) for x in tests[:1000].split(500)], 1)
 known, tighter = ({k: iwae(w, k) for k in draws} for w in (weights, ours))
 panels = viz.Panels(2)
-for axes, curve, title in ((panels[0], known, "linear VAE, clouds too wide"), (panels[1], tighter, "our VAE")):
+for axes, curve, title in ((panels[0], known, "linear VAE, posteriors too wide"), (panels[1], tighter, "our VAE")):
     truth = {"log p(x)": wrong.evidence(small).mean().item()} if curve is known else None
     viz.draw_lines(
         axes,
@@ -307,7 +315,7 @@ book.claim(
     "The bound never passes log p(x) where that is known", (known[50] - wrong.evidence(small)).mean(), at_most=0.02, unit="nats"
 )
 book.claim(
-    "Our VAE's bound rises with k for every picture: the least rise",
+    "Our VAE's bound rises with k for every image: the least rise",
     min((tighter[b] - tighter[a]).min().item() for a, b in ((1, 5), (5, 25), (1, 50))),
     at_least=-1e-2,
     unit="nats",
@@ -325,7 +333,7 @@ book.claim("… which is this many standard errors of the difference", rise.mean
 # pictures differ by far more than that from each other. The ELBO is what we train, and less than the truth by at least that rise: that is what "bound" means.
 # </details>
 #
-# ## The KL: a formula against the dice
+# ## The KL: a formula against sampling
 #
 # `kl_per_dim` is a closed form, $\tfrac12(\mu^2 + \sigma^2 - 1 - \log \sigma^2)$ for each number. By definition it is the mean of $\log q(z \mid x) - \log p(z)$
 # over draws $z \sim q$: so dice must agree with the formula, if we throw them often enough.
@@ -334,7 +342,7 @@ book.claim("… which is this many standard errors of the difference", rise.mean
 
 # %%
 counts = [4**i for i in range(6)]
-error = elbo.kl_error(Posterior(q.mean[:1], q.logvar[:1]), counts, generator)
+error = elbo.monte_carlo_kl_error(Posterior(q.mean[:1], q.logvar[:1]), counts, generator)
 falls = [error[0] / n**0.5 for n in counts]
 viz.lines(
     {"root-mean-square error": (counts, error), "error of one draw / √n": (counts, falls)},
@@ -360,7 +368,7 @@ book.claim("The closed form is torch.distributions' own", (q.kl_per_dim() - true
 # hundred times more draws, and the formula is free and exact. So the KL is never sampled in training; the likelihood term, which has no formula, is — with one draw for each picture, since a batch averages over many.
 # </details>
 #
-# ## A gradient through dice
+# ## A gradient through sampling
 #
 # The draw $z \sim q$ stands between the encoder and the loss, and one cannot differentiate a die. Two ways out:
 #
@@ -377,7 +385,7 @@ book.claim("The closed form is torch.distributions' own", (q.kl_per_dim() - true
 # %%
 dims = [1, 2, 4, 8, 16, 32, 64]
 toy = [
-    elbo.gradients(
+    elbo.estimate_gradients(
         lambda z: -z.square().sum(1) / 2, torch.zeros(d), torch.ones(d), 20_000, torch.Generator().manual_seed(d)
     ).variances()
     for d in dims
@@ -387,7 +395,7 @@ ratios = {k: [v[k] / v["reparameterised"] for v in toy] for k in closed}
 panels = viz.Panels(2)
 curves = {k: (dims, v) for k, v in ratios.items()} | {f"{k}, closed form": (dims, v) for k, v in closed.items()}
 viz.draw_lines(panels[0], curves, log="xy", xlabel="dimensions d", ylabel="variance ÷ reparameterised", title="a parabola")
-real = elbo.decoder_gradients(vae, tests[:1], 512, generator)
+real = elbo.estimate_decoder_gradients(vae, tests[:1], 512, generator)
 panels[1].bar(list(real.variances()), list(real.variances().values()), color=viz.COLOURS[:3])
 panels[1].set(yscale="log", ylabel="variance of a gradient (nats²)", title="the VAE's own likelihood")
 panels.picture(
@@ -451,17 +459,17 @@ book.claim(
 effective = {
     k: elbo.effective_beta(1, *ways[k], noise_std=vae.noise_std) for k in ("both averaged", "error averaged over pixels")
 }
-trained = {name: elbo.short_vae(train_images, beta, machine) for name, beta in {"the ELBO": 1.0, **effective}.items()}
+trained = {name: elbo.train_short_vae(train_images, beta, machine) for name, beta in {"the ELBO": 1.0, **effective}.items()}
 shown, rows = {"original": tests[pick]}, []
-for name, (net, cloud) in trained.items():
-    shown[name] = latents.decode(net, latents.codes(net, tests[pick]))
-    active = active_units(cloud).sum().item()
+for name, (net, trained_q) in trained.items():
+    shown[name] = latents.decode(net, latents.encode(net, tests[pick]))
+    active = active_units(trained_q).sum().item()
     rows.append(
         [
             name,
             {"the ELBO": 1.0, **effective}[name],
             active,
-            cloud.kl().mean().item(),
+            trained_q.kl().mean().item(),
             metrics.psnr(shown[name], tests[pick]).item(),
         ]
     )
@@ -469,13 +477,18 @@ claims.table(["loss", "effective beta", "active units of 64", "KL (nats per imag
 viz.rows(
     shown,
     scale=2,
-    alt="Copies by three losses: the ELBO gives garments, averaging both gives faint shapes, averaging the error one grey blur for all.",
+    alt="Reconstructions by three losses: the ELBO gives clear images, averaging both gives faint shapes, averaging the error one grey blur for all.",
 )
 
 # %%
-book.claim("After seconds of training, the true ELBO uses the numbers", rows[0][2], at_least=32, unit="of 64")
+book.claim("After seconds of training, the true ELBO uses the dimensions", rows[0][2], at_least=32, unit="of 64")
 book.claim("Averaging the error and summing the KL kills all of them", rows[2][2], at_most=0, unit="of 64")
-book.claim("Averaging both leaves little of what the ELBO's code tells", rows[1][3] / rows[0][3], at_most=0.3, unit="of its KL")
+book.claim(
+    "Averaging both leaves little of the information in the ELBO's latents",
+    rows[1][3] / rows[0][3],
+    at_most=0.3,
+    unit="of its KL",
+)
 
 # %% [markdown]
 # <details><summary><b>All, fewer, none</b></summary>
@@ -489,16 +502,16 @@ book.claim("Averaging both leaves little of what the ELBO's code tells", rows[1]
 #
 # So beta is a price. Set it on purpose: the KL is a **rate** (nats spent to tell the decoder which picture it is), the negative log-likelihood a
 # **distortion** (nats by which the decoder then still misses it), and beta says how many nats of distortion one nat of rate must save to be
-# worth its price (Alemi et al. 2018). One command, `course train rate-distortion`, took the recipe's VAE, trained it further at each of eight betas until it had moved
+# worth its price (Alemi et al. 2018). One command, `course measure rate-distortion`, took the recipe's VAE, trained it further at each of eight betas until it had moved
 # to its new place, and stored where that lies on the test set.
 #
 # **Predict.** At which beta is the ELBO highest? And how steep is the curve at the point of beta 4?
 
 # %%
-stored = rate_distortion.stored()
+stored = rate_distortion.RESULT.read()
 claims.table(
-    ["made by", "seed", "steps for each beta", "test pictures", "machine"],
-    [[stored[k] for k in ("command", "seed", "steps", "images", "machine")]],
+    ["made by", "seed", "steps for each beta", "test images", "machine"],
+    [[rate_distortion.RESULT.command, *(stored[k] for k in ("seed", "steps", "images", "machine"))]],
 )
 names = {
     "beta": "beta",
@@ -515,8 +528,8 @@ claims.table(list(names.values()), [[point[k] for k in names] for point in store
 # One of them is made again, now: your own VAE is moved on to beta 16, with another seed. It must land on the stored curve, or one of the two is wrong.
 
 # %%
-strong = rate_distortion.beta_vae(16.0, rate_distortion.start(machine), machine, steps=stored["steps"], seed=1)
-live = rate_distortion.point(strong, tests)
+strong = rate_distortion.train_beta_vae(16.0, rate_distortion.load_or_train_base(machine), machine, steps=stored["steps"], seed=1)
+live = rate_distortion.rate_distortion_point(strong, tests)
 by_beta = {point["beta"]: point for point in stored["points"]}
 price, rate, distortion, elbos = (
     torch.tensor([point[k] for point in stored["points"]]) for k in ("beta", "rate", "distortion", "elbo")
@@ -568,13 +581,13 @@ book.claim(
 # rate saves just beta nats of distortion. So the slope of the curve *is* minus beta, and one can read it off the table between neighbours.
 # </details>
 #
-# ## The collapse clinic
+# ## Posterior collapse
 #
-# A wrong factor is not the only way to fall silent. **First patient:** the garments of 8×8 pixels again, a plain squared error, *summed*, and the right beta of 1. But
+# A wrong factor is not the only way to fall silent. **First broken run:** the garments of 8×8 pixels again, a plain squared error, *summed*, and the right beta of 1. But
 # the network is eight plain layers deep on each side, without the skips of our residual blocks. At its start every layer loses more than half of what comes in, so the code
 # says next to nothing, and the decoder hardly listens. For a code that says nothing, the KL has one cure: no code at all.
 #
-# Two treatments. **KL warm-up** (Bowman et al. 2016; Sønderby et al. 2016) lets the KL's weight rise from 0 to 1, so that the code may speak before it pays.
+# Two remedies. **KL warm-up** (Bowman et al. 2016; Sønderby et al. 2016) lets the KL's weight rise from 0 to 1, so that the code may speak before it pays.
 # **Free bits** (Kingma et al. 2016) give each latent number some nats for nothing: silence saves no money.
 
 # %%
@@ -585,17 +598,17 @@ claims.source(kl_warmup, free_bits)
 # Will the code stay awake?
 
 # %%
-ward = {"no treatment": {}, "KL warm-up": {"warmup": 600}, "free bits": {"floor": 1 / 8}}
-patients = {name: posterior_collapse.treat(small, seed=1, **treatment) for name, treatment in ward.items()}
+remedies = {"no remedy": {}, "KL warm-up": {"warmup_steps": 600}, "free bits": {"floor": 1 / 8}}
+runs = {name: posterior_collapse.train_with_remedy(small, seed=1, **remedy) for name, remedy in remedies.items()}
 panels = viz.Panels(2)
-kls = {name: tuple(zip(*p.history, strict=True)) for name, p in patients.items()}
+kls = {name: tuple(zip(*p.history, strict=True)) for name, p in runs.items()}
 viz.draw_lines(panels[0], kls, marker=False, xlabel="steps", ylabel="KL (nats per image)", title="dotted: the warm-up is over")
 panels[0].axvline(600, color="grey", ls=":", lw=1)
-numbers = torch.arange(1, 17)
-curves = {name: (numbers, p.posterior.kl_per_dim().mean(0).sort(descending=True).values) for name, p in patients.items()}
-viz.draw_lines(panels[1], curves, xlabel="latent number, the dearest first", ylabel="mean KL (nats)")
+ranks = torch.arange(1, 17)
+curves = {name: (ranks, p.posterior.kl_per_dim().mean(0).sort(descending=True).values) for name, p in runs.items()}
+viz.draw_lines(panels[1], curves, xlabel="latent dimension, the largest KL first", ylabel="mean KL (nats)")
 panels.picture(
-    "Left: KL stays at zero without treatment and rises with either. Right: KL of each of 16 numbers, all zero without treatment."
+    "Left: KL stays at zero without a remedy and rises with either. Right: KL of each of 16 dimensions, all zero without a remedy."
 )
 
 # %% [markdown]
@@ -604,52 +617,59 @@ panels.picture(
 # %%
 z = torch.randn(8, 16, generator=generator, device=machine.device).double()
 with torch.no_grad():
-    shown = {name: p.net.decode(2 * z).float().clamp(-1, 1).view(-1, 1, 8, 8) for name, p in patients.items()}
+    shown = {name: p.net.decode(2 * z).float().clamp(-1, 1).view(-1, 1, 8, 8) for name, p in runs.items()}
 viz.rows(
     shown,
     scale=8,
-    alt="Eight codes decoded: without treatment the same grey garment eight times, with either treatment different garments.",
+    alt="Eight latents decoded: without a remedy the same grey shape eight times, with either remedy different items of clothing.",
 )
 
 # %%
-spread = {name: x.std(0).mean().item() for name, x in shown.items()}
-columns = ["", "active units of 16", "KL (nats)", "true ELBO (nats)", "how decoded codes differ (rms)"]
-claims.table(columns, [[name, p.active, p.posterior.kl().mean().item(), p.elbo, spread[name]] for name, p in patients.items()])
-ill, warm, free = patients.values()
-book.claim("The deep plain network collapses under the right loss: active units", ill.active, equals=0, unit="of 16")
+difference = {name: x.std(0).mean().item() for name, x in shown.items()}
+columns = ["", "active units of 16", "KL (nats)", "true ELBO (nats)", "how decoded latents differ (rms)"]
+claims.table(columns, [[name, p.active, p.posterior.kl().mean().item(), p.elbo, difference[name]] for name, p in runs.items()])
+collapsed, warm, free = runs.values()
+book.claim("The deep plain network collapses under the right loss: active units", collapsed.active, equals=0, unit="of 16")
 book.claim(
-    "… and decodes every code to the same picture",
-    spread["no treatment"] / spread["KL warm-up"],
+    "… and decodes every latent to the same image",
+    difference["no remedy"] / difference["KL warm-up"],
     at_most=0.15,
-    unit="of the spread after warm-up",
+    unit="of the difference after warm-up",
 )
-book.claim("KL warm-up wakes it: active units", warm.active, at_least=1, unit="of 16")
-book.claim("… and it stays awake when the weight is 1: true ELBO gained", warm.elbo - ill.elbo, at_least=1, unit="nats")
-book.claim("Free bits wake it: active units", free.active, at_least=1, unit="of 16")
-book.claim("… and the true ELBO gains too", free.elbo - ill.elbo, at_least=0.5, unit="nats")
+book.claim("KL warm-up prevents the collapse: active units", warm.active, at_least=1, unit="of 16")
+book.claim(
+    "… and it does not collapse later, when the weight is 1: true ELBO gained",
+    warm.elbo - collapsed.elbo,
+    at_least=1,
+    unit="nats",
+)
+book.claim("Free bits prevent the collapse: active units", free.active, at_least=1, unit="of 16")
+book.claim("… and the true ELBO gains too", free.elbo - collapsed.elbo, at_least=0.5, unit="nats")
 
 # %% [markdown]
 # <details><summary><b>It stays awake</b></summary>
 #
-# Here the collapse was no optimum but a trap on the way: the treated networks end with a *higher* ELBO, measured by the true objective, and after the dotted line
-# nothing but the true objective trained the second one. Given more steps an untreated network may find its own way out (try `collapse.treat(small, steps=3000)`).
+# Here the collapse was no optimum but a trap on the way: the networks with a remedy end with a *higher* ELBO, measured by the true objective, and after the dotted line
+# nothing but the true objective trained the second one. Given more steps a network without a remedy may find its own way out (try `posterior_collapse.train_with_remedy(small, steps=3000)`).
 # Warm-up changes only the way; free bits change the goal: they keep awake whatever is free, needed or not.
 # </details>
 #
-# **Second patient:** the same layers, but only four deep, so that there is no trap. Instead the error is *averaged* over the 64 pixels, and the KL summed. **Predict:** do
-# the same two treatments help?
+# **Second broken run:** the same layers, but only four deep, so that there is no trap. Instead the error is *averaged* over the 64 pixels, and the KL summed. **Predict:** do
+# the same two remedies help?
 
 # %%
 beta = elbo.effective_beta(1, error=small.shape[1])
-wrongly = {name: posterior_collapse.treat(small, beta=beta, depth=4, seed=1, **treatment) for name, treatment in ward.items()}
-healthy = {"the right factor instead": posterior_collapse.treat(small, depth=4, seed=1)}
+wrong_beta = {
+    name: posterior_collapse.train_with_remedy(small, beta=beta, depth=4, seed=1, **remedy) for name, remedy in remedies.items()
+}
+healthy = {"the right factor instead": posterior_collapse.train_with_remedy(small, depth=4, seed=1)}
 claims.table(
     columns[:4],
-    [[name, p.active, p.posterior.kl().mean().item(), p.elbo] for name, p in (wrongly | healthy).items()],
+    [[name, p.active, p.posterior.kl().mean().item(), p.elbo] for name, p in (wrong_beta | healthy).items()],
     title=f"effective beta: {beta:.0f}",
 )
 viz.lines(
-    {name: tuple(zip(*p.history, strict=True)) for name, p in (wrongly | healthy).items()},
+    {name: tuple(zip(*p.history, strict=True)) for name, p in (wrong_beta | healthy).items()},
     marker=False,
     xlabel="steps",
     ylabel="KL (nats per image)",
@@ -657,29 +677,32 @@ viz.lines(
 )
 
 # %%
-(ill, warm, free), (well,) = wrongly.values(), healthy.values()
-never = "at this price silence is the optimum itself, and a way that ends with this price ends there"
-book.claim("With the error averaged the network falls silent: active units", ill.active, equals=0, unit="of 16")
+(collapsed, warm, free), (right_beta,) = wrong_beta.values(), healthy.values()
+never = "at this beta the collapse is the optimum itself, and a schedule that ends at this beta ends there"
+book.claim("With the error averaged the posterior collapses: active units", collapsed.active, equals=0, unit="of 16")
 book.claim(
-    "KL warm-up wakes it under the wrong factor too: active units",
+    "KL warm-up prevents it under the wrong factor too: active units",
     warm.active,
     at_least=1,
     unit="of 16",
     expected=False,
     reason=never,
 )
-book.claim("Free bits wake it even so: active units", free.active, at_least=1, unit="of 16")
+book.claim("Free bits prevent it even so: active units", free.active, at_least=1, unit="of 16")
 book.claim(
-    "… but only the right factor gives the ELBO back: more than free bits by", well.elbo - free.elbo, at_least=0.5, unit="nats"
+    "… but only the right factor gives the ELBO back: more than free bits by",
+    right_beta.elbo - free.elbo,
+    at_least=0.5,
+    unit="nats",
 )
-book.claim("… and more than silence by", well.elbo - ill.elbo, at_least=1, unit="nats")
+book.claim("… and more than the collapsed run by", right_beta.elbo - collapsed.elbo, at_least=1, unit="nats")
 
 # %% [markdown]
 # <details><summary><b>Ask first which disease it is</b></summary>
 #
 # A trap can be walked around; an optimum cannot. Under a beta of 64 the warm-up is past the true weight almost at once, and in the end there is nothing to stay awake for. Free bits forbid
 # the silence, but the network keeps no more alive than the floor makes it. So first compute the *effective* beta; then compare the objective *that was trained*, with its own beta: only
-# if the treated run does better by that was the silence a trap. Here free bits give the true ELBO back and lose by the trained one, so it was no trap but the wrong price.
+# if the run with a remedy does better by that was the silence a trap. Here free bits give the true ELBO back and lose by the trained one, so it was no trap but the wrong price.
 # </details>
 #
 # ## What the 64 numbers do
@@ -692,53 +715,53 @@ active = active_units(q).sum().item()
 book.claim("Active units of the trained VAE", active, equals=64, unit="of 64")
 viz.lines(
     {"": (torch.arange(1, len(cost) + 1), cost)},
-    xlabel="latent number, the dearest first",
+    xlabel="latent dimension, the largest KL first",
     ylabel="mean KL (nats)",
     marker=False,
-    alt="KL of each of the 64 latent numbers in falling order: all are above zero.",
+    alt="KL of each of the 64 latent dimensions in falling order: all are above zero.",
 )
 
 # %% [markdown]
-# Take hold of one. The slider sets one latent number of six garments to a value and leaves the other 63 alone; number 1 is the dearest. Since the prior is
+# Take hold of one. The slider sets one latent dimension of six items of clothing to a value and leaves the other 63 alone; dimension 1 has the largest KL. Since the prior is
 # $\mathcal N(0, 1)$, we know beforehand what range is sensible: this is the first thing that a prior buys.
 
 # %%
-order, base = elbo.by_kl(q).tolist(), q.mean[[*pick[:10:2], pick[9]]]
+order, base = latent_space.rank_dims_by_kl(q).tolist(), q.mean[[*pick[:10:2], pick[9]]]
 
 
-def turn(value: float = 0.0, number: int = 1) -> tuple[torch.Tensor, str]:
-    index = order[number - 1]
-    pictures = elbo.traverse(vae, base, index, value)
-    moved = (pictures - elbo.traverse(vae, base, index, 0.0)).square().mean().sqrt().item()
-    return (
-        pictures.cpu(),
-        f"latent number {number} at {value:+.1f}: the pictures differ from those at 0 by {moved:.3f} (root mean square)",
+def set_dimension(value: float = 0.0, dim: int = 1) -> tuple[torch.Tensor, str]:
+    index = order[dim - 1]
+    images = latent_space.traverse(vae, base, index, value)
+    change = (images - latent_space.traverse(vae, base, index, 0.0)).square().mean().sqrt().item()
+    caption = (
+        f"latent dimension {dim} at {value:+.1f}: the images differ from those at 0 by {change:.3f} (root mean square)"
     )
+    return images.cpu(), caption
 
 
 values = [round(0.5 * i, 1) for i in range(-6, 7)]
 traversal = widgets.image_slider(
-    turn,
-    alt="Six garments that change as one latent number is turned.",
+    set_dimension,
+    alt="Six items of clothing that change as one latent dimension is changed.",
     columns=6,
     scale=4,
     value=values,
-    number=[1, 2, 3, 8, 32, 64],
+    dim=[1, 2, 3, 8, 32, 64],
 )
 traversal
 
 # %%
 stops = [-3.0, -1.5, 0.0, 1.5, 3.0]
-rows = {f"{stop:+.1f}": turn(stop, 1)[0] for stop in stops}
+rows = {f"{stop:+.1f}": set_dimension(stop, 1)[0] for stop in stops}
 viz.rows(
     rows,
     scale=2,
-    alt="Five rows of six garments: the dearest latent number set to -3, -1.5, 0, 1.5 and 3 changes one part of each.",
+    alt="Five rows of six items of clothing: the latent dimension with the largest KL set to -3, -1.5, 0, 1.5 and 3 changes one part of each.",
 )
 
 # %%
-for number in (1, 64):
-    print(traversal.set(value=3.0, number=number))
+for rank in (1, 64):
+    print(traversal.set(value=3.0, dim=rank))
 
 # %% [markdown]
 # Each number sits at one of the 4×4 places of the latent, and so it changes that *part* of the garment. Nothing in the loss asks a single number to
@@ -751,14 +774,17 @@ for number in (1, 64):
 # times more for its code: the point of the curve above that you have trained.
 #
 # **Predict**, for each line of the table, who wins: a copy of a photograph; the middle between two codes; a decoded $\mathcal N(0, I)$; a decoded Gaussian
-# that was fitted to the codes; keeping neighbours; a code that is shaken by half its own spread.
+# that was fitted to the codes; keeping neighbours; a latent that is perturbed by half its own standard deviation.
 
 # %%
 plain = recipes.load_or_train("fashion-autoencoder", machine)
-judge, nets = Evaluator(machine), {"autoencoder": plain, "VAE": vae, "VAE, beta 16": strong}
-report = {name: elbo.space_report(net, tests[:2000], test_labels[:2000], judge, generator) for name, net in nets.items()}
+evaluator, nets = Evaluator(machine), {"autoencoder": plain, "VAE": vae, "VAE, beta 16": strong}
+report = {
+    name: latent_space.latent_space_report(net, tests[:2000], test_labels[:2000], evaluator, generator)
+    for name, net in nets.items()
+}
 claims.table(
-    ["measured on 2,000 test pictures", *nets],
+    ["measured on 2,000 test images", *nets],
     [[row, *(report[name][row] for name in nets)] for row in report["VAE"]],
 )
 
@@ -766,14 +792,14 @@ claims.table(
 noise = torch.randn(8, *base.shape[1:], generator=generator, device=machine.device)
 lines, units, fits = {}, {}, {}
 for name, net in nets.items():
-    z, ends = latents.codes(net, tests[:4000]), latents.codes(net, torch.cat([boot, dress]))
-    lines[f"line: {name}"] = latents.decode(net, latents.line(ends[:1], ends[1:], 8)[0])
+    z, ends = latents.encode(net, tests[:4000]), latents.encode(net, torch.cat([boot, dress]))
+    lines[f"line: {name}"] = latents.decode(net, latents.interpolate(ends[:1], ends[1:], 8)[0])
     units[f"N(0, I): {name}"] = latents.decode(net, noise)
-    fits[f"fitted: {name}"] = latents.decode(net, latents.gaussian_like(z, 8, generator))
+    fits[f"fitted: {name}"] = latents.decode(net, latents.sample_fitted_gaussian(z, 8, generator))
 viz.rows(
     lines | units | fits,
     scale=2,
-    alt="Lines, unit noise and fitted Gaussians as each of the three networks decodes them; beta 16 draws softer shapes, none draws garments from N(0, I).",
+    alt="Lines, unit noise and fitted Gaussians as each of the three networks decodes them; beta 16 gives softer shapes, none gives clear images from N(0, I).",
 )
 
 # %% [markdown]
@@ -788,28 +814,35 @@ viz.rows(
 
 # %%
 a, v, s = report.values()
-shaken, unit, fitted, middle = (
-    "codes shaken by half their spread: PSNR (dB)",
+perturbed, unit, fitted, middle = (
+    "latents perturbed by half their std: PSNR (dB)",
     "decoded N(0, I): Fréchet",
     "decoded fitted Gaussian: Fréchet",
     "halfway: Fréchet",
 )
-book.claim("A shaken code keeps more of the picture with the prior", v[shaken] - a[shaken], at_least=0.3, unit="dB")
-copy = "reconstruction: Fréchet"
-book.claim("A dearer code (beta 16) brings N(0, I) nearer to garments", v[unit] / s[unit], at_least=1.1, unit="× less distance")
-book.claim("… and its own copies farther from them", s[copy] / v[copy], at_least=2, unit="× more distance")
+book.claim("A perturbed latent keeps more of the image with the prior", v[perturbed] - a[perturbed], at_least=0.3, unit="dB")
+reconstruction = "reconstruction: Fréchet"
+book.claim(
+    "A more expensive latent (beta 16) brings N(0, I) nearer to Fashion-MNIST",
+    v[unit] / s[unit],
+    at_least=1.1,
+    unit="× less distance",
+)
+book.claim(
+    "… and its own reconstructions farther from it", s[reconstruction] / v[reconstruction], at_least=2, unit="× more distance"
+)
 book.claim("… and costs sharpness", v["reconstruction: PSNR (dB)"] - s["reconstruction: PSNR (dB)"], at_least=1.5, unit="dB")
-book.claim("The prior makes the middle of a line a garment", a[middle] / v[middle], at_least=1.5, unit="× less distance", expected=False,
-           reason="the middle of two codes is no code of a garment here either, and wider clouds (beta 16) do not help")  # fmt: skip
-book.claim("The prior makes a fitted Gaussian draw garments", a[fitted] / v[fitted], at_least=1.5, unit="× less distance", expected=False,
-           reason="two moments of the codes do not say where the codes lie")  # fmt: skip
-same = "same 10 neighbours as in pixels (share)"
+book.claim("The prior makes the midpoint of a line a clear image", a[middle] / v[middle], at_least=1.5, unit="× less distance", expected=False,
+           reason="the midpoint of two latents is not the latent of an image here either, and wider posteriors (beta 16) do not help")  # fmt: skip
+book.claim("The prior makes samples of a fitted Gaussian clear images", a[fitted] / v[fitted], at_least=1.5, unit="× less distance", expected=False,
+           reason="two moments of the latents do not say where the latents lie")  # fmt: skip
+same = "same 10 neighbours as in pixels (fraction)"
 book.claim(
     "The prior keeps more of the pixels' neighbours",
     v[same] - a[same],
     at_least=0.05,
     expected=False,
-    reason="a plain autoencoder keeps them better: noise in the code costs some order",
+    reason="a plain autoencoder preserves them better: noise in the latent costs some order",
 )
 
 # %% [markdown]
@@ -817,30 +850,32 @@ book.claim(
 
 # %%
 strength = [0.0, 0.125, 0.25, 0.5, 1.0]
-kept = {}
+psnr_by_noise = {}
 for name, net in nets.items():
-    z = latents.codes(net, tests[:1000])
-    shaken_by = [elbo.disturbed(net, z, s, generator) for s in strength]
-    kept[name] = (strength, [metrics.psnr(x, tests[:1000]).item() for x in shaken_by])
+    z = latents.encode(net, tests[:1000])
+    images = [latent_space.decode_perturbed(net, z, s, generator) for s in strength]
+    psnr_by_noise[name] = (strength, [metrics.psnr(x, tests[:1000]).item() for x in images])
 viz.lines(
-    kept,
-    xlabel="noise on the code (in standard deviations of each number)",
+    psnr_by_noise,
+    xlabel="noise on the latent (in standard deviations of each dimension)",
     ylabel="PSNR to the photograph (dB)",
-    alt="PSNR falls with noise on the code: the autoencoder starts highest and falls fastest; beta 16 starts lowest, falls least and ends highest.",
+    alt="PSNR falls with noise on the latent: the autoencoder starts highest and falls fastest; beta 16 starts lowest, falls least and ends highest.",
 )
 
 # %% [markdown]
 # Walk the line yourself, in the three spaces at once.
 
 # %%
-paths = {name: latents.line(*latents.codes(net, torch.cat([boot, dress])).split(1), 21)[0] for name, net in nets.items()}
+paths = {name: latents.interpolate(*latents.encode(net, torch.cat([boot, dress])).split(1), 21)[0] for name, net in nets.items()}
 
 
 def walk(position: float = 0.0) -> tuple[torch.Tensor, str]:
     step = round(20 * position)
     pictures = torch.cat([latents.decode(net, paths[name][step][None]) for name, net in nets.items()])
-    sure = judge.confidence(pictures).tolist()
-    return pictures.cpu(), "the judge is sure: " + ", ".join(f"{name} {c:.0%}" for name, c in zip(nets, sure, strict=True))
+    sure = evaluator.confidence(pictures).tolist()
+    return pictures.cpu(), "the classifier's confidence: " + ", ".join(
+        f"{name} {c:.0%}" for name, c in zip(nets, sure, strict=True)
+    )
 
 
 positions = [round(0.05 * i, 2) for i in range(21)]
@@ -865,9 +900,11 @@ for stop in (0.0, 0.5, 1.0):
 # The second part is at least the KL of the Gaussian with $q(z)$'s mean and covariance, because the rest is one more KL: $q(z)$'s from that Gaussian.
 
 # %%
-total = elbo.aggregate(q)
+total = latent_space.aggregate_posterior(q)
 panels = viz.Panels(2)
-viz.draw_histogram(panels[0], {"mean": total.mean, "standard deviation": total.std}, bins=24, xlabel="over the 64 latent numbers")
+viz.draw_histogram(
+    panels[0], {"mean": total.mean, "standard deviation": total.std}, bins=24, xlabel="over the 64 latent dimensions"
+)
 ranks = torch.arange(1, len(total.mean) + 1)
 viz.draw_lines(
     panels[1],
@@ -884,29 +921,34 @@ panels.picture(
 
 # %%
 with torch.no_grad():
-    cloud = latents.decode(vae, q.sample(generator)[:2000])
+    posterior_samples = latents.decode(vae, q.sample(generator)[:2000])
 claims.table(
-    ["what is decoded by the VAE", "Fréchet distance to photographs (2,000 pictures)"],
+    ["what is decoded by the VAE", "Fréchet distance to photographs (2,000 images)"],
     [
-        ["the means of the clouds", v["reconstruction: Fréchet"]],
-        ["draws from the clouds, q(z)", judge.frechet(cloud)],
-        ["a Gaussian with the mean and covariance of the clouds' means", v[fitted]],
+        ["the means of the posteriors", v["reconstruction: Fréchet"]],
+        ["samples of the posteriors, q(z)", evaluator.frechet(posterior_samples)],
+        ["a Gaussian with the mean and covariance of the posteriors' means", v[fitted]],
         ["N(0, I)", v[unit]],
     ],
 )
 
 # %%
-spread = total.eigenvalues[0] / total.eigenvalues[-1]
-book.claim("Each number's own spread is near the prior's", total.std.mean(), at_least=0.5, at_most=1.5)
-book.claim("But together: widest ÷ narrowest direction of q(z), in variance", spread, at_least=10, unit="×")
+ratio = total.eigenvalues[0] / total.eigenvalues[-1]
+book.claim("Each dimension's own standard deviation is near the prior's", total.std.mean(), at_least=0.5, at_most=1.5)
+book.claim("But together: widest ÷ narrowest direction of q(z), in variance", ratio, at_least=10, unit="×")
 book.claim("KL of the fitted Gaussian from N(0, I), a lower bound for q(z)'s", total.kl(), at_least=5, unit="nats")
-book.claim("N(0, I) decodes farther from garments than copies do", v[unit] / v["reconstruction: Fréchet"], at_least=10, unit="×")
+book.claim(
+    "N(0, I) decodes farther from Fashion-MNIST than reconstructions do",
+    v[unit] / v["reconstruction: Fréchet"],
+    at_least=10,
+    unit="×",
+)
 book.claim(
     "So does even the fitted Gaussian: two moments are not enough", v[fitted] / v["reconstruction: Fréchet"], at_least=3, unit="×"
 )
 
 # %% [markdown]
-# One by one the numbers look like the prior's; together they do not. They are strongly correlated, and even a Gaussian with the covariance of the clouds' means does not mend it:
+# One by one the numbers look like the prior's; together they do not. They are strongly correlated, and even a Gaussian with the covariance of the clouds' means does not fix it:
 # the codes do not lie as a Gaussian does. Draws from the clouds themselves decode well, so the *decoder* is innocent. What is missing is a way to draw from $q(z)$. That is
 # the whole task of [chapter 4](04_latent_ddpm.ipynb), and it explains a habit of latent diffusion: keep the prior's price low, for the sake of sharp copies,
 # and let a diffusion model learn where the codes really are.
@@ -917,8 +959,8 @@ book.claim(
 # error: an edge in the middle, or something that is no edge at all?
 
 # %%
-signals = elbo.edges(1000, 0.15)
-answer, place = elbo.best_answer(signals), torch.linspace(0, 1, signals.shape[1])
+signals = blur.edge_signals(1000, 0.15)
+answer, position = blur.least_squares_answer(signals), torch.linspace(0, 1, signals.shape[1])
 guess = torch.linspace(-1.5, 1.5, 61)
 risk = (((guess - 1) ** 2 + (guess + 1) ** 2) / 2, ((guess.abs() - 1) ** 2))
 panels = viz.Panels(2)
@@ -929,8 +971,8 @@ viz.draw_lines(
     ylabel="mean squared error",
     marker=False,
 )
-curves = {"one edge": (place, signals[0]), "another": (place, signals[1]), "least squared error": (place, answer)}
-viz.draw_lines(panels[1], curves, xlabel="place", ylabel="brightness", marker=False)
+curves = {"one edge": (position, signals[0]), "another": (position, signals[1]), "least squared error": (position, answer)}
+viz.draw_lines(panels[1], curves, xlabel="position", ylabel="brightness", marker=False)
 panels.picture(
     "Left: the risk of an answer to a truth of +1 or -1 is least at 0, which is never true. Right: two edges, and the best answer, a ramp."
 )
@@ -938,26 +980,29 @@ panels.picture(
 # %%
 book.claim("The least-squares answer is the mean of all possible edges", (answer - signals.mean(0)).abs().max(), at_most=1e-4)
 book.claim("Its steepest step, of an edge's 2", answer.diff().max(), at_most=0.4)
-sharp = {"photographs": elbo.sharpness(tests[:2000])}
+sharp = {"photographs": blur.sharpness(tests[:2000])}
 for name, net in nets.items():
-    sharp[name] = elbo.sharpness(latents.decode(net, latents.codes(net, tests[:2000])))
+    sharp[name] = blur.sharpness(latents.decode(net, latents.encode(net, tests[:2000])))
 viz.bars(
     sharp,
     ylabel="difference of neighbouring pixels (rms)",
-    alt="Sharpness of photographs and of three networks' copies: each copy is softer, beta 16 the softest.",
+    alt="Sharpness of photographs and of three networks' reconstructions: each is softer, beta 16 the softest.",
 )
 
 # %%
 book.claim(
-    "The VAE's copies are softer than photographs", sharp["VAE"] / sharp["photographs"], at_most=0.92, unit="of their sharpness"
+    "The VAE's reconstructions are softer than photographs",
+    sharp["VAE"] / sharp["photographs"],
+    at_most=0.92,
+    unit="of their sharpness",
 )
 book.claim(
-    "A plain autoencoder's copies blur too, without any prior",
+    "A plain autoencoder's reconstructions blur too, without any prior",
     sharp["autoencoder"] / sharp["photographs"],
     at_most=0.95,
     unit="of their sharpness",
 )
-book.claim("A dearer code blurs more", sharp["VAE"] - sharp["VAE, beta 16"], at_least=0.01)
+book.claim("A more expensive latent blurs more", sharp["VAE"] - sharp["VAE, beta 16"], at_least=0.01)
 
 # %% [markdown]
 # <details><summary><b>No edge at all</b></summary>
@@ -976,26 +1021,26 @@ book.claim("A dearer code blurs more", sharp["VAE"] - sharp["VAE, beta 16"], at_
 
 # %%
 free = ("x", "y", "size")
-teddy_net, bears, factors = elbo.teddy_vae(free, 3000, 600, machine)
+teddy_net, bears, factors = disentanglement.train_teddy_vae(free, 3000, 600, machine)
 tq, truth = posterior(teddy_net, bears), torch.stack([getattr(factors, name) for name in free], 1)
 viz.rows(
     {"drawn": bears[:10], "decoded": latents.decode(teddy_net, tq.mode()[:10])},
     scale=2,
-    alt="Ten bears at different places and sizes, and their copies.",
+    alt="Ten bears at different positions and sizes, and their reconstructions.",
 )
 
 # %%
-match = elbo.follows(tq.mean, truth.to(bears.device)).cpu()
-ranked = elbo.by_kl(tq).cpu()
-viz.heat(
+match = disentanglement.squared_correlations(tq.mean, truth.to(bears.device)).cpu()
+ranked = latent_space.rank_dims_by_kl(tq).cpu()
+viz.heatmap(
     match[ranked],
     rows=range(1, 9),
     columns=free,
     limits=(0, 1),
     label="squared correlation",
-    ylabel="latent number, the dearest first",
+    ylabel="latent dimension, the largest KL first",
     xlabel="true factor",
-    alt="Heat map of squared correlations of eight latent numbers with three factors: the factors are spread over several numbers.",
+    alt="Heat map of squared correlations of eight latent dimensions with three factors: each factor correlates with several dimensions.",
 )
 
 # %%
@@ -1012,21 +1057,21 @@ claims.table(
 )
 squares = torch.cat([tq.mean.flatten(1), tq.mean.flatten(1).square(), torch.ones(len(truth), 1, device=bears.device)], 1).cpu()
 residual = truth - squares @ torch.linalg.lstsq(squares, truth).solution
-told = 1 - residual.square().sum(0) / (truth - truth.mean(0)).square().sum(0)
+r2 = 1 - residual.square().sum(0) / (truth - truth.mean(0)).square().sum(0)
 claims.table(
-    ["factor", "best single latent number (squared correlation)", "all numbers and their squares (R²)"],
-    [[n, match[:, i].max().item(), told[i].item()] for i, n in enumerate(free)],
+    ["factor", "best single latent dimension (squared correlation)", "all dimensions and their squares (R²)"],
+    [[n, match[:, i].max().item(), r2[i].item()] for i, n in enumerate(free)],
 )
 
 # %%
-book.claim("At least as many numbers are active as factors are free", active, at_least=3, at_most=8)
-book.claim("Place can be read from the code", told[:2].min(), at_least=0.6, unit="R²")
+book.claim("At least as many dimensions are active as factors are free", active, at_least=3, at_most=8)
+book.claim("Position can be read from the latent", r2[:2].min(), at_least=0.6, unit="R²")
 book.claim(
     "The number of active units is the number of factors",
     active,
     equals=3,
     expected=False,
-    reason="a curved sheet of pictures is told more cheaply by several numbers than by as many as it has dimensions",
+    reason="a curved sheet of images is encoded more cheaply in several latent dimensions than in as many as it has dimensions itself",
 )
 
 # %% [markdown]
@@ -1060,14 +1105,14 @@ book.verdicts()
 # | the ELBO | Kingma & Welling 2014, eq. 3 | `VAE.elbo`, `ELBO.value` |
 # | closed-form KL | Kingma & Welling 2014, appendix B | `Posterior.kl` |
 # | reparameterisation | Kingma & Welling 2014, eq. 10; Rezende et al. 2014 | `Posterior.sample` |
-# | score-function gradient with a baseline | Williams 1992 | `experiments.elbo.gradients` |
-# | importance-weighted bound | Burda et al. 2016, eq. 8 | `autoencoder.iwae` |
-# | linear VAE, probabilistic PCA | Lucas et al. 2019; Tipping & Bishop 1999, eq. 7 and 8 | `experiments.evidence` |
+# | score-function gradient with a baseline | Williams 1992 | `experiments.ch3_vae.elbo.estimate_gradients` |
+# | importance-weighted bound | Burda et al. 2016, eq. 8 | `vae.iwae` |
+# | linear VAE, probabilistic PCA | Lucas et al. 2019; Tipping & Bishop 1999, eq. 7 and 8 | `experiments.ch3_vae.marginal_likelihood` |
 # | beta | Higgins et al. 2017, eq. 4 | `ELBO.loss(beta)` |
-# | rate and distortion | Alemi et al. 2018 | `experiments.betas` |
-# | KL warm-up | Bowman et al. 2016; Sønderby et al. 2016 | `autoencoder.kl_warmup` |
-# | free bits | Kingma et al. 2016, eq. 15 | `autoencoder.free_bits` |
-# | active units | Burda et al. 2016, section 5.2 | `autoencoder.active_units` |
-# | splitting the KL | Hoffman & Johnson 2016 | `experiments.elbo.aggregate` |
-# | factors are not found unasked | Locatello et al. 2019 | `experiments.elbo.follows` |
+# | rate and distortion | Alemi et al. 2018 | `experiments.ch3_vae.rate_distortion` |
+# | KL warm-up | Bowman et al. 2016; Sønderby et al. 2016 | `vae.kl_warmup` |
+# | free bits | Kingma et al. 2016, eq. 15 | `vae.free_bits` |
+# | active units | Burda et al. 2016, section 5.2 | `vae.active_units` |
+# | splitting the KL | Hoffman & Johnson 2016 | `experiments.ch3_vae.latent_space.aggregate_posterior` |
+# | factors are not found unasked | Locatello et al. 2019 | `experiments.ch3_vae.disentanglement.squared_correlations` |
 # | $\mu, \log \sigma^2$ · $z$ · $\sigma_x$ | | `posterior.mean`, `.logvar` · latents · `vae.noise_std` |

@@ -21,7 +21,7 @@ import torch
 from course_lib import codec, data, device, diffusion, recipes, samplers, schedule
 from course_lib.images import to_float
 from course_lib.notebook import claims, viz, widgets
-from course_lib.experiments import evaluator, flops, generate
+from course_lib.experiments import flops, generate
 from course_lib.experiments.ch4_latent_ddpm import (
     equal_quality,
     equal_time,
@@ -30,6 +30,7 @@ from course_lib.experiments.ch4_latent_ddpm import (
     sampler_steps,
     schedules_and_scaling,
 )
+from course_lib.experiments.evaluator import Evaluator
 
 machine = device.find()
 book = claims.Claims("4 Latent DDPM")
@@ -54,11 +55,11 @@ SCHEDULES = {
     "flow": schedule.flow(),
 }
 boot = to_float(images[labels == 9][:1])
-eps = generate.noise(1, (1, 32, 32), machine)
+eps = generate.seeded_noise(1, (1, 32, 32), machine)
 ts = [1, 125, 250, 375, 500, 625, 750, 875, 1000]
-ruined = {name: torch.cat([diffusion.add_noise(boot, eps, s.level(t)) for t in ts]) for name, s in SCHEDULES.items()}
+noisy = {name: torch.cat([diffusion.add_noise(boot, eps, s.level(t)) for t in ts]) for name, s in SCHEDULES.items()}
 viz.rows(
-    ruined,
+    noisy,
     titles=[f"t = {t}" for t in ts],
     scale=2,
     alt="One ankle boot under four noise schedules; linear ruins it earliest, cosine and the flow latest.",
@@ -114,11 +115,11 @@ viz.rows(
 )
 
 # %%
-steps_at = {name: [schedules_and_scaling.level_at(s, db).t for db in dbs] for name, s in SCHEDULES.items()}
+steps_at = {name: [schedules_and_scaling.level_at_snr(s, db).t for db in dbs] for name, s in SCHEDULES.items()}
 claims.table(["schedule", *(f"{db} dB at t =" for db in dbs)], [[name, *found] for name, found in steps_at.items()])
-apart = max(float((picture - same["cosine"]).abs().max()) for picture in same.values())
+apart = max(float((noisy - same["cosine"]).abs().max()) for noisy in same.values())
 book.claim(
-    "At the same signal-to-noise ratio all four schedules show the same picture: largest difference of a pixel",
+    "At the same signal-to-noise ratio all four schedules show the same image: largest difference of a pixel",
     apart,
     at_most=0.05,
 )
@@ -192,33 +193,40 @@ claims.source(samplers.ddim)
 # called *second-order*?
 
 # %%
-mixture, steps, all_steps = sampler_order.toy(), (10, 20, 25, 50, 100, 200), (10, 20, 25, 50, 100, 250)
+mixture, steps, all_steps = sampler_order.toy_mixture(), (10, 20, 25, 50, 100, 200), (10, 20, 25, 50, 100, 250)
 middle = sampler_order.sampler_errors(mixture, steps, first=900, last=100)
-whole = sampler_order.sampler_errors(mixture, all_steps)
+full = sampler_order.sampler_errors(mixture, all_steps)
 panels = viz.Panels(2)
 options = {"xlabel": "steps", "ylabel": "distance from the exact end (toy's unit)", "log": "xy"}
-viz.draw_lines(panels[0], {k: (steps, v) for k, v in middle.items()}, title="the middle of the walk: t = 900 to 100", **options)
-viz.draw_lines(panels[1], {k: (all_steps, v) for k, v in whole.items()}, title="the whole walk: t = 1000 to 0", **options)
+viz.draw_lines(
+    panels[0], {k: (steps, v) for k, v in middle.items()}, title="the middle of the trajectory: t = 900 to 100", **options
+)
+viz.draw_lines(panels[1], {k: (all_steps, v) for k, v in full.items()}, title="the full trajectory: t = 1000 to 0", **options)
 panels.picture(
-    "Error against steps on log axes. In the middle of the walk DDIM falls with slope one, the two others with slope two; over the whole walk the two others lose part of their slope."
+    "Error against steps on log axes. In the middle of the trajectory DDIM falls with slope one, the two others with slope two; over the full trajectory the two others lose part of their slope."
 )
 
 # %% [markdown]
 # A method's **order** is minus the slope on these axes. Over the whole walk something is lost. What: the beginning, the end, or both?
 
 # %%
-parts, others = {"900 to 100": (steps, middle), "1000 to 0": (all_steps, whole)}, (10, 20, 25, 50, 100, 150, 300)
+parts, others = {"900 to 100": (steps, middle), "1000 to 0": (all_steps, full)}, (10, 20, 25, 50, 100, 150, 300)
 parts["1000 to 100"] = others, sampler_order.sampler_errors(mixture, others, 1000, 100, n=100)
 parts["900 to 0"] = others, sampler_order.sampler_errors(mixture, others, 900, 0, n=100)
-fitted = {part: {name: sampler_order.order(x, values) for name, values in errors.items()} for part, (x, errors) in parts.items()}
+fitted = {
+    part: {name: sampler_order.convergence_order(x, values) for name, values in errors.items()}
+    for part, (x, errors) in parts.items()
+}
 shown = ["900 to 100", "1000 to 100", "900 to 0", "1000 to 0"]
 claims.table(["fitted order, from t to t", *shown], [[name, *(fitted[part][name] for part in shown)] for name in middle])
 
 # %%
 core, start, end = (fitted[part] for part in shown[:3])
-book.claim("DDIM is a first-order method: order in the middle of the walk", core["DDIM"], at_least=0.8, at_most=1.2)
-book.claim("DPM-Solver++(2M) is of second order: in the middle of the walk", core["DPM-Solver++(2M)"], at_least=1.8, at_most=2.2)
-book.claim("Heun's method is of second order: in the middle of the walk", core["Heun"], at_least=1.8, at_most=2.2)
+book.claim("DDIM is a first-order method: order in the middle of the trajectory", core["DDIM"], at_least=0.8, at_most=1.2)
+book.claim(
+    "DPM-Solver++(2M) is of second order: in the middle of the trajectory", core["DPM-Solver++(2M)"], at_least=1.8, at_most=2.2
+)
+book.claim("Heun's method is of second order: in the middle of the trajectory", core["Heun"], at_least=1.8, at_most=2.2)
 book.claim("A start from pure noise leaves Heun's order alone", start["Heun"], at_least=1.8, at_most=2.2)
 for name in ("DPM-Solver++(2M)", "Heun"):
     book.claim(
@@ -247,7 +255,7 @@ for name in ("DPM-Solver++(2M)", "Heun"):
 
 # %%
 few = (5, 10, 20, 50)
-sets, same_set = sampler_order.set_errors(few)
+sets, same_set = sampler_order.distribution_errors(few)
 viz.lines(
     {k: (few, v) for k, v in sets.items()},
     xlabel="steps",
@@ -270,11 +278,11 @@ book.claim(
 # (If you come here without having run chapter 3, the next cell trains its VAE now.)
 
 # %%
-latent_codec = recipes.codec_of("fashion-vae", machine)
+latent_codec = recipes.load_codec("fashion-vae", machine)
 train_images, train_labels = data.fashion_mnist("train", machine.device)
 latents = codec.cache(latent_codec, train_images)
 shape = tuple(latents.shape[1:])
-print(f"an image: {train_images[0].numel():,} numbers; its latent: {latents[0].numel()} numbers, {shape}")
+print(f"an image: {train_images[0].numel():,} dimensions; its latent: {latents[0].numel()} dimensions, {shape}")
 
 # %% [markdown]
 # Sixty-four dimensions are not two. Does the theory of samplers still hold there? We can ask exactly, again: give each class one Gaussian, with
@@ -283,7 +291,7 @@ print(f"an image: {train_images[0].numel():,} numbers; its latent: {latents[0].n
 # %%
 latent_mixture = sampler_order.latent_mixture(latents, train_labels)
 in_latents = sampler_order.sampler_errors(latent_mixture, steps, first=900, last=100, n=24)
-orders_there = {name: sampler_order.order(steps, values) for name, values in in_latents.items()}
+orders_there = {name: sampler_order.convergence_order(steps, values) for name, values in in_latents.items()}
 for name, theory in {"DDIM": 1, "DPM-Solver++(2M)": 2, "Heun": 2}.items():
     book.claim(
         f"In 64 dimensions {name} has order {theory}, too", orders_there[name], at_least=theory - 0.2, at_most=theory + 0.2
@@ -309,12 +317,12 @@ viz.lines(
 std = latent_codec.latents_std.flatten()
 constant = 1 / schedules_and_scaling.global_std(latent_codec, latents)
 claims.table(
-    ["channel", "mean of the VAE's own numbers", "their standard deviation"],
+    ["channel", "mean of the VAE's unscaled latents", "their standard deviation"],
     [[i, m, d] for i, (m, d) in enumerate(zip(latent_codec.latents_mean.flatten().tolist(), std.tolist(), strict=True))],
 )
-teddies_constant = schedules_and_scaling.scaling_factor(recipes.codec_of("teddies-vae", machine))
+teddies_constant = schedules_and_scaling.scaling_factor(recipes.load_codec("teddies-vae", machine))
 claims.table(
-    ["VAE", "scaling_factor = 1 / std of all its numbers"],
+    ["VAE", "scaling_factor = 1 / std of all its latent values"],
     [["this one, of Fashion-MNIST", constant], ["the one of Teddies", teddies_constant]],
 )
 book.claim(
@@ -334,7 +342,7 @@ shifted = {
     f"std {x:g}": (
         t[:-1],
         torch.tensor(
-            [schedules_and_scaling.decibels(cosine.level(int(i))) + schedules_and_scaling.snr_offset_db(x) for i in t[:-1]]
+            [schedules_and_scaling.snr_db(cosine.level(int(i))) + schedules_and_scaling.snr_offset_db(x) for i in t[:-1]]
         ),
     )
     for x in stds
@@ -347,21 +355,21 @@ panels.picture(
 )
 
 # %%
-arms_codecs = schedules_and_scaling.scaling_codecs(latent_codec, latents)
-level, unit_eps = cosine.level(600), generate.noise(8, shape, machine, seed=2)
+scaled_codecs = schedules_and_scaling.scaling_codecs(latent_codec, latents)
+level, unit_eps = cosine.level(600), generate.seeded_noise(8, shape, machine, seed=2)
 seen = {"clean": latent_codec.decode(latents[:8])}
 for name in ("per channel", "5× too large", "5× too small"):
-    scaled = schedules_and_scaling.rescaled(latents[:8], latent_codec, arms_codecs[name])
-    seen[name] = arms_codecs[name].decode(schedules_and_scaling.add_noise(scaled, unit_eps, level) / level.alpha)
+    scaled = schedules_and_scaling.rescale_latents(latents[:8], latent_codec, scaled_codecs[name])
+    seen[name] = scaled_codecs[name].decode(diffusion.add_noise(scaled, unit_eps, level) / level.alpha)
 viz.rows(
     seen,
     scale=2,
-    alt="Eight garments, and the same eight latents with the noise of step 600, decoded: in units five times too large they are nearly clean, in units five times too small nothing is left.",
+    alt="Eight Fashion-MNIST images, and the same eight latents with the noise of step 600, decoded: in units five times too large they are nearly clean, in units five times too small nothing is left.",
 )
 
 # %%
 measured = [
-    float((level.alpha * schedules_and_scaling.rescaled(latents, latent_codec, arms_codecs[name])).var())
+    float((level.alpha * schedules_and_scaling.rescale_latents(latents, latent_codec, scaled_codecs[name])).var())
     for name in ("5× too large", "per channel")
 ]
 lift = 10 * torch.tensor(measured[0] / measured[1]).log10()
@@ -381,28 +389,28 @@ print(
 # number per channel, and five times too large and too small. Which of the five matter?
 
 # %%
-judge = evaluator.Evaluator(machine)
-arms = schedules_and_scaling.scaling(latent_codec, latents, train_labels, judge)
-rows = [[a.name, float(a.std.min()), float(a.std.max()), a.score.frechet, f"{a.score.agreement:.0%}"] for a in arms]
+evaluator = Evaluator(machine)
+results = schedules_and_scaling.compare_scalings(latent_codec, latents, train_labels, evaluator)
+rows = [[a.name, float(a.std.min()), float(a.std.max()), a.score.frechet, f"{a.score.agreement:.0%}"] for a in results]
 claims.table(["scaling", "smallest std of a channel", "largest", "Fréchet distance", "samples of the wanted class"], rows)
 viz.bars(
-    {a.name: a.score.frechet for a in arms},
+    {a.name: a.score.frechet for a in results},
     ylabel="Fréchet distance (lower is better)",
     alt="Fréchet distance for five scalings of the latents after the same short training; the two wrong units are worst.",
 )
 
 # %%
 viz.rows(
-    {a.name: a.images[:10] for a in arms},
+    {a.name: a.images[:10] for a in results},
     scale=2,
-    alt="Ten samples of each of the five denoisers after seconds of training: those of the wrong units are the least like garments.",
+    alt="Ten samples of each of the five denoisers after seconds of training: those of the wrong units are the least like items of clothing.",
 )
 
 # %%
-by_name = {a.name: a.score.frechet for a in arms}
+by_name = {a.name: a.score.frechet for a in results}
 wrong = min(by_name["5× too large"], by_name["5× too small"])
 book.claim(
-    "After scaling, every channel has spread 1: largest departure",
+    "After scaling, every channel has standard deviation 1: largest departure",
     float((latents.std(dim=(0, 2, 3)) - 1).abs().max()),
     at_most=0.01,
 )
@@ -416,7 +424,7 @@ book.claim(
     by_name["none"] / by_name["per channel"],
     at_least=2,
     expected=False,
-    reason="our VAE's KL term is at full weight and already pulls its latents towards spread 1; Stable Diffusion's KL has next to none",
+    reason="our VAE's KL term is at full weight and already pulls its latents towards unit variance; Stable Diffusion's KL has next to none",
 )
 # %% [markdown]
 # <details><summary>The answer</summary>
@@ -440,7 +448,7 @@ claims.source(diffusion.loss)
 result = recipes.fashion_ldm(machine=machine)
 
 # %%
-viz.losses(
+viz.loss_curve(
     result.losses,
     ylabel="mean squared error of v",
     alt="Training loss of the latent denoiser against step: a steep fall, then a long slow decline.",
@@ -451,27 +459,30 @@ viz.losses(
 # network knows at each level is the better picture: the share of the test latents' variance that it leaves unexplained.
 
 # %%
-make = generate.conditional(result.ema, machine)
+make = generate.conditional_factory(result.ema, machine)
 test_latents = codec.cache(latent_codec, images[:1000])
 ts = [1, 50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 999]
-left = schedules_and_scaling.errors_by_level(make, test_latents, labels[:1000], ts)
+left = schedules_and_scaling.unexplained_variance(make, test_latents, labels[:1000], ts)
 known = latent_mixture.to(machine.device, torch.float32)
-gauss = schedules_and_scaling.errors_by_level(lambda y: known.denoiser(y), test_latents, labels[:1000], ts)
+gauss = schedules_and_scaling.unexplained_variance(lambda y: known.denoiser(y), test_latents, labels[:1000], ts)
 viz.lines(
     {"the trained network": (ts, left), "ten fitted Gaussians": (ts, gauss)},
     xlabel="step t",
     ylabel="variance left unexplained",
     references={"knows nothing": 1.0},
-    alt="Unexplained share of the latents' variance against noise step, for the network and for the mixture of Gaussians: both rise from zero to the same plateau below one; between, the network lies lower.",
+    alt="Unexplained fraction of the latents' variance against noise step, for the network and for the mixture of Gaussians: both rise from zero to the same plateau below one; between, the network lies lower.",
 )
 
 # %%
 first, last = result.losses[:20].mean(), result.losses[-200:].mean()
 book.claim("Training lowers the loss: first 20 steps over last 200", first / last, at_least=1.3)
-book.claim("With little noise (t = 50) the denoiser knows nearly all: unexplained share", left[1], at_most=0.1)
+book.claim("With little noise (t = 50) the denoiser knows nearly all: unexplained fraction", left[1], at_most=0.1)
 book.claim("From noise alone (t = 999) it knows little, but more than nothing: the label", left[-1], at_least=0.3, at_most=0.98)
 book.claim(
-    "There ten Gaussians know as much: unexplained share, network's over theirs", left[-1] / gauss[-1], at_least=0.9, at_most=1.1
+    "There ten Gaussians know as much: unexplained fraction, network's over theirs",
+    left[-1] / gauss[-1],
+    at_least=0.9,
+    at_most=1.1,
 )
 book.claim("Between, the network has learned beyond means and covariances: the same at t = 500", left[6] / gauss[6], at_most=0.97)
 
@@ -480,28 +491,28 @@ book.claim("Between, the network has learned beyond means and covariances: the s
 # for that.
 
 # %%
-begin = sampler_order.strides(900, 100, 1)[0]
-x_t = diffusion.add_noise(test_latents[:16], generate.noise(16, shape, machine, seed=4), begin)
+begin = sampler_order.evenly_spaced_levels(900, 100, 1)[0]
+x_t = diffusion.add_noise(test_latents[:16], generate.seeded_noise(16, shape, machine, seed=4), begin)
 ours = diffusion.denoiser(result.ema, recipes.PREDICTION_TYPE, labels[:16].long())
 counts = (5, 10, 20, 40)
-learned = sampler_order.learned_errors(ours, x_t, counts, 900, 100, fine=200)
+learned = sampler_order.learned_denoiser_errors(ours, x_t, counts, 900, 100, reference_steps=200)
 viz.lines(
     {k: (counts, v) for k, v in learned.items()},
     xlabel="steps, t = 900 to 100",
-    ylabel="distance from its own fine walk",
+    ylabel="distance from its own fine solution",
     log="xy",
     alt="Error against steps for the trained denoiser: DDIM falls with slope one; the two others lie far below it and fall less steeply than on exact denoisers.",
 )
 
 # %%
-learned_orders = {name: sampler_order.order(counts, values) for name, values in learned.items()}
+learned_orders = {name: sampler_order.convergence_order(counts, values) for name, values in learned.items()}
 claims.table(
     ["sampler", "fitted order, exact denoiser in latents", "fitted order, trained denoiser"],
     [[k, orders_there[k], learned_orders[k]] for k in learned],
 )
 book.claim("With the trained denoiser DDIM is of first order, too", learned_orders["DDIM"], at_least=0.8, at_most=1.2)
 book.claim(
-    "And DPM-Solver++(2M) is nearer to its walk's end at 10 steps than DDIM: times",
+    "And DPM-Solver++(2M) is nearer to the reference solution at 10 steps than DDIM: times",
     learned["DDIM"][1] / learned["DPM-Solver++(2M)"][1],
     at_least=2,
 )
@@ -520,22 +531,28 @@ book.claim(
 # Below: start from the same kind of noise, walk with DPM-Solver++(2M) through the denoiser in 20 steps, and decode. What will you see?
 
 # %%
-wanted = generate.balanced(1000, machine)
+wanted = generate.balanced_labels(1000, machine)
 prior = schedules_and_scaling.decode_prior(latent_codec, 1000, shape, machine)
 drawn = generate.generate(make, wanted, latent_codec, shape, machine)
 real = to_float(images[:1000])
-sheet = {"real": real[:12], "prior": prior[:12], "prior, more": prior[12:24], "walked": drawn[:12], "walked, more": drawn[12:24]}
+sheet = {
+    "real": real[:12],
+    "prior": prior[:12],
+    "prior, more": prior[12:24],
+    "sampled": drawn[:12],
+    "sampled, more": drawn[12:24],
+}
 viz.rows(
     sheet,
     scale=2,
-    alt="Twelve real garments; below, two rows decoded from the prior, mostly mush; below, two rows of samples of the latent diffusion model, clearly garments.",
+    alt="Twelve real images; below, two rows decoded from the prior, mostly mush; below, two rows of samples of the latent diffusion model, clearly items of clothing.",
 )
 
 # %%
 rebuilt = codec.decode_all(latent_codec, test_latents)
 scores = {"real images": real, "decoded from N(0, I)": prior, "latent diffusion": drawn, "the VAE's reconstructions": rebuilt}
-distances = {name: judge.frechet(x) for name, x in scores.items()}
-sure = {name: float((judge.confidence(x) > 0.9).float().mean()) for name, x in scores.items()}
+distances = {name: evaluator.frechet(x) for name, x in scores.items()}
+sure = {name: float((evaluator.confidence(x) > 0.9).float().mean()) for name, x in scores.items()}
 claims.table(
     ["1,000 images", "Fréchet distance to the test images", "read with 90 % confidence"],
     [[k, distances[k], f"{sure[k]:.0%}"] for k in scores],
@@ -557,12 +574,12 @@ book.claim(
     at_least=2,
 )
 book.claim(
-    "The judge is sure of more of them: share, minus the prior's",
+    "The classifier is sure of more of them: fraction, minus the prior's",
     sure["latent diffusion"] - sure["decoded from N(0, I)"],
     at_least=0.1,
 )
-agreed = judge.score(drawn, wanted).agreement
-book.claim("They show the class that was asked for: share", agreed, at_least=0.6)
+agreed = evaluator.score(drawn, wanted).agreement
+book.claim("They show the class that was asked for: fraction", agreed, at_least=0.6)
 book.claim(
     "The VAE's own blur is a part of the distance: reconstructions over real images",
     distances["the VAE's reconstructions"] / distances["real images"],
@@ -577,23 +594,24 @@ book.claim(
 # %%
 levels = recipes.make_schedule().grid(20)
 six = torch.tensor([0, 1, 5, 7, 8, 9], device=machine.device)
-walk = schedules_and_scaling.walk(make(six), levels[0].sigma * generate.noise(6, shape, machine, seed=3), levels, latent_codec)
+x_T = levels[0].sigma * generate.seeded_noise(6, shape, machine, seed=3)
+trajectory = schedules_and_scaling.record_trajectory(make(six), x_T, levels, latent_codec)
 
 
 def at_step(step):
-    level = walk.levels[step]
+    level = trajectory.levels[step]
     return torch.cat(
-        [walk.x_t[step], walk.x0_hat[step]]
+        [trajectory.x_t[step], trajectory.x0_hat[step]]
     ), f"step {step} of 20: t = {level.t}, alpha {level.alpha:.3f}, sigma {level.sigma:.3f}"
 
 
 shown = [0, 4, 8, 10, 12, 14, 16, 18, 20]
-strip = {"x_t": walk.x_t[shown, 3], "x0_hat": walk.x0_hat[shown, 3]}
+strip = {"x_t": trajectory.x_t[shown, 3], "x0_hat": trajectory.x0_hat[shown, 3]}
 viz.rows(
     strip,
     scale=2,
     titles=[f"step {i}" for i in shown],
-    alt="One walk, every few steps: the decoded x_t goes from mush to a sneaker only late; the expected end shows a blurred sneaker from the first step.",
+    alt="One trajectory, every few steps: the decoded x_t goes from mush to a sneaker only late; the expected end shows a blurred sneaker from the first step.",
 )
 
 # %%
@@ -602,7 +620,7 @@ slider = widgets.image_slider(
     columns=6,
     scale=3,
     step=list(range(21)),
-    alt="Upper row: six walks at this step, decoded. Lower row: the clean garment that the denoiser expects of each.",
+    alt="Upper row: six trajectories at this step, decoded. Lower row: the clean image that the denoiser expects of each.",
 )
 slider
 
@@ -622,13 +640,15 @@ slider.set(step=10), slider.set(step=20)
 # samples stop looking real, or do they stop covering what is real?
 
 # %%
-measured = sampler_steps.stored()
-print(f"measured by `{measured['command']}`, {measured['samples']:,} samples a point, on {measured['machine']}")
+measured = sampler_steps.RESULT.read()
+print(f"measured by `{sampler_steps.RESULT.command}`, {measured['samples']:,} samples a point, on {measured['machine']}")
 panels = viz.Panels(2)
-viz.draw_lines(panels[0], sampler_steps.curves(measured, "frechet"), xlabel="network calls", ylabel="Fréchet distance", log="xy")
+viz.draw_lines(
+    panels[0], sampler_steps.metric_curves(measured, "frechet"), xlabel="network calls", ylabel="Fréchet distance", log="xy"
+)
 viz.draw_lines(
     panels[1],
-    sampler_steps.curves(measured, "frechet", "seconds"),
+    sampler_steps.metric_curves(measured, "frechet", "seconds"),
     xlabel="seconds for all samples",
     ylabel="Fréchet distance",
     log="xy",
@@ -642,7 +662,7 @@ panels = viz.Panels(3, width=2.9)
 for panel, metric in zip((panels[0], panels[1], panels[2]), ("kid", "precision", "recall"), strict=True):
     viz.draw_lines(
         panel,
-        sampler_steps.curves(measured, metric),
+        sampler_steps.metric_curves(measured, metric),
         xlabel="network calls",
         ylabel=metric if metric != "kid" else "KID",
         log="x",
@@ -674,9 +694,14 @@ claims.table(
 at = {(p["sampler"], p["steps"]): p for p in measured["points"]}
 solver = "DPM-Solver++(2M)"
 again = generate.generate(
-    make, generate.balanced(measured["samples"], machine), latent_codec, shape, machine, levels=recipes.make_schedule().grid(10)
+    make,
+    generate.balanced_labels(measured["samples"], machine),
+    latent_codec,
+    shape,
+    machine,
+    levels=recipes.make_schedule().grid(10),
 )
-today = judge.frechet(again)
+today = evaluator.frechet(again)
 book.claim(
     "Today's point lies on the stored curve: Fréchet distance at 10 steps, today over stored",
     today / at[solver, 10]["frechet"][0],
@@ -709,7 +734,7 @@ book.claim(
     at_least=0.0,
 )
 book.claim(
-    "And they hit the wanted class no less often: share, minus that of 20",
+    "And they hit the wanted class no less often: fraction, minus that of 20",
     at[solver, 3]["agreement"][0] - at[solver, 20]["agreement"][0],
     at_least=-0.03,
 )
@@ -739,20 +764,22 @@ book.claim(
 # **Predict.** Which of the three fails from $t = 1000$, and why much less so from $t = 980$?
 
 # %%
-trained = prediction_types.stored()
-print(f"measured by `{trained['command']}`, {trained['steps']} steps each, on {trained['machine']}")
-kinds = [(kind, "cosine") for kind in ("eps", "x0", "v")]
-found = {start: prediction_types.collected(trained, start=start) for start in prediction_types.STARTS}
-mean = {(kind, start): sum(found[start][kind, rate]) / len(found[start][kind, rate]) for kind, rate in kinds for start in found}
+trained = prediction_types.RESULT.read()
+print(f"measured by `{prediction_types.RESULT.command}`, {trained['steps']} steps each, on {trained['machine']}")
+variants = [(prediction_type, "cosine") for prediction_type in ("eps", "x0", "v")]
+found = {start: prediction_types.distances_by_variant(trained, start=start) for start in prediction_types.START_TIMESTEPS}
+mean = {(p, start): sum(found[start][p, rate]) / len(found[start][p, rate]) for p, rate in variants for start in found}
 viz.bars(
-    {f"{kind}, from {start}": d for (kind, start), d in mean.items()},
+    {f"{p}, from {start}": d for (p, start), d in mean.items()},
     ylabel="Fréchet distance",
-    alt="Fréchet distance of networks that predict eps, x0 and v, walked from t = 1000 and from t = 980: eps is far off from 1000; elsewhere all lie close together.",
+    alt="Fréchet distance of networks that predict eps, x0 and v, sampled from t = 1000 and from t = 980: eps is far off from 1000; elsewhere all lie close together.",
 )
 
 # %%
 weights = {
-    (w, rate): prediction_types.collected(trained, w)["v", rate] for rate in ("cosine", "constant") for w in ("last", "average")
+    (w, rate): prediction_types.distances_by_variant(trained, w)["v", rate]
+    for rate in ("cosine", "constant")
+    for w in ("last", "average")
 }
 ema = {key: sum(v) / len(v) for key, v in weights.items()}
 names = {
@@ -821,25 +848,27 @@ book.claim(
 # from fewer samples: here it is 2,000 on each side, in most other tables of this chapter 1,000. Compare within a table.
 
 # %%
-fight = equal_time.stored()
-print(f"measured by `{fight['command']}`, seed {fight['seed']}, {fight['seconds']:.0f} s of training each, on {fight['machine']}")
+comparison = equal_time.RESULT.read()
+print(
+    f"measured by `{equal_time.RESULT.command}`, seed {comparison['seed']}, {comparison['seconds']:.0f} s of training each, on {comparison['machine']}"
+)
 names = {
-    "numbers": "numbers per picture",
+    "numbers": "dimensions of what is denoised",
     "flops_per_step": "operations of one network call",
-    "images_seen_per_second": "pictures per second in training",
+    "images_seen_per_second": "images per second in training",
     "images_per_second": "samples per second, 20 steps",
 }
-rows = [[label, fight["latent"][key], fight["pixel"][key]] for key, label in names.items()]
+rows = [[label, comparison["latent"][key], comparison["pixel"][key]] for key, label in names.items()]
 rows += [
-    [f"Fréchet distance at guidance scale {k}", v, fight["pixel"]["frechet_by_scale"][k]]
-    for k, v in fight["latent"]["frechet_by_scale"].items()
+    [f"Fréchet distance at guidance scale {k}", v, comparison["pixel"]["frechet_by_scale"][k]]
+    for k, v in comparison["latent"]["frechet_by_scale"].items()
 ]
 claims.table(["", "latent", "pixel"], rows, title="The same seconds, two spaces")
 
 # %%
-scales = list(fight["latent"]["frechet_by_scale"])
+scales = list(comparison["latent"]["frechet_by_scale"])
 curves = {
-    side: ([float(k) for k in scales], [fight[side]["frechet_by_scale"][k] for k in scales]) for side in ("latent", "pixel")
+    side: ([float(k) for k in scales], [comparison[side]["frechet_by_scale"][k] for k in scales]) for side in ("latent", "pixel")
 }
 viz.lines(
     curves,
@@ -854,9 +883,9 @@ viz.lines(
 
 # %%
 memory = flops.memory_at_side(32)
-floor = equal_quality.floor(judge, 2000)
-vae_floor = judge.frechet(codec.decode_all(latent_codec, codec.cache(latent_codec, images[:2000])))
-above = {side: fight[side]["frechet_by_scale"]["1"] - floor for side in ("latent", "pixel")}
+floor = equal_quality.frechet_floor(evaluator, 2000)
+vae_floor = evaluator.frechet(codec.decode_all(latent_codec, codec.cache(latent_codec, images[:2000])))
+above = {side: comparison[side]["frechet_by_scale"]["1"] - floor for side in ("latent", "pixel")}
 rows = [["Fréchet distance above the floor", above["latent"], above["pixel"], above["pixel"] / above["latent"]]]
 rows += [
     [
@@ -869,11 +898,11 @@ rows += [
 claims.table(["", "latent", "pixel", "ratio"], rows, title=f"floor {floor:.2f}, the VAE's reconstructions {vae_floor:.2f}")
 
 # %%
-rival = equal_time.untrained_rival(machine)
-work = {"latent": equal_time.flops_per_step(result.ema, shape), "pixel": equal_time.flops_per_step(rival, (1, 32, 32))}
+pixel_denoiser = equal_time.untrained_pixel_denoiser(machine)
+work = {"latent": flops.flops_per_step(result.ema, shape), "pixel": flops.flops_per_step(pixel_denoiser, (1, 32, 32))}
 speed = {
-    "latent": equal_time.images_per_second("latent", result.ema, latent_codec, machine, n=200, steps=10),
-    "pixel": equal_time.images_per_second("pixel", rival, codec.PixelCodec(), machine, n=20, steps=10),
+    "latent": equal_time.samples_per_second("latent", result.ema, latent_codec, machine, n=200, steps=10),
+    "pixel": equal_time.samples_per_second("pixel", pixel_denoiser, codec.PixelCodec(), machine, n=20, steps=10),
 }
 claims.table(
     ["", "latent", "pixel", "ratio"],
@@ -884,19 +913,19 @@ claims.table(
 )
 
 # %%
-stored = fight["latent"]["frechet_by_scale"]["1"]
-book.claim("The latent has fewer numbers than the image: times", train_images[0].numel() / latents[0].numel(), equals=16)
+stored = comparison["latent"]["frechet_by_scale"]["1"]
+book.claim("The latent has fewer dimensions than the image: times", train_images[0].numel() / latents[0].numel(), equals=16)
 book.claim("A network call in pixel space costs more operations: times", work["pixel"] / work["latent"], at_least=5)
 book.claim("Training in pixel space holds more memory: times", memory["pixel"] / memory["latent"], at_least=5)
 book.claim("Sampling in latent space is faster, decoding included: times", speed["latent"] / speed["pixel"], at_least=3)
 book.claim(
     "Undisturbed (stored) it is ten times faster: times",
-    fight["latent"]["images_per_second"] / fight["pixel"]["images_per_second"],
+    comparison["latent"]["images_per_second"] / comparison["pixel"]["images_per_second"],
     at_least=10,
 )
 book.claim(
     "After equal seconds the latent model is nearer to real (stored, unguided): times",
-    fight["pixel"]["frechet_by_scale"]["1"] / stored,
+    comparison["pixel"]["frechet_by_scale"]["1"] / stored,
     at_least=1.2,
 )
 book.claim("The same above the floor of real images: times", above["pixel"] / above["latent"], at_least=2)
@@ -923,8 +952,8 @@ book.claim(
 # **Predict.** How much longer must the pixel model train to be as good as the latent model is in the end?
 
 # %%
-matched = equal_quality.stored()
-print(f"measured by `{matched['command']}`, seed {matched['seed']}, on {matched['machine']}")
+matched = equal_quality.RESULT.read()
+print(f"measured by `{equal_quality.RESULT.command}`, seed {matched['seed']}, on {matched['machine']}")
 runs = {side: list(zip(*matched[side]["curve"], strict=True)) for side in ("latent", "pixel")}
 viz.lines(
     runs,
@@ -955,11 +984,13 @@ book.claim(
     at_least=2,
 )
 book.claim(
-    "That costs more operations as well: pixel side's whole training over latent side's",
+    "That costs more operations as well: full training in pixels over that in latents",
     matched["pixel"]["training_flops"] / matched["latent"]["training_flops"],
     at_least=1.5,
 )
-book.claim("Latents pass the pixels' quality before the time is over: seconds, as a share of all", early / goal[0], at_most=0.9)
+book.claim(
+    "Latents pass the pixels' quality before the time is over: seconds, as a fraction of all", early / goal[0], at_most=0.9
+)
 # %% [markdown]
 # ### And larger pictures?
 #
@@ -969,9 +1000,9 @@ book.claim("Latents pass the pixels' quality before the time is over: seconds, a
 # **Predict.** Both spaces grow with the area of the picture. So does the ratio grow at all? And may one draw a straight line on from there, to 1024 pixels?
 
 # %%
-claims.source(flops.at_side)
+claims.source(flops.cost_at_side)
 sides = (16, 32, 64)
-counted = [flops.at_side(side) for side in sides]
+counted = [flops.cost_at_side(side) for side in sides]
 held = [flops.memory_at_side(side) for side in sides]
 rows = [
     [c.side, c.pixel / 1e6, c.latent / 1e6, c.ratio(), m["pixel"] / 1e6, m["latent"] / 1e6, m["pixel"] / m["latent"]]
@@ -991,19 +1022,19 @@ claims.table(
 )
 
 # %%
-drawn_on = flops.extrapolate(sides, [c.ratio() for c in counted], 1024)
-large = [flops.at_side(side) for side in (128, 256, 512, 1024)]
+extrapolated = flops.extrapolate_power_law(sides, [c.ratio() for c in counted], 1024)
+large = [flops.cost_at_side(side) for side in (128, 256, 512, 1024)]
 every = counted + large
 curves = {
     "counted": ([c.side for c in every], [c.ratio() for c in every]),
-    "extrapolated from 16, 32, 64": ([*sides, 1024], [*(c.ratio() for c in counted), drawn_on]),
+    "extrapolated from 16, 32, 64": ([*sides, 1024], [*(c.ratio() for c in counted), extrapolated]),
 }
 viz.lines(
     curves,
-    xlabel="side of the picture (pixels)",
+    xlabel="side of the image (pixels)",
     ylabel="operations, pixels over latents",
     log="xy",
-    alt="How many times more operations a sample takes in pixel space, against the side of the picture: the straight line drawn on from 16, 32 and 64 pixels stays far below what is counted at 1024.",
+    alt="How many times more operations a sample takes in pixel space, against the side of the image: the straight line extrapolated from 16, 32 and 64 pixels stays far below what is counted at 1024.",
 )
 
 # %%
@@ -1016,8 +1047,8 @@ book.claim(
 )
 book.claim("At 1024 pixels a sample in pixel space takes more operations (counted, not run): times", ratios[-1], at_least=30)
 book.claim(
-    "A straight line through 16, 32 and 64 tells the ratio at 1024: extrapolated over counted",
-    drawn_on / ratios[-1],
+    "A straight line through 16, 32 and 64 predicts the ratio at 1024: extrapolated over counted",
+    extrapolated / ratios[-1],
     at_least=0.8,
     at_most=1.25,
     expected=False,

@@ -27,7 +27,8 @@ from course_lib import codec, data, device, gaussian_mixture, guidance, metrics,
 from course_lib.notebook import claims, viz, widgets
 from course_lib.images import to_float
 from course_lib.experiments.ch5_guidance import failure_modes, frontier, guided_densities, noisy_classifier
-from course_lib.experiments import evaluator, generate, prompt_adherence
+from course_lib.experiments import generate, prompt_adherence
+from course_lib.experiments.evaluator import Evaluator
 
 machine = device.find()
 book = claims.Claims("5 Guidance")
@@ -35,22 +36,22 @@ print(machine)
 
 # %%
 net = recipes.load_or_train("fashion-ldm", machine)
-latent_codec = recipes.codec_of("fashion-vae", machine)
+latent_codec = recipes.load_codec("fashion-vae", machine)
 shape = (4, 4, 4)
-cond, null = generate.conditional(net, machine), generate.unconditional(net, machine)
+cond, null = generate.conditional_factory(net, machine), generate.unconditional_factory(net, machine)
 
 
 def guided(scale):
     return lambda y: guidance.guide(cond(y), null(y), scale)
 
 
-ten = generate.balanced(10, machine)
+ten = generate.balanced_labels(10, machine)
 first = {f"scale {w:g}": generate.generate(guided(w), ten, latent_codec, shape, machine, seed=5) for w in (1.0, 2.0, 4.0)}
 viz.rows(
     first,
     scale=2,
     titles=list(data.FASHION_CLASSES),
-    alt="Ten garments, one of each class, from the same noise at guidance scales 1, 2 and 4: they become crisper and more typical.",
+    alt="Ten Fashion-MNIST images, one of each class, from the same noise at guidance scales 1, 2 and 4: they become crisper and more typical.",
 )
 
 # %% [markdown]
@@ -75,7 +76,7 @@ latents = codec.cache(latent_codec, train_images)
 shown, held_out = (latents[:-5000], train_labels[:-5000]), (latents[-5000:], train_labels[-5000:])
 readers = {
     "noise-trained": noisy_classifier.train_noisy_classifier(*shown, machine).ema,
-    "clean-trained": noisy_classifier.train_noisy_classifier(*shown, machine, steps=1000, highest=1).ema,
+    "clean-trained": noisy_classifier.train_noisy_classifier(*shown, machine, steps=1000, max_timestep=1).ema,
 }
 
 # %%
@@ -110,9 +111,11 @@ book.claim("Its twin that never saw noise reads far less there: accuracy lost at
 
 # %%
 knots = [1, 150, 300, 450, 600, 750, 900]
-honest = {name: noisy_classifier.calibrated(net, *held_out, knots) for name, net in readers.items()}
-errors = {name: noisy_classifier.calibration_by_level(net, *tested, ts) for name, net in readers.items()}
-errors |= {name + ", calibrated": noisy_classifier.calibration_by_level(net, *tested, ts) for name, (net, _) in honest.items()}
+honest = {name: noisy_classifier.calibrate_by_level(net, *held_out, knots) for name, net in readers.items()}
+errors = {name: noisy_classifier.calibration_error_by_level(net, *tested, ts) for name, net in readers.items()}
+errors |= {
+    name + ", calibrated": noisy_classifier.calibration_error_by_level(net, *tested, ts) for name, (net, _) in honest.items()
+}
 floor = noisy_classifier.calibration_floor(honest["noise-trained"][0], tested[0], ts)
 
 # %%
@@ -132,8 +135,8 @@ panels = viz.Panels(2)
 for i, (title, nets) in enumerate({"as trained": readers, "calibrated": {k: net for k, (net, _) in honest.items()}}.items()):
     curves = {}
     for name, one in nets.items():
-        confidence, right, share = metrics.reliability(noisy_classifier.read_at(one, tested[0], 600), test_labels)
-        curves[name] = 100 * confidence[share > 0.002], 100 * right[share > 0.002]
+        confidence, right, fraction = metrics.reliability_diagram(noisy_classifier.noisy_logits(one, tested[0], 600), test_labels)
+        curves[name] = 100 * confidence[fraction > 0.002], 100 * right[fraction > 0.002]
     curves["honest"] = [0, 100], [0, 100]
     viz.draw_lines(panels[i], curves, xlabel="confidence (%)", ylabel="right (%)", title=f"t = 600, {title}")
 panels.picture("Two reliability diagrams at step 600. As trained, the classifier that was shown noise lies on the diagonal; that of clean latents lies far below it: it is nearly sure and often wrong. Calibrated, both lie near the diagonal.")  # fmt: skip
@@ -152,7 +155,9 @@ book.claim(
     "Its twin is sure of what it sees in noise: calibration error at the worst level", worst["clean-trained"], at_least=0.3
 )
 book.claim(
-    "Temperatures mend most of the twin's error: what is left at the worst level", worst["clean-trained, calibrated"], at_most=0.2
+    "Temperatures repair most of the twin's error: what is left at the worst level",
+    worst["clean-trained, calibrated"],
+    at_most=0.2,
 )
 after = noisy_classifier.accuracy_by_level(twin_reader, *tested, [500])[0]
 book.claim("Temperatures change no verdict: the twin's accuracy at t = 500, calibrated minus raw", after - twin[5], equals=0)
@@ -185,37 +190,49 @@ claims.source(guidance.classifier_guide)
 
 # %%
 start, wanted = tested[0][test_labels == data.FASHION_CLASSES.index("T-shirt/top")][:100], data.FASHION_CLASSES.index("dress")
-y, eps = torch.full((100,), wanted, device=machine.device), generate.noise(100, shape, machine)
+y, eps = torch.full((100,), wanted, device=machine.device), generate.seeded_noise(100, shape, machine)
 steps = [50, 200, 350, 500, 650, 800]
-wishes = {}
+steps_to_dress = {}
 for t in steps:
     level = recipes.make_schedule().level(t)
     x_t = level.alpha * start + level.sigma * eps
-    wishes[t] = noisy_classifier.wish(null(y), noisy_classifier.log_prob_of(reader, y), x_t, level, length=2.0)
-before, after = (torch.stack([latent_codec.decode(wishes[t][i]) for t in steps]) for i in (0, 1))  # [levels, 100, 1, 32, 32]
+    steps_to_dress[t] = noisy_classifier.classifier_step(
+        null(y), noisy_classifier.label_log_prob(reader, y), x_t, level, length=2.0
+    )
+before, after = (
+    torch.stack([latent_codec.decode(steps_to_dress[t][i]) for t in steps]) for i in (0, 1)
+)  # [levels, 100, 1, 32, 32]
 
 # %%
 one = 3
 change = viz.signed(after[:, one] - before[:, one], limit=0.5)
 groups = {"decoded x0_hat": before[:, one], "after the step": after[:, one], "ink wanted": change}
-viz.rows(groups, titles=[f"t = {t}" for t in steps], scale=3, alt="A T-shirt seen through six levels of noise; the same after a step along the classifier's gradient towards dress; and the difference: less ink (blue) on both sleeves, more (orange) down the middle. At high noise, where the denoiser itself sees another garment, ink is wanted and not wanted on that one.")  # fmt: skip
+viz.rows(groups, titles=[f"t = {t}" for t in steps], scale=3, alt="A T-shirt seen through six levels of noise; the same after a step along the classifier's gradient towards dress; and the difference: less ink (blue) on both sleeves, more (orange) down the middle. At high noise, where the denoiser itself sees another item, ink is wanted and not wanted on that one.")  # fmt: skip
 
 # %%
-asked = [wishes[t][2].median().item() for t in steps]
+asked = [steps_to_dress[t][2].median().item() for t in steps]
 viz.lines({"": (steps, asked)}, xlabel="step t (cosine schedule)", ylabel="length of Bayes' step (latent units)", log="y", alt="The length of the step that Bayes' rule asks for, against the noise step: a few hundredths at t = 50, above one from t = 350 on.")  # fmt: skip
 
 # %%
-judge = evaluator.Evaluator(machine)
-shares = {name: classifier.read(judge.net, x)[1].softmax(1).mean(0) for name, x in (("before", before[2]), ("after", after[2]))}
+evaluator = Evaluator(machine)
+probabilities = {
+    name: classifier.classify(evaluator.net, x)[1].softmax(1).mean(0) for name, x in (("before", before[2]), ("after", after[2]))
+}
 more = (after[2] - before[2]).mean((0, 1, 2))  # at t = 350, all 100 T-shirts: ink wanted in each of the 32 columns of pixels
 sleeves, middle = torch.cat([more[6:10], more[22:26]]).mean().item(), more[13:19].mean().item()
 book.claim("For a dress the classifier wants less ink where T-shirts have their sleeves (pixels in -1…1)", sleeves, at_most=-0.01)
 book.claim("For a dress it wants more ink down the middle of T-shirts (pixels in -1…1)", middle, at_least=0.01)
-ratio = (shares["after"] / shares["before"])[wanted]
-book.claim("The judge, who never saw latents, agrees: a dress, after the step over before it (probability)", ratio, at_least=2.5)
-kept = [classifier.read(judge.net, before[i])[1].argmax(1).eq(0).float().mean() for i in (0, -1)]
+ratio = (probabilities["after"] / probabilities["before"])[wanted]
 book.claim(
-    "At t = 800 the denoiser has lost the T-shirts: share that it still sees, of those at t = 50", kept[1] / kept[0], at_most=0.6
+    "The classifier of images, which never saw latents, agrees: a dress, after the step over before it (probability)",
+    ratio,
+    at_least=2.5,
+)
+still_seen = [classifier.classify(evaluator.net, before[i])[1].argmax(1).eq(0).float().mean() for i in (0, -1)]
+book.claim(
+    "At t = 800 the denoiser has lost the T-shirts: fraction that it still sees, of those at t = 50",
+    still_seen[1] / still_seen[0],
+    at_most=0.6,
 )
 book.claim("Guidance acts early: Bayes' step at t = 800 over that at t = 50, medians", asked[-1] / asked[0], at_least=10)
 
@@ -231,10 +248,14 @@ book.claim("Guidance acts early: Bayes' step at t = 800 over that at t = 50, med
 # of the *perfect* classifier for the class on the left, whose two centres are the dots.
 
 # %%
-toy, plane, arrows = guided_densities.two_classes(), guided_densities.plane(), guided_densities.plane(side=11, half=2.2)
+toy, plane, arrows = (
+    guided_densities.two_class_mixture(),
+    guided_densities.plane_grid(),
+    guided_densities.plane_grid(side=11, half=2.2),
+)
 centres = toy.means.view(4, 2, 1, 1)  # two of the wanted class, two of the other
 seen = {t: recipes.make_schedule().level(t) for t in (100, 400, 700)}
-pulls = {t: guided_densities.pull(toy, arrows.points, 0, level) for t, level in seen.items()}
+pulls = {t: guided_densities.classifier_gradient(toy, arrows.points, 0, level) for t, level in seen.items()}
 panels = viz.Panels(3, width=3.2)
 for i, (t, level) in enumerate(seen.items()):
     density = toy.log_prob(plane.points, level).exp().view(plane.side, plane.side)
@@ -247,7 +268,7 @@ panels.picture("The gradient of the perfect classifier over the noisy density at
 # %%
 at_rest = {}
 for t, level in seen.items():
-    hard = guided_densities.pull(toy, level.alpha * centres, 0, level).norm(dim=1)
+    hard = guided_densities.classifier_gradient(toy, level.alpha * centres, 0, level).norm(dim=1)
     at_rest[t] = (hard[:2].mean() / hard[2:].mean()).item()
 first, last = at_rest[100], at_rest[700]
 book.claim(
@@ -264,11 +285,15 @@ book.claim(
 
 # %%
 weak = frontier.weak_denoiser(net, machine)
-kinds, twins = (frontier.kinds(net, weak, partial(noisy_classifier.log_prob_of, one), machine) for one in (reader, twin_reader))
-many = generate.balanced(500, machine)
-makers = {("noise-trained", w): kinds["classifier"].at(w) for w in (0.0, 1.0, 3.0)}
-makers["clean-trained", 1.0] = twins["classifier"].at(1.0)
-by_gradient = {k: judge.score(generate.generate(make, many, latent_codec, shape, machine), many) for k, make in makers.items()}
+methods, twin_methods = (
+    frontier.guidance_methods(net, weak, partial(noisy_classifier.label_log_prob, one), machine) for one in (reader, twin_reader)
+)
+many = generate.balanced_labels(500, machine)
+factories = {("noise-trained", w): methods["classifier"].factory(w) for w in (0.0, 1.0, 3.0)}
+factories["clean-trained", 1.0] = twin_methods["classifier"].factory(1.0)
+by_gradient = {
+    k: evaluator.score(generate.generate(factory, many, latent_codec, shape, machine), many) for k, factory in factories.items()
+}
 rows = [[*k, f"{score.agreement:.0%}", score.frechet] for k, score in by_gradient.items()]
 claims.table(["classifier", "scale", "samples of the wanted class", "Fréchet distance"], rows)
 
@@ -276,9 +301,9 @@ claims.table(["classifier", "scale", "samples of the wanted class", "Fréchet di
 hits = {k: score.agreement for k, score in by_gradient.items()}
 none, bayes, blind = hits["noise-trained", 0.0], hits["noise-trained", 1.0], hits["clean-trained", 1.0]
 book.claim("Without the gradient the unconditional model hits the wanted class by chance", none, at_least=0.03, at_most=0.2)
-book.claim("The gradient alone, at Bayes' own scale 1, makes it hit: share", bayes, at_least=0.35)
+book.claim("The gradient alone, at Bayes' own scale 1, makes it hit: fraction", bayes, at_least=0.35)
 book.claim(
-    "That of the clean-trained twin hits less: share, the noise-trained one's minus the twin's", bayes - blind, at_least=0.2
+    "That of the clean-trained twin hits less: fraction, the noise-trained one's minus the twin's", bayes - blind, at_least=0.2
 )
 
 # %% [markdown]
@@ -317,7 +342,7 @@ for scale, meaning in {
     print(f"{scale:44.1f}   {w:23.1f}   {meaning}".rstrip())
 
 # %%
-x_T = generate.noise(10, shape, machine)
+x_T = generate.seeded_noise(10, shape, machine)
 level = recipes.make_schedule().level(500)
 same = torch.equal(guided(1.0)(ten)(x_T, level), cond(ten)(x_T, level))
 book.claim("Scale 1 is the conditional model, bit for bit", same, equals=1)
@@ -337,9 +362,9 @@ claims.source(guided_densities.log_density)
 
 # %%
 scales = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
-said = {w: guided_densities.sharpened(toy, plane, 0, w) for w in scales}
-found = {w: guided_densities.sampled(guided_densities.cfg(toy, 0, w), plane) for w in scales}
-points = guided_densities.guided_points(guided_densities.cfg(toy, 0, 4.0), n=400)
+said = {w: guided_densities.sharpened_density(toy, plane, 0, w) for w in scales}
+found = {w: guided_densities.sampled_density(guided_densities.exact_guidance(toy, 0, w), plane) for w in scales}
+points = guided_densities.sample_points(guided_densities.exact_guidance(toy, 0, 4.0), n=400)
 
 # %%
 panels = viz.Panels(3, width=3.7)
@@ -363,7 +388,7 @@ viz.lines({"": (list(scales), [100 * gap for gap in gaps.values()])}, xlabel="gu
 beyond = plane.points[:, 0, 0, 0] < -1  # further out than either of the class's own centres
 middles = {w: [plane.mean(p)[0].item() for p in (said[w], found[w])] for w in scales}
 sides = {w: [p.flatten()[beyond].sum().item() for p in (said[w], found[w])] for w in scales}
-rows = [[w, gaps[w], found[w].sum().item(), *middles[w], *(f"{share:.0%}" for share in sides[w])] for w in scales]
+rows = [[w, gaps[w], found[w].sum().item(), *middles[w], *(f"{fraction:.0%}" for fraction in sides[w])] for w in scales]
 columns = ["scale", "total variation (0 same, 1 apart)", "mass of the guided density", "mean x, sharpened", "mean x, guided"]
 claims.table([*columns, "beyond x = -1, sharpened", "beyond x = -1, guided"], rows)
 
@@ -386,11 +411,11 @@ book.claim(
     at_least=0.35,
 )
 book.claim(
-    "What is too much lies beyond the class's own centres: share of samples there, guided minus sharpened",
+    "What is too much lies beyond the class's own centres: fraction of samples there, guided minus sharpened",
     sides[4.0][1] - sides[4.0][0],
     at_least=0.4,
 )
-tail = guided_densities.beyond(found[4.0], said[1.0])
+tail = guided_densities.mass_outside(found[4.0], said[1.0])
 book.claim(
     "It leaves the data behind: where only 1 % of the class lies, guidance puts this many times as much",
     tail / 0.01,
@@ -447,7 +472,7 @@ book.claim(
 # the other four kinds will beat it, and in what?
 
 # %%
-harness = frontier.Harness(latent_codec, judge)
+experiment = frontier.GuidanceExperiment(latent_codec, evaluator)
 plan = {
     "classifier": (1.0, 2.0, 4.0),
     "classifier-free": (1.0, 1.5, 2.0, 3.0, 5.0),
@@ -455,26 +480,25 @@ plan = {
     "rescaled": (2.0, 3.0, 5.0),
     "autoguidance": (1.5, 2.0, 3.0),
 }
-curves = {name: harness.curve(kinds[name], scales) for name, scales in plan.items()}
+curves = {name: experiment.sweep(methods[name], scales) for name, scales in plan.items()}
 
 # %%
 panels = viz.Panels(3, width=3.7, height=3.8)
 for axes, measure, label in (
     (panels[0], "frechet", "Fréchet distance (less is better)"),
-    (panels[1], "agreement", "of the wanted class (share)"),
+    (panels[1], "agreement", "of the wanted class (fraction)"),
 ):
     drawn = {
-        name: ([p.scale for p in ps], [p.mean(measure) for p in ps], [p.error(measure) for p in ps])
-        for name, ps in curves.items()
+        name: ([p.scale for p in ps], [p.mean(measure) for p in ps], [p.std(measure) for p in ps]) for name, ps in curves.items()
     }
     viz.draw_lines(axes, drawn, xlabel="guidance scale (1 = none; classifier: 0)", ylabel=label)
 trade = {
-    name: ([p.mean("recall") for p in ps], [p.mean("precision") for p in ps], [p.error("precision") for p in ps])
+    name: ([p.mean("recall") for p in ps], [p.mean("precision") for p in ps], [p.std("precision") for p in ps])
     for name, ps in curves.items()
 }
-viz.draw_lines(panels[2], trade, xlabel="recall (share of real garments covered)", ylabel="precision (share that looks real)")
+viz.draw_lines(panels[2], trade, xlabel="recall (fraction of real images covered)", ylabel="precision (fraction that looks real)")
 panels.picture(
-    "Three panels for five kinds of guidance. Fréchet distance falls a little in an interval, for autoguidance and at first for the classifier, and else rises with the scale; the share of the wanted class rises; precision is bought with recall."
+    "Three panels for five guidance methods. Fréchet distance falls a little in an interval, for autoguidance and at first for the classifier, and else rises with the scale; the fraction of the wanted class rises; precision is bought with recall."
 )
 
 # %%
@@ -487,7 +511,7 @@ measures = {
 }
 digits = {"frechet": 1}
 rows = [
-    [name, f"{p.scale:g}", p.steps, *(f"{p.mean(m):.{digits.get(m, 2)}f} ± {p.error(m):.{digits.get(m, 2)}f}" for m in measures)]
+    [name, f"{p.scale:g}", p.steps, *(f"{p.mean(m):.{digits.get(m, 2)}f} ± {p.std(m):.{digits.get(m, 2)}f}" for m in measures)]
     for name, ps in curves.items()
     for p in ps
 ]
@@ -502,7 +526,7 @@ at = {name: {p.scale: p for p in ps} for name, ps in curves.items()}
 free, middle, auto = at["classifier-free"], at["in an interval"], at["autoguidance"]
 plain = free[1.0].mean("frechet")
 best = {name: min(p.mean("frechet") for p in ps) for name, ps in curves.items()}
-book.claim("Guidance makes the class right: share at scale 2", free[2.0].mean("agreement"), at_least=0.93)
+book.claim("Guidance makes the class right: fraction at scale 2", free[2.0].mean("agreement"), at_least=0.93)
 book.claim("… more often than unguided: difference", free[2.0].mean("agreement") - free[1.0].mean("agreement"), at_least=0.04)
 book.claim("Guidance brings the samples nearer to the real ones: Fréchet distance, unguided over the best of classifier-free", plain / best["classifier-free"],
            at_least=1.05, expected=False, reason="at equal calls it has half the steps, and what it gains in failures it loses in variety")  # fmt: skip
@@ -518,9 +542,11 @@ book.claim(
     "Too much is worse than none: classifier-free at scale 5 over unguided", free[5.0].mean("frechet") / plain, at_least=1.8
 )
 # %%
-rise, unsure = free[5.0].mean("frechet") - plain, max(free[5.0].error("frechet"), free[1.0].error("frechet"))
+rise, unsure = free[5.0].mean("frechet") - plain, max(free[5.0].std("frechet"), free[1.0].std("frechet"))
 book.claim(
-    "The classifier steers a model that knows no classes: share at scale 4", at["classifier"][4.0].mean("agreement"), at_least=0.6
+    "The classifier steers a model that knows no classes: fraction at scale 4",
+    at["classifier"][4.0].mean("agreement"),
+    at_least=0.6,
 )
 book.claim(
     "… but less surely than the denoiser steers itself: classifier-free at 2, difference",
@@ -547,17 +573,17 @@ book.claim(
 # The eye sees it before the metrics: strong guidance burns.
 
 # %%
-loud = {"unguided": (kinds["classifier-free"], 1.0), "scale 5": (kinds["classifier-free"], 5.0),
-        "rescaled": (kinds["rescaled"], 5.0), "in an interval": (kinds["in an interval"], 5.0)}  # fmt: skip
+loud = {"unguided": (methods["classifier-free"], 1.0), "scale 5": (methods["classifier-free"], 5.0),
+        "rescaled": (methods["rescaled"], 5.0), "in an interval": (methods["in an interval"], 5.0)}  # fmt: skip
 burnt = {
-    name: generate.generate(kind.at(w), ten, latent_codec, shape, machine, levels=kind.levels(w), seed=11)
-    for name, (kind, w) in loud.items()
+    name: generate.generate(method.factory(w), ten, latent_codec, shape, machine, levels=method.affordable_levels(w), seed=11)
+    for name, (method, w) in loud.items()
 }
 viz.rows(
     burnt,
     scale=2,
     titles=list(data.FASHION_CLASSES),
-    alt="Ten garments from the same noise: unguided; at scale 5 harsh, white and simplified; rescaled softer again; in an interval nearer to the first row.",
+    alt="Ten Fashion-MNIST images from the same noise: unguided; at scale 5 harsh, white and simplified; rescaled softer again; in an interval nearer to the first row.",
 )
 
 # %%
@@ -570,23 +596,23 @@ shown = {
     "frechet": "Fréchet distance",
 }
 claims.table(
-    ["guidance", *shown.values()], [[name, *(f"{p.mean(m):.2f} ± {p.error(m):.2f}" for m in shown)] for name, p in dark.items()]
+    ["guidance", *shown.values()], [[name, *(f"{p.mean(m):.2f} ± {p.std(m):.2f}" for m in shown)] for name, p in dark.items()]
 )
-book.claim("Scale 5 saturates: white pixels over those of real garments", dark["scale 5"].mean("saturation"), at_least=2.5)
-book.claim("… and has more contrast than real garments", dark["scale 5"].mean("contrast"), at_least=1.05)
+book.claim("Scale 5 saturates: white pixels over those of real images", dark["scale 5"].mean("saturation"), at_least=2.5)
+book.claim("… and has more contrast than real images", dark["scale 5"].mean("contrast"), at_least=1.05)
 book.claim(
     "… and loses variety: diversity over the unguided one's",
     dark["scale 5"].mean("diversity") / dark["unguided"].mean("diversity"),
     at_most=0.8,
 )
 book.claim(
-    "Rescaling mends the saturation: white pixels over those of plain guidance",
+    "Rescaling repairs the saturation: white pixels over those of plain guidance",
     dark["rescaled"].mean("saturation") / dark["scale 5"].mean("saturation"),
     at_most=0.5,
 )
-book.claim("… and the contrast: difference from real garments", abs(dark["rescaled"].mean("contrast") - 1), at_most=0.05)
+book.claim("… and the contrast: difference from real images", abs(dark["rescaled"].mean("contrast") - 1), at_most=0.05)
 book.claim(
-    "The interval mends more of the variety than rescaling does: diversity, difference",
+    "The interval repairs more of the variety than rescaling does: diversity, difference",
     dark["in an interval"].mean("diversity") - dark["rescaled"].mean("diversity"),
     at_least=0.02,
 )
@@ -608,32 +634,36 @@ book.claim(
 
 # %%
 stops = (1.0, 1.5, 2.0, 3.0, 5.0)
-parts = {name: frontier.in_interval(name, net, interval, machine) for name, interval in frontier.INTERVALS.items()}
-once = frontier.Harness(latent_codec, judge, seeds=(0,))
-lie = {name: once.curve(kind, stops) for name, kind in parts.items()}
+parts = {name: frontier.interval_guidance(name, net, interval, machine) for name, interval in frontier.INTERVALS.items()}
+once = frontier.GuidanceExperiment(latent_codec, evaluator, seeds=(0,))
+swept = {name: once.sweep(method, stops) for name, method in parts.items()}
 turned = {
-    (name, w): generate.generate(kind.at(w), ten, latent_codec, shape, machine, levels=kind.levels(w), seed=11)
-    for name, kind in parts.items()
+    (name, w): generate.generate(
+        method.factory(w), ten, latent_codec, shape, machine, levels=method.affordable_levels(w), seed=11
+    )
+    for name, method in parts.items()
     for w in stops
 }
 
 # %%
 panels = viz.Panels(1, width=3.8, height=3.6)
-drawn = {name: ([p.mean("agreement") for p in ps], [p.mean("recall") for p in ps]) for name, ps in lie.items()}
-viz.draw_lines(panels[0], drawn, xlabel="of the wanted class (share)", ylabel="recall (share)")
+drawn = {name: ([p.mean("agreement") for p in ps], [p.mean("recall") for p in ps]) for name, ps in swept.items()}
+viz.draw_lines(panels[0], drawn, xlabel="of the wanted class (fraction)", ylabel="recall (fraction)")
 picture, chart = (
     panels.picture(
-        "Recall against the share of right classes, one line for each interval: high noise buys classes with much variety, middle noise with less, low noise does little."
+        "Recall against the fraction of right classes, one line for each interval: high noise buys classes with much variety, middle noise with less, low noise does little."
     ),
     viz.Map(panels),
 )
 
 
 def at_scale(guidance_scale, guided_at):
-    point = lie[guided_at][stops.index(guidance_scale)]
-    share, recall = point.mean("agreement"), point.mean("recall")
-    page = viz.beside(viz.tile(turned[guided_at, guidance_scale], 4, 3), chart.at(share, recall))
-    return viz.encode(page), f"scale {guidance_scale:g} at {guided_at}: the class is right in {share:.0%}, recall {recall:.2f}"
+    point = swept[guided_at][stops.index(guidance_scale)]
+    agreement, recall = point.mean("agreement"), point.mean("recall")
+    page = viz.side_by_side(viz.tile(turned[guided_at, guidance_scale], 4, 3), chart.at(agreement, recall))
+    return viz.encode(
+        page
+    ), f"scale {guidance_scale:g} at {guided_at}: the class is right in {agreement:.0%}, recall {recall:.2f}"
 
 
 picture
@@ -643,7 +673,7 @@ slider = widgets.image_slider(
     at_scale,
     guidance_scale=stops,
     guided_at=list(parts),
-    alt="Ten garments from fixed noise, and a dot on the plot of recall against right classes, for the scale and the noise levels of the sliders.",
+    alt="Ten Fashion-MNIST images from fixed noise, and a dot on the plot of recall against right classes, for the scale and the noise levels of the sliders.",
 )
 slider
 
@@ -651,21 +681,21 @@ slider
 print(slider.set(guidance_scale=5.0, guided_at="high noise"))
 print(slider.set(guidance_scale=5.0, guided_at="low noise"))
 book.claim("A position of these sliders is drawn in less than a second here", slider.latency(), at_most=1000, unit="ms")
-five = {name: ps[-1] for name, ps in lie.items()}
-book.claim("At scale 5, high noise alone makes the class right: share", five["high noise"].mean("agreement"), at_least=0.93)
+five = {name: ps[-1] for name, ps in swept.items()}
+book.claim("At scale 5, high noise alone makes the class right: fraction", five["high noise"].mean("agreement"), at_least=0.93)
 book.claim(
     "… at the price of recall: unguided minus guided there",
     free[1.0].mean("recall") - five["high noise"].mean("recall"),
     at_least=0.15,
 )
-book.claim("The middle makes it right as well: share", five["middle"].mean("agreement"), at_least=0.93)
+book.claim("The middle makes it right as well: fraction", five["middle"].mean("agreement"), at_least=0.93)
 book.claim(
     "… for less: recall, middle minus high noise",
     five["middle"].mean("recall") - five["high noise"].mean("recall"),
     at_least=0.02,
 )
 book.claim(
-    "Low noise alone does little for the class: share minus the unguided one",
+    "Low noise alone does little for the class: fraction minus the unguided one",
     five["low noise"].mean("agreement") - free[1.0].mean("agreement"),
     at_most=0.08,
 )
@@ -677,9 +707,9 @@ book.claim(
 #
 # </details>
 #
-# ## Six patients
+# ## Six broken runs
 #
-# A diffusion model seldom crashes. It draws something, and the something is grey, or dull, or of the wrong kind, or quite good but not as good as it might be. Six runs are ill
+# A diffusion model seldom crashes. It draws something, and the something is grey, or dull, or of the wrong kind, or quite good but not as good as it might be. Six runs are broken
 # below. All have the pipeline of this chapter, the same noise, twenty steps and scale 2, and in each of them **one part is wrong**. Every one of these faults has been made by
 # people who knew what they were doing. In no particular order:
 #
@@ -694,18 +724,18 @@ book.claim(
 # punished. Stable Diffusion's VAE hardly pays for its KL. So here the VAE's latents are told in units that make them 5.5 times as large, as they are there. Its pictures are the same.
 
 # %%
-well = failure_modes.healthy(machine)
-patients = {letter: failure_modes.run(letter, machine) for letter in failure_modes.LETTERS}
-wards = {"healthy": well, **patients}
+healthy = failure_modes.healthy(machine)
+broken_runs = {letter: failure_modes.broken_run(letter, machine) for letter in failure_modes.LETTERS}
+runs = {"healthy": healthy, **broken_runs}
 viz.rows(
-    {name: run.pictures() for name, run in wards.items()},
+    {name: run.images() for name, run in runs.items()},
     scale=2,
     titles=list(data.FASHION_CLASSES),
-    alt="Ten garments, one of each class, by a healthy run and by the runs A to F from the same noise. A and B look nearly healthy, C is grey and blurred, D draws no garments, E is a little off, F draws garments of other classes.",
+    alt="Ten Fashion-MNIST images, one of each class, by a healthy run and by the runs A to F from the same noise. A and B look nearly healthy, C is grey and blurred, D draws nothing recognisable, E is a little off, F draws items of other classes.",
 )
 
 # %% [markdown]
-# **Predict.** Which is which? Write six letters beside the six faults *before* you go on. Two or three are easy. For the others, say what you would measure, and what it would read.
+# **Predict.** Which is which? Write six letters next to the six faults *before* you continue. Two or three are easy. For the others, say what you would measure, and what it would read.
 #
 # Here is a run, with all of its parts:
 
@@ -715,38 +745,43 @@ claims.source(failure_modes.Run)
 # %% [markdown]
 # ### The probes
 #
-# Pictures come last, after everything else has had its say. A probe looks at *one joint between two parts* and takes a number there. Choose a patient, run the cells, choose the next.
+# Pictures come last, after everything else has had its say. A probe looks at *one joint between two parts* and takes a number there. Choose a broken run, run the cells, choose the next.
 
 # %%
 letter = "A"
 
-patient = patients[letter]
-both = {"healthy": well, letter: patient}
+broken = broken_runs[letter]
+both = {"healthy": healthy, letter: broken}
 
 # %% [markdown]
 # **What enters the decoder?** For each channel, its standard deviation over that of the latents on which the VAE was trained. A healthy run reads a little above 1, since guidance spreads the latents: compare with its row.
 
 # %%
-entering = [[name, *failure_modes.latents(run, test_images[:500])[1].tolist()] for name, run in both.items()]
+entering = [[name, *failure_modes.decoder_input_statistics(run, test_images[:500])[1].tolist()] for name, run in both.items()]
 claims.table(["run", *(f"channel {c} (1 = as encoded)" for c in range(4))], entering)
 
 # %% [markdown]
 # **Does guidance help?** The share of garments of the wanted class should rise with the scale. **And what does it point away from?** At scale 0 only the reference draws: it should draw a bit of everything.
 
 # %%
-followed = [[name, *failure_modes.agreement(run, judge), *failure_modes.reference(run, judge)] for name, run in both.items()]
-claims.table(["run", "of the wanted class, scale 0", "scale 1", "scale 2", "commonest at scale 0", "its share"], followed)
+followed = [
+    [name, *failure_modes.agreement_by_scale(run, evaluator), *failure_modes.reference_class(run, evaluator)]
+    for name, run in both.items()
+]
+claims.table(["run", "of the wanted class, scale 0", "scale 1", "scale 2", "most frequent at scale 0", "its fraction"], followed)
 
 # %% [markdown]
 # **How is the walk paced?** How far $x_t$ moves in each step, root mean square.
 
 # %%
-paces = {name: (list(range(1, len(failure_modes.moves(run)) + 1)), failure_modes.moves(run)) for name, run in both.items()}
+paces = {
+    name: (list(range(1, len(failure_modes.step_sizes(run)) + 1)), failure_modes.step_sizes(run)) for name, run in both.items()
+}
 viz.lines(
     paces,
-    xlabel="step of the walk",
+    xlabel="sampling step",
     ylabel="distance that x_t moves (1)",
-    alt="How far the latents move in each step of the walk, for the healthy run and the chosen patient.",
+    alt="How far the latents move in each sampling step, for the healthy run and the chosen broken run.",
 )
 
 # %% [markdown]
@@ -756,7 +791,7 @@ viz.lines(
 # %%
 some = (tested[0][:300], test_labels[:300])
 errors = [
-    [name, *(failure_modes.error(run, *some, t=t) for t in (100, 500, 900)), failure_modes.timestep_offset(run, *some)]
+    [name, *(failure_modes.denoising_error(run, *some, t=t) for t in (100, 500, 900)), failure_modes.timestep_offset(run, *some)]
     for name, run in both.items()
 ]
 claims.table(["run", "error at t = 100", "t = 500", "t = 900", "correction of t (steps)"], errors)
@@ -764,7 +799,7 @@ claims.table(["run", "error at t = 100", "t = 500", "t = 900", "correction of t 
 # %% [markdown]
 # Do you have all six? Then unfold.
 #
-# <details><summary>Patient A</summary>
+# <details><summary>Run A</summary>
 #
 # **Too large a step at the end.** The walk starts as the healthy one does, and then leaves from where noise and signal are equally strong *straight to clean data*. What it finds there is $\hat x_0$, the average of all garments
 # that fit, and an average has less spread than the healthy walk's end. Held against 1 alone you would not have seen it; the last step of the walk shows it at once. The judge does not mind: averages are typical. *Cure:* look at the last levels of the list that the sampler really visits, and not at the number of steps that you asked for.
@@ -772,7 +807,7 @@ claims.table(["run", "error at t = 100", "t = 500", "t = 900", "correction of t 
 #
 # </details>
 #
-# <details><summary>Patient B</summary>
+# <details><summary>Run B</summary>
 #
 # **Off by one in $t$.** At every level of the grid the network is told the $t$ of the next. Its error hardly rises, so the judge does not see it. Its last step is shorter than the healthy one's, which tells that *something* is off; *what* is off only the clock says, since with noise that you added *yourself* you know the right $t$. Off by
 # one in a thousand (counting from 0 or from 1) is beyond measuring; off by one *stride* is not. *Cure:* test the sampler on a denoiser that is known exactly, as in chapter 4. *Seen:* in nearly every library once; in diffusers
@@ -780,14 +815,14 @@ claims.table(["run", "error at t = 100", "t = 500", "t = 900", "correction of t 
 #
 # </details>
 #
-# <details><summary>Patient C</summary>
+# <details><summary>Run C</summary>
 #
 # **Latents not scaled before decoding.** The walk is healthy to its end, and then the decoder is handed latents of unit variance that it would like 5.5 times as large: it sees something close to the average of everything, and draws that. *Cure:* let one
 # object own both directions, as the codec does here, and measure its statistics. *Seen:* diffusers' unconditional latent pipeline (issue 5166). With a VAE whose latents are near unit variance anyway the same fault lies there unnoticed, as it would with chapter 3's.
 #
 # </details>
 #
-# <details><summary>Patient D</summary>
+# <details><summary>Run D</summary>
 #
 # **EMA never updated.** The training log was fine: it shows the network that trained. What draws is the average, and the average still holds the weights of before the first step. Its last layer is zero, so $v$ is 0 and the walk stands still:
 # what is decoded is the noise it started from. Mark that its *latents* have the right spread! *Cure:* compare the loss of the average with that of the last weights, once, early. *Seen:* diffusers' training script for SDXL made an average and never
@@ -795,14 +830,14 @@ claims.table(["run", "error at t = 100", "t = 500", "t = 900", "correction of t 
 #
 # </details>
 #
-# <details><summary>Patient E</summary>
+# <details><summary>Run E</summary>
 #
 # **The wrong null label.** It took label 0, and label 0 is T-shirt. So T-shirts are pushed away from T-shirts, which is to say not at all, and all others are pushed away from T-shirts. Agreement with the prompt is none the worse for it. *Cure:* draw at
 # scale 0, and look. *Seen:* wherever "none" is a convention: the last label in DiT and here, the embedding of the empty text in Stable Diffusion, an embedding of zeros in SDXL (`force_zeros_for_empty_prompt`).
 #
 # </details>
 #
-# <details><summary>Patient F</summary>
+# <details><summary>Run F</summary>
 #
 # **Swapped guidance terms.** $\text{main} + w\,(\text{ref} - \text{main})$: off at 0 instead of 1, and at scale 2 it draws anything but what you asked for. The garments are fine, they are only the wrong ones, and no measure of quality alone would notice. *Cure:* turn
 # the scale and see which way the agreement goes. *Seen:* a batch holds both halves, and DiT puts the conditional one first, diffusers last; OneTrainer had the one order for one of SDXL's text encoders and the other for the other (issue 775).
@@ -814,105 +849,112 @@ claims.table(["run", "error at t = 100", "t = 500", "t = 900", "correction of t 
 # Six probes, seven runs. Read it by columns: in each, the run with that fault reads furthest from the healthy one. Some faults show in other columns, too.
 
 # %%
-charts = {name: failure_modes.diagnose(run, judge, test_images[:500], *some) for name, run in wards.items()}
-claims.table(["run", *charts["healthy"]], [[name, *chart.values()] for name, chart in charts.items()])
+diagnoses = {name: failure_modes.diagnose(run, evaluator, test_images[:500], *some) for name, run in runs.items()}
+claims.table(["run", *diagnoses["healthy"]], [[name, *readings.values()] for name, readings in diagnoses.items()])
 
 # %%
 shifts = list(range(-100, 101, 25))
-told = {name: (shifts, [failure_modes.error(wards[name], *some, t=300, shift=s) for s in shifts]) for name in ("healthy", "B")}
-walks = {
-    name: (list(range(1, len(failure_modes.moves(wards[name])) + 1)), failure_modes.moves(wards[name]))
+corrected = {
+    name: (shifts, [failure_modes.denoising_error(runs[name], *some, t=300, shift=s) for s in shifts])
+    for name in ("healthy", "B")
+}
+paces = {
+    name: (list(range(1, len(failure_modes.step_sizes(runs[name])) + 1)), failure_modes.step_sizes(runs[name]))
     for name in ("healthy", "A", "D")
 }
 panels = viz.Panels(2)
-viz.draw_lines(panels[0], walks, xlabel="step of the walk", ylabel="distance that x_t moves (1)")
+viz.draw_lines(panels[0], paces, xlabel="sampling step", ylabel="distance that x_t moves (1)")
 viz.draw_lines(
-    panels[1], told, xlabel="correction of the t that the network is told (steps)", ylabel="error at t = 300 (1 = no training)"
+    panels[1],
+    corrected,
+    xlabel="correction of the t that the network is given (steps)",
+    ylabel="error at t = 300 (1 = no training)",
 )
 panels.picture(
-    "Left: distance moved in each step of the walk: even for the healthy run, next to nothing for D, and for A a last step many times as long as the others. Right: error against correction of t, least at 0 for the healthy run and at plus 50 for B."
+    "Left: distance moved in each sampling step: even for the healthy run, next to nothing for D, and for A a last step many times as long as the others. Right: error against correction of t, least at 0 for the healthy run and at plus 50 for B."
 )
 
 
 # %%
 def reads(probe, letter):
-    (name,) = (n for n in charts["healthy"] if n.startswith(probe))
-    return charts[letter][name], [chart[name] for other, chart in charts.items() if other != letter]
+    (name,) = (n for n in diagnoses["healthy"] if n.startswith(probe))
+    return diagnoses[letter][name], [readings[name] for other, readings in diagnoses.items() if other != letter]
 
 
 a, rest = reads("last step", "A")
 book.claim("A leaps at the end: its last step over the longest of the other runs, times", a / max(rest), at_least=4)
-b, rest = reads("clock", "B")
-book.claim("B's clock is behind by one stride of the grid", b, equals=failure_modes.STRIDE, unit="steps")
-book.claim("And nobody else's is behind or ahead: largest correction", max(map(abs, rest)), equals=0, unit="steps")
-c, rest = reads("spread", "C")
+b, rest = reads("timestep", "B")
+book.claim("B's timestep is behind by one stride of the grid", b, equals=failure_modes.STRIDE, unit="steps")
+book.claim("And no other run's is behind or ahead: largest correction", max(map(abs, rest)), equals=0, unit="steps")
+c, rest = reads("std", "C")
 book.claim(
-    "C's decoder is handed too small latents: spread over the smallest of the other runs, times", c / min(rest), at_most=0.4
+    "C's decoder is handed too small latents: standard deviation over the smallest of the other runs, times",
+    c / min(rest),
+    at_most=0.4,
 )
 
 # %%
 d, rest = reads("error", "D")
 book.claim("D has learned nothing: error over the largest of the other runs, times", d / max(rest), at_least=1.3)
-e, rest = reads("commonest", "E")
-book.claim("E's reference draws one class: its share over the largest of the other runs, times", e / max(rest), at_least=1.3)
+e, rest = reads("most frequent", "E")
+book.claim("E's reference draws one class: its fraction over the largest of the other runs, times", e / max(rest), at_least=1.3)
 f, rest = reads("agreement", "F")
 book.claim("F gets worse by guidance: agreement gained", f, at_most=-0.4)
-book.claim("And nobody else does: least agreement gained", min(rest), at_least=-0.1)
+book.claim("And no other run does: least agreement gained", min(rest), at_least=-0.1)
 # %% [markdown]
 # What the eye missed, and why one measures:
 
 # %%
-agreed = {name: failure_modes.agreement(run, judge, (2.0,))[0] for name, run in wards.items()}
+agreed = {name: failure_modes.agreement_by_scale(run, evaluator, (2.0,))[0] for name, run in runs.items()}
 book.claim(
     "A, B and E draw what is asked for as well as the healthy run: least difference",
     min(agreed[k] for k in "ABE") - agreed["healthy"],
     at_least=-0.1,
 )
-spread = {name: next(iter(chart.values())) for name, chart in charts.items()}
+stds = {name: next(iter(readings.values())) for name, readings in diagnoses.items()}
 book.claim(
-    "A's latents have less spread than the healthy run's, as averages have: times", spread["A"] / spread["healthy"], at_most=0.98
+    "A's latents have a smaller standard deviation than the healthy run's, as averages have: times",
+    stds["A"] / stds["healthy"],
+    at_most=0.98,
 )
-book.claim("D's latents have the right spread although they mean nothing", spread["D"], at_least=0.85, at_most=1.15)
+book.claim("D's latents have the right standard deviation although they mean nothing", stds["D"], at_least=0.85, at_most=1.15)
 least, most = (float(f(latent_codec.latents_std)) for f in (torch.min, torch.max))
 book.claim("Chapter 3's own latents would have hidden C's fault: their least standard deviation", least, at_least=0.6)
 book.claim("And their largest", most, at_most=1.6)
 one, healthy_error, late_error = (
-    failure_modes.error(run, *some, t=100) for run in (replace(well, told=lambda t: t - 1), well, patients["B"])
+    failure_modes.denoising_error(run, *some, t=100)
+    for run in (replace(healthy, reported_timestep=lambda t: t - 1), healthy, broken_runs["B"])
 )
 book.claim(
     "Off by one in a thousand is beyond measuring: error over the healthy one's", one / healthy_error, at_least=0.99, at_most=1.01
 )
-book.claim(
-    "Even a whole stride costs little: error over the healthy one's", late_error / healthy_error, at_least=1.0, at_most=1.2
-)
+book.claim("Even a full stride costs little: error over the healthy one's", late_error / healthy_error, at_least=1.0, at_most=1.2)
 # %%
 between = {
     "E does not guide T-shirts at all: largest difference between its latents at scales 1 and 2": (
-        failure_modes.walk(patients["E"], 1.0).latents[::10],
-        failure_modes.walk(patients["E"]).latents[::10],
+        failure_modes.sample_latents(broken_runs["E"], 1.0).latents[::10],
+        failure_modes.sample_latents(broken_runs["E"]).latents[::10],
     ),
-    "F at scale 0 is the healthy run at scale 1, the terms have changed places: largest difference": (
-        failure_modes.walk(patients["F"], 0.0).latents,
-        failure_modes.walk(well, 1.0).latents,
+    "F at scale 0 is the healthy run at scale 1, the terms are swapped: largest difference": (
+        failure_modes.sample_latents(broken_runs["F"], 0.0).latents,
+        failure_modes.sample_latents(healthy, 1.0).latents,
     ),
-    "C's walk is the healthy one to its end: largest difference": (
-        failure_modes.walk(patients["C"]).latents,
-        failure_modes.walk(well).latents,
+    "C's trajectory is the healthy one to its end: largest difference": (
+        failure_modes.sample_latents(broken_runs["C"]).latents,
+        failure_modes.sample_latents(healthy).latents,
     ),
 }
 for sentence, (these, those) in between.items():
     book.claim(sentence, float((these - those).abs().max()), at_most=0.05)
-units = well.pictures() - latent_codec.decode(failure_modes.walk(well).latents[:10])
-book.claim(
-    "The VAE in other units draws the same pictures: largest difference of a pixel", float(units.abs().max()), at_most=0.05
-)
+units = healthy.images() - latent_codec.decode(failure_modes.sample_latents(healthy).latents[:10])
+book.claim("The VAE in other units draws the same images: largest difference of a pixel", float(units.abs().max()), at_most=0.05)
 book.claim(
     "A leaps from where noise is as strong as signal: one over the other",
-    patients["A"].levels[-2].ratio,
+    broken_runs["A"].levels[-2].ratio,
     at_least=0.9,
     at_most=1.1,
 )
-book.claim("D's walk stands still: its longest step", max(failure_modes.moves(patients["D"])), at_most=0.02)
+book.claim("D's x_t stands still: its longest step", max(failure_modes.step_sizes(broken_runs["D"])), at_most=0.02)
 # %% [markdown]
 # ## The flagship: teddies to order
 #
@@ -922,36 +964,38 @@ book.claim("D's walk stands still: its longest step", max(failure_modes.moves(pa
 # **Predict.** A judge of its own reads the five factors back from a picture; all five must be right. How often, unguided? Guided? And for combinations that the denoiser has never seen?
 
 # %%
-painter = text_to_image.load(machine)
+model = text_to_image.load(machine)
 reader = recipes.load_or_train("teddies-reader", machine)
 asked = {"seen": prompt_adherence.sample_prompts(128, 51), "never seen": prompt_adherence.sample_prompts(128, 52, unseen=True)}
 strengths = (1.0, 3.0, 8.0)
 followed = {
-    (which, w): prompt_adherence.adherence(reader, painter.paint(y, scale=w), y) for which, y in asked.items() for w in strengths
+    (which, w): prompt_adherence.adherence(reader, model.sample(y, scale=w), y) for which, y in asked.items() for w in strengths
 }
 claims.table(
     ["combination", "guidance scale", *teddies.SEMANTIC, "all five"],
-    [[which, w, *(f"{share:.2f}" for share in shares.values())] for (which, w), shares in followed.items()],
-    title="Share of 128 pictures in which the reader finds what was asked for",
+    [[which, w, *(f"{x:.2f}" for x in fractions.values())] for (which, w), fractions in followed.items()],
+    title="Fraction of 128 images in which the reader finds what was asked for",
 )
 
 # %%
 renders, truth = teddies.dataset(500, 53, device=machine.device)
 on_renders = prompt_adherence.adherence(reader, to_float(renders), truth.labels())
 print(f"all five read right from real renders: {on_renders['all']:.3f}")
-book.claim("The judge itself reads all five factors of drawn teddies: share", on_renders["all"], at_least=0.97)
-book.claim("Guided (scale 3), all five are right, of combinations seen: share", followed["seen", 3.0]["all"], at_least=0.9)
+book.claim("The reader itself reads all five factors of rendered teddies: fraction", on_renders["all"], at_least=0.97)
+book.claim("Guided (scale 3), all five are right, of combinations seen: fraction", followed["seen", 3.0]["all"], at_least=0.9)
 book.claim("… and of combinations never seen", followed["never seen", 3.0]["all"], at_least=0.8)
 both = {w: sum(followed[which, w]["all"] for which in asked) / 2 for w in strengths}
-book.claim("Unguided it follows nearly as well: share, both kinds together", both[1.0], at_least=0.9)
+book.claim("Unguided it follows nearly as well: fraction, both sets together", both[1.0], at_least=0.9)
 book.claim(
-    "Guidance has little to add to that: share at scale 3 minus unguided", both[3.0] - both[1.0], at_least=-0.03, at_most=0.1
+    "Guidance has little to add to that: fraction at scale 3 minus unguided", both[3.0] - both[1.0], at_least=-0.03, at_most=0.1
 )
 book.claim(
-    "Scale 8 breaks pictures, and with them the wish: share at scale 3 minus at scale 8", both[3.0] - both[8.0], at_least=0.03
+    "Scale 8 breaks images, and prompt adherence with them: fraction at scale 3 minus at scale 8",
+    both[3.0] - both[8.0],
+    at_least=0.03,
 )
 began = time.perf_counter()
-painter.draw("one brown teddy bear", n=16, steps=10)
+model.generate("one brown teddy bear", n=16, steps=10)
 book.claim("Sixteen guided teddies of 64×64 take at most half a minute here", time.perf_counter() - began, at_most=30, unit="s")
 
 # %% [markdown]
@@ -968,16 +1012,16 @@ book.claim("Sixteen guided teddies of 64×64 take at most half a minute here", t
 
 
 # %%
-def bears(prompt, guidance_scale):
-    images = painter.draw(prompt, n=16, scale=guidance_scale, steps=10, seed=7)
-    right = prompt_adherence.adherence(reader, images, teddies.prompt(prompt).expand(16, -1))["all"]
-    return images, f"scale {guidance_scale:g}: the judge finds all that “{prompt}” names in {round(16 * right)} of 16"
+def generate_teddies(prompt, guidance_scale):
+    images = model.generate(prompt, n=16, scale=guidance_scale, steps=10, seed=7)
+    right = prompt_adherence.adherence(reader, images, teddies.labels_from_captions(prompt).expand(16, -1))["all"]
+    return images, f"scale {guidance_scale:g}: the reader finds all that “{prompt}” names in {round(16 * right)} of 16"
 
 
-wish = "two pink teddy bears with a green scarf reading"
+prompt = "two pink teddy bears with a green scarf reading"
 box = widgets.prompt_box(
-    bears,
-    prompt=wish,
+    generate_teddies,
+    prompt=prompt,
     columns=4,
     scale=2,
     guidance_scale=[1.0, 2.0, 3.0, 5.0, 8.0],
@@ -987,19 +1031,19 @@ box
 
 # %%
 viz.rows(
-    {f"scale {w:g}": bears(wish, w)[0][:8] for w in (1.0, 3.0, 8.0)},
+    {f"scale {w:g}": generate_teddies(prompt, w)[0][:8] for w in (1.0, 3.0, 8.0)},
     scale=1,
     alt="Eight teddies of the prompt “two pink teddy bears with a green scarf reading” at guidance scales 1, 3 and 8: from soft over clear to harsh.",
 )
 
 # %%
-print(box.set(prompt=wish, guidance_scale=3.0))
+print(box.set(prompt=prompt, guidance_scale=3.0))
 print(box.set(prompt="one blue teddy bear sleeping at night", guidance_scale=3.0))
 
 # %%
 # NBVAL_CHECK_OUTPUT
 try:
-    bears("two purple teddy bears", 3.0)
+    generate_teddies("two purple teddy bears", 3.0)
 except ValueError as friendly:
     print(friendly)
 
@@ -1020,11 +1064,11 @@ book.verdicts()
 # |---|---|---|
 # | `guidance.classifier_guide` | $s\, \nabla \log p_\phi(y \mid x_t)$ | Dhariwal & Nichol 2021, algorithm 1 |
 # | `guidance.guide`, `guidance_scale` | $1 + w$ | Ho & Salimans 2022, eq. 6 |
-# | `guidance.within`, `level.ratio` | $(\sigma_\text{lo}, \sigma_\text{hi}]$ | Kynkäänniemi et al. 2024, eq. 6 |
+# | `guidance.guidance_interval`, `level.ratio` | $(\sigma_\text{lo}, \sigma_\text{hi}]$ | Kynkäänniemi et al. 2024, eq. 6 |
 # | `guidance_rescale` (here in x0 space) | $\phi$ | Lin et al. 2023, eq. 15 and 16 |
 # | `ref` = a weaker net | $D_0$ | Karras et al. 2024 (autoguidance), eq. 3 |
-# | `noisy_classifier.calibrated`, `metrics.reliability` | $T$, fig. 1 | Guo et al. 2017, eq. 3 and 9 |
-# | `densities.log_density` | $\log p_0 = \log p_T + \int \nabla \cdot f$ | Song et al. 2021 (score SDE), eq. 39 |
+# | `noisy_classifier.calibrate_by_level`, `metrics.reliability_diagram` | $T$, fig. 1 | Guo et al. 2017, eq. 3 and 9 |
+# | `guided_densities.log_density` | $\log p_0 = \log p_T + \int \nabla \cdot f$ | Song et al. 2021 (score SDE), eq. 39 |
 # | what guidance does not sample | gamma-powered distribution | Bradley & Nakkiran 2024 |
 # | precision, recall | | Kynkäänniemi et al. 2019, eq. 1 and 2 |
 #

@@ -62,13 +62,15 @@ except ValueError as error:
 # different captions are there: about a hundred, about a thousand, or about five thousand? Which share of the *full* captions will training show?
 
 # %%
-every = torch.cartesian_prod(*(torch.arange(levels + 1) for levels in teddies.LEVELS))
-full = (every < torch.tensor(teddies.LEVELS)).all(1)
-hidden = teddies.held_out(
+every = torch.cartesian_prod(*(torch.arange(levels + 1) for levels in teddies.NUM_VALUES))
+full = (every < torch.tensor(teddies.NUM_VALUES)).all(1)
+hidden = teddies.is_held_out(
     teddies.sample_factors(int(full.sum()), 0, **dict(zip(teddies.SEMANTIC, every[full].unbind(1), strict=True)))
 )
-book.claim("The words that the captions are made of", len(text.words()), at_most=50, unit="words")
-book.claim("Different captions that they make, the empty one included", len(set(teddies.say(every))), equals=5292)
+book.claim("The words that the captions are made of", len(text.vocabulary()), at_most=50, unit="words")
+book.claim(
+    "Different captions that they make, the empty one included", len(set(teddies.captions_from_labels(every))), equals=5292
+)
 book.claim("Full captions, which name all five factors", int(full.sum()), equals=1800)
 book.claim("Of these, never shown to the networks that are examined here", int(hidden.sum()), equals=180)
 
@@ -131,11 +133,11 @@ claims.source(contrastive.contrastive_loss, contrastive.similarity)
 # **Predict.** The batch has 256 pairs. What is the loss of a pair of networks that knows nothing? Can it ever become 0 here?
 
 # %%
-codec = recipes.codec_of("teddies-vae", machine)
-train_shelf = words.split(6000, 41, codec, machine)
-result = words.train_pair(train_shelf.latents, train_shelf.labels, machine)
+codec = recipes.load_codec("teddies-vae", machine)
+train_split = words.make_split(6000, 41, codec, machine)
+result = words.train_pair(train_split.latents, train_split.labels, machine)
 pair = result.ema
-viz.losses(
+viz.loss_curve(
     result.losses,
     ylabel="contrastive loss (nats)",
     alt="The contrastive loss starts near the logarithm of 256 and falls, steeply and then slowly; it does not reach 0.",
@@ -146,9 +148,11 @@ guess = contrastive.contrastive_loss(torch.ones(256, 8), torch.ones(256, 8), pai
 book.claim("Knowing nothing costs log 256 = 5.545 nats", guess, at_least=5.544, at_most=5.546, unit="nats")
 book.claim("The trained pair", result.losses[-50:].mean(), at_most=2, unit="nats")
 generator = torch.Generator(machine.device).manual_seed(0)
-floors = [words.loss_lower_bound(words.drop_words(batch, 0.2, generator)) for batch in train_shelf.labels.split(256)]
+floors = [words.loss_lower_bound(words.drop_words(batch, 0.2, generator)) for batch in train_split.labels.split(256)]
 floor = sum(floors) / len(floors)
-book.claim("A perfect pair would pay, too: pictures that share a caption cannot be told apart", floor, at_least=0.02, unit="nats")
+book.claim(
+    "A perfect pair would pay, too: images that share a caption cannot be distinguished", floor, at_least=0.02, unit="nats"
+)
 book.claim("The trained pair pays more than that", result.losses[-50:].mean() - floor, at_least=0, unit="nats")
 
 # %% [markdown]
@@ -164,21 +168,21 @@ book.claim("The trained pair pays more than that", result.losses[-50:].mean() - 
 # Six pictures of combinations that were never shown, and their six captions. Bright: similar.
 
 # %%
-tests, never = (words.split(400, 42, codec, machine), words.split(400, 43, codec, machine, unseen=True))
-six = teddies.say(never.labels[:6])
-similar = words.compare(pair, never.latents[:6], six).T
-viz.heat(
+tests, never = (words.make_split(400, 42, codec, machine), words.make_split(400, 43, codec, machine, unseen=True))
+six = teddies.captions_from_labels(never.labels[:6])
+similar = words.caption_similarity(pair, never.latents[:6], six).T
+viz.heatmap(
     similar.float(),
     rows=[textwrap.fill(caption, 36) for caption in six],
     columns=range(1, 7),
     ylabel="",
-    xlabel="picture",
+    xlabel="image",
     label="cosine",
-    alt="A matrix of similarities of six captions with six pictures: the diagonal is the brightest.",
+    alt="A matrix of similarities of six captions with six images: the diagonal is the brightest.",
 )
 
 # %%
-viz.grid(never.images[:6], titles=list(map(str, range(1, 7))), alt="The six pictures of the matrix, numbered.")
+viz.grid(never.images[:6], titles=list(map(str, range(1, 7))), alt="The six images of the matrix, numbered.")
 
 # %% [markdown]
 # ### Retrieval
@@ -190,25 +194,29 @@ viz.grid(never.images[:6], titles=list(map(str, range(1, 7))), alt="The six pict
 # reading blue one teddy bear", which it has never read?
 
 # %%
-shelves = {"seen": tests, "never seen": never}
-orders = {"as always": teddies.say, "in another order": words.in_another_order}
-found = {(which, order): r for order, say in orders.items() for which, r in words.search(pair, shelves, say).items()}
-pool = len(set(teddies.say(torch.cat([tests.labels, never.labels]))))
+splits = {"seen": tests, "never seen": never}
+orders = {"as always": teddies.captions_from_labels, "in another order": words.reordered_captions}
+found = {
+    (which, order): r
+    for order, make_captions in orders.items()
+    for which, r in words.retrieval_by_split(pair, splits, make_captions).items()
+}
+pool = len(set(teddies.captions_from_labels(torch.cat([tests.labels, never.labels]))))
 rows = [[which, order, *r, 1 / pool] for (which, order), r in found.items()]
 claims.table(
-    ["combinations", "order of the words", "picture → caption", "caption → picture", "guessing"],
+    ["combinations", "order of the words", "image → caption", "caption → image", "guessing"],
     rows,
-    title="Accuracy at 1 among 800 pictures and their distinct captions (shares of 1)",
+    title="Accuracy at 1 among 800 images and their distinct captions (0 to 1)",
 )
 
 # %%
 seen, new, shuffled = found["seen", "as always"], found["never seen", "as always"], found["never seen", "in another order"]
-bags = {tuple(sorted(caption.split())) for caption in teddies.say(every)}
-book.claim("A picture of a seen combination finds its caption", seen.image_to_text, at_least=0.75, unit="share")
-book.claim("So does one of a combination never seen", new.image_to_text, at_least=0.75, unit="share")
-book.claim("A caption never read finds a picture that it describes", new.text_to_image, at_least=0.75, unit="share")
-book.claim("Never seen costs at most", seen.image_to_text - new.image_to_text, at_most=0.1, unit="share lost")
-book.claim("The same words in an order never read are understood less well", new.image_to_text - shuffled.image_to_text, at_least=0.1, unit="share lost", expected=False,
+bags = {tuple(sorted(caption.split())) for caption in teddies.captions_from_labels(every)}
+book.claim("An image of a seen combination finds its caption", seen.image_to_text, at_least=0.75, unit="fraction")
+book.claim("So does one of a combination never seen", new.image_to_text, at_least=0.75, unit="fraction")
+book.claim("A caption never read finds an image that it describes", new.text_to_image, at_least=0.75, unit="fraction")
+book.claim("Never seen costs at most", seen.image_to_text - new.image_to_text, at_most=0.1, unit="fraction lost")
+book.claim("The same words in an order never read are understood less well", new.image_to_text - shuffled.image_to_text, at_least=0.1, unit="fraction lost", expected=False,
            reason="in this small language the order says nothing that the words do not say")  # fmt: skip
 book.claim("Captions that another order of the same words would turn into another caption", len(every) - len(bags), equals=0)
 
@@ -227,18 +235,18 @@ book.claim("Captions that another order of the same words would turn into anothe
 # %%
 sentence = "two white teddy bears with a red scarf sleeping in a bedroom"
 line = sentence.split()
-find = words.finder(pair, train_shelf.latents)
+find = words.image_search(pair, train_split.latents)
 
 
 def searched(said: int = 1) -> tuple[torch.Tensor, str]:
     caption = " ".join(line[:said])
     best = find(caption).topk(6)
-    return train_shelf.images[best.indices].cpu(), f"“{caption}”: cosines {best.values[0]:.2f} to {best.values[-1]:.2f}"
+    return train_split.images[best.indices].cpu(), f"“{caption}”: cosines {best.values[0]:.2f} to {best.values[-1]:.2f}"
 
 
 slider = widgets.image_slider(
     searched,
-    alt="The six pictures that are most similar to the caption, as it grows word by word.",
+    alt="The six images that are most similar to the caption, as it grows word by word.",
     columns=6,
     scale=2,
     said=list(range(1, len(line) + 1)),
@@ -250,20 +258,20 @@ stops = (1, 2, 4, 8, 9, 12)
 viz.rows(
     {" ".join(line[:n]): searched(n)[0] for n in stops},
     scale=1,
-    alt="Six rows of six pictures, found with more and more words: two bears, then two white ones, then in red scarves, asleep; in the last row not all six fit all wishes.",
+    alt="Six rows of six images, found with more and more words: two bears, then two white ones, then in red scarves, asleep; in the last row not all six fit the full prompt.",
 )
 
 # %%
 for n in (2, 8, 12):
     print(slider.set(said=n))
-fitting = (train_shelf.labels.cpu() == teddies.prompt(sentence)).all(1).sum()
-print(f"of {len(train_shelf.labels):,} pictures, {fitting} fit “{sentence}”")
+fitting = (train_split.labels.cpu() == teddies.labels_from_captions(sentence)).all(1).sum()
+print(f"of {len(train_split.labels):,} images, {fitting} fit “{sentence}”")
 best = find("two white teddy bears").topk(10).indices
 book.claim(
     "Of the ten that “two white teddy bears” finds, two and white",
-    (train_shelf.labels[best][:, :2].cpu() == torch.tensor([1, 4])).all(1).double().mean(),
+    (train_split.labels[best][:, :2].cpu() == torch.tensor([1, 4])).all(1).double().mean(),
     at_least=0.6,
-    unit="share",
+    unit="fraction",
 )
 book.claim("The search answers in less than a second here", slider.latency(), at_most=1000, unit="ms")
 
@@ -275,23 +283,23 @@ book.claim("The search answers in less than a second here", slider.latency(), at
 # **Predict.** Which factor is read best in this way, and which worst? Does the pair know *what* is blue, the fur or the scarf?
 
 # %%
-by_words = words.read_by_words(pair, never)
+by_words = words.zero_shot_accuracy(pair, never)
 reader = recipes.load_or_train("teddies-reader", machine)
 by_reader = prompt_adherence.adherence(reader, to_float(never.images), never.labels)
-levels = dict(zip(teddies.SEMANTIC, teddies.LEVELS, strict=True))
+levels = dict(zip(teddies.SEMANTIC, teddies.NUM_VALUES, strict=True))
 claims.table(
-    ["factor", "read by words (share right)", "the trained reader, from the picture", "guessing"],
+    ["factor", "zero-shot, from words (accuracy)", "the trained reader, from the image", "guessing"],
     [[name, by_words[name], by_reader[name], 1 / levels[name]] for name in teddies.SEMANTIC],
 )
-blue = words.attribute_binding_accuracy(pair, words.split(600, 44, codec, machine))
-book.claim("Even the worst factor is read well", min(by_words.values()), at_least=0.6, unit="share")
+blue = words.attribute_binding_accuracy(pair, words.make_split(600, 44, codec, machine))
+book.claim("Even the worst factor is read well", min(by_words.values()), at_least=0.6, unit="fraction")
 book.claim(
     "The background is read better than the scarf: difference",
     by_words["background"] - by_words["scarf"],
     at_least=0.01,
-    unit="share",
+    unit="fraction",
 )
-book.claim("It knows what is blue, the fur or the scarf (guessing: 0.5)", blue, at_least=0.8, unit="share")
+book.claim("It knows what is blue, the fur or the scarf (guessing: 0.5)", blue, at_least=0.8, unit="fraction")
 
 # %% [markdown]
 # <details><summary><b>All but the scarf</b></summary>
@@ -317,13 +325,13 @@ claims.source(layers.CrossAttention, text_denoiser.TextDenoiser)
 # that factors are told in words. Its transformer was trained along with it, from nothing but the loss of diffusion. (Stable Diffusion takes CLIP's instead, and leaves it as it is.) The null label is now the empty caption.
 
 # %%
-painters = {"told words": text_to_image.load(machine, "teddies-words"), "told factors": text_to_image.load(machine)}
-painter = painters["told words"]
-wish = "two pink teddy bears with a green scarf reading in the snow"
-asked = text.tokenise([wish] * 8, machine.device)
-print(f"“{wish}”")
+models = {"given words": text_to_image.load(machine, "teddies-words"), "given factors": text_to_image.load(machine)}
+model = models["given words"]
+prompt = "two pink teddy bears with a green scarf reading in the snow"
+condition = text.tokenise([prompt] * 8, machine.device)
+print(f"“{prompt}”")
 viz.rows(
-    {"told nothing (scale 1)": painter.paint(text.tokenise([""] * 8), scale=1), "told the wish (scale 3)": painter.paint(asked)},
+    {"no prompt (scale 1)": model.sample(text.tokenise([""] * 8), scale=1), "the prompt (scale 3)": model.sample(condition)},
     scale=1,
     alt="Eight teddies of all kinds, and eight pink pairs with green scarves reading in the snow.",
 )
@@ -339,23 +347,23 @@ viz.rows(
 # %%
 level = recipes.make_schedule().grid(10)[4]
 row = 0
-caption = teddies.say(never.labels[row : row + 1])
+caption = teddies.captions_from_labels(never.labels[row : row + 1])
 noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)).to(machine.device)
 maps = words.attention_maps(
-    painter.net, level.alpha * never.latents[row : row + 1] + level.sigma * noise, level, text.tokenise(caption, machine.device)
+    model.net, level.alpha * never.latents[row : row + 1] + level.sigma * noise, level, text.tokenise(caption, machine.device)
 )[0]
 names = ["START", *caption[0].split(), "END"]
-shares = maps[: len(names)].mean((1, 2))
+attention = maps[: len(names)].mean((1, 2))
 viz.grid(
-    words.overlay(to_float(never.images[row]), maps[: len(names)]),
+    words.overlay_maps(to_float(never.images[row]), maps[: len(names)]),
     8,
-    titles=[f"{name}\n{share:.0%}" for name, share in zip(names, shares, strict=True)],
-    alt="One teddy under a light for each word of its caption: bright where the denoiser looks at the word.",
+    titles=[f"{name}\n{x:.0%}" for name, x in zip(names, attention, strict=True)],
+    alt="One teddy under a light for each word of its caption: bright where the denoiser attends to the word.",
 )
 
 # %%
-book.claim("Each place shares out its look over the words, in all", maps.sum(0).mean(), at_least=0.999, at_most=1.001)
-book.claim("Padding is never looked at", maps[len(names) :].sum(), equals=0)
+book.claim("At each position the attention to all tokens adds up to", maps.sum(0).mean(), at_least=0.999, at_most=1.001)
+book.claim("Padding gets no attention", maps[len(names) :].sum(), equals=0)
 
 # %% [markdown]
 # <details><summary><b>Some words have places</b></summary>
@@ -370,36 +378,39 @@ book.claim("Padding is never looked at", maps[len(names) :].sum(), equals=0)
 # the five factors in five separate tables and so cannot even see a combination. Which of the two generalises better?
 
 # %%
-table = words.generalise(painters, reader)
+table = words.compare_generalisation(models, reader)
 claims.table(
     ["network", "combinations", *teddies.SEMANTIC, "all five"],
-    [[name, which, *shares.values()] for name, both in table.items() for which, shares in both.items()],
-    title="Guided pictures (scale 3) in which the reader finds what was asked for (shares of 1)",
+    [[name, which, *fractions.values()] for name, both in table.items() for which, fractions in both.items()],
+    title="Guided images (scale 3) in which the reader finds what was asked for (fractions)",
 )
 
 # %%
-all_five = {f"{name}, {which}": shares["all"] for name, both in table.items() for which, shares in both.items()}
+all_five = {f"{name}, {which}": fractions["all"] for name, both in table.items() for which, fractions in both.items()}
 errors = [(p * (1 - p) / 128) ** 0.5 for p in all_five.values()]
 viz.bars(
     {name.replace(", ", ",\n"): p for name, p in all_five.items()},
     errors=errors,
-    ylabel="all five right (share of 128)",
-    alt="Four bars: share of pictures with all five factors right, for words and for factors, seen and never seen.",
+    ylabel="all five right (fraction of 128)",
+    alt="Four bars: fraction of images with all five factors right, for words and for factors, seen and never seen.",
 )
 
 # %%
-by_reading, by_factors = table["told words"], table["told factors"]
-book.claim("Told words, it follows captions that it has read", by_reading["seen"]["all"], at_least=0.7, unit="share")
-book.claim("… and captions that it has never read", by_reading["never seen"]["all"], at_least=0.55, unit="share")
+by_reading, by_factors = table["given words"], table["given factors"]
+book.claim("Given words, it follows captions that it has read", by_reading["seen"]["all"], at_least=0.7, unit="fraction")
+book.claim("… and captions that it has never read", by_reading["never seen"]["all"], at_least=0.55, unit="fraction")
 book.claim(
-    "A caption never read costs it", by_reading["seen"]["all"] - by_reading["never seen"]["all"], at_most=0.25, unit="share lost"
+    "A caption never read costs it",
+    by_reading["seen"]["all"] - by_reading["never seen"]["all"],
+    at_most=0.25,
+    unit="fraction lost",
 )
-book.claim("Told factors, it follows combinations never seen", by_factors["never seen"]["all"], at_least=0.55, unit="share")
+book.claim("Given factors, it follows combinations never seen", by_factors["never seen"]["all"], at_least=0.55, unit="fraction")
 book.claim(
     "Words cost, against factors, on captions never read",
     by_factors["never seen"]["all"] - by_reading["never seen"]["all"],
     at_most=0.25,
-    unit="share lost",
+    unit="fraction lost",
 )
 
 # %% [markdown]
@@ -413,21 +424,21 @@ book.claim(
 # **Predict.** And in another order? The pair did not mind. Does the denoiser?
 
 # %%
-new_wishes = prompt_adherence.sample_prompts(96, 33, unseen=True)
-kept = {
-    name: prompt_adherence.adherence(reader, painter.paint(text.tokenise(say(new_wishes))), new_wishes)
-    for name, say in orders.items()
+new_prompts = prompt_adherence.sample_prompts(96, 33, unseen=True)
+followed = {
+    name: prompt_adherence.adherence(reader, model.sample(text.tokenise(make_captions(new_prompts))), new_prompts)
+    for name, make_captions in orders.items()
 }
 claims.table(
     ["order of the words", *teddies.SEMANTIC, "all five"],
-    [[name, *shares.values()] for name, shares in kept.items()],
-    title="Told words (shares of 1)",
+    [[name, *fractions.values()] for name, fractions in followed.items()],
+    title="Given words (fractions)",
 )
 book.claim(
     "An order never read costs the denoiser at most",
-    kept["as always"]["all"] - kept["in another order"]["all"],
+    followed["as always"]["all"] - followed["in another order"]["all"],
     at_most=0.5,
-    unit="share lost",
+    unit="fraction lost",
 )
 
 # %% [markdown]
@@ -449,46 +460,49 @@ claims.source(guidance.guide)
 # scarves?
 
 # %%
-wish, n = "two brown teddy bears reading", 96
-asked = text.tokenise([wish] * n)
+prompt, n = "two brown teddy bears reading", 96
+condition = text.tokenise([prompt] * n)
 ways = {"nothing": "", "“with a green scarf”": "with a green scarf", "“without a scarf”": "without a scarf"}
-painted = {name: painter.paint(asked, unwanted=text.tokenise(no)[0]) for name, no in ways.items()}
+sampled = {name: model.sample(condition, negative_condition=text.tokenise(no)[0]) for name, no in ways.items()}
 viz.rows(
-    {f"not wanted: {name}": images[:8] for name, images in painted.items()},
+    {f"not wanted: {name}": images[:8] for name, images in sampled.items()},
     scale=1,
     alt="Three rows of brown reading bears: most without a scarf; most with a red scarf and none with a green one; most with a green or blue scarf.",
 )
 
 # %%
-worn = {name: words.shares(reader, images, "scarf") for name, images in painted.items()}
+worn = {name: words.value_frequencies(reader, images, "scarf") for name, images in sampled.items()}
 followed = {
-    name: prompt_adherence.adherence(reader, images, teddies.prompt([wish] * n))["all"] for name, images in painted.items()
+    name: prompt_adherence.adherence(reader, images, teddies.labels_from_captions([prompt] * n))["all"]
+    for name, images in sampled.items()
 }
 claims.table(
-    ["not wanted", *(f"scarf: {value}" for value in teddies.VALUES["scarf"]), "the wish is still met"],
+    ["not wanted", *(f"scarf: {value}" for value in teddies.VALUES["scarf"]), "the prompt is still followed"],
     [[name, *worn[name].values(), followed[name]] for name in ways],
-    title="Shares of 96 pictures",
+    title="Fractions of 96 images",
 )
 plain, no_green, no_bare = worn.values()
 book.claim(
-    "Told nothing of scarves, most wear none, although of the drawn teddies one in five does",
+    "With no word about scarves, most wear none, although of the rendered teddies one in five does",
     plain["none"],
     at_least=0.5,
-    unit="share",
+    unit="fraction",
 )
-book.claim("A negative prompt takes the green scarves away", no_green["green"], at_most=0.05, unit="share")
+book.claim("A negative prompt takes the green scarves away", no_green["green"], at_most=0.05, unit="fraction")
 book.claim(
-    "… and puts on others, which nobody asked for: bare necks, share lost",
+    "… and adds others, without being asked: bare necks, fraction lost",
     plain["none"] - no_green["none"],
     at_least=0.3,
-    unit="share",
+    unit="fraction",
 )
 book.claim(
-    "“not without a scarf” takes bare necks away: share, over that without a negative prompt",
+    "“not without a scarf” takes bare necks away: fraction, over that without a negative prompt",
     no_bare["none"] / plain["none"],
     at_most=0.7,
 )
-book.claim("… and the wish itself suffers little", followed["nothing"] - min(followed.values()), at_most=0.25, unit="share lost")
+book.claim(
+    "… and the prompt itself suffers little", followed["nothing"] - min(followed.values()), at_most=0.25, unit="fraction lost"
+)
 
 # %% [markdown]
 # <details><summary><b>Away from is not "not"</b></summary>
@@ -499,10 +513,10 @@ book.claim("… and the wish itself suffers little", followed["nothing"] - min(f
 # </details>
 
 # %%
-same = painter.paint(asked[:32], unwanted=text.tokenise(wish)[0])
-unguided = painter.paint(asked[:32], scale=1)
+same = model.sample(condition[:32], negative_condition=text.tokenise(prompt)[0])
+unguided = model.sample(condition[:32], scale=1)
 book.claim(
-    "A negative prompt equal to the wish takes all guidance away: difference to unguided pictures",
+    "A negative prompt equal to the prompt takes all guidance away: difference to unguided images",
     (same - unguided).abs().max(),
     at_most=0.05,
     unit="of 2 (black to white)",
@@ -531,10 +545,10 @@ book.verdicts()
 # | transformer, attention | Vaswani et al. 2017, eq. 1 | `layers.SelfAttention`, `text.TextBlock` |
 # | looking both ways, a token for the whole | Devlin et al. 2019 (BERT), section 3 | `text.TextTransformer` |
 # | contrastive loss, learned temperature | Radford et al. 2021 (CLIP), figure 3 and section 2.5 | `contrastive.contrastive_loss`, `ImageTextPair.scale` |
-# | a classifier from captions | Radford et al. 2021, section 3.1 | `experiments.words.read_by_words` |
-# | captions as bags of words | Yuksekgonul et al. 2023 | `experiments.words.in_another_order`, `who_is_blue` |
+# | a classifier from captions | Radford et al. 2021, section 3.1 | `ch7_words.words.zero_shot_accuracy` |
+# | captions as bags of words | Yuksekgonul et al. 2023 | `ch7_words.words.reordered_captions`, `attribute_binding_accuracy` |
 # | cross-attention on a caption | Rombach et al. 2022, section 3.3 and eq. 3 | `layers.CrossAttention`, `text_denoiser.TextDenoiser` |
-# | maps of cross-attention | Hertz et al. 2023, figure 4 | `experiments.words.looks` |
+# | maps of cross-attention | Hertz et al. 2023, figure 4 | `ch7_words.words.attention_maps` |
 # | guidance and its reference | Ho & Salimans 2022, eq. 6 | `guidance.guide` |
-# | leading away from a concept | Liu et al. 2022 (composable diffusion), section 4 | `Painter.draw(negative=…)` |
+# | leading away from a concept | Liu et al. 2022 (composable diffusion), section 4 | `TextToImage.generate(negative=…)` |
 # | $\varphi(x_t)$ · $\tau(y)$ · $1/\tau$ | | features of the UNet · `text.features` · `pair.scale` |

@@ -147,7 +147,7 @@ def test_what_a_gpu_would_be_asked_runs_on_a_cpu(monkeypatch):
 
 def test_the_flagship_trained_anew_is_judged_beside_the_shipped_one(monkeypatch):
     untrained = UNet(**configs.TEDDIES_DENOISER[0])
-    monkeypatch.setitem(recipes.RECIPES, "teddies-ldm", lambda **options: SimpleNamespace(ema=untrained))
+    monkeypatch.setattr(recipes, "teddies_ldm", lambda out, machine, options: SimpleNamespace(ema=untrained))
     found = gpu.flagship(CPU, n=8)
     assert found["wishes come true, shipped"] > 0.7
     assert found["wishes come true"] < 0.3

@@ -43,7 +43,7 @@ def test_statistics_are_those_of_all_posterior_means_at_once(vae, photos):
     with torch.no_grad():
         means = vae.encode(as_float(photos)).mean.double().transpose(0, 1).flatten(1)
     for batch in (7, 30, 500):
-        mean, std = codec.statistics(vae, photos, batch)
+        mean, std = codec.channel_statistics(vae, photos, batch)
         assert_close(mean.double(), means.mean(1), rtol=1e-4, atol=1e-5)
         assert_close(std.double(), ((means - means.mean(1, keepdim=True)) ** 2).sum(1).div(479).sqrt(), rtol=1e-4, atol=0)
 

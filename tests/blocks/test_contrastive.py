@@ -1,4 +1,4 @@
-"""CLIP's loss and retrieval, by hand on small cases, and a pair that learns."""
+"""CLIP's loss and retrieval, computed by hand on small cases, and a pair that learns."""
 
 import math
 
@@ -8,7 +8,7 @@ from oracles import normal
 from torch.testing import assert_close
 
 from course_lib import contrastive, text
-from course_lib.contrastive import ImageTextPair, contrastive_loss, distinct, retrieval, similarity
+from course_lib.contrastive import ImageTextPair, contrastive_loss, retrieval_accuracy, similarity, unique_captions
 
 
 def test_similarity_is_the_cosine():
@@ -39,46 +39,49 @@ def test_the_loss_by_double_loop_is_symmetric():
     assert contrastive_loss(b, a, s).item() == pytest.approx(total / 12)
 
 
-def test_guessing_costs_log_b_and_a_perfect_pair_next_to_nothing():
+def test_the_loss_of_guessing_is_log_b_and_of_a_perfect_pair_almost_zero():
     same = torch.ones(16, 4)
     assert contrastive_loss(same, same, 20.0).item() == pytest.approx(math.log(16), rel=1e-5)
     own = torch.eye(16)
     assert contrastive_loss(own, own, 50.0) < 1e-6
-    assert retrieval(similarity(own, own), torch.arange(16)) == (1.0, 1.0)
+    assert retrieval_accuracy(similarity(own, own), torch.arange(16)) == (1.0, 1.0)
 
 
-def test_pictures_that_share_a_caption_cost_log_k():
+def test_images_that_share_a_caption_have_loss_log_k():
     captions = torch.eye(4)[[0, 0, 0, 1, 2, 3]]
-    wanted = 3 * math.log(3) / 6  # the best that can be had: three cannot be told apart by their caption
+    wanted = 3 * math.log(3) / 6  # the lowest possible: a caption does not distinguish three of them
     assert contrastive_loss(captions, captions, 100.0).item() == pytest.approx(wanted, abs=1e-5)
 
 
-def test_accuracy_counts_distinct_captions():
-    order, own = distinct(["red", "blue", "red", "green"])
-    assert order == ["red", "blue", "green"]
+def test_accuracy_counts_unique_captions():
+    captions, own = unique_captions(["red", "blue", "red", "green"])
+    assert captions == ["red", "blue", "green"]
     assert own.tolist() == [0, 1, 0, 2]
     similar = torch.tensor([
         [0.9, 0.1, 0.0],  # a red one, right
         [0.2, 0.3, 0.1],  # the blue one, right
-        [0.3, 0.8, 0.0],  # a red one, taken for blue: and it is what "blue" finds
-        [0.1, 0.2, 0.1],  # the green one, taken for blue
+        [0.3, 0.8, 0.0],  # a red one, mistaken for blue: and "blue" retrieves it
+        [0.1, 0.2, 0.1],  # the green one, mistaken for blue
     ])  # fmt: skip
-    assert retrieval(similar, own) == (0.5, 1 / 3)  # "red" finds the first red one; "green" ties, and the first of them is blue
+    assert retrieval_accuracy(similar, own) == (
+        0.5,
+        1 / 3,
+    )  # "red" retrieves the first; "green" ties, and its first is blue
     similar[3, 2] = 0.5
-    assert retrieval(similar, own) == (0.75, 2 / 3)
+    assert retrieval_accuracy(similar, own) == (0.75, 2 / 3)
 
 
-def test_any_picture_of_a_caption_is_a_right_answer_to_it():
+def test_any_image_of_a_caption_is_a_correct_answer_to_it():
     own = torch.tensor([0, 0, 1])
     for first, second in ((0.9, 0.1), (0.1, 0.9)):
         similar = torch.tensor([[first, 0.0], [second, 0.0], [0.0, 0.5]])
-        assert retrieval(similar, own).text_to_image == 1.0
+        assert retrieval_accuracy(similar, own).text_to_image == 1.0
 
 
 @pytest.mark.parametrize("own", [[0, 0, 0], [0, 1], [0, 1, 2], [1, 1, 1]])
-def test_captions_without_pictures_are_refused(own):
-    with pytest.raises(ValueError, match="each of 0…1 occurs"):
-        retrieval(torch.zeros(3, 2), torch.tensor(own))
+def test_captions_without_images_raise(own):
+    with pytest.raises(ValueError, match="each of 0…1"):
+        retrieval_accuracy(torch.zeros(3, 2), torch.tensor(own))
 
 
 def small_pair():
@@ -88,28 +91,28 @@ def small_pair():
 
 def batch(n=30):
     labels = torch.stack([torch.arange(n) % levels for levels in (2, 6, 6, 5, 5)], 1)
-    return normal(n, 4, 8, 8, dtype=torch.float32), text.from_labels(labels)
+    return normal(n, 4, 8, 8, dtype=torch.float32), text.tokenise_labels(labels)
 
 
-def test_a_fresh_pair_guesses():
+def test_an_untrained_pair_guesses():
     pair = small_pair()
     images, texts = pair(*batch())
     assert images.shape == texts.shape == (30, 16)
-    assert max(retrieval(similarity(images, texts), torch.arange(30))) < 0.4
+    assert max(retrieval_accuracy(similarity(images, texts), torch.arange(30))) < 0.4
     assert contrastive_loss(images, texts, 1e-4).item() == pytest.approx(math.log(30), abs=1e-3)
     assert pair.scale.item() == pytest.approx(1 / 0.07)
 
 
-def test_the_temperature_learns_and_stops_at_a_hundred():
+def test_the_temperature_is_learned_and_the_scale_is_at_most_100():
     pair = small_pair()
     contrastive_loss(*pair(*batch()), pair.scale).backward()
     assert pair.log_scale.grad.abs() > 0
     with torch.no_grad():
         pair.log_scale.fill_(9.0)
-    assert pair.scale.item() == pytest.approx(contrastive.LARGEST_SCALE)
+    assert pair.scale.item() == pytest.approx(contrastive.MAX_SCALE)
 
 
-def test_a_pair_learns_what_it_is_shown():
+def test_a_pair_fits_its_training_batch():
     pair = small_pair()
     latents, tokens = batch()
     optimizer = torch.optim.Adam(pair.parameters(), 3e-3)
@@ -119,5 +122,5 @@ def test_a_pair_learns_what_it_is_shown():
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        found = retrieval(similarity(*pair(latents, tokens)), distinct(text.untokenise(tokens))[1])
+        found = retrieval_accuracy(similarity(*pair(latents, tokens)), unique_captions(text.detokenise(tokens))[1])
     assert min(found) > 0.9

@@ -1,4 +1,4 @@
-"""course_lib.device: what is chosen on which machine, and what the choice does."""
+"""course_lib.device: which device, precision and threads are chosen on which machine, and what they do."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -25,17 +25,17 @@ def pretend(monkeypatch, *, gpus=0, gpu_bf16=False, mps=False, cpu_bf16=False, b
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
-    # Where emulation counts, every GPU has bf16: the question must be asked without it.
+    # If emulation counted, every GPU would have bf16: `find` must exclude it.
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or gpu_bf16)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    answers = SimpleNamespace(_is_avx512_bf16_supported=lambda: cpu_bf16)  # a build that knows one question of two
+    answers = SimpleNamespace(_is_avx512_bf16_supported=lambda: cpu_bf16)  # a build with one of the two checks
     monkeypatch.setattr(torch, "cpu", answers)
     monkeypatch.setattr(device, "_cpu_bf16_pays", lambda: bf16_pays)
 
 
 @pytest.mark.parametrize(
-    ("machine", "where", "how"),
+    ("machine", "chosen", "precision"),
     [
         ({}, "cpu", "32-true"),
         ({"cpu_bf16": True, "bf16_pays": True}, "cpu", "bf16-mixed"),
@@ -47,13 +47,13 @@ def pretend(monkeypatch, *, gpus=0, gpu_bf16=False, mps=False, cpu_bf16=False, b
         ({"gpus": 1, "gpu_bf16": True, "mps": True}, "cuda:0", "bf16-mixed"),
     ],
 )
-def test_the_fastest_native_choice(monkeypatch, machine, where, how):
+def test_find_chooses_the_fastest_native_precision(monkeypatch, machine, chosen, precision):
     pretend(monkeypatch, **machine)
     found = device.find()
-    assert (str(found.device), found.precision) == (where, how)
+    assert (str(found.device), found.precision) == (chosen, precision)
 
 
-def test_arguments_win_over_variables_and_variables_over_the_choice(monkeypatch):
+def test_arguments_override_variables_and_variables_override_the_default(monkeypatch):
     pretend(monkeypatch, gpus=2, gpu_bf16=True)
     monkeypatch.setenv("COURSE_DEVICE", "cpu")
     monkeypatch.setenv("COURSE_PRECISION", "bf16")
@@ -64,7 +64,7 @@ def test_arguments_win_over_variables_and_variables_over_the_choice(monkeypatch)
     assert (str(found.device), found.precision, found.threads) == ("cuda:1", "32-true", 2)
 
 
-def test_threads_are_torch_s_own_unless_asked_for():
+def test_threads_default_to_the_setting_of_torch():
     torch.set_num_threads(2)
     assert device.find("cpu").threads == 2
     assert torch.get_num_threads() == 2
@@ -79,20 +79,21 @@ def test_an_empty_variable_counts_as_unset(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("given", "facts"),
     [
-        ({"device": "cuda:3"}, "device 'cuda:3' is not here: choose one of cuda:0, cpu"),
-        ({"device": "toaster"}, "device 'toaster' is not here"),
-        ({"precision": "int8"}, "precision 'int8' is unknown: choose one of bf16-mixed, 16-mixed, 32-true"),
-        ({"device": "cpu", "precision": "fp16"}, "16-mixed needs a CUDA device, not cpu"),
-        ({"threads": 0}, "threads 0 is not a whole number of at least 1"),
-        ({"threads": "many"}, "threads 'many' is not a whole number"),
+        ({"device": "cuda:3"}, ["'cuda:3'", "cuda:0, cpu", "COURSE_DEVICE"]),
+        ({"device": "toaster"}, ["'toaster'", "cuda:0, cpu"]),
+        ({"precision": "int8"}, ["'int8'", "bf16-mixed, 16-mixed, 32-true", "COURSE_PRECISION"]),
+        ({"device": "cpu", "precision": "fp16"}, ["16-mixed", "CUDA", "not cpu", "bf16-mixed or 32-true"]),
+        ({"threads": 0}, ["threads 0", "at least 1", "COURSE_THREADS"]),
+        ({"threads": "many"}, ["threads 'many'", "at least 1"]),
     ],
 )
-def test_wrong_values_are_named(monkeypatch, given, says):
+def test_errors_name_the_given_and_the_expected_value(monkeypatch, given, facts):
     pretend(monkeypatch, gpus=1)
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=r".+") as error:
         device.find(**given)
+    assert all(fact in str(error.value) for fact in facts), str(error.value)
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])
@@ -109,8 +110,8 @@ def test_a_machine_prints_as_one_line():
     assert len(str(device.find()).splitlines()) == 1
 
 
-def test_choosing_leaves_the_random_numbers_alone():
-    device._cpu_bf16_pays.cache_clear()
+def test_measuring_the_rate_leaves_the_random_state_unchanged():
+    device._cpu_bf16_pays.cache_clear()  # so that `find` measures too, where the CPU has bf16
     before = torch.get_rng_state()
     device.matmul_rate(device.find(), n=64, seconds=0.0)
     assert torch.equal(torch.get_rng_state(), before)

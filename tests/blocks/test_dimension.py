@@ -16,8 +16,8 @@ def cube(n, d, seed=0):
     return torch.rand(n, d, generator=seeded(seed), dtype=torch.float64)
 
 
-def turned(x, ambient, seed=9):
-    """The same points in a space of more dimensions, along random directions: distances are kept."""
+def rotated(x, ambient, seed=9):
+    """The same points in a space of more dimensions, along random directions: distances do not change."""
     frame = torch.linalg.qr(torch.randn(ambient, x.shape[1], generator=seeded(seed), dtype=x.dtype)).Q
     return x @ frame.T
 
@@ -25,7 +25,7 @@ def turned(x, ambient, seed=9):
 def with_variances(variances, n, ambient, seed=0):
     x = torch.randn(n, len(variances), generator=seeded(seed), dtype=torch.float64)
     x = torch.linalg.qr(x - x.mean(0)).Q * (n - 1) ** 0.5  # sample covariance exactly 1
-    return turned(x * torch.tensor(variances, dtype=x.dtype).sqrt(), ambient)
+    return rotated(x * torch.tensor(variances, dtype=x.dtype).sqrt(), ambient)
 
 
 @pytest.mark.parametrize(("n", "ambient"), [(200, 30), (20, 300)])  # covariance, then Gram matrix
@@ -57,7 +57,7 @@ def test_dimensions_of_a_spectrum():
 @pytest.mark.parametrize("d", range(1, 9))
 @pytest.mark.parametrize("method", ["fit", "mle"])
 def test_two_nn_of_cubes(d, method):
-    found = dimension.two_nn(turned(cube(3000, d), 20), method=method)
+    found = dimension.two_nn(rotated(cube(3000, d), 20), method=method)
     assert found.dimension == pytest.approx(d, rel=0.15)
 
 
@@ -82,7 +82,7 @@ def test_two_nn_of_curved_surfaces(make):
 def test_two_nn_agrees_with_scikit_dimension(method, discard):
     from skdim.id import TwoNN
 
-    x = turned(cube(700, 4), 12)
+    x = rotated(cube(700, 4), 12)
     theirs = TwoNN(discard_fraction=discard, method={"fit": "linear", "mle": "mle"}[method]).fit(x.numpy())
     ours = dimension.two_nn(x, discard=discard, method=method, chunk=100)
     assert ours.dimension == pytest.approx(theirs.dimension_, rel=1e-6)
@@ -90,7 +90,7 @@ def test_two_nn_agrees_with_scikit_dimension(method, discard):
 
 
 def test_two_nn_of_all_points_is_the_pareto_likelihood():
-    x = turned(cube(300, 4), 12)
+    x = rotated(cube(300, 4), 12)
     found = dimension.two_nn(x, discard=0, method="mle")
     near, next_near = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").sort(1).values[:, 1:3].T
     assert found.dimension == pytest.approx(299 / (next_near / near).log().sum().item(), rel=1e-9)
@@ -99,7 +99,7 @@ def test_two_nn_of_all_points_is_the_pareto_likelihood():
     assert dimension.two_nn(x, discard=0).points == 299
 
 
-def test_two_nn_drops_and_counts_duplicates():
+def test_two_nn_removes_and_counts_duplicates():
     x = cube(500, 3)
     plain, doubled = dimension.two_nn(x), dimension.two_nn(torch.cat([x, x[:100], x[:50]]))
     assert (plain.duplicates, doubled.duplicates) == (0, 150)
@@ -201,14 +201,14 @@ def test_prediction_error_can_be_undone():
 
 def test_bits_per_pixel_of_noise_constants_and_known_entropy():
     noise = torch.randint(0, 256, (4, 3, 128, 128), generator=seeded(), dtype=torch.uint8)
-    assert 24 <= dimension.lossless_bits_per_pixel(noise) < 24 * 1.01  # noise cannot be packed
+    assert 24 <= dimension.lossless_bits_per_pixel(noise) < 24 * 1.01  # noise cannot be compressed
     assert dimension.lossless_bits_per_pixel(torch.full((4, 1, 128, 128), 7, dtype=torch.uint8)) < 0.02
     steps = torch.randint(0, 4, (1, 1, 1, 2**17), generator=seeded(), dtype=torch.uint8)
-    walk = (steps.long().cumsum(-1) % 256).to(torch.uint8)  # a new pixel holds 2 bits, whatever its value
+    walk = (steps.long().cumsum(-1) % 256).to(torch.uint8)  # each pixel has 2 bits of information, whatever its value
     assert 2 <= dimension.lossless_bits_per_pixel(walk) < 2.6
 
 
-def test_bits_per_pixel_of_a_photograph_beside_png(tmp_path):
+def test_bits_per_pixel_of_a_photograph_compared_with_png(tmp_path):
     from skimage import io
 
     x = photograph()
@@ -221,9 +221,9 @@ def test_bits_per_pixel_of_a_photograph_beside_png(tmp_path):
     ("call", "clue"),
     [
         (lambda: dimension.pca_spectrum(torch.zeros(1, 5)), "2 points"),
-        (lambda: dimension.pca_dimension(torch.ones(5), 95), "share"),
-        (lambda: dimension.two_nn(torch.ones(50, 5)), "different points"),
-        (lambda: dimension.two_nn(torch.rand(50, 5), method="slope"), "method"),
+        (lambda: dimension.pca_dimension(torch.ones(5), 95), "fraction is 95"),
+        (lambda: dimension.two_nn(torch.ones(50, 5)), "distinct points"),
+        (lambda: dimension.two_nn(torch.rand(50, 5), method="slope"), "slope"),
         (lambda: dimension.neighbour_correlation(torch.rand(2, 1, 8, 8), 8), "8×8"),
         (lambda: dimension.neighbour_correlation(torch.zeros(2, 1, 8, 8), 2), "same value"),
         (lambda: dimension.linear_prediction(torch.rand(8, 8)), "B, C, H, W"),
@@ -231,14 +231,14 @@ def test_bits_per_pixel_of_a_photograph_beside_png(tmp_path):
         (lambda: dimension.lossless_bits_per_pixel(torch.rand(2, 1, 8, 8)), "uint8"),
     ],
 )
-def test_bad_input_is_explained(call, clue):
+def test_invalid_input_raises(call, clue):
     with pytest.raises(ValueError, match=clue):
         call()
 
 
 @pytest.mark.gpu
 def test_the_gpu_measures_as_the_cpu_does():
-    points, x = turned(cube(500, 3), 10), autoregressive(0.7, (4, 2, 24, 24))
+    points, x = rotated(cube(500, 3), 10), autoregressive(0.7, (4, 2, 24, 24))
     assert_close(dimension.pca_spectrum(points.cuda()).cpu(), dimension.pca_spectrum(points))
     assert dimension.two_nn(points.cuda()).dimension == pytest.approx(dimension.two_nn(points).dimension, rel=1e-6)
     assert_close(dimension.neighbour_correlation(x.cuda(), 4).cpu(), dimension.neighbour_correlation(x, 4))

@@ -1,4 +1,4 @@
-"""The exact mixtures, which other tests trust: against torch.distributions, autograd, quadrature and counting."""
+"""The exact mixtures, the oracle of other tests: against torch.distributions, autograd, quadrature and counting."""
 
 import pytest
 import torch
@@ -71,7 +71,7 @@ def test_denoiser_without_signal_is_the_mean_and_without_noise_the_identity():
     assert_close(mixture.denoise(x, Level(0, 1.0, 0.0)), x)
 
 
-def test_a_point_without_width_is_denoised_to_the_nearest():
+def test_with_variance_0_x_t_is_denoised_to_the_nearest_point():
     data = normal(5, 3)
     mixture = gaussian_mixture(data, 0.0)
     x = data.view(5, 3, 1, 1) + 0.01 * normal(5, 3, 1, 1, seed=1)
@@ -82,22 +82,22 @@ def test_samples_have_the_mixtures_moments_and_classes():
     mixture, n = toy(), 40_000
     x, y = mixture.sample(n, seeded())
     assert x.shape == (n, 2, 1, 1)
-    shares = torch.bincount(y, minlength=3) / n
-    assert_close(shares, torch.tensor([1.0, 2.0, 1.5]) / 4.5, atol=4 * (0.25 / n) ** 0.5, rtol=0)
+    fractions = torch.bincount(y, minlength=3) / n
+    assert_close(fractions, torch.tensor([1.0, 2.0, 1.5]) / 4.5, atol=4 * (0.25 / n) ** 0.5, rtol=0)
     for k in (0, 1):
-        own = x[y == k].flatten(1)
+        members = x[y == k].flatten(1)
         spread = covariances(mixture)[k]
-        error = 4 * (spread.diagonal().max() / len(own)) ** 0.5
-        assert_close(own.mean(0), mixture.means[k], atol=error, rtol=0)
-        assert_close(own.T.cov(), spread, atol=4 * 0.25 * (2 / len(own)) ** 0.5, rtol=0)
+        error = 4 * (spread.diagonal().max() / len(members)) ** 0.5
+        assert_close(members.mean(0), mixture.means[k], atol=error, rtol=0)
+        assert_close(members.T.cov(), spread, atol=4 * 0.25 * (2 / len(members)) ** 0.5, rtol=0)
     assert mixture.sample(100, seeded(), y=2)[1].tolist() == [2] * 100
     assert mixture.sample(8, seeded(), y=torch.arange(8) % 3)[1].tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
 
 
-def test_one_spread_written_four_ways():
+def test_one_spread_given_in_four_ways():
     means, level, x = normal(3, 2), Level(5, 0.8, 0.6), normal(10, 2, 1, 1, seed=1)
-    exactly = torch.tensor(0.3, dtype=torch.float64)  # 0.3 is another number in float32
-    ways = [0.3, exactly.expand(3), exactly.expand(3, 2), (exactly**2 * torch.eye(2, dtype=torch.float64)).expand(3, 2, 2)]
+    std = torch.tensor(0.3, dtype=torch.float64)  # in float32, 0.3 is another number
+    ways = [0.3, std.expand(3), std.expand(3, 2), (std**2 * torch.eye(2, dtype=torch.float64)).expand(3, 2, 2)]
     found = [gaussian_mixture(means, way).denoise(x, level) for way in ways]
     for other in found[1:]:
         assert_close(other, found[0], rtol=1e-12, atol=1e-12)
@@ -112,7 +112,7 @@ def test_labels_by_batch_and_levels_by_batch_equal_one_by_one():
     assert torch.equal(mixture.denoise(x[3:], table.level(9), 3), mixture.denoise(x[3:], table.level(9)))
 
 
-def test_pictures_keep_their_shape_and_precision():
+def test_images_keep_their_shape_and_precision():
     mixture = gaussian_mixture(normal(2, 3, 4, 5), 0.1)
     x = mixture.sample(7, seeded())[0]
     assert x.shape == (7, 3, 4, 5)
@@ -123,7 +123,7 @@ def test_pictures_keep_their_shape_and_precision():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "name"),
     [
         ({"means": torch.zeros(3)}, "means"),
         ({"spread": torch.ones(2)}, "spread"),
@@ -133,8 +133,8 @@ def test_pictures_keep_their_shape_and_precision():
         ({"labels": torch.tensor([0, 2, 2])}, "labels"),
     ],
 )
-def test_what_does_not_fit_is_refused(arguments, complaint):
-    with pytest.raises(ValueError, match=complaint):
+def test_arguments_that_do_not_fit_are_refused(arguments, name):
+    with pytest.raises(ValueError, match=name):
         gaussian_mixture(**({"means": torch.zeros(3, 2), "spread": 1.0} | arguments))
 
 

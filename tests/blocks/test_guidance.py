@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from course_lib import diffusion, schedule
 from course_lib.guidance import (
     MAX_FUSED_BATCH,
-    classifier_free,
+    classifier_free_guide,
     classifier_guide,
     guidance_interval,
     guide,
@@ -43,7 +43,7 @@ def test_scale_1_is_the_main_denoiser_bit_for_bit(seed, t, rescale, by_level):
 
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("scale", [0.0, 0.5, 3.0, 7.5])
-def test_guided_data_is_that_of_the_guided_score(name, scale):
+def test_guided_x0_is_that_of_the_guided_score(name, scale):
     """Classifier-free guidance: the score of p(x) · (p(x | y) / p(x))^scale at this level."""
     mixture, x = toy(), normal(50, 2, 1, 1)
     for y in (0, 2):
@@ -58,8 +58,8 @@ def test_guided_data_is_that_of_the_guided_score(name, scale):
 
 @given(scales, st.sampled_from(sorted(SCHEDULES)), st.integers(1, 999))
 @settings(max_examples=60, deadline=None)
-def test_guiding_the_data_is_guiding_the_noise(scale, name, t):
-    """Both are linear in each other, so guided noise (the paper's) leads to the same x0_hat."""
+def test_guiding_x0_is_guiding_eps(scale, name, t):
+    """x0_hat and eps_hat are linear in each other, so guided noise (as in the paper) leads to the same x0_hat."""
     level, x = SCHEDULES[name]().level(t), normal(4, 2, 3, 3)
     cond, null = normal(4, 2, 3, 3, seed=1), normal(4, 2, 3, 3, seed=2)
     guided = diffusion.to_x0("eps", null + scale * (cond - null), x, level)
@@ -114,48 +114,48 @@ def test_the_reference_is_called_inside_the_interval_alone():
     assert 0 < len(inside) < 25
 
 
-def test_rescale_brings_the_standard_deviation_back():
+def test_rescale_restores_the_standard_deviation():
     x, level = normal(5, 3, 4, 4), Level(1, 0.8, 0.6)
     cond, null = normal(5, 3, 4, 4, seed=1) * torch.arange(1, 6).view(5, 1, 1, 1), normal(5, 3, 4, 4, seed=2)
     denoisers = (lambda x_t, level: cond), (lambda x_t, level: null)
     full = guide(*denoisers, 4.0, rescale=1.0)(x, level)
     assert_close(full.flatten(1).std(1), cond.flatten(1).std(1))
-    off, some = (guide(*denoisers, 4.0, rescale=share)(x, level) for share in (0.0, 0.7))
+    off, some = (guide(*denoisers, 4.0, rescale=phi)(x, level) for phi in (0.0, 0.7))
     assert_close(off, null + 4 * (cond - null))
-    for i in range(5):  # Lin et al. 2023, eq. 15 and 16, one picture at a time
+    for i in range(5):  # Lin et al. 2023, eq. 15 and 16, one image at a time
         rescaled = off[i] * cond[i].std() / off[i].std()
         assert_close(some[i], 0.7 * rescaled + 0.3 * off[i])
 
 
 @pytest.mark.parametrize("n", [1, 5, MAX_FUSED_BATCH, MAX_FUSED_BATCH + 1])
 @pytest.mark.parametrize("null", [3, (3, 5)])
-def test_one_network_guides_itself_in_one_call_or_two(n, null):
+def test_classifier_free_guidance_makes_one_call_or_two(n, null):
     calls = []
 
     def net(x, t, y):
         calls.append(len(x))
-        told = y.view(len(x), -1).double().mean(1).view(-1, 1, 1, 1)
-        return (x * (1 + told)).sin() + t.view(-1, 1, 1, 1) / 1000
+        label = y.view(len(x), -1).double().mean(1).view(-1, 1, 1, 1)
+        return (x * (1 + label)).sin() + t.view(-1, 1, 1, 1) / 1000
 
     y = torch.arange(n) % 3
     y = y if null == 3 else torch.stack([y, (y + 1) % 5], 1)
     x, levels = normal(n, 2, 4, 4), schedule.cosine().grid(6)
     scale = guidance_interval(3.0, 0.2, 5.0)
-    apart = guide(diffusion.denoiser(net, "v", y), diffusion.denoiser(net, "v", null), scale, 0.5)
-    wanted = [apart(x, level) for level in levels[:-1]]
+    separate = guide(diffusion.denoiser(net, "v", y), diffusion.denoiser(net, "v", null), scale, 0.5)
+    wanted = [separate(x, level) for level in levels[:-1]]
     calls.clear()
-    led = classifier_free(net, "v", y, null, scale, 0.5)
+    guided = classifier_free_guide(net, "v", y, null, scale, 0.5)
     for level, expected in zip(levels[:-1], wanted, strict=True):
-        assert_close(led(x, level), expected)
+        assert_close(guided(x, level), expected)
     inside = sum(scale(level) != 1 for level in levels[:-1])
     assert 0 < inside < 6
-    doubled = [2 * n] * inside if n <= MAX_FUSED_BATCH else [n] * 2 * inside
-    assert sorted(calls) == sorted([n] * (6 - inside) + doubled)
+    guided_calls = [2 * n] * inside if n <= MAX_FUSED_BATCH else [n] * 2 * inside
+    assert sorted(calls) == sorted([n] * (6 - inside) + guided_calls)
 
 
-def test_what_cannot_guide_itself_is_refused():
+def test_classifier_free_guidance_refuses_a_wrong_rescale():
     with pytest.raises(ValueError, match="rescale is 2"):
-        classifier_free(lambda x, t, y: x, "v", torch.zeros(1), 1, 2.0, rescale=2)
+        classifier_free_guide(lambda x, t, y: x, "v", torch.zeros(1), 1, 2.0, rescale=2)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -170,7 +170,7 @@ def test_the_classifiers_gradient_at_scale_1_is_bayes_rule(name):
 
 @pytest.mark.parametrize("scale", [0.5, 4.0])
 def test_a_scaled_classifier_is_the_guided_score(scale):
-    """So classifier guidance at this scale and classifier-free guidance at this scale are one thing, if both are exact."""
+    """So classifier guidance and classifier-free guidance at the same scale are the same, if both are exact."""
     mixture, x, level = toy(), normal(50, 2, 1, 1), schedule.cosine().level(400)
     d = classifier_guide(mixture.denoiser(), lambda x_t, level: mixture.class_log_prob(x_t, level)[:, 1], scale)
     score = (1 - scale) * mixture.score(x, level) + scale * mixture.score(x, level, 1)
@@ -189,7 +189,7 @@ def test_a_classifier_guides_inside_a_sampler(name, sample):
     assert_close(found, sample(mixture.denoiser(2), x_T, levels), rtol=1e-6, atol=1e-6)
 
 
-def test_a_learned_classifier_gets_no_gradient_of_its_own():
+def test_the_weights_of_a_learned_classifier_get_no_gradient():
     net = torch.nn.Linear(2, 3)
     x, level = normal(4, 2, 1, 1, dtype=torch.float32), schedule.cosine().level(400)
 
@@ -197,8 +197,8 @@ def test_a_learned_classifier_gets_no_gradient_of_its_own():
         return net(x_t.flatten(1)).log_softmax(1)[:, 0]
 
     found = classifier_guide(lambda x_t, level: x_t, log_prob, 2.0)(x, level)
-    share = net(x.flatten(1)).softmax(1)
-    slope = net.weight[0] - share @ net.weight  # of log softmax
+    probability = net(x.flatten(1)).softmax(1)
+    slope = net.weight[0] - probability @ net.weight  # of log softmax
     wanted = x.flatten(1) + 2.0 * level.sigma**2 / level.alpha * slope
     assert_close(found.flatten(1), wanted)
     assert net.weight.grad is None
@@ -206,7 +206,7 @@ def test_a_learned_classifier_gets_no_gradient_of_its_own():
     assert not x.requires_grad
 
 
-def test_a_classifier_is_left_out_at_scale_0_and_without_signal():
+def test_the_classifier_is_not_called_at_scale_0_and_without_signal():
     x = normal(4, 2, 1, 1)
     main = toy().denoiser()
     for scale in (0.0, lambda level: 0.0):

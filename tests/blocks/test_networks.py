@@ -256,7 +256,7 @@ def test_both_ways_to_attend_are_a_softmax_written_out(tokens, masked, dtype):
 
 def test_bf16_on_a_cpu_takes_the_way_that_is_faster_there(monkeypatch):
     taken = []
-    monkeypatch.setattr("course_lib.layers.products", lambda q, k, v, mask: taken.append(q.dtype) or q)
+    monkeypatch.setattr("course_lib.layers.naive_attention", lambda q, k, v, mask: taken.append(q.dtype) or q)
     monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", lambda q, k, v, attn_mask: taken.append("fused") or q)
     for tokens, dtype in ((FEW_TOKENS, torch.bfloat16), (FEW_TOKENS + 1, torch.bfloat16), (4, torch.float32)):
         attend(*[torch.zeros(1, 1, tokens, 2, dtype=dtype)] * 3)
@@ -311,7 +311,7 @@ def test_cross_attention_is_a_softmax_written_out():
     x, context = normal(2, 4, 12, dtype=torch.float32), normal(2, 5, 6, seed=1, dtype=torch.float32)
     wanted, looks = by_hand(layer, x, context, MASK)
     assert_close(layer(x, context, MASK), wanted, rtol=1e-4, atol=1e-5)
-    assert_close(layer.weights(x, context, MASK), looks, rtol=1e-4, atol=1e-5)
+    assert_close(layer.attention_weights(x, context, MASK), looks, rtol=1e-4, atol=1e-5)
     assert_close(layer(x, context), by_hand(layer, x, context, torch.ones_like(MASK))[0], rtol=1e-4, atol=1e-5)
 
 

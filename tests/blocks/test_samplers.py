@@ -7,15 +7,22 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import SCHEDULES, VARIANCE_PRESERVING, NoHostReads, flowed, normal, seeded, toy
+from oracles import SCHEDULES, VARIANCE_PRESERVING, NoHostReads, normal, probability_flow, seeded, toy
 from torch.testing import assert_close
 
 from course_lib import diffusion, schedule
 from course_lib.gaussian_mixture import gaussian_mixture
 from course_lib.guidance import classifier_guide, guidance_interval, guide
-from course_lib.samplers import as_cuda_graph, ddim, dpmpp_2m, heun
+from course_lib.samplers import as_cuda_graph, ddim, ddpm, dpmpp_2m, heun, posterior_std
 
-SAMPLERS = {"ddim": ddim, "dpmpp_2m": dpmpp_2m, "heun": heun}
+
+def seeded_ddpm(*arguments, **options):
+    """DDPM with the same noise at each call."""
+    return ddpm(*arguments, generator=seeded(), **options)
+
+
+DETERMINISTIC = {"ddim": ddim, "dpmpp_2m": dpmpp_2m, "heun": heun}
+SAMPLERS = DETERMINISTIC | {"ddpm": seeded_ddpm}
 BETAS = {
     "linear": {"beta_schedule": "linear"},
     "cosine": {"beta_schedule": "squaredcos_cap_v2"},
@@ -25,8 +32,8 @@ each_sampler = pytest.mark.parametrize("sample", SAMPLERS.values(), ids=SAMPLERS
 
 
 def by_diffusers(scheduler, table, steps, x, net=None, **step_arguments):
-    """Diffusers' own loop on the exact mixture (or a net). Its float32 table is replaced by the same in float64, which
-    test_schedule holds against it, so that rounding cannot hide a difference."""
+    """Diffusers' own loop on the exact mixture (or a net). Its float32 table is replaced by ours in float64, which
+    test_schedule compares with it, so that rounding cannot hide a difference."""
     scheduler.alphas_cumprod = table.alphas[1:] ** 2
     scheduler.set_timesteps(steps)
     for t in scheduler.timesteps:
@@ -51,15 +58,39 @@ def test_ddim_equals_diffusers(name, eta, steps):
 
 @pytest.mark.parametrize("steps", [20, 100])
 @pytest.mark.parametrize("name", VARIANCE_PRESERVING)
-def test_eta_1_equals_the_ddpm_of_diffusers(name, steps):
+def test_ddpm_equals_diffusers_and_is_ddim_with_eta_1(name, steps):
     from diffusers import DDPMScheduler
 
     table, x = SCHEDULES[name](100), normal(20, 2, 1, 1)
     options = {"clip_sample": False, "prediction_type": "sample", "timestep_spacing": "trailing"}
     reference = DDPMScheduler(num_train_timesteps=100, **options)
     theirs = by_diffusers(reference, table, steps, x, generator=seeded(1))
-    ours = ddim(toy().denoiser(), x, table.grid(steps), eta=1.0, generator=seeded(1))
+    ours = ddpm(toy().denoiser(), x, table.grid(steps), generator=seeded(1))
     assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+    assert torch.equal(ours, ddim(toy().denoiser(), x, table.grid(steps), eta=1.0, generator=seeded(1)))
+
+
+@pytest.mark.parametrize("steps", [1, 7, 50])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_ddpm_samples_the_posterior_step_by_step(name, steps):
+    """Against equations 6 and 7 of Ho et al. 2020 as they stand there, with alpha and beta of the stride between two levels."""
+    mixture, levels = toy(), SCHEDULES[name](100).grid(steps)
+    x = start = levels[0].sigma * normal(20, 2, 1, 1)
+    generator = seeded(1)
+    for here, there in pairwise(levels):
+        alphas_cumprod, before = (  # of the variance-preserving process through the same noise over signal
+            1 / (1 + level.ratio**2) for level in (here, there)
+        )
+        alpha, beta = alphas_cumprod / before, 1 - alphas_cumprod / before
+        x_t, x0 = x / math.hypot(here.alpha, here.sigma), mixture.denoise(x, here)
+        mean = before**0.5 * beta / (1 - alphas_cumprod) * x0 + alpha**0.5 * (1 - before) / (1 - alphas_cumprod) * x_t
+        variance = (1 - before) / (1 - alphas_cumprod) * beta
+        length = math.hypot(there.alpha, there.sigma)
+        assert posterior_std(here, there) == pytest.approx(length * variance**0.5, rel=1e-9, abs=1e-12)
+        if variance > 0:
+            mean = mean + variance**0.5 * torch.randn(x.shape, dtype=x.dtype, generator=generator)
+        x = length * mean
+    assert_close(ddpm(mixture.denoiser(), start, levels, generator=seeded(1)), x, rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # inside diffusers
@@ -84,8 +115,8 @@ def test_dpmpp_2m_equals_diffusers(name, steps):
     assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(("kind", "theirs"), [("eps", "epsilon"), ("v", "v_prediction"), ("x0", "sample")])
-def test_a_network_of_each_kind_walks_as_in_diffusers(kind, theirs):
+@pytest.mark.parametrize(("prediction_type", "theirs"), [("eps", "epsilon"), ("v", "v_prediction"), ("x0", "sample")])
+def test_a_network_of_each_prediction_type_is_sampled_as_in_diffusers(prediction_type, theirs):
     from diffusers import DDIMScheduler
 
     table, x = schedule.linear(1000), normal(20, 2, 1, 1)
@@ -95,7 +126,7 @@ def test_a_network_of_each_kind_walks_as_in_diffusers(kind, theirs):
 
     reference = DDIMScheduler(clip_sample=False, prediction_type=theirs, timestep_spacing="trailing")
     wanted = by_diffusers(reference, table, 20, x, net)
-    assert_close(ddim(diffusion.denoiser(net, kind), x, table.grid(20)), wanted, rtol=1e-8, atol=1e-8)
+    assert_close(ddim(diffusion.denoiser(net, prediction_type), x, table.grid(20)), wanted, rtol=1e-8, atol=1e-8)
 
 
 def test_ddim_on_the_straight_line_is_eulers_method():
@@ -116,7 +147,7 @@ def test_order_of_convergence(name, sample, order):
     table = SCHEDULES[name](1000)
     start, end = table.level(960), table.level(320)
     x = start.alpha * toy().sample(30, seeded())[0] + start.sigma * normal(30, 2, 1, 1)
-    wanted = flowed(toy(), x, start, end)
+    wanted = probability_flow(toy(), x, start, end)
     steps, errors = [40, 80, 160, 320], []
     for n in steps:
         levels = [table.level(960 - i * 640 // n) for i in range(n + 1)]
@@ -127,21 +158,21 @@ def test_order_of_convergence(name, sample, order):
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_second_order_pays_from_pure_noise_to_data(name):
-    """Over whole grids, as people sample; Heun in noise over signal would throw x off at cosine's first step."""
+    """Over full grids, as in practice; Heun in noise over signal would throw x far off at cosine's first step."""
     table = SCHEDULES[name](1000)
     mixture = gaussian_mixture(toy().means, 0.5)
     noise = normal(200, 2, 1, 1)
     start = table.level(1000)
-    near = flowed(mixture, start.sigma * noise, start, table.level(1)) if start.alpha > 0 else None
-    if near is None:  # the straight line begins without signal; a first tiny step from there is exact to 1e-6
+    near = probability_flow(mixture, start.sigma * noise, start, table.level(1)) if start.alpha > 0 else None
+    if near is None:  # the straight line starts without signal; a first tiny step from there is exact to 1e-6
         mean = (mixture.weights @ mixture.means).view(1, 2, 1, 1)
         first = schedule.Level(0, 1e-6, 1 - 1e-6)
-        near = flowed(mixture, first.alpha * mean + first.sigma * noise, first, table.level(1))
+        near = probability_flow(mixture, first.alpha * mean + first.sigma * noise, first, table.level(1))
     wanted = mixture.denoise(near, table.level(1))
     for steps, gain in [(10, 1.2), (50, 2.0)]:
         error = {
             key: (sample(mixture.denoiser(), start.sigma * noise, table.grid(steps)) - wanted).square().mean().sqrt()
-            for key, sample in SAMPLERS.items()
+            for key, sample in DETERMINISTIC.items()
         }
         assert error["dpmpp_2m"] * gain < error["ddim"], error
         assert error["heun"] * gain < error["ddim"], error
@@ -149,7 +180,7 @@ def test_second_order_pays_from_pure_noise_to_data(name):
 
 @given(st.sampled_from(sorted(SCHEDULES)), st.sampled_from(sorted(SAMPLERS)), st.integers(1, 1000), st.data(), st.floats(0, 1))
 @settings(max_examples=80, deadline=None)
-def test_a_denoiser_that_knows_the_data_leads_to_it_in_any_number_of_steps(name, sampler, T, data, eta):
+def test_a_denoiser_that_always_returns_the_data_leads_to_it_in_any_number_of_steps(name, sampler, T, data, eta):
     table, steps = SCHEDULES[name](T), data.draw(st.integers(1, min(T, 40)))
     known = normal(3, 2, 2, 2, seed=1)
     options = {"eta": eta, "generator": seeded()} if sampler == "ddim" else {}
@@ -159,7 +190,7 @@ def test_a_denoiser_that_knows_the_data_leads_to_it_in_any_number_of_steps(name,
     x_T = diffusion.add_noise(known, noise, table.level(T))
     found = SAMPLERS[sampler](lambda x_t, level: known, x_T, table.grid(steps), **options)
     assert_close(found, known, rtol=0, atol=1e-12)
-    if sampler != "heun" and eta == 0:  # and on the way x_t is the data under the same noise all along
+    if sampler in ("ddim", "dpmpp_2m") and eta == 0:  # and at every step x_t is the data under the same noise
         for level, x_t in seen:
             assert_close(x_t, diffusion.add_noise(known, noise, level), rtol=0, atol=1e-9)
 
@@ -181,7 +212,7 @@ def test_ddim_on_gaussian_data_is_a_known_linear_map(name, T, data):
     assert_close(ddim(mixture.denoiser(), x_T, levels), wanted, rtol=1e-8, atol=1e-9)
 
 
-def test_ddpm_keeps_the_mean_and_variance_of_gaussian_data():
+def test_ddpm_preserves_the_mean_and_variance_of_gaussian_data():
     mean, std, n = 0.7, 0.4, 20_000
     mixture = gaussian_mixture(torch.tensor([[mean]], dtype=torch.float64), std)
     table = schedule.cosine(1000)
@@ -195,7 +226,7 @@ def test_ddpm_keeps_the_mean_and_variance_of_gaussian_data():
             gain = here.alpha * std**2 / (here.alpha**2 * std**2 + here.sigma**2)
             m = on_x0 * (mean + gain * (m - here.alpha * mean)) + on_x * m
             v = (on_x0 * gain + on_x) ** 2 * v + beta * there.sigma**2 / here.sigma**2
-        found = ddim(mixture.denoiser(), normal(n, 1, 1, 1), levels, eta=1.0, generator=seeded(1))
+        found = ddpm(mixture.denoiser(), normal(n, 1, 1, 1), levels, generator=seeded(1))
         assert found.mean().item() == pytest.approx(m, abs=4 * std / n**0.5)
         assert found.var().item() == pytest.approx(v, rel=4 * (2 / n) ** 0.5)
         assert m == pytest.approx(mean, abs=2e-3)
@@ -210,11 +241,11 @@ def test_samples_of_every_schedule_lie_on_the_data(name, sample):
     start = SCHEDULES[name]().level(1000)
     found = sample(mixture.denoiser(), start.sigma * normal(2000, 2, 1, 1), SCHEDULES[name]().grid(50)).flatten(1)
     distance = (found[:, None] - mixture.means).norm(dim=2).min(dim=1)
-    # Of a plane Gaussian, a share 1 - exp(-d²/2) lies within d standard deviations; the last step may shrink it a little.
+    # Of a plane Gaussian, a fraction 1 - exp(-d²/2) lies within d standard deviations; the last step may shrink it a little.
     assert 0.05 < distance.values.median() < 1.1 * 0.1 * math.sqrt(2 * math.log(2))
     assert distance.values.quantile(0.99) < 1.1 * 0.1 * math.sqrt(2 * math.log(100))
-    shares = torch.bincount(distance.indices, minlength=4) / 2000
-    assert_close(shares.double(), mixture.weights, rtol=0, atol=0.05)
+    fractions = torch.bincount(distance.indices, minlength=4) / 2000
+    assert_close(fractions.double(), mixture.weights, rtol=0, atol=0.05)
 
 
 @each_sampler
@@ -238,12 +269,12 @@ def test_callback_sees_each_step(sample):
 
 
 @each_sampler
-def test_samplers_leave_their_input_the_precision_and_gradients_alone(sample):
+def test_samplers_change_neither_their_input_nor_precision_gradients_and_random_state(sample):
     x_T = normal(3, 2, 1, 1, dtype=torch.float32).requires_grad_()
-    kept = x_T.detach().clone()
+    before = x_T.detach().clone()
     state = torch.get_rng_state()
     found = sample(toy().denoiser(), x_T, schedule.linear(50).grid(5))
-    assert torch.equal(x_T, kept)
+    assert torch.equal(x_T, before)
     assert found.dtype == torch.float32
     assert not found.requires_grad
     assert not found.is_inference()
@@ -260,7 +291,7 @@ def test_noise_of_eta_comes_from_the_generator_alone():
     assert not torch.equal(a, c)
 
 
-@each_sampler
+@pytest.mark.parametrize("sample", DETERMINISTIC.values(), ids=DETERMINISTIC)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_single_precision_is_enough(name, dtype, sample):
@@ -309,8 +340,8 @@ def test_an_eps_network_cannot_start_without_signal(sample):
         sample(net, normal(1, 2, 1, 1), schedule.flow(10).grid(5))
 
 
-def test_without_a_gpu_a_walk_is_left_as_it_is():
-    def walk(x_T):
+def test_without_a_gpu_as_cuda_graph_returns_the_function_itself():
+    def sample(x_T):
         return x_T
 
-    assert as_cuda_graph(walk, torch.zeros(2, 3)) is walk
+    assert as_cuda_graph(sample, torch.zeros(2, 3)) is sample

@@ -11,7 +11,7 @@ from oracles import SCHEDULES, VARIANCE_PRESERVING
 from torch.testing import assert_close
 
 from course_lib import schedule
-from course_lib.schedule import Level
+from course_lib.schedule import BatchLevel, Level
 
 lengths = st.integers(1, 1500)
 any_schedule = st.sampled_from(sorted(SCHEDULES))
@@ -49,9 +49,9 @@ def test_cosine_follows_its_formula_up_to_the_cap():
 @quick
 def test_flow_is_a_straight_line(T):
     table = schedule.flow(T)
-    share = torch.linspace(0, 1, T + 1, dtype=torch.float64)
-    assert_close(table.sigmas, share)
-    assert_close(table.alphas, 1 - share)
+    u = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    assert_close(table.sigmas, u)
+    assert_close(table.alphas, 1 - u)
 
 
 @given(lengths, st.sampled_from(sorted(VARIANCE_PRESERVING)))
@@ -63,7 +63,7 @@ def test_variance_is_preserved(T, name):
 
 @given(lengths, any_schedule)
 @quick
-def test_every_schedule_begins_clean_and_loses_signal_at_each_step(T, name):
+def test_every_schedule_starts_clean_and_loses_signal_at_each_step(T, name):
     table = SCHEDULES[name](T)
     assert table.T == T
     assert table.alphas.dtype == table.sigmas.dtype == torch.float64
@@ -83,7 +83,7 @@ def test_another_length_keeps_the_noise_at_its_end(name, T):
 
 @given(lengths, st.data(), any_schedule)
 @quick
-def test_grid_walks_from_noise_to_data(T, data, name):
+def test_grid_runs_from_noise_to_data(T, data, name):
     steps = data.draw(st.integers(1, T))
     table = SCHEDULES[name](T)
     levels = table.grid(steps)
@@ -94,7 +94,7 @@ def test_grid_walks_from_noise_to_data(T, data, name):
     assert min(strides) >= 1
     assert max(strides) - min(strides) <= (0 if T % steps == 0 else 2)
     assert all(level == table.level(level.t) for level in levels)
-    assert all(type(level.alpha) is float and type(level.sigma) is float for level in levels)
+    assert all(type(level) is Level and type(level.alpha) is float and type(level.sigma) is float for level in levels)
 
 
 def test_grid_is_the_trailing_one_of_diffusers():
@@ -104,7 +104,7 @@ def test_grid_is_the_trailing_one_of_diffusers():
     for steps in (1, 7, 20, 30, 50, 999, 1000):
         reference.set_timesteps(steps)
         ours = [level.t - 1 for level in schedule.linear().grid(steps)[:-1]]
-        # Halves round to even here and there, but 1000, 999.5, … are met from other sides.
+        # Both round 1000, 999.5, … to even, but rounding errors put a half on one side or the other.
         assert max(abs(a - b) for a, b in zip(ours, reference.timesteps.tolist(), strict=True)) <= 1
         if 1000 % steps == 0:
             assert ours == reference.timesteps.tolist()
@@ -116,6 +116,7 @@ def test_levels_of_a_batch_equal_the_single_ones(T, name):
     table = SCHEDULES[name](T)
     t = torch.arange(T + 1)
     together = table.at(t)
+    assert type(together) is BatchLevel
     assert together.alpha.shape == together.sigma.shape == (T + 1, 1, 1, 1)
     assert torch.equal(together.t, t)
     alone = torch.tensor([[table.level(i).alpha, table.level(i).sigma] for i in range(T + 1)])  # float32
@@ -125,11 +126,11 @@ def test_levels_of_a_batch_equal_the_single_ones(T, name):
     assert_close(together.ratio.flatten(), ratios)
 
 
-def test_ratio_and_log_snr():
+def test_ratio_and_half_log_snr_of_one_level_and_of_a_batch():
     level = Level(3, 0.8, 0.6)
     assert level.ratio == pytest.approx(0.75)
     assert level.half_log_snr == pytest.approx(-math.log(0.75))
-    batch = Level(torch.tensor([3]), torch.tensor([0.8]), torch.tensor([0.6]))
+    batch = BatchLevel(torch.tensor([3]), torch.tensor([0.8]), torch.tensor([0.6]))
     assert_close(batch.ratio, torch.tensor([0.75]))
     assert_close(batch.half_log_snr, -torch.tensor([0.75]).log())
     clean, noise = schedule.flow(10).level(0), schedule.flow(10).level(10)
@@ -137,8 +138,25 @@ def test_ratio_and_log_snr():
     assert (noise.ratio, noise.half_log_snr) == (math.inf, -math.inf)
 
 
+@pytest.mark.parametrize("name", VARIANCE_PRESERVING)
+def test_half_log_snr_is_the_lambda_of_dpm_solver_and_half_the_log_snr(name):
+    """Against the lambda table of diffusers' solver, made from its own betas, and against the definition of the SNR."""
+    from diffusers import DPMSolverMultistepScheduler
+
+    betas = {"linear": "linear", "cosine": "squaredcos_cap_v2", "scaled_linear": "scaled_linear"}
+    ends = {"beta_start": 0.00085, "beta_end": 0.012} if name == "scaled_linear" else {}
+    reference = DPMSolverMultistepScheduler(num_train_timesteps=1000, beta_schedule=betas[name], **ends)
+    table = SCHEDULES[name](1000)
+    ours = torch.tensor([table.level(t).half_log_snr for t in range(1, 1001)])
+    assert_close(ours, reference.lambda_t, rtol=1e-3, atol=1e-3)  # theirs is float32, of tables near 0 and 1
+    snr = table.alphas[1:] ** 2 / table.sigmas[1:] ** 2  # the power of the signal over the power of the noise
+    assert_close(ours.double(), snr.log() / 2, rtol=1e-5, atol=1e-6)
+    together = table.at(torch.arange(1, 1001)).half_log_snr.flatten()
+    assert_close(together, ours, rtol=1e-3, atol=1e-3)  # `at` is float32
+
+
 @pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
-def test_bad_numbers_are_refused(make):
+def test_lengths_and_steps_out_of_range_are_refused(make):
     with pytest.raises(ValueError, match="T is 0"):
         make(0)
     for t in (-1, 11):

@@ -72,7 +72,7 @@ def run(name: str, browser, jupyterlab: Server) -> Iterator[LabPage]:
 # --- the test itself: what must be seen is seen --------------------------------------------------------------------
 
 BROKEN = """
-from course_lib import widgets
+from course_lib.notebook import widgets
 from IPython.display import Javascript
 import torch
 display(Javascript("console.error('from the page')"))

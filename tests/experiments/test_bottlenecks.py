@@ -1,4 +1,4 @@
-"""The sweep of bottlenecks: its points against plain loops and singular values, and what the command writes."""
+"""The curve of bottlenecks: its points against plain loops and singular values, and what the command writes."""
 
 import json
 import math
@@ -15,37 +15,37 @@ from course_lib.images import to_float
 
 
 @pytest.fixture
-def garments(monkeypatch):
-    """Uint8 stand-ins for Fashion-MNIST that need no file: the same 300 to train on and to test."""
+def fashion(monkeypatch):
+    """Stand-ins for Fashion-MNIST (uint8) that need no file: the same 300 images to train on and to test."""
     images = torch.randint(0, 256, (300, 1, 32, 32), generator=seeded(), dtype=torch.uint8)
     images = torch.cat([images[:150], 255 - images[150:] // 3])
     monkeypatch.setattr(bottlenecks, "fashion_mnist", lambda split, on: (images, None))
     return images
 
 
-def mean_psnr(copies: torch.Tensor, images: torch.Tensor) -> float:
-    """In dB, one picture after another, by hand."""
-    errors = [(c.clamp(-1, 1) - x).square().mean().item() for c, x in zip(copies, images, strict=True)]
+def mean_psnr(reconstructions: torch.Tensor, images: torch.Tensor) -> float:
+    """In dB, one image after another, by hand."""
+    errors = [(c.clamp(-1, 1) - x).square().mean().item() for c, x in zip(reconstructions, images, strict=True)]
     return sum(10 * math.log10(4 / e) for e in errors) / len(errors)
 
 
 @torch.no_grad()
-def test_a_point_is_the_networks_shape_and_the_mean_psnr_of_its_copies(garments):
+def test_a_point_is_the_networks_shape_and_the_mean_psnr_of_its_reconstructions(fashion):
     torch.manual_seed(0)
-    net, x = Autoencoder(width=8, factor=4, latent_channels=3).eval(), to_float(garments[:20])
-    found = bottlenecks.point(net, x)
+    net, x = Autoencoder(width=8, factor=4, latent_channels=3).eval(), to_float(fashion[:20])
+    found = bottlenecks.bottleneck_point(net, x)
     assert (found["factor"], found["channels"], found["numbers"]) == (4, 3, 3 * 8 * 8)
     assert found["parameters"] == sum(w.numel() for w in net.state_dict().values())
     assert found["psnr"] == pytest.approx(mean_psnr(net(x), x), abs=1e-3)
 
 
-def test_the_command_measures_every_shape_and_pca_beside_it(garments, tmp_path):
-    figures = json.loads(bottlenecks.measure(steps=1, seed=3, out=tmp_path / "curve.json").read_text())
+def test_the_command_measures_every_shape_and_pca(fashion, tmp_path):
+    figures = json.loads(bottlenecks.measure_bottlenecks(steps=1, seed=3, out=tmp_path / "curve.json").read_text())
     assert [(p["factor"], p["channels"]) for p in figures["points"]] == list(bottlenecks.SHAPES)
     assert [p["numbers"] for p in figures["points"]] == [16, 32, 64, 128, 256, 64, 128, 256]
-    assert (figures["command"], figures["seed"], figures["steps"]) == ("course train bottlenecks", 3, 1)
+    assert (figures["command"], figures["seed"], figures["steps"]) == ("course measure bottlenecks", 3, 1)
     assert (figures["machine"], figures["images"]) == (str(device.find()), 300)
-    x = to_float(garments)
+    x = to_float(fashion)
     u, s, v = torch.linalg.svd((x - x.mean(0)).flatten(1).double(), full_matrices=False)
     for row, k in zip(figures["pca"], (16, 32, 64, 128, 256), strict=True):
         best = (u[:, :k] * s[:k] @ v[:k]).view_as(x) + x.mean(0)
@@ -53,39 +53,41 @@ def test_the_command_measures_every_shape_and_pca_beside_it(garments, tmp_path):
         assert row["psnr"] == pytest.approx(mean_psnr(best, x), abs=2e-3)
 
 
-def test_a_shape_changes_the_code_and_nothing_else_of_the_recipe(garments):
-    net, training = recipes.untrained("fashion-autoencoder", seed=1, steps=7, factor=4, latent_channels=2)
-    same, full = recipes.untrained("fashion-autoencoder", seed=1)
+def test_a_shape_changes_the_bottleneck_and_nothing_else_of_the_recipe(fashion):
+    net, training = recipes.untrained_network("fashion-autoencoder", seed=1, steps=7, factor=4, latent_channels=2)
+    same, full = recipes.untrained_network("fashion-autoencoder", seed=1)
     assert net.config == same.config | {"factor": 4, "latent_channels": 2}
     assert (training.steps, training.seed, training.lr) == (7, 1, full.lr)
-    trained = bottlenecks.trained(4, 2, device.find("cpu", "fp32"), steps=1, seed=1, progress=False)
-    # One step of Adam moves no weight by more than the learning rate: this is that network, and it has begun to learn.
+    trained = bottlenecks.train_autoencoder(4, 2, device.find("cpu", "fp32"), steps=1, seed=1, progress=False)
+    # One step of Adam moves no weight by more than the learning rate: this is that network after one step.
     moved = [(trained.state_dict()[name] - w).abs().max().item() for name, w in net.state_dict().items()]
     assert 0 < max(moved) <= 1.1 * training.lr
 
 
 def test_the_point_of_the_recipes_own_shape_is_the_recipes_network(tmp_path):
     machine = device.find("cpu", "fp32")
-    recipe = recipes.fashion_autoencoder(steps=2, machine=machine, progress=False, out=tmp_path / "net.safetensors").ema
-    again = bottlenecks.trained(8, 4, machine, steps=2, progress=False)
+    options = recipes.RunOptions(steps=2, progress=False)
+    recipe = recipes.fashion_autoencoder(tmp_path / "net.safetensors", machine, options).ema
+    again = bottlenecks.train_autoencoder(8, 4, machine, steps=2, progress=False)
     assert_close(again.state_dict(), recipe.state_dict(), rtol=0, atol=0)
 
 
-def test_the_stored_sweep_is_whole_and_of_the_recipes_length():
-    figures = bottlenecks.stored()
+def test_the_stored_curve_is_complete_and_of_the_recipes_length():
+    figures = bottlenecks.RESULT.read()
     assert [(p["factor"], p["channels"]) for p in figures["points"]] == list(bottlenecks.SHAPES)
     assert [p["numbers"] for p in figures["pca"]] == sorted({p["numbers"] for p in figures["points"]})
-    assert figures["steps"] == recipes.untrained("fashion-autoencoder")[1].steps
-    assert (figures["command"], figures["images"]) == (bottlenecks.COMMAND, 10_000)
+    assert figures["steps"] == recipes.untrained_network("fashion-autoencoder")[1].steps
+    assert figures["images"] == 10_000
+    assert figures["command"].endswith(bottlenecks.RESULT.name)  # measured when the command was still `course train`
 
 
-@pytest.mark.parametrize(("content", "sentence"), [(None, "missing"), (b"{}", "truncated"), (b'{"points": []} ', "altered")])
-def test_a_missing_or_altered_sweep_is_named_with_its_command(monkeypatch, tmp_path, content, sentence):
-    entry = {"bytes": 15, "sha256": "0" * 64, "licence": "MIT", "source": "a test", "command": bottlenecks.COMMAND}
-    (tmp_path / "manifest.json").write_text(json.dumps({"files": {bottlenecks.RESULT: entry}}))
+@pytest.mark.parametrize(("content", "problem"), [(None, "missing"), (b"{}", "truncated"), (b'{"points": []} ', "altered")])
+def test_a_missing_or_altered_curve_is_named_with_its_command(monkeypatch, tmp_path, content, problem):
+    entry = {"bytes": 15, "sha256": "0" * 64, "licence": "MIT", "source": "a test", "command": bottlenecks.RESULT.command}
+    (tmp_path / "manifest.json").write_text(json.dumps({"files": {bottlenecks.RESULT.file: entry}}))
     if content is not None:
         (tmp_path / "results").mkdir()
-        (tmp_path / bottlenecks.RESULT).write_bytes(content)
+        (tmp_path / bottlenecks.RESULT.file).write_bytes(content)
     monkeypatch.setenv("COURSE_DATA", str(tmp_path))
-    with pytest.raises(ValueError, match=rf"bottlenecks\.json is {sentence} .*course train bottlenecks"):
-        bottlenecks.stored()
+    with pytest.raises(ValueError, match=rf"bottlenecks\.json is {problem} .*course measure bottlenecks"):
+        bottlenecks.RESULT.read()

@@ -1,19 +1,15 @@
-"""The experiments of chapter 3 against closed forms, quadrature and torch.distributions."""
+"""Chapter 3's experiments with the ELBO, against closed forms, quadrature and torch.distributions."""
 
 import math
 
 import pytest
 import torch
-from torch.distributions import MultivariateNormal, Normal, kl_divergence
+from oracles import seeded
+from torch.distributions import Normal, kl_divergence
 from torch.testing import assert_close
 
-from course_lib.autoencoder import Autoencoder
 from course_lib.experiments.ch3_vae import elbo
 from course_lib.vae import VAE, Posterior, elbo_loss, log_likelihood
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def test_toy_evidence_is_the_integral_over_z():
@@ -35,13 +31,13 @@ def test_toy_elbo_misses_the_evidence_by_the_kl_from_the_true_posterior():
 def test_the_monte_carlo_kl_has_the_error_that_theory_gives():
     # with variance 1, log q − log p = mean·z − mean²/2, whose standard deviation is |mean|
     q = Posterior(torch.full((1, 4, 2, 2), 0.5), torch.zeros(1, 4, 2, 2))
-    errors = elbo.kl_error(q, [1, 16, 64], seeded())
+    errors = elbo.monte_carlo_kl_error(q, [1, 16, 64], seeded())
     assert_close(torch.tensor(errors), torch.tensor([2.0, 0.5, 0.25]), rtol=0.05, atol=0)
 
 
 def test_variances_of_gradients_have_their_closed_forms():
     d = 8
-    estimates = elbo.gradients(lambda z: -z.square().sum(1) / 2, torch.zeros(d), torch.ones(d), 100_000, seeded())
+    estimates = elbo.estimate_gradients(lambda z: -z.square().sum(1) / 2, torch.zeros(d), torch.ones(d), 100_000, seeded())
     v = estimates.variances()
     assert v["reparameterised"] == pytest.approx(1, rel=0.03)
     assert v["score"] == pytest.approx((d + 2) * (d + 4) / 4, rel=0.05)
@@ -50,7 +46,7 @@ def test_variances_of_gradients_have_their_closed_forms():
 
 def test_all_three_estimators_agree_on_the_gradient():
     mean, std = torch.tensor([0.5, -1.0]), torch.tensor([0.7, 1.2])
-    estimates = elbo.gradients(lambda z: z.pow(3).sum(1), mean, std, 400_000, seeded())
+    estimates = elbo.estimate_gradients(lambda z: z.pow(3).sum(1), mean, std, 400_000, seeded())
     truth = 3 * (mean.square() + std.square())  # d/dm E[z³] of z ~ N(m, s²)
     for g in vars(estimates).values():
         assert_close(g.mean(0), truth, rtol=0.03, atol=0.03)
@@ -60,7 +56,7 @@ def test_decoder_gradients_are_those_of_the_likelihood():
     torch.manual_seed(0)
     vae = VAE(width=8).eval()
     image = torch.rand(1, 1, 32, 32) * 2 - 1
-    g = elbo.decoder_gradients(vae, image, 2, seeded(3)).reparameterised
+    g = elbo.estimate_decoder_gradients(vae, image, 2, seeded(3)).reparameterised
     q = vae.encode(image)
     noise = torch.randn(2, 64, generator=seeded(3))
     z = (q.mean + q.std * noise.view(2, 4, 4, 4)).detach().requires_grad_()
@@ -86,64 +82,6 @@ def test_effective_beta_of_the_usual_mistake_on_mnist():
     assert elbo.effective_beta(0.1, error=784, kl=5) == pytest.approx(15.68)
 
 
-def test_aggregate_has_the_moments_of_draws_from_all_clouds():
-    n = 500
-    q = Posterior(torch.randn(n, 3, 1, 1, generator=seeded()) * 2 + 1, torch.randn(n, 3, 1, 1, generator=seeded(1)))
-    draws = torch.cat([q.sample(seeded(i)).flatten(1) for i in range(400)]).double()
-    total = elbo.aggregate(q)
-    assert_close(total.mean, draws.mean(0), atol=0.03, rtol=0)
-    assert_close(total.covariance, draws.T.cov(), atol=0.1, rtol=0.02)
-    assert total.eigenvalues[0] >= total.eigenvalues[-1]
-
-
-def test_kl_of_the_aggregate_is_that_of_torch_distributions():
-    a = torch.randn(5, 5, generator=seeded(), dtype=torch.float64)
-    total = elbo.Aggregate(torch.arange(5).double() / 5, a @ a.T + torch.eye(5))
-    standard = MultivariateNormal(torch.zeros(5).double(), torch.eye(5).double())
-    assert total.kl() == pytest.approx(kl_divergence(MultivariateNormal(total.mean, total.covariance), standard).item())
-
-
-def test_the_dearest_number_comes_first():
-    mean = torch.zeros(10, 4, 1, 1)
-    mean[:, 2], mean[:, 0] = 3.0, 1.0
-    assert elbo.by_kl(Posterior(mean, torch.zeros_like(mean))).tolist()[:2] == [2, 0]
-
-
-def test_traverse_sets_one_number_and_leaves_the_code_given():
-    class Mirror(VAE):
-        def decode(self, latents):
-            return latents
-
-    z = torch.full((2, 4, 4, 4), 0.5)
-    moved = elbo.traverse(Mirror(width=8), z, 17, -1.0).flatten(1)
-    assert (moved[:, 17] == -1).all()
-    assert ((moved == 0.5).sum(1) == 63).all()
-    assert (z == 0.5).all()
-
-
-def test_disturbed_without_strength_is_the_plain_decoding():
-    torch.manual_seed(0)
-    net, z = Autoencoder(width=8).eval(), torch.randn(6, 4, 4, 4)
-    assert_close(elbo.disturbed(net, z, 0.0, seeded()), net.decode(z).clamp(-1, 1))
-
-
-def test_the_best_answer_is_the_mean():
-    signals = elbo.edges(400, 0.2)
-    assert set(signals.unique().tolist()) == {-1.0, 1.0}
-    assert_close(elbo.best_answer(signals), signals.mean(0), atol=1e-4, rtol=0)
-
-
-def test_sharpness_of_stripes():
-    stripes = torch.tensor([-1.0, 1.0]).repeat(4).expand(1, 1, 8, 8)
-    assert elbo.sharpness(stripes) == pytest.approx(math.sqrt(2.0))  # squared difference 4 across, 0 down
-
-
-def test_follows_is_the_squared_correlation():
-    factors = torch.randn(5000, 2, generator=seeded())
-    latents = torch.stack([3 - 2 * factors[:, 0], factors[:, 0] + factors[:, 1]], 1)
-    assert_close(elbo.follows(latents, factors).float(), torch.tensor([[1.0, 0.0], [0.5, 0.5]]), atol=0.04, rtol=0)
-
-
-def test_log_likelihood_of_the_toy_is_the_library_s_own():
+def test_log_likelihood_is_that_of_torch_distributions():
     x, mean = torch.tensor([[0.3], [1.0]]), torch.tensor([[0.1], [-0.4]])
     assert_close(log_likelihood(x, mean, 0.5), Normal(mean, 0.5).log_prob(x).sum(1))

@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from course_lib import device
 from course_lib.experiments import flops
 from course_lib.experiments.ch4_latent_ddpm import equal_time
 
 
 class Net(nn.Module):
-    """12 numbers → 5 → ReLU → 3."""
+    """12 values → 5 → ReLU → 3."""
 
     def __init__(self):
         super().__init__()
@@ -24,21 +25,26 @@ def test_operations_of_linear_layers():
     assert flops.flops_per_step(Net().to("meta"), (3, 2, 2)) == 2 * 12 * 5 + 2 * 5 * 3
 
 
-def test_bytes_that_training_holds():
-    """The first layer keeps its input, 12 numbers, for its gradient; ReLU and second layer keep the same 5."""
+def test_bytes_held_in_training():
+    """The first layer saves its input, 12 values, for its gradient; ReLU and the second layer save the same 5."""
     weights = 12 * 5 + 5 + 5 * 3 + 3
     assert flops.training_memory(Net(), (3, 2, 2), 7) == 4 * (7 * (12 + 5) + 5 * weights)
 
 
-def test_the_networks_are_those_that_the_fight_counts(monkeypatch):
-    from course_lib import device
-
-    at = flops.at_side(32)
-    assert at.pixel == flops.flops_per_step(equal_time.untrained_rival(device.find("cpu", "fp32")), equal_time.SHAPES["pixel"])
-    assert flops.shapes(32) == {"pixel": equal_time.SHAPES["pixel"], "latent": equal_time.SHAPES["latent"]}
-    assert at.ratio(10) == pytest.approx(10 * at.pixel / (10 * at.latent + at.decoding))
-    assert flops.at_side(64).decoding == 4 * at.decoding  # a decoder of convolutions alone
+def test_the_networks_are_those_of_the_comparison_at_equal_time():
+    cost = flops.cost_at_side(32)
+    assert cost.pixel == flops.flops_per_step(
+        equal_time.untrained_pixel_denoiser(device.find("cpu", "fp32")), equal_time.SHAPES["pixel"]
+    )
+    assert flops.input_shapes(32) == {"pixel": equal_time.SHAPES["pixel"], "latent": equal_time.SHAPES["latent"]}
+    assert cost.ratio(10) == pytest.approx(10 * cost.pixel / (10 * cost.latent + cost.decoding))
+    assert flops.cost_at_side(64).decoding == 4 * cost.decoding  # a decoder of convolutions alone
 
 
 def test_a_power_law_is_extrapolated_exactly():
-    assert flops.extrapolate((16, 32, 64), [3 * s**1.5 for s in (16, 32, 64)], 1024) == pytest.approx(3 * 1024**1.5)
+    assert flops.extrapolate_power_law((16, 32, 64), [3 * s**1.5 for s in (16, 32, 64)], 1024) == pytest.approx(3 * 1024**1.5)
+
+
+def test_exponent_of_a_power_law():
+    sides = [16, 32, 80]
+    assert flops.power_law_exponent(sides, [0.3 * side**2.7 for side in sides]) == pytest.approx(2.7)

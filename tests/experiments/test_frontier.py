@@ -1,4 +1,4 @@
-"""Chapter 5's frontier: every kind of guidance spends what it is given, and the measures measure."""
+"""Chapter 5's frontier: every guidance method spends its budget of network calls, and the metrics are right on known images."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from course_lib import device, recipes, schedule
-from course_lib.experiments import evaluator, generate
+from course_lib.experiments import generate
 from course_lib.experiments.ch5_guidance import frontier
 from course_lib.images import to_float
 
@@ -16,19 +16,19 @@ NULL = recipes.NUM_CLASSES
 
 
 class Constant(nn.Module):
-    """Predicts one number for each label, and counts how many pictures it was asked about."""
+    """Predicts a constant for each label, and counts the images that it was called for."""
 
     def __init__(self, sign: float) -> None:
         super().__init__()
-        self.values, self.asked = sign * torch.arange(NULL + 1.0), 0
+        self.values, self.calls = sign * torch.arange(NULL + 1.0), 0
 
     def forward(self, x, t, y):
-        self.asked += len(x)
+        self.calls += len(x)
         return self.values[y].view(-1, 1, 1, 1).expand_as(x)
 
 
-class Keep:
-    """Latents [N, 4, 4, 4] spread out as pictures [N, 1, 32, 32]."""
+class Repeat:
+    """Latents [N, 4, 4, 4] repeated as images [N, 1, 32, 32]."""
 
     def decode(self, latents):
         return latents.flatten(1).repeat(1, 16).view(-1, 1, 32, 32).clamp(-1, 1)
@@ -40,15 +40,15 @@ def nets():
 
 
 @pytest.fixture
-def kinds(nets):
-    return frontier.kinds(*nets, lambda y: lambda x_t, level: 0 * x_t.flatten(1).sum(1), CPU)
+def methods(nets):
+    return frontier.guidance_methods(*nets, lambda y: lambda x_t, level: 0 * x_t.flatten(1).sum(1), CPU)
 
 
-def test_each_kind_of_guidance_uses_the_networks_that_its_name_says(kinds):
+def test_each_method_uses_the_networks_that_its_name_says(methods):
     y, x, level = torch.tensor([3]), torch.randn(1, 4, 4, 4), schedule.cosine().level(500)
 
     def v(name: str, scale: float) -> float:
-        x0 = kinds[name].make(y, scale)(x, level)
+        x0 = methods[name].guide(y, scale)(x, level)
         return ((level.alpha * x - x0) / level.sigma).flatten()[0].item()
 
     at_2 = {"classifier-free": NULL + 2 * (3 - NULL), "in an interval": NULL + 2 * (3 - NULL), "autoguidance": -3 + 2 * (3 + 3)}
@@ -60,26 +60,26 @@ def test_each_kind_of_guidance_uses_the_networks_that_its_name_says(kinds):
 
 @pytest.mark.parametrize("scale", [1.0, 3.0])
 @pytest.mark.parametrize("name", ["classifier", "classifier-free", "in an interval", "rescaled", "autoguidance"])
-def test_every_kind_asks_as_often_as_it_says_and_may(nets, kinds, name, scale):
-    kind = kinds[name]
-    levels = kind.levels(scale)
-    generate.generate(lambda y: kind.make(y, scale), torch.zeros(2, dtype=torch.long), Keep(), frontier.SHAPE, CPU, levels=levels)
-    asked = sum(net.asked for net in nets) / 2
-    assert asked == kind.calls(levels, scale) <= frontier.CALLS
+def test_every_method_makes_as_many_calls_as_it_says_and_may(nets, methods, name, scale):
+    method = methods[name]
+    levels = method.affordable_levels(scale)
+    generate.generate(method.factory(scale), torch.zeros(2, dtype=torch.long), Repeat(), frontier.SHAPE, CPU, levels=levels)
+    calls = sum(net.calls for net in nets) / 2
+    assert calls == method.network_calls(levels, scale) <= frontier.CALL_BUDGET
     finer = schedule.cosine().grid(len(levels))
-    assert kind.calls(finer, scale) > frontier.CALLS, "one step more would be too many"
+    assert method.network_calls(finer, scale) > frontier.CALL_BUDGET, "one step more would be too many"
 
 
-def test_where_guidance_is_on_it_costs_steps(kinds):
-    steps = {name: len(kind.levels(3.0)) - 1 for name, kind in kinds.items()}
+def test_where_guidance_is_on_it_costs_steps(methods):
+    steps = {name: len(method.affordable_levels(3.0)) - 1 for name, method in methods.items()}
     assert steps["classifier"] == 20
     assert steps["classifier-free"] == steps["rescaled"] == steps["autoguidance"] == 10
     assert 10 < steps["in an interval"] < 20
 
 
-def test_a_budget_below_one_step_is_refused(kinds):
-    with pytest.raises(ValueError, match="1 network calls do not suffice"):
-        kinds["classifier-free"].levels(3.0, calls=1)
+def test_a_budget_below_one_step_is_refused(methods):
+    with pytest.raises(ValueError, match=r"^1 network calls.*classifier-free"):
+        methods["classifier-free"].affordable_levels(3.0, budget=1)
 
 
 def test_intervals_cover_all_levels_once():
@@ -88,45 +88,43 @@ def test_intervals_cover_all_levels_once():
     assert (parts[0][0], parts[-1][1]) == (0.0, math.inf) == frontier.INTERVALS["all levels"]
 
 
-def test_mean_and_error_over_the_seeds():
-    point = frontier.Point(2.0, 10, {"recall": [0.1, 0.2, 0.6]})
+def test_mean_and_standard_deviation_over_the_seeds():
+    point = frontier.FrontierPoint(2.0, 10, {"recall": [0.1, 0.2, 0.6]})
     assert point.mean("recall") == pytest.approx(0.3)
-    assert point.error("recall") == pytest.approx((0.14 / 2) ** 0.5)  # of 0.04, 0.01 and 0.09
-    assert frontier.Point(2.0, 10, {"recall": [0.1]}).error("recall") == 0
+    assert point.std("recall") == pytest.approx((0.14 / 2) ** 0.5)  # of 0.04, 0.01 and 0.09
+    assert frontier.FrontierPoint(2.0, 10, {"recall": [0.1]}).std("recall") == 0
 
 
-def test_saturation_counts_white_pixels_and_contrast_is_their_spread():
+def test_saturation_counts_white_pixels_and_contrast_is_their_standard_deviation():
     images = torch.tensor([1.0, 0.97, 0.5, -1.0]).view(1, 1, 2, 2)
     assert frontier.saturation(images) == 0.5
     assert frontier.contrast(torch.cat([images, images / 2])) == pytest.approx(0.75 * images.std().item())
 
 
-def test_real_pictures_are_as_real_and_flat_ones_are_not():
-    judge = evaluator.Evaluator(CPU)
-    harness = frontier.Harness(Keep(), judge, n=300, seeds=(0,))
-    real, labels = to_float(judge.images[:300]), judge.labels[:300]
-    found = harness.measures(real, labels)
-    assert set(found) == set(frontier.MEASURES)
+def test_metrics_of_real_images_are_those_of_real_images_and_flat_ones_differ(evaluator):
+    experiment = frontier.GuidanceExperiment(Repeat(), evaluator, n=300, seeds=(0,))
+    real, labels = to_float(evaluator.images[:300]), evaluator.labels[:300]
+    found = experiment.metrics(real, labels)
+    assert set(found) == set(frontier.METRICS)
     for name in ("diversity", "saturation", "contrast", "precision", "recall"):
         assert found[name] == pytest.approx(1.0, abs=1e-6)
-    flat = harness.measures((real / 10).clamp(-1, 1), labels)
+    flat = experiment.metrics((real / 10).clamp(-1, 1), labels)
     assert flat["contrast"] == pytest.approx(0.1, abs=1e-3)
     assert flat["saturation"] == 0
     assert flat["frechet"] > 5 * found["frechet"]
 
 
-def test_copies_have_no_diversity():
-    judge = evaluator.Evaluator(CPU)
-    real, labels = to_float(judge.images[:300]), judge.labels[:300]
+def test_copies_have_no_diversity(evaluator):
+    real, labels = to_float(evaluator.images[:300]), evaluator.labels[:300]
     first = torch.stack([real[(labels == y).nonzero()[0, 0]] for y in range(NULL)])
-    assert frontier.diversity(judge, first[labels], labels) == pytest.approx(0.0, abs=1e-3)
+    assert frontier.diversity(evaluator, first[labels], labels) == pytest.approx(0.0, abs=1e-3)
 
 
-def test_seeds_differ_and_are_kept(kinds):
-    harness = frontier.Harness(Keep(), evaluator.Evaluator(CPU), n=20, seeds=(0, 1))
-    one, other, again = (harness.images(kinds["classifier-free"], 2.0, seed) for seed in (0, 1, 0))
+def test_seeds_differ_and_repeat(methods, evaluator):
+    experiment = frontier.GuidanceExperiment(Repeat(), evaluator, n=20, seeds=(0, 1))
+    one, other, again = (experiment.sample(methods["classifier-free"], 2.0, seed) for seed in (0, 1, 0))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
-    point = harness.point(kinds["classifier-free"], 2.0)
+    point = experiment.evaluate(methods["classifier-free"], 2.0)
     assert (point.scale, point.steps) == (2.0, 10)
     assert all(len(values) == 2 for values in point.values.values())

@@ -13,7 +13,7 @@ from course_lib.vae import iwae, log_weights
 
 
 def rows(n: int = 400, dims: int = 6) -> torch.Tensor:
-    """Rows with three wide directions and the rest narrow, about a mean that is not 0."""
+    """Rows with three wide directions and the rest narrow, around a mean that is not 0."""
     widths = torch.tensor([2.0, 1.2, 0.6] + [0.2] * (dims - 3), dtype=torch.float64)
     return normal(n, dims) * widths @ torch.linalg.qr(normal(dims, dims, seed=1)).Q + normal(dims, seed=2)
 
@@ -23,7 +23,7 @@ def covariance(weight: torch.Tensor, noise_std: float | torch.Tensor) -> torch.T
 
 
 def linear_vae(seed: int = 3, latents: int = 3) -> marginal_likelihood.LinearVAE:
-    """One with weights at random, in float64."""
+    """A linear VAE with random weights, in float64."""
     net = marginal_likelihood.LinearVAE(6, latents, 0.3).double()
     with torch.no_grad():
         for i, p in enumerate(net.parameters()):
@@ -31,8 +31,8 @@ def linear_vae(seed: int = 3, latents: int = 3) -> marginal_likelihood.LinearVAE
     return net
 
 
-def with_exact_posterior() -> marginal_likelihood.LinearVAE:
-    """Columns at right angles, so that the true posterior (Tipping & Bishop 1999, eq. 6) is in the encoder's reach."""
+def linear_vae_with_exact_posterior() -> marginal_likelihood.LinearVAE:
+    """A linear VAE with orthogonal columns, so that its encoder can express the true posterior (Tipping & Bishop 1999, eq. 6)."""
     net = linear_vae()
     with torch.no_grad():
         W = torch.linalg.qr(normal(6, 3, seed=9)).Q * torch.tensor([2.0, 1.0, 0.4])
@@ -46,14 +46,14 @@ def with_exact_posterior() -> marginal_likelihood.LinearVAE:
 
 def test_ppca_has_the_evidence_that_its_gaussian_gives_to_the_data():
     x = rows()
-    best = marginal_likelihood.ppca(x, 3)
+    best = marginal_likelihood.fit_ppca(x, 3)
     model = MultivariateNormal(best.mean, covariance(best.weight, best.noise_std))
     assert best.evidence == pytest.approx(model.log_prob(x).mean().item(), abs=1e-9)
 
 
 @pytest.mark.parametrize("latents", [1, 3, 5])
-def test_no_small_step_improves_ppca(latents):
-    x, best = rows(), marginal_likelihood.ppca(rows(), latents)
+def test_the_likelihood_has_no_gradient_at_ppca(latents):
+    x, best = rows(), marginal_likelihood.fit_ppca(rows(), latents)
     free = [t.clone().requires_grad_() for t in (best.mean, best.weight, torch.tensor(best.noise_std, dtype=torch.float64))]
     MultivariateNormal(free[0], covariance(*free[1:])).log_prob(x).mean().backward()
     for t in free:
@@ -65,7 +65,7 @@ def test_evidence_is_the_log_density_of_the_gaussian():
     assert_close(net.evidence(x), MultivariateNormal(net.decoder.bias, covariance(net.decoder.weight, 0.3)).log_prob(x))
 
 
-def test_the_exact_elbo_is_the_mean_of_the_one_draw_elbo():
+def test_the_exact_elbo_is_the_mean_of_the_one_sample_elbo():
     net, x = linear_vae(), rows(50)
     draws = torch.stack([net.elbo(x, seeded(i)).value.mean() for i in range(2000)])
     exact = net.exact_elbo(x).value.mean()
@@ -73,17 +73,17 @@ def test_the_exact_elbo_is_the_mean_of_the_one_draw_elbo():
     assert exact < net.evidence(x).mean()
 
 
-def test_with_the_true_posterior_every_weight_is_the_evidence():
-    net, x = with_exact_posterior(), rows(20)
+def test_with_the_true_posterior_every_importance_weight_is_the_evidence():
+    net, x = linear_vae_with_exact_posterior(), rows(20)
     assert_close(net.exact_elbo(x).value, net.evidence(x))
     assert_close(log_weights(net, x, 3, seeded()), net.evidence(x).expand(3, -1))
     assert_close(iwae(log_weights(net, x, 6, seeded()), 3), net.evidence(x))
 
 
 def test_importance_weights_close_the_gap_that_a_wrong_encoder_leaves():
-    net, x = with_exact_posterior(), rows(20)
+    net, x = linear_vae_with_exact_posterior(), rows(20)
     with torch.no_grad():
-        net.logvar += 0.8  # clouds too wide: any bound is off, but the weights are finite
+        net.logvar += 0.8  # posteriors too wide: every bound is loose, but the weights are finite
     weights, truth = log_weights(net, x, 20_000, seeded()), net.evidence(x)
     bounds = {k: iwae(weights, k) for k in (1, 5, 50, 20_000)}
     assert_close(bounds[1].mean(), net.exact_elbo(x).value.mean(), atol=0.02, rtol=0)
@@ -96,25 +96,25 @@ def test_importance_weights_close_the_gap_that_a_wrong_encoder_leaves():
 
 def test_the_trained_linear_vae_reaches_the_closed_form_within_one_per_cent():
     x = rows().float()
-    best = marginal_likelihood.ppca(x, 3)
-    step, bound, log_p = marginal_likelihood.fit(x, 3, best.noise_std, steps=1000)[1][-1]
+    best = marginal_likelihood.fit_ppca(x, 3)
+    step, bound, log_p = marginal_likelihood.fit_linear_vae(x, 3, best.noise_std, steps=1000)[1][-1]
     assert step == 1000
     assert bound <= log_p + 1e-4
     assert log_p <= best.evidence + 1e-4
     assert abs(bound - best.evidence) <= 0.01 * abs(best.evidence)
-    gain = best.evidence - marginal_likelihood.ppca(x, 0).evidence  # what three numbers buy at all
+    gain = best.evidence - marginal_likelihood.fit_ppca(x, 0).evidence  # what three latent dimensions gain at all
     assert best.evidence - bound <= 0.01 * gain
 
 
-def test_small_garments_are_means_of_squares():
+def test_downsampling_averages_squares():
     images = torch.zeros(2, 1, 32, 32, dtype=torch.uint8)
     images[0, :, :4, 4:8] = 255
     wanted = torch.full((2, 64), -1.0)
     wanted[0, 1] = 1.0
-    assert_close(marginal_likelihood.small_garments(images), wanted)
+    assert_close(marginal_likelihood.downsample(images), wanted)
 
 
-def test_without_latents_ppca_is_a_round_gaussian():
+def test_without_latents_ppca_is_an_isotropic_gaussian():
     x = rows()
     variance = (x - x.mean(0)).square().mean().item()
-    assert marginal_likelihood.ppca(x, 0).evidence == pytest.approx(-6 * (math.log(2 * math.pi * variance) + 1) / 2)
+    assert marginal_likelihood.fit_ppca(x, 0).evidence == pytest.approx(-6 * (math.log(2 * math.pi * variance) + 1) / 2)

@@ -1,4 +1,4 @@
-"""The clinic's runs, on rows whose best silent model is known."""
+"""Runs with and without posterior collapse, on rows whose best collapsed model is known."""
 
 import torch
 from oracles import normal
@@ -24,28 +24,28 @@ def test_the_elbo_is_that_of_torch_distributions():
     assert_close(bound.log_likelihood, Normal(net.decode(z), 0.5**0.5).log_prob(x).sum(1))
 
 
-def test_a_shallow_network_speaks_and_stays_below_the_best_linear_evidence_plus_nothing():
+def test_a_shallow_network_does_not_collapse_and_beats_the_best_model_without_latents():
     x = rows()
-    found = posterior_collapse.treat(x, depth=1, steps=300)
+    found = posterior_collapse.train_with_remedy(x, depth=1, steps=300)
     assert found.active >= 1
-    assert found.elbo > marginal_likelihood.ppca(x, 0).evidence
+    assert found.elbo > marginal_likelihood.fit_ppca(x, 0).evidence
 
 
-def test_a_beta_above_every_variance_silences_it_whatever_the_warm_up():
-    # a direction pays where its variance is above beta · noise² (Lucas et al. 2019): 16 < 100 · 0.5
-    found = posterior_collapse.treat(rows(), beta=100.0, warmup=100, depth=1, steps=600)
+def test_a_beta_above_every_variance_collapses_it_in_spite_of_the_warm_up():
+    # a direction is worth its KL if its variance is above beta · noise² (Lucas et al. 2019): 16 < 100 · 0.5
+    found = posterior_collapse.train_with_remedy(rows(), beta=100.0, warmup_steps=100, depth=1, steps=600)
     assert found.active == 0
     assert found.posterior.kl().mean() < 0.05
     assert max(kl for _, kl in found.history) > 0.5
 
 
-def test_a_floor_keeps_it_awake_under_the_same_beta():
-    found = posterior_collapse.treat(rows(), beta=100.0, floor=0.5, depth=1, steps=300)
+def test_free_bits_prevent_the_collapse_at_the_same_beta():
+    found = posterior_collapse.train_with_remedy(rows(), beta=100.0, floor=0.5, depth=1, steps=300)
     assert found.active >= 1
-    assert 0.3 < found.posterior.kl().mean() < 16 * 0.5 + 0.5  # what is free is said, and hardly more at that price
+    assert 0.3 < found.posterior.kl().mean() < 16 * 0.5 + 0.5  # the free nats are used, and hardly more at this beta
 
 
-def test_the_same_seed_gives_the_same_patient():
-    a, b = (posterior_collapse.treat(rows(100), depth=1, steps=20) for _ in range(2))
+def test_the_same_seed_gives_the_same_run():
+    a, b = (posterior_collapse.train_with_remedy(rows(100), depth=1, steps=20) for _ in range(2))
     assert a.history == b.history
     assert torch.equal(a.posterior.mean, b.posterior.mean)

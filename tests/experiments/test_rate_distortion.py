@@ -23,37 +23,37 @@ def test_a_point_is_rate_and_distortion_of_torch_distributions():
     q = net.encode(x)
     rate = kl_divergence(Normal(q.mean, q.std), Normal(0.0, 1.0)).flatten(1).sum(1)
     distortion = -Normal(net.decode(q.sample(seeded())), net.noise_std).log_prob(x).flatten(1).sum(1)
-    found = rate_distortion.point(net, x)
+    found = rate_distortion.rate_distortion_point(net, x)
     assert found["rate"] == pytest.approx(rate.mean().item(), abs=2e-3)
     assert found["distortion"] == pytest.approx(distortion.mean().item(), rel=1e-4)
     assert found["elbo"] == pytest.approx(-(rate + distortion).mean().item(), rel=1e-4)
     assert found["distortion_error"] == pytest.approx(distortion.std().item() / 40**0.5, rel=1e-3)
 
 
-def test_the_command_measures_every_beta_and_says_how(monkeypatch, tmp_path):
+def test_the_command_measures_every_beta_and_records_its_settings(monkeypatch, tmp_path):
     monkeypatch.setattr(rate_distortion, "fashion_mnist", lambda split, on: ((images(80) * 127.5 + 127.5).to(torch.uint8), None))
-    monkeypatch.setattr(rate_distortion, "start", lambda machine: VAE(width=8))
-    file = rate_distortion.measure(steps=1, out=tmp_path / "curve.json")
+    monkeypatch.setattr(rate_distortion, "load_or_train_base", lambda machine: VAE(width=8))
+    file = rate_distortion.measure_rate_distortion(steps=1, out=tmp_path / "curve.json")
     figures = json.loads(file.read_text())
     assert [p["beta"] for p in figures["points"]] == list(rate_distortion.BETAS)
     assert len(rate_distortion.BETAS) >= 6
-    assert (figures["command"], figures["seed"], figures["steps"]) == ("course train rate-distortion", 0, 1)
+    assert (figures["command"], figures["seed"], figures["steps"]) == ("course measure rate-distortion", 0, 1)
     assert figures["machine"] == str(device.find())
 
 
-def test_moving_on_starts_at_the_trained_network_and_leaves_it_alone(monkeypatch):
+def test_another_beta_starts_at_the_trained_network_and_leaves_it_unchanged(monkeypatch):
     monkeypatch.setattr(rate_distortion, "fashion_mnist", lambda split, on: ((images(80) * 127.5 + 127.5).to(torch.uint8), None))
     torch.manual_seed(0)
     net = VAE(width=8).eval()
     before = {name: w.clone() for name, w in net.state_dict().items()}
-    moved = rate_distortion.beta_vae(4.0, net, device.find("cpu"), steps=1, progress=False)
+    moved = rate_distortion.train_beta_vae(4.0, net, device.find("cpu"), steps=1, progress=False)
     for name, w in net.state_dict().items():
         assert torch.equal(w, before[name])
         assert (moved.state_dict()[name] - w).abs().max() <= 1.1 * rate_distortion.LR  # one step of Adam
 
 
-def test_a_missing_curve_is_named(monkeypatch, tmp_path):
+def test_a_missing_curve_is_reported_by_its_file(monkeypatch, tmp_path):
     (tmp_path / "manifest.json").write_text('{"files": {}}')
     monkeypatch.setenv("COURSE_DATA", str(tmp_path))
     with pytest.raises(ValueError, match=r"rate_distortion\.json"):
-        rate_distortion.stored()
+        rate_distortion.RESULT.read()

@@ -11,7 +11,7 @@ from course_lib.experiments.ch4_latent_ddpm import sampler_order
 from course_lib.gaussian_mixture import gaussian_mixture
 
 
-def test_the_exact_flow_of_one_gaussian_is_a_stretch():
+def test_the_exact_flow_of_one_gaussian_rescales_it():
     """The probability flow of N(m, s²) keeps (x_t − alpha m) / √(alpha² s² + sigma²) (Karras et al. 2022, appendix B.2)."""
     mixture = gaussian_mixture(torch.tensor([[0.7, -0.4]], dtype=torch.float64), 0.6)
     s, x_t = schedule.cosine(), torch.tensor([[0.3, 2.0], [-1.5, 0.1]], dtype=torch.float64).view(2, 2, 1, 1)
@@ -23,23 +23,23 @@ def test_the_exact_flow_of_one_gaussian_is_a_stretch():
         torch.testing.assert_close(sampler_order.exact_flow(mixture, x_t, here, there), wanted, atol=1e-6, rtol=1e-6)
 
 
-def test_order_is_the_exponent():
+def test_convergence_order_is_the_exponent():
     steps = (5, 10, 20, 40)
-    assert sampler_order.order(steps, [3 / n**2 for n in steps]) == pytest.approx(2)
-    assert sampler_order.order(steps, [99.0, *(3 / n for n in steps[1:])], last=3) == pytest.approx(1)
+    assert sampler_order.convergence_order(steps, [3 / n**2 for n in steps]) == pytest.approx(2)
+    assert sampler_order.convergence_order(steps, [99.0, *(3 / n for n in steps[1:])], last=3) == pytest.approx(1)
 
 
-def test_a_few_lost_points_do_not_move_the_typical_distance():
+def test_outliers_do_not_change_the_median_distance():
     a = torch.randn(101, 3, 2, 2, generator=torch.Generator().manual_seed(0))
     b = a + 0.25
     b[:10] += 100
-    assert sampler_order.typical_distance(a, b) == pytest.approx(0.25, rel=1e-4)
+    assert sampler_order.median_distance(a, b) == pytest.approx(0.25, rel=1e-4)
 
 
 def test_samplers_have_the_known_orders_in_the_middle():
     steps = (20, 40, 80)
-    errors = sampler_order.sampler_errors(sampler_order.toy(), steps, first=900, last=100, n=50)
-    found = {name: sampler_order.order(steps, values, last=3) for name, values in errors.items()}
+    errors = sampler_order.sampler_errors(sampler_order.toy_mixture(), steps, first=900, last=100, n=50)
+    found = {name: sampler_order.convergence_order(steps, values, last=3) for name, values in errors.items()}
     assert found == pytest.approx({"DDIM": 1, "DPM-Solver++(2M)": 2, "Heun": 2}, abs=0.2)
 
 
@@ -58,26 +58,26 @@ def test_the_latent_mixture_has_the_means_and_covariances_of_its_classes():
 
 
 def test_a_learned_denoiser_that_is_exact_shows_the_same_errors():
-    """Its own finest walk stands for the truth: within the error of that walk, nothing changes."""
-    mixture, steps = sampler_order.toy(), (5, 10)
+    """Its own finest solution serves as the truth: within the error of that solution, nothing changes."""
+    mixture, steps = sampler_order.toy_mixture(), (5, 10)
     generator = torch.Generator().manual_seed(1)
-    here, there = sampler_order.strides(900, 100, 1)
+    here, there = sampler_order.evenly_spaced_levels(900, 100, 1)
     x0 = mixture.sample(40, generator)[0]
     x_t = add_noise(x0, torch.randn(x0.shape, dtype=x0.dtype, generator=generator), here)
     truth = sampler_order.exact_flow(mixture, x_t, here, there)
-    exact = sampler_order.walk_errors(mixture.denoiser(), x_t, truth, steps, 900, 100)
-    learned = sampler_order.learned_errors(mixture.denoiser(), x_t, steps, 900, 100, fine=200)
+    exact = sampler_order.endpoint_errors(mixture.denoiser(), x_t, truth, steps, 900, 100)
+    learned = sampler_order.learned_denoiser_errors(mixture.denoiser(), x_t, steps, 900, 100, reference_steps=200)
     for name, values in exact.items():
         assert learned[name] == pytest.approx(values, rel=0.05)
 
 
-def test_strides_end_where_they_should():
-    assert [level.t for level in sampler_order.strides(900, 100, 4)] == [900, 700, 500, 300, 100]
-    assert sampler_order.strides(1000, 0, 20) == recipes.make_schedule().grid(20)
+def test_evenly_spaced_levels_end_where_they_should():
+    assert [level.t for level in sampler_order.evenly_spaced_levels(900, 100, 4)] == [900, 700, 500, 300, 100]
+    assert sampler_order.evenly_spaced_levels(1000, 0, 20) == recipes.make_schedule().grid(20)
 
 
-def test_sliced_distance_of_a_shift_is_its_mean_projection():
+def test_sliced_wasserstein_distance_of_a_shift_is_its_mean_projection():
     """A shift by d moves a projection at angle a by d·|cos a|, whose mean over all directions is 2 d / pi."""
     points = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
     shifted = points + torch.tensor([3.0, 0.0])
-    assert sampler_order.sliced_distance(points, shifted, directions=256) == pytest.approx(6 / math.pi, rel=1e-3)
+    assert sampler_order.sliced_wasserstein(points, shifted, directions=256) == pytest.approx(6 / math.pi, rel=1e-3)

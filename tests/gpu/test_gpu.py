@@ -16,7 +16,7 @@ from course_lib import codec, diffusion, schedule, teddies
 from course_lib import device as devices
 from course_lib.codec import VAECodec
 from course_lib.dit import DiT
-from course_lib.guidance import classifier_free, classifier_guide, guidance_interval, guide
+from course_lib.guidance import classifier_free_guide, classifier_guide, guidance_interval, guide
 from course_lib.samplers import as_cuda_graph, ddim, dpmpp_2m, heun
 from course_lib.training import TrainConfig, train
 from course_lib.unet import UNet
@@ -274,7 +274,7 @@ def test_guided_sampling_does_not_wait(make, sample):
 def test_a_captured_walk_is_the_walk(make, sample):
     net, levels = woken(make()).to(GPU).eval(), schedule.cosine().grid(8)
     y = torch.arange(40, device=GPU) % 10
-    led = classifier_free(net, "v", y, 10, guidance_interval(3.0, 0.2, 5.0), autocast=torch.bfloat16)
+    led = classifier_free_guide(net, "v", y, 10, guidance_interval(3.0, 0.2, 5.0), autocast=torch.bfloat16)
 
     def walk(x_T):
         return sample(led, x_T, levels)
@@ -285,7 +285,7 @@ def test_a_captured_walk_is_the_walk(make, sample):
         with no_waiting():
             found = draw(noise)
         assert apart(found, walk(noise)) < 1e-2
-    with pytest.raises(ValueError, match="captured for"):
+    with pytest.raises(ValueError, match="recorded for"):
         draw(noises[0][:3])
 
 

@@ -1,9 +1,11 @@
-"""What the tests of the homework's files share: where they lie, and how to read their cells."""
+"""Shared by the tests of the homework's files: where they are, how to read their cells, and how to grade them."""
 
 from pathlib import Path
 
 import pytest
 
+from course_lib.homework.checks import HOMEWORKS
+from course_lib.homework.grading import grade, pages, results
 from course_lib.storage.paths import ROOT
 
 SOURCES = sorted((ROOT / "notebooks" / "source" / "homework").glob("*.py"))
@@ -12,6 +14,15 @@ BY_SOURCE = pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
 
 def student_file(source: Path) -> Path:
     return ROOT / "notebooks" / "homework" / f"{source.stem}.ipynb"
+
+
+def grade_folder(folder: Path, out: Path, secret: Path, homework: str | None = None, **options) -> list[results.Graded]:
+    """Grade a folder of submissions and write the results, as `course grade` does. options: of `grade.grade`."""
+    hidden = grade.read_secret(secret)
+    assignments = {name: one.assignment(hidden) for name, one in HOMEWORKS.items()}
+    graded = grade.grade(folder, assignments, homework, progress=False, **options)
+    pages.write_results(graded, out)
+    return graded
 
 
 def joined(text) -> str:

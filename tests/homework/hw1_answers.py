@@ -1,4 +1,4 @@
-"""Homework 1 as people answer it: right in several ways, and wrong in the ways that courses and libraries have shipped."""
+"""Answers to homework 1: right ones, written in several ways, and wrong ones, as courses and libraries have shipped them."""
 
 RIGHT = {
     "patch_statistics": [
@@ -6,10 +6,10 @@ RIGHT = {
         "def patch_statistics(images, size):\n    rows = []\n    for img in images:\n        for i in range(0, img.shape[1], size):\n            for j in range(0, img.shape[2], size):\n                rows.append(img[:, i:i + size, j:j + size].flatten())\n    x = torch.stack(rows)\n    m = x.mean(0)\n    c = x - m\n    return m, c.T @ c / (len(x) - 1)",
         "def patch_statistics(images, size):\n    p = images.unfold(2, size, size).unfold(3, size, size)\n    x = p.permute(0, 2, 3, 1, 4, 5).reshape(-1, images.shape[1] * size * size)\n    mean = x.mean(dim=0)\n    return mean, torch.einsum('ni,nj->ij', x - mean, x - mean) / (x.shape[0] - 1)",
     ],
-    "explained": [
-        "def explained(x, k):\n    s = torch.linalg.svdvals(x - x.mean(0))\n    return float((s[:k] ** 2).sum() / (s ** 2).sum())",
-        "def explained(x, k):\n    values = np.linalg.eigvalsh(np.cov(x.cpu().numpy().T))\n    return values[-k:].sum() / values.sum()",
-        "def explained(x, k):\n    c = x - x.mean(dim=0, keepdim=True)\n    lam, _ = torch.linalg.eigh(c @ c.T if len(x) < x.shape[1] else c.T @ c)\n    lam = lam.flip(0)\n    return (lam[:k].sum() / lam.sum()).item()",
+    "explained_variance_ratio": [
+        "def explained_variance_ratio(x, k):\n    s = torch.linalg.svdvals(x - x.mean(0))\n    return float((s[:k] ** 2).sum() / (s ** 2).sum())",
+        "def explained_variance_ratio(x, k):\n    values = np.linalg.eigvalsh(np.cov(x.cpu().numpy().T))\n    return values[-k:].sum() / values.sum()",
+        "def explained_variance_ratio(x, k):\n    c = x - x.mean(dim=0, keepdim=True)\n    lam, _ = torch.linalg.eigh(c @ c.T if len(x) < x.shape[1] else c.T @ c)\n    lam = lam.flip(0)\n    return (lam[:k].sum() / lam.sum()).item()",
     ],
     "participation_ratio": [
         "def participation_ratio(x):\n    lam = torch.linalg.eigvalsh(torch.cov(x.T))\n    return (lam.sum() ** 2 / (lam ** 2).sum()).item()",
@@ -21,10 +21,10 @@ RIGHT = {
         "def two_nn(x):\n    d = torch.cdist(x, x)\n    d.fill_diagonal_(float('inf'))\n    r = d.topk(2, largest=False).values\n    return float((x.shape[0] - 1) / (r[:, 1].log() - r[:, 0].log()).sum())",
         "def two_nn(x):\n    x = x.cpu().double().numpy()\n    total = 0.0\n    for i in range(len(x)):\n        d = np.sort(np.sqrt(((x - x[i]) ** 2).sum(1)))\n        total += math.log(d[2] / d[1])\n    return (len(x) - 1) / total",
     ],
-    "triplets_wrong": [
-        "def triplets_wrong(anchor, like, unlike):\n    near = ((anchor - like) ** 2).mean(dim=(1, 2, 3))\n    far = ((anchor - unlike) ** 2).mean(dim=(1, 2, 3))\n    return (far < near).float().mean().item()",
-        "def triplets_wrong(anchor, like, unlike):\n    wrong = 0\n    for a, p, n in zip(anchor, like, unlike):\n        wrong += int(F.mse_loss(n, a) < F.mse_loss(p, a))\n    return wrong / len(anchor)",
-        "def triplets_wrong(anchor, like, unlike):\n    d = lambda y: (anchor - y).flatten(1).norm(dim=1)\n    return (d(like) > d(unlike)).double().mean()",
+    "triplet_error_rate": [
+        "def triplet_error_rate(anchor, positive, negative):\n    near = ((anchor - positive) ** 2).mean(dim=(1, 2, 3))\n    far = ((anchor - negative) ** 2).mean(dim=(1, 2, 3))\n    return (far < near).float().mean().item()",
+        "def triplet_error_rate(anchor, positive, negative):\n    wrong = 0\n    for a, p, n in zip(anchor, positive, negative):\n        wrong += int(F.mse_loss(n, a) < F.mse_loss(p, a))\n    return wrong / len(anchor)",
+        "def triplet_error_rate(anchor, positive, negative):\n    d = lambda y: (anchor - y).flatten(1).norm(dim=1)\n    return (d(positive) > d(negative)).double().mean()",
     ],
 }
 
@@ -42,14 +42,14 @@ WRONG = [
     ("patch_statistics", "patches compared with patches", "compares patches with patches", "def patch_statistics(images, size):\n" + _UNFOLD + "    return x.mean(dim=0), torch.cov(x)"),
     ("patch_statistics", "correlation for covariance", "correlations", "def patch_statistics(images, size):\n" + _UNFOLD + "    return x.mean(dim=0), torch.from_numpy(np.corrcoef(x.numpy().T))"),
     ("patch_statistics", "each image by itself", "within each image", "def patch_statistics(images, size):\n    means, covs = [], []\n    for img in images:\n        x = F.unfold(img[None], size, stride=size)[0].T\n        means.append(x.mean(0))\n        covs.append(torch.cov(x.T))\n    return torch.stack(means).mean(0), torch.stack(covs).mean(0)"),
-    ("explained", "not centred", "mean is not subtracted", "def explained(x, k):\n    s = torch.linalg.svdvals(x) ** 2\n    return (s[:k].sum() / s.sum()).item()"),
-    ("explained", "singular values not squared", "Singular values are standard deviations", "def explained(x, k):\n    U, S, V = torch.linalg.svd(x - x.mean(0), full_matrices=False)\n    return (S[:k].sum() / S.sum()).item()"),
-    ("explained", "eigh's order forgotten", "k smallest", "def explained(x, k):\n    lam = torch.linalg.eigvalsh(torch.cov(x.T))\n    return (lam[:k].sum() / lam.sum()).item()"),
-    ("explained", "the k-th axis alone", "k-th axis alone", "def explained(x, k):\n    s = torch.linalg.svdvals(x - x.mean(0)) ** 2\n    share = s / s.sum()\n    return share[k - 1].item()"),
-    ("explained", "standardised", "divided by their standard deviations", "def explained(x, k):\n    z = (x - x.mean(0)) / x.std(0)\n    s = torch.linalg.svdvals(z) ** 2\n    return (s[:k].sum() / s.sum()).item()"),
-    ("explained", "variances of coordinates", "coordinates themselves", "def explained(x, k):\n    v, _ = torch.sort(torch.var(x, dim=0), descending=True)\n    return (v[:k].sum() / v.sum()).item()"),
-    ("explained", "in-place edit of the input", "in-place", "def explained(x, k):\n    x -= x.mean(0)\n    s = torch.linalg.svdvals(x) ** 2\n    return (s[:k].sum() / s.sum()).item()"),
-    ("explained", "the curve instead of one number", "whole curve", "def explained(x, k):\n    s = torch.linalg.svdvals(x - x.mean(0)) ** 2\n    return torch.cumsum(s, 0) / s.sum()"),
+    ("explained_variance_ratio", "not centred", "mean is not subtracted", "def explained_variance_ratio(x, k):\n    s = torch.linalg.svdvals(x) ** 2\n    return (s[:k].sum() / s.sum()).item()"),
+    ("explained_variance_ratio", "singular values not squared", "Singular values are standard deviations", "def explained_variance_ratio(x, k):\n    U, S, V = torch.linalg.svd(x - x.mean(0), full_matrices=False)\n    return (S[:k].sum() / S.sum()).item()"),
+    ("explained_variance_ratio", "eigh's order forgotten", "k smallest", "def explained_variance_ratio(x, k):\n    lam = torch.linalg.eigvalsh(torch.cov(x.T))\n    return (lam[:k].sum() / lam.sum()).item()"),
+    ("explained_variance_ratio", "the k-th axis alone", "k-th axis alone", "def explained_variance_ratio(x, k):\n    s = torch.linalg.svdvals(x - x.mean(0)) ** 2\n    ratio = s / s.sum()\n    return ratio[k - 1].item()"),
+    ("explained_variance_ratio", "standardised", "divided by their standard deviations", "def explained_variance_ratio(x, k):\n    z = (x - x.mean(0)) / x.std(0)\n    s = torch.linalg.svdvals(z) ** 2\n    return (s[:k].sum() / s.sum()).item()"),
+    ("explained_variance_ratio", "variances of coordinates", "coordinates themselves", "def explained_variance_ratio(x, k):\n    v, _ = torch.sort(torch.var(x, dim=0), descending=True)\n    return (v[:k].sum() / v.sum()).item()"),
+    ("explained_variance_ratio", "in-place edit of the input", "in-place", "def explained_variance_ratio(x, k):\n    x -= x.mean(0)\n    s = torch.linalg.svdvals(x) ** 2\n    return (s[:k].sum() / s.sum()).item()"),
+    ("explained_variance_ratio", "the curve instead of one number", "entire curve", "def explained_variance_ratio(x, k):\n    s = torch.linalg.svdvals(x - x.mean(0)) ** 2\n    return torch.cumsum(s, 0) / s.sum()"),
     ("participation_ratio", "upside down", "swapped", "def participation_ratio(x):\n    lam = torch.linalg.eigvalsh(torch.cov(x.T))\n    return ((lam ** 2).sum() / lam.sum() ** 2).item()"),
     ("participation_ratio", "sum not squared", "numerator is not squared", "def participation_ratio(x):\n    lam = torch.linalg.eigvalsh(torch.cov(x.T))\n    return (lam.sum() / (lam ** 2).sum()).item()"),
     ("participation_ratio", "singular values for variances", "Singular values of the data", "def participation_ratio(x):\n    s = torch.linalg.svdvals(x - x.mean(0))\n    return (s.sum() ** 2 / (s ** 2).sum()).item()"),
@@ -58,21 +58,21 @@ WRONG = [
     ("participation_ratio", "covariance of the points", "Points and coordinates are swapped", "def participation_ratio(x):\n    lam = torch.linalg.eigvalsh(torch.cov(x))\n    return (lam.sum() ** 2 / (lam ** 2).sum()).item()"),
     ("participation_ratio", "nothing returned", "lacks `return`", "def participation_ratio(x):\n    lam = torch.linalg.eigvalsh(torch.cov(x.T))\n    ratio = (lam.sum() ** 2 / (lam ** 2).sum()).item()"),
     ("two_nn", "a point as its own neighbour", "its own nearest neighbour", "def two_nn(x):\n    d = torch.cdist(x, x, compute_mode='donot_use_mm_for_euclid_dist')\n    r = torch.sort(d, dim=1).values\n    mu = r[:, 1] / r[:, 0]\n    return ((len(x) - 1) / torch.log(mu).sum()).item()"),
-    ("two_nn", "one neighbour too far", "one place too far", "def two_nn(x):\n    r = torch.cdist(x, x).sort(dim=1).values\n    return ((len(x) - 1) / torch.log(r[:, 3] / r[:, 2]).sum()).item()"),
+    ("two_nn", "one neighbour too far", "one position too far", "def two_nn(x):\n    r = torch.cdist(x, x).sort(dim=1).values\n    return ((len(x) - 1) / torch.log(r[:, 3] / r[:, 2]).sum()).item()"),
     ("two_nn", "squared distances", "Squared distances", "def two_nn(x):\n    d2 = ((x[:, None] - x[None]) ** 2).sum(-1)\n    r = d2.sort(dim=1).values\n    return ((len(x) - 1) / torch.log(r[:, 2] / r[:, 1]).sum()).item()"),
-    ("two_nn", "N above", "N stands above", "def two_nn(x):\n    r = (x[:, None] - x[None]).norm(dim=-1).sort(dim=1).values\n    return (1 / torch.log(r[:, 2] / r[:, 1]).mean()).item()"),
+    ("two_nn", "N in the numerator", "N is in the numerator", "def two_nn(x):\n    r = (x[:, None] - x[None]).norm(dim=-1).sort(dim=1).values\n    return (1 / torch.log(r[:, 2] / r[:, 1]).mean()).item()"),
     ("two_nn", "no logarithm", "logarithm is missing", "def two_nn(x):\n    r = (x[:, None] - x[None]).norm(dim=-1).sort(dim=1).values\n    return ((len(x) - 1) / (r[:, 2] / r[:, 1]).sum()).item()"),
     ("two_nn", "upside down", "upside down", "def two_nn(x):\n    r = (x[:, None] - x[None]).norm(dim=-1).sort(dim=1).values\n    return ((len(x) - 1) / torch.log(r[:, 1] / r[:, 2]).sum()).item()"),
-    ("two_nn", "average of inverses", "averages one over each logarithm", "def two_nn(x):\n    r = (x[:, None] - x[None]).norm(dim=-1).sort(dim=1).values\n    return (1 / torch.log(r[:, 2] / r[:, 1])).mean().item()"),
+    ("two_nn", "average of inverses", "averages the reciprocal", "def two_nn(x):\n    r = (x[:, None] - x[None]).norm(dim=-1).sort(dim=1).values\n    return (1 / torch.log(r[:, 2] / r[:, 1])).mean().item()"),
     ("two_nn", "global seed reset inside", "resets the global seed", "def two_nn(x):\n    torch.manual_seed(0)\n    r = (x[:, None] - x[None]).norm(dim=-1).sort(dim=1).values\n    return ((len(x) - 1) / torch.log(r[:, 2] / r[:, 1]).sum()).item()"),
-    ("explained", "eigvals for eigvalsh", "promises no order", "def explained(x, k):\n    lam = torch.linalg.eigvals(torch.cov(x.T)).real\n    return (lam[:k].sum() / lam.sum()).item()"),
+    ("explained_variance_ratio", "eigvals for eigvalsh", "promises no order", "def explained_variance_ratio(x, k):\n    lam = torch.linalg.eigvals(torch.cov(x.T)).real\n    return (lam[:k].sum() / lam.sum()).item()"),
     ("two_nn", "the farthest points", "farthest", "def two_nn(x):\n    r = torch.cdist(x, x).topk(3).values\n    return ((len(x) - 1) / torch.log(r[:, 2] / r[:, 1]).sum()).item()"),
-    ("triplets_wrong", "mean of a mask", "have no mean", "def triplets_wrong(anchor, like, unlike):\n    a = ((anchor - like) ** 2).mean((1, 2, 3))\n    b = ((anchor - unlike) ** 2).mean((1, 2, 3))\n    return (b < a).mean().item()"),
-    ("triplets_wrong", "turned round", "comparison is turned round", "def triplets_wrong(anchor, like, unlike):\n    a = ((anchor - like) ** 2).mean(dim=(1, 2, 3))\n    b = ((anchor - unlike) ** 2).mean(dim=(1, 2, 3))\n    return (a < b).float().mean().item()"),
-    ("triplets_wrong", "ties counted", "Ties are counted", "def triplets_wrong(anchor, like, unlike):\n    a = ((anchor - like) ** 2).mean(dim=(1, 2, 3))\n    b = ((anchor - unlike) ** 2).mean(dim=(1, 2, 3))\n    return (a >= b).float().mean().item()"),
-    ("triplets_wrong", "absolute for squared", "absolute differences", "def triplets_wrong(anchor, like, unlike):\n    a = (anchor - like).abs().sum(dim=(1, 2, 3))\n    b = (anchor - unlike).abs().sum(dim=(1, 2, 3))\n    return (b < a).float().mean().item()"),
-    ("triplets_wrong", "mse_loss over the whole batch", "judged by itself", "def triplets_wrong(anchor, like, unlike):\n    return float(F.mse_loss(anchor, unlike) < F.mse_loss(anchor, like))"),
-    ("triplets_wrong", "a count instead of a share", "how many triplets", "def triplets_wrong(anchor, like, unlike):\n    a = ((anchor - like) ** 2).flatten(1).sum(1)\n    b = ((anchor - unlike) ** 2).flatten(1).sum(1)\n    return int((b < a).sum())"),
-    ("triplets_wrong", "pixels compared one by one", "Single pixels", "def triplets_wrong(anchor, like, unlike):\n    a = F.mse_loss(anchor, like, reduction='none')\n    b = F.mse_loss(anchor, unlike, reduction='none')\n    return (b < a).float().mean().item()"),
-    ("triplets_wrong", "in-place edit of the input", "in-place", "def triplets_wrong(anchor, like, unlike):\n    like -= anchor\n    unlike -= anchor\n    return (unlike.flatten(1).norm(dim=1) < like.flatten(1).norm(dim=1)).float().mean().item()"),
+    ("triplet_error_rate", "mean of a mask", "have no mean", "def triplet_error_rate(anchor, positive, negative):\n    a = ((anchor - positive) ** 2).mean((1, 2, 3))\n    b = ((anchor - negative) ** 2).mean((1, 2, 3))\n    return (b < a).mean().item()"),
+    ("triplet_error_rate", "comparison reversed", "comparison is reversed", "def triplet_error_rate(anchor, positive, negative):\n    a = ((anchor - positive) ** 2).mean(dim=(1, 2, 3))\n    b = ((anchor - negative) ** 2).mean(dim=(1, 2, 3))\n    return (a < b).float().mean().item()"),
+    ("triplet_error_rate", "ties counted", "Ties are counted", "def triplet_error_rate(anchor, positive, negative):\n    a = ((anchor - positive) ** 2).mean(dim=(1, 2, 3))\n    b = ((anchor - negative) ** 2).mean(dim=(1, 2, 3))\n    return (a >= b).float().mean().item()"),
+    ("triplet_error_rate", "absolute for squared", "absolute differences", "def triplet_error_rate(anchor, positive, negative):\n    a = (anchor - positive).abs().sum(dim=(1, 2, 3))\n    b = (anchor - negative).abs().sum(dim=(1, 2, 3))\n    return (b < a).float().mean().item()"),
+    ("triplet_error_rate", "mse_loss over the whole batch", "judged separately", "def triplet_error_rate(anchor, positive, negative):\n    return float(F.mse_loss(anchor, negative) < F.mse_loss(anchor, positive))"),
+    ("triplet_error_rate", "a count instead of a rate", "how many triplets", "def triplet_error_rate(anchor, positive, negative):\n    a = ((anchor - positive) ** 2).flatten(1).sum(1)\n    b = ((anchor - negative) ** 2).flatten(1).sum(1)\n    return int((b < a).sum())"),
+    ("triplet_error_rate", "pixels compared one by one", "Single pixels", "def triplet_error_rate(anchor, positive, negative):\n    a = F.mse_loss(anchor, positive, reduction='none')\n    b = F.mse_loss(anchor, negative, reduction='none')\n    return (b < a).float().mean().item()"),
+    ("triplet_error_rate", "in-place edit of the input", "in-place", "def triplet_error_rate(anchor, positive, negative):\n    positive -= anchor\n    negative -= anchor\n    return (negative.flatten(1).norm(dim=1) < positive.flatten(1).norm(dim=1)).float().mean().item()"),
 ]  # fmt: skip

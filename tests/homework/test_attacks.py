@@ -33,7 +33,7 @@ FULL = sum(one.points for one in hw3.exercises)
 
 def _blocked() -> str:
     try:
-        sandbox.require(LIMITS)
+        sandbox.require_sandbox(LIMITS)
     except sandbox.NoSandbox as error:
         return str(error)
     return ""

@@ -9,7 +9,7 @@ from answers import BOOKS, RIGHT, WRONG, function
 
 from course_lib.homework.checks import HOMEWORKS
 from course_lib.homework.checks.exercise import Draw
-from course_lib.homework.checks.wording import largest_difference, relation
+from course_lib.homework.checks.wording import largest_difference, common_factor
 
 CPU = [torch.device("cpu")]
 HIDDEN = range(1, 6)  # seeds such as a teacher's secret may give
@@ -42,8 +42,8 @@ def test_the_oracle_passes_and_each_known_mistake_is_named(hw, exercise):
         assert exercise.complaint(exercise.oracle, seed, CPU) is None
         for mistake in exercise.mistakes:
             found = exercise.complaint(mistake.function, seed, CPU)
-            assert found is not None, f"not caught with seed {seed}: {mistake.says}"
-            assert found.likely == mistake.says, found
+            assert found is not None, f"not caught with seed {seed}: {mistake.message}"
+            assert found.likely == mistake.message, found
 
 
 @BY_NAME
@@ -114,11 +114,11 @@ def test_answers_that_look_alike_are_told_where_they_differ():
 
 
 def test_only_a_factor_that_tells_something_is_told():
-    assert relation(torch.tensor([1.0, -2.0]), torch.tensor([2.5, -5.0]), 1e-4) == " = got × 2.5"
-    assert relation(torch.tensor([1.0, 2.0]), torch.tensor([2.5, -5.0]), 1e-4) == ""
-    assert relation(12.0, 3.0, 1e-4) == " = got ÷ 4"
-    assert relation(12.0, 5.0, 1e-4) == ""  # any two numbers have a ratio
-    assert relation(1e-9, 1.0, 1e-4) == ""
+    assert common_factor(torch.tensor([1.0, -2.0]), torch.tensor([2.5, -5.0]), 1e-4) == " = got × 2.5"
+    assert common_factor(torch.tensor([1.0, 2.0]), torch.tensor([2.5, -5.0]), 1e-4) == ""
+    assert common_factor(12.0, 3.0, 1e-4) == " = got ÷ 4"
+    assert common_factor(12.0, 5.0, 1e-4) == ""  # any two numbers have a ratio
+    assert common_factor(1e-9, 1.0, 1e-4) == ""
 
 
 def test_under_nbgrader_a_wrong_answer_raises(monkeypatch):

@@ -53,13 +53,13 @@ def lay(folder, *names):
 )
 def test_known_layouts(tmp_path, name, student):
     lay(tmp_path, name)
-    (one,) = submission.find(tmp_path)
+    (one,) = submission.find_submissions(tmp_path)
     assert (one.student, one.homework, one.path) == (student, "hw3", tmp_path / name)
 
 
 def test_of_two_notebooks_the_last_counts_and_is_remarked_on(tmp_path):
     lay(tmp_path, "ada/hw3.ipynb", "ada/hw3_late.ipynb", "bob/hw3.ipynb", "ada/.ipynb_checkpoints/hw3-checkpoint.ipynb")
-    ada, bob = submission.find(tmp_path)
+    ada, bob = submission.find_submissions(tmp_path)
     assert ada.path.name == "hw3_late.ipynb"
     assert "More than one notebook" in ada.remark
     assert bob.remark == ""
@@ -67,19 +67,19 @@ def test_of_two_notebooks_the_last_counts_and_is_remarked_on(tmp_path):
 
 def test_homework_picks_one_and_names_the_nameless(tmp_path):
     lay(tmp_path, "ada/hw3.ipynb", "ada/hw2.ipynb", "bob/mine.ipynb", "carol/hw13.ipynb")
-    assert [(one.student, one.homework) for one in submission.find(tmp_path, "hw3")] == [
+    assert [(one.student, one.homework) for one in submission.find_submissions(tmp_path, "hw3")] == [
         ("ada", "hw3"),
         ("bob", "hw3"),
         ("carol", "hw3"),
     ]
-    assert ("bob", "") in [(one.student, one.homework) for one in submission.find(tmp_path)]
+    assert ("bob", "") in [(one.student, one.homework) for one in submission.find_submissions(tmp_path)]
 
 
 def test_no_folder_and_no_notebook(tmp_path):
     with pytest.raises(ValueError, match="is no folder"):
-        submission.find(tmp_path / "nowhere")
+        submission.find_submissions(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="no notebook of hw3"):
-        submission.find(tmp_path, "hw3")
+        submission.find_submissions(tmp_path, "hw3")
 
 
 def test_cells_are_found_by_what_they_define(tmp_path):
@@ -94,7 +94,7 @@ def test_cells_are_found_by_what_they_define(tmp_path):
             written="  words ",
         )
     )
-    cells = submission.read(path, tmp_path, hw3)
+    cells = submission.read_cells(path, tmp_path, hw3)
     assert cells.program(hw3.kl) == ("def kl(m, s): return 3", "2 cells define kl; the last one counts.")
     assert cells.program(hw3.elbo)[0] == "elbo = lambda *a: 2"
     assert cells.program(hw3.free_bits)[0] is None
@@ -177,12 +177,12 @@ def test_outcomes_of_other_kinds_are_malformed():
 
 def test_other_cells_give_definitions_and_run_no_experiments(tmp_path):
     space = worker.namespace()
-    worker.define(
+    worker.define_names(
         space,
         f"import json\nHALF = 0.5\ndef helper(x): return x * HALF\nopen({str(tmp_path / 'touched')!r}, 'w')\nbroken = 1 / 0",
     )
-    worker.define(space, "%matplotlib inline\nZ = 1")
-    worker.define(space, "from nowhere import something\nLATER = 2")
+    worker.define_names(space, "%matplotlib inline\nZ = 1")
+    worker.define_names(space, "from nowhere import something\nLATER = 2")
     assert space["helper"](4) == 2
     assert space["LATER"] == 2
     assert "broken" not in space
@@ -195,9 +195,9 @@ def test_a_helper_of_another_cell_counts():
         ("def half(x):\n    return x / 2",),
     )
     cases = hw3.kl.draws(0, [torch.device("cpu")])
-    outcomes = worker.answer("kl", program, others, tuple(case.args for case in cases), True)
+    outcomes = worker.run_exercise("kl", program, others, tuple(case.args for case in cases), True)
     assert grade.explain(hw3.kl, cases, outcomes) is None
-    alone = worker.answer("kl", program, (), tuple(case.args for case in cases), True)
+    alone = worker.run_exercise("kl", program, (), tuple(case.args for case in cases), True)
     assert "NameError" in alone[0].error
 
 
@@ -206,9 +206,9 @@ def test_a_helper_of_another_cell_counts():
 
 @given(st.text())
 def test_no_cell_of_the_csv_is_a_formula(text):
-    row = next(csv.reader(io.StringIO(f'"{pages.harmless(text)}"'.replace('"', "") + "\n")), [""])
+    row = next(csv.reader(io.StringIO(f'"{pages.without_formula(text)}"'.replace('"', "") + "\n")), [""])
     assert not row or row[0][:1] not in ("=", "+", "-", "@", "\t", "\r")
-    assert "\n" not in pages.harmless(text)
+    assert "\n" not in pages.without_formula(text)
 
 
 def graded(student: str, points: int) -> results.Graded:
@@ -220,7 +220,7 @@ def graded(student: str, points: int) -> results.Graded:
 
 
 def test_csv_and_pages(tmp_path):
-    pages.write([graded("Ada", 3), graded("Bob & Co", 0)], tmp_path)
+    pages.write_results([graded("Ada", 3), graded("Bob & Co", 0)], tmp_path)
     rows = list(csv.DictReader((tmp_path / "grades.csv").open()))
     assert [(r["student"], r["exercise"], r["points"], r["of"]) for r in rows] == [
         ("Ada", "kl", "3", "3"), ("Ada", "collapse", "", "3"), ("Bob & Co", "kl", "0", "3"), ("Bob & Co", "collapse", "", "3"),
@@ -230,27 +230,27 @@ def test_csv_and_pages(tmp_path):
     assert "Bob &amp; Co" in index
     assert "1 of 2 passed" in index
     assert index.count("The sign is turned round.") == 1
-    page = (tmp_path / "students" / pages.file_name(graded("Bob & Co", 0))).read_text()
+    page = (tmp_path / "students" / pages.page_name(graded("Bob & Co", 0))).read_text()
     assert "0 of 3 points" in page
     assert "words" in page
 
 
 def test_names_that_look_alike_get_pages_of_their_own():
     names = ["Ada B", "Ada_B", "Ada/B", "Ädä B", "..", "", "x" * 300]
-    files = {pages.file_name(graded(name, 1)) for name in names}
+    files = {pages.page_name(graded(name, 1)) for name in names}
     assert len(files) == len(names)
     assert all(len(name) < 80 and "/" not in name for name in files)
 
 
 def test_the_secret_is_made_once_and_kept_to_its_owner(tmp_path):
     file = tmp_path / "secret"
-    first = grade.secret(file)
-    assert grade.secret(file) == first
+    first = grade.read_secret(file)
+    assert grade.read_secret(file) == first
     assert len(first) >= 32
     assert file.stat().st_mode & 0o077 == 0
     file.write_text("short")
     with pytest.raises(ValueError, match="needs 16 or more"):
-        grade.secret(file)
+        grade.read_secret(file)
 
 
 def test_hidden_inputs_depend_on_the_secret_and_the_exercise():
@@ -267,10 +267,10 @@ def test_sandboxes_side_by_side_fit_into_memory(monkeypatch):
 
     monkeypatch.setattr(grade.psutil, "virtual_memory", lambda: Memory)
     monkeypatch.setattr(grade.os, "sched_getaffinity", lambda _: range(64), raising=False)
-    width = grade.workers(sandbox.Limits(memory=2 * 2**30))
-    assert width == math.floor(8 * 2**30 / (2 * 2**30 + grade.PROCESS)) == 2
+    width = grade.max_parallel(sandbox.Limits(memory=2 * 2**30))
+    assert width == math.floor(8 * 2**30 / (2 * 2**30 + grade.IDLE_MEMORY)) == 2
     Memory.available = 0
-    assert grade.workers(sandbox.Limits()) == 1
+    assert grade.max_parallel(sandbox.Limits()) == 1
 
 
 def test_an_unknown_homework_is_refused(tmp_path):

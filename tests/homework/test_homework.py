@@ -72,7 +72,7 @@ def test_a_stub_fails_in_its_own_cell_with_its_own_message(source):
     for name in names:
         lines = said[f"check-{name}"].splitlines()
         assert lines[0].startswith(f"○ {name}: not written yet")
-        assert f"go on with the workbook's own {name}" in lines[1]
+        assert f"use the workbook's own {name}" in lines[1]
     others = [outputs(cell) for cell in cells[:-1] if not grade_id(cell).startswith("check-")]
     assert not [text for text in others if "not written" in text]
     assert "error" not in {out["output_type"] for cell in cells for out in cell["outputs"]}
@@ -178,7 +178,7 @@ def test_a_kit_holds_the_workbook_and_no_solution(clone, tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     assert "no solution among them" in done.output
     kit = {p.relative_to(tmp_path / "kit").as_posix(): p for p in (tmp_path / "kit").rglob("*") if p.is_file()}
-    assert {"README.md", "Makefile", "notebooks/01_pixel_space.ipynb", "course_lib/checks/hw3.py"} <= set(kit)
+    assert {"README.md", "Makefile", "notebooks/01_pixel_space.ipynb", "course_lib/homework/checks/hw3/kl.py"} <= set(kit)
     assert {f"notebooks/homework/{source.stem}.ipynb" for source in SOURCES} <= set(kit)
     assert [name for name in kit if name.startswith(build_homework.WITHHELD)] == []
     for source in SOURCES:

@@ -1,14 +1,14 @@
 """The solved homework runs to the end and earns every point, in its own checks and on hidden inputs.
 
-A file of its own, so that another process can run it while the students' files run in theirs.
+A separate file, so that another process can run it while the students' files run.
 """
 
 import nbformat
 import pytest
-from files import BY_SOURCE, SOURCES, grade_id, outputs
+from files import BY_SOURCE, SOURCES, grade_folder, grade_id, outputs
 
 from course_lib.homework.checks import HOMEWORKS
-from course_lib.homework.grading import grade, sandbox
+from course_lib.homework.grading import sandbox
 from course_lib.storage.paths import ROOT
 from course_lib.tools import build_homework
 from course_lib.tools import build_notebooks as book
@@ -18,11 +18,11 @@ from course_lib.tools import build_notebooks as book
 def test_the_solved_notebook_runs_and_every_check_passes(source):
     nb = build_homework.assemble(source, solved=True)
     book.execute(nb, ROOT / "notebooks" / "homework")
-    homework_ = HOMEWORKS[source.stem]
-    said = {grade_id(cell): outputs(cell) for cell in nb.cells if grade_id(cell).startswith("check-")}
-    for one in homework_.exercises:
-        assert said[f"check-{one.name}"].startswith(f"✓ {one.name}: passed, {one.points} point")
-    full = sum(one.points for one in homework_.exercises)
+    exercises = HOMEWORKS[source.stem].exercises
+    printed = {grade_id(cell): outputs(cell) for cell in nb.cells if grade_id(cell).startswith("check-")}
+    for one in exercises:
+        assert printed[f"check-{one.name}"].startswith(f"✓ {one.name}: passed, {one.points} point")
+    full = sum(one.points for one in exercises)
     assert f"{full} of {full} points." in outputs(nb.cells[-1])
 
 
@@ -38,15 +38,14 @@ def solved(tmp_path_factory):
 
 def test_a_solved_homework_earns_every_point_on_hidden_inputs(solved):
     try:
-        sandbox.require(sandbox.Limits())
+        sandbox.require_sandbox(sandbox.Limits())
     except sandbox.NoSandbox as error:
         pytest.skip(f"no sandbox: {error}")
-    graded = grade.grade(solved / "submitted", solved / "out", secret_file=solved / "secret", progress=False)
+    graded = grade_folder(solved / "submitted", solved / "out", solved / "secret")
     assert [one.found.homework for one in graded] == list(HOMEWORKS)
     for one in graded:
         assert one.problem == ""
-        got = {r.exercise: r.points for r in one.results}
-        assert got == {
-            e.name: None if e in HOMEWORKS[one.found.homework].written else e.points for e in HOMEWORKS[one.found.homework].order
-        }
+        homework = HOMEWORKS[one.found.homework]
+        earned = {r.exercise: r.points for r in one.results}
+        assert earned == {e.name: None if e in homework.written else e.points for e in homework.order}
         assert all("Rubric" in r.answer for r in one.results if r.points is None)

@@ -1,4 +1,4 @@
-"""The judge's network, its augmentation by a plain loop, its loss by hand, its calibration by SciPy."""
+"""The classifier: its network, its augmentation against a plain loop, its loss by hand, its calibration against SciPy."""
 
 import math
 
@@ -10,7 +10,8 @@ from torch.testing import assert_close
 
 from course_lib import data, metrics
 from course_lib.judges import classifier
-from course_lib.judges.classifier import Classifier, ResidualBlock
+from course_lib.judges.classifier import Classifier
+from course_lib.layers import ResBlock
 
 
 def seeded(seed=0):
@@ -28,9 +29,9 @@ def test_logits_are_the_head_of_the_features():
     assert net.features(torch.zeros(2, 3, 64, 48)).shape == (2, 64)  # larger ones as well
 
 
-def test_block_starts_as_the_identity():
+def test_a_block_starts_as_the_identity():
     x = torch.randn(2, 16, 8, 8, generator=seeded())
-    assert_close(ResidualBlock(16)(x), x, atol=0, rtol=0)
+    assert_close(ResBlock(16, 16, activation=F.relu)(x), x, atol=0, rtol=0)
 
 
 def test_score_of_an_image_does_not_depend_on_its_batch():
@@ -58,7 +59,7 @@ def test_augment_agrees_with_a_plain_loop(shift, mirror):
     assert not mirror or 0 < sum(mirrored) < 12
 
 
-def test_augment_is_repeatable_and_leaves_its_input_alone():
+def test_augment_is_reproducible_and_does_not_change_its_input():
     x = torch.rand(8, 1, 32, 32, generator=seeded())
     before = x.clone()
     assert_close(classifier.augment(x, seeded(5)), classifier.augment(x, seeded(5)), atol=0, rtol=0)
@@ -81,16 +82,16 @@ def test_loss_by_hand():
     assert found.item() == pytest.approx((first + second) / 2, rel=1e-5)
 
 
-class Given(Classifier):
-    """Takes its input for its features: the head alone is under test."""
+class HeadOnly(Classifier):
+    """Uses its input as its features, so that only the head is tested."""
 
     def features(self, x):
         return x.flatten(1)
 
 
 def overconfident(n=4000, factor=3.0):
-    """A net whose logits are `factor` times those that the labels were really drawn from."""
-    net = Given()
+    """A network whose logits are `factor` times those from which the labels were sampled."""
+    net = HeadOnly()
     with torch.no_grad():
         net.head[1].weight.normal_(0, 0.25, generator=seeded(1))
         features = torch.rand(n, 64, 1, 1, generator=seeded(2)) * 2 - 1
@@ -100,17 +101,17 @@ def overconfident(n=4000, factor=3.0):
     return net, features, labels
 
 
-def test_calibration_finds_the_temperature_and_keeps_the_decisions():
+def test_calibration_finds_the_temperature_and_changes_no_decision():
     from scipy.optimize import minimize_scalar
 
     net, images, labels = overconfident()
-    features, before = classifier.read(net, images)
+    features, before = classifier.classify(net, images)
     best = minimize_scalar(lambda t: F.cross_entropy(before.double() / t, labels).item(), (0.5, 5), method="brent").x
     error = metrics.calibration_error(before, labels)
     found = classifier.calibrate(net, images, labels)
     assert found == pytest.approx(best, rel=0.005)
     assert found == pytest.approx(3, rel=0.1)
-    same, after = classifier.read(net, images)
+    same, after = classifier.classify(net, images)
     assert_close(after, before / found)
     assert_close(same, features, atol=0, rtol=0)
     assert metrics.calibration_error(after, labels) < 0.03 < 0.1 < error
@@ -122,19 +123,21 @@ def test_the_best_temperature_is_the_best_of_all_401(factor):
     labels = torch.multinomial(logits.softmax(1), 1, generator=seeded(2))[:, 0]
     every = torch.logspace(-1, 1, 401, base=16, dtype=torch.float64)
     losses = [F.cross_entropy(factor * logits / t, labels) for t in every]
-    assert classifier.best_temperature(factor * logits, labels, widest=16.0) == every[torch.stack(losses).argmin()].item()
+    assert (
+        classifier.best_temperature(factor * logits, labels, max_temperature=16.0) == every[torch.stack(losses).argmin()].item()
+    )
 
 
-def test_read_in_batches_is_read_at_once():
+def test_classifying_in_batches_equals_classifying_at_once():
     net, images = Classifier().eval(), torch.randint(0, 256, (23, 1, 32, 32), generator=seeded(), dtype=torch.uint8)
-    features, logits = classifier.read(net, images, batch_size=5)
+    features, logits = classifier.classify(net, images, batch_size=5)
     x = images / 127.5 - 1
     assert_close(features, net.features(x).detach(), atol=1e-5, rtol=1e-5)
     assert_close(logits, net(x).detach(), atol=1e-5, rtol=1e-5)
     assert not logits.requires_grad
 
 
-def test_it_learns_garments():
+def test_it_learns_fashion_mnist():
     images, labels = data.fashion_mnist("train")
     images, labels = images[:64], labels[:64]
     torch.manual_seed(0)
@@ -145,20 +148,20 @@ def test_it_learns_garments():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert metrics.agreement(classifier.read(net, images)[1], labels) > 0.9  # chance: 0.1
+    assert metrics.class_agreement(classifier.classify(net, images)[1], labels) > 0.9  # chance: 0.1
 
 
 @pytest.mark.parametrize("shape", [(1, 32, 32), (2, 3, 32, 32), (2, 1, 28, 28)])
-def test_wrong_images_are_explained(shape):
+def test_invalid_images_raise(shape):
     with pytest.raises(ValueError, match="at least 32×32"):
         Classifier()(torch.zeros(shape))
 
 
 @pytest.mark.gpu
-def test_the_gpu_reads_as_the_cpu_does():
+def test_the_gpu_agrees_with_the_cpu():
     net, images = Classifier().eval(), torch.rand(9, 1, 32, 32, generator=seeded()) * 2 - 1
-    wanted = classifier.read(net.double(), images.double())
-    found = classifier.read(net.float().cuda(), images.cuda())
+    wanted = classifier.classify(net.double(), images.double())
+    found = classifier.classify(net.float().cuda(), images.cuda())
     for a, b in zip(found, wanted, strict=True):
         assert_close(a.cpu().double(), b, atol=2e-3, rtol=2e-3)  # convolutions may round to TF32
     generator = torch.Generator("cuda").manual_seed(0)

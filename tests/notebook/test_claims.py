@@ -1,4 +1,4 @@
-"""The ledger's verdicts against verdicts worked out by hand, and its tables as readers and nbval get them."""
+"""The verdicts of claims against verdicts worked out by hand, and its tables as readers and nbval get them."""
 
 import math
 import re
@@ -137,8 +137,8 @@ def test_many_numbers_are_no_measurement(book):
         book.claim("a claim", torch.ones(3), at_least=0)
 
 
-def test_an_empty_ledger_asserts_nothing_and_says_so(book):
-    with pytest.raises(ValueError, match="empty"):
+def test_an_empty_table_asserts_nothing_and_says_so(book):
+    with pytest.raises(ValueError, match="no claims"):
         book.close()
 
 

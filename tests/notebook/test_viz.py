@@ -1,4 +1,4 @@
-"""Pictures: pixels come back as they went in, places are where arithmetic puts them, and the text is there for every reader."""
+"""Pictures: pixels come back unchanged, positions are where arithmetic puts them, and the alternative text is there."""
 
 import base64
 import io
@@ -16,7 +16,7 @@ from nbconvert import HTMLExporter
 from PIL import Image
 
 from course_lib import data, teddies
-from course_lib.notebook import pictures, viz
+from course_lib.notebook import pictures, plots, style, viz
 
 ALT = "What these images show, in a sentence"
 
@@ -117,8 +117,9 @@ def test_a_large_photograph_is_averaged_to_the_page_and_stays_light():
 
 def test_a_heavy_sheet_of_teddies_keeps_its_squares_in_fewer_colours():
     sheet = pictures.tile(teddies.dataset(20, 0)[0], 5, scale=4)
-    light = Image.open(io.BytesIO(pictures.lighten(sheet))).convert("RGB")
-    assert len(pictures.lighten(sheet)) < len(pictures.encode(sheet, level=9)) / 2
+    compressed = pictures.compress(sheet)
+    light = Image.open(io.BytesIO(compressed)).convert("RGB")
+    assert len(compressed) < len(pictures.encode(sheet, level=9)) / 2
     shown = np.asarray(light)
     assert abs(shown.astype(float) - sheet).mean() < 6
     assert (shown[0:4, 0:4] == shown[0, 0]).all(), "a pixel of the teddy stays one square of one colour"
@@ -172,7 +173,7 @@ PLOTS = {
         {"a": ([1, 10, 100], [3.0, 2.0, 1.0], [0.1, 0.1, 0.1]), "b": (torch.arange(1, 4), torch.ones(3))},
         alt=ALT, xlabel="steps", ylabel="loss (nats)", log="xy", references={"real": 0.5},
     ),
-    "losses": lambda: viz.losses(torch.rand(200) + 1, ylabel="loss (nats)", alt=ALT),
+    "losses": lambda: viz.loss_curve(torch.rand(200) + 1, ylabel="loss (nats)", alt=ALT),
     "bars": lambda: viz.bars({f"net {i}": 1000.0 * i for i in range(12)}, ylabel="time (s)", alt=ALT, errors=[1.0] * 12),
     "scatter": lambda: viz.scatter({str(i): torch.randn(50, 2) for i in range(11)}, alt=ALT, xlabel="z1 (1)", ylabel="z2 (1)"),
     "histogram": lambda: viz.histogram({"a": torch.randn(500).bfloat16()}, alt=ALT, xlabel="value (1)"),
@@ -185,7 +186,7 @@ def test_every_plot_is_small_silent_and_described(name, capfd, recwarn):
     picture = PLOTS[name]()
     assert len(picture.data) < 100_000
     pixels = picture.pixels()
-    assert pixels.shape[1] == round(picture.width * viz.FINE)
+    assert pixels.shape[1] == round(picture.width * style.FINE)
     assert (pixels[0, 0] == 255).all(), "the ground is white, in a dark theme too"
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 10, "nothing was drawn"
     assert picture.alt == ALT
@@ -211,7 +212,7 @@ def test_the_errors_of_many_points_are_a_band():
 
 def test_a_spectrum_ends_at_all_of_the_variance(monkeypatch):
     drawn = {}
-    monkeypatch.setattr(viz, "lines", lambda curves, **options: drawn.update(curves))
+    monkeypatch.setattr(plots, "lines", lambda curves, **options: drawn.update(curves))
     viz.spectrum({"a": torch.tensor([5.0, 3, 2])}, alt=ALT)
     np.testing.assert_allclose(drawn["a"], [[1, 2, 3], [50, 80, 100]])
 
@@ -228,8 +229,8 @@ def test_histograms_share_their_bins_and_each_has_area_one():
 def test_lines_stay_apart_without_colour():
     axes = viz.Panels(1)[0]
     viz.draw_lines(axes, {str(i): ([0, 1], [i, i]) for i in range(8)}, xlabel="x", ylabel="y")
-    looks = {(line.get_linestyle(), line.get_marker(), str(line._dash_pattern)) for line in axes.lines}
-    assert len(looks) == 8
+    styles = {(line.get_linestyle(), line.get_marker(), str(line._dash_pattern)) for line in axes.lines}
+    assert len(styles) == 8
     assert len({line.get_color() for line in axes.lines}) == 8
 
 
@@ -263,7 +264,7 @@ def test_drawing_changes_no_setting_and_keeps_no_figure():
     probe = """
 import matplotlib
 before = matplotlib.rcParams.copy()  # as dict(...), it would ask pyplot for a backend
-from course_lib import viz
+from course_lib.notebook import viz
 import torch, sys
 for _ in range(3):
     viz.lines({"a": ([1, 2], [1, 2.0])}, alt="a line that rises", xlabel="x (1)", ylabel="y (1)")
@@ -301,7 +302,7 @@ def test_a_sheet_for_a_slider_is_quick():
 
 def test_heat_puts_the_largest_number_in_the_lightest_colour_where_row_and_column_say():
     values = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-    picture = viz.heat(values, rows="ab", columns="xyz", ylabel="row", xlabel="column", label="how much", alt=ALT)
+    picture = viz.heatmap(values, rows="ab", columns="xyz", ylabel="row", xlabel="column", label="how much", alt=ALT)
     pixels = np.asarray(Image.open(io.BytesIO(picture.png)).convert("RGB"))
     yellow = (pixels[..., 0] > 230) & (pixels[..., 1] > 200) & (pixels[..., 2] < 120)  # the end of the cividis map
     blue = (pixels[..., 0] < 60) & (pixels[..., 2] > 60) & (pixels[..., 1] < 60)  # its start
@@ -343,7 +344,7 @@ def test_the_plot_below_the_dot_stays():
 
 
 def test_sheets_stand_side_by_side_in_the_middle():
-    page = viz.beside(np.zeros((2, 3), np.uint8), np.full((6, 1, 3), 7, np.uint8), gap=4)
+    page = viz.side_by_side(np.zeros((2, 3), np.uint8), np.full((6, 1, 3), 7, np.uint8), gap=4)
     assert page.shape == (6, 8, 3)
     assert (page[2:4, :3] == 0).all()
     assert (page[:, 7] == 7).all()

@@ -215,8 +215,8 @@ def built(tmp_path, cells: list[str]) -> nbformat.NotebookNode:
 
 
 DRAW = """import torch
-from course_lib import viz, widgets
-from course_lib.notebook.claims import Ledger
+from course_lib.notebook import viz, widgets
+from course_lib.notebook.claims import Claims
 
 def draw(level):
     return torch.full((2, 1, 8, 8), level), f"level {level}"
@@ -229,7 +229,7 @@ def test_in_a_notebook_nothing_is_red_and_where_no_widget_runs_the_strip_stands(
         f"slider = widgets.image_slider(draw, alt={ALT!r}, level=[0.0, 0.5, 1.0])\nslider",
         "print(slider.set(level=0.5))",
         "widgets.strip(draw, 'level', [0.0, 1.0], alt='The square at both ends')",
-        "book = Ledger('1 Pixel space')\nbook.claim('a claim', 2, at_least=1)\nbook.close()\nbook.verdicts()",
+        "book = Claims('1 Pixel space')\nbook.claim('a claim', 2, at_least=1)\nbook.close()\nbook.verdicts()",
     ]
     nb = built(tmp_path, cells)
     kinds = [[out.get("name", out.output_type) for out in cell.outputs] for cell in nb.cells]

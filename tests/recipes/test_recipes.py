@@ -31,7 +31,7 @@ def test_ready_loads_what_was_saved(trained, machine):
 
 
 def test_the_card_says_how_good_it_is(trained, machine):
-    _, card = weights.load(recipes.saved("fashion-vae"))
+    _, card = weights.load(recipes.saved_file("fashion-vae"))
     tests = to_float(data.fashion_mnist("test")[0])
     with torch.no_grad():
         decoded = torch.cat([trained.ema(x) for x in tests.split(1000)])
@@ -41,7 +41,7 @@ def test_the_card_says_how_good_it_is(trained, machine):
 
 
 def test_the_codec_gives_unit_variance_latents(trained, machine):
-    latents = codec.cache(recipes.codec_of("fashion-vae", machine), data.fashion_mnist("train")[0])
+    latents = codec.cache(recipes.load_codec("fashion-vae", machine), data.fashion_mnist("train")[0])
     assert_close(latents.mean(dim=(0, 2, 3)), torch.zeros(4), atol=1e-3, rtol=0)
     assert_close(latents.std(dim=(0, 2, 3)), torch.ones(4), atol=1e-3, rtol=0)
 
@@ -79,11 +79,11 @@ def test_shipped_weights_that_are_gone_are_made_where_they_belong(machine, tmp_p
 
 
 def test_the_shipped_judge_reads_the_test_images(machine):
-    from course_lib.judges.classifier import read
+    from course_lib.judges.classifier import classify
 
     net = recipes.load_or_train("fashion-classifier", machine)
     images, labels = data.fashion_mnist("test")
-    right = (read(net, images[:2000])[1].argmax(1) == labels[:2000]).double().mean().item()
+    right = (classify(net, images[:2000])[1].argmax(1) == labels[:2000]).double().mean().item()
     assert right >= 0.9
 
 
@@ -91,13 +91,13 @@ def test_the_denoiser_that_reads_is_told_the_factors_that_are_left_in_words():
     told = []
 
     def net(x, t, y):
-        told.extend(text.untokenise(y))
+        told.extend(text.detokenise(y))
         return x
 
     labels = teddies.sample_factors(500, 0).labels()
     losses.text_denoising_loss()(net, (torch.zeros(500, 4, 8, 8), labels), torch.Generator().manual_seed(0))
-    heard = teddies.prompt(told)
-    left_out = heard == torch.tensor(teddies.LEVELS)
+    heard = teddies.labels_from_captions(told)
+    left_out = heard == torch.tensor(teddies.NUM_VALUES)
     assert (heard[~left_out] == labels[~left_out]).all()
     assert left_out.all(1).double().mean().item() == pytest.approx(0.1, abs=0.04)  # told nothing at all
     assert left_out.double().mean().item() == pytest.approx(1 - 0.9 * 0.9, abs=0.04)  # dropped with all, or by itself

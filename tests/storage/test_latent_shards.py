@@ -88,5 +88,5 @@ def test_another_vae_is_another_codec(codec):
     torch.manual_seed(1)
     other = VAECodec(VAE(width=8, latent_channels=2), torch.tensor([0.1, -0.2]), torch.tensor([0.5, 2.0]))
     shifted = VAECodec(codec.vae, torch.tensor([0.1, -0.3]), torch.tensor([0.5, 2.0]))
-    assert len({latent_shards.identity(one) for one in (codec, other, shifted, PixelCodec())}) == 4
-    assert latent_shards.identity(codec) == latent_shards.identity(codec)
+    assert len({latent_shards.codec_fingerprint(one) for one in (codec, other, shifted, PixelCodec())}) == 4
+    assert latent_shards.codec_fingerprint(codec) == latent_shards.codec_fingerprint(codec)

@@ -130,7 +130,7 @@ def test_bad_calls_are_explained(house, monkeypatch):
         paths.data_dir()
 
 
-# A process that kills itself at one moment of write_whole: really killed, so that no clean-up of Python's runs.
+# A process that kills itself at one moment of write_atomically: really killed, so that no clean-up of Python's runs.
 KILL = """
 import os, signal, sys
 from course_lib import manifest
@@ -151,7 +151,7 @@ elif moment == "before the name is taken":
 else:
     replace = os.replace
     os.replace = lambda a, b: (replace(a, b), die())
-manifest.write_whole(file, content)
+manifest.write_atomically(file, content)
 """
 
 
@@ -182,7 +182,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, m
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space"):
-        atomic.write_whole(file, b"new")
+        atomic.write_atomically(file, b"new")
     assert [(f.name, f.read_bytes()) for f in tmp_path.iterdir()] == [("file.bin", b"old")]
 
 
@@ -191,15 +191,15 @@ def test_leftovers_of_killed_writes_are_swept_once_they_are_old(tmp_path):
     for leftover in (old, young):
         leftover.write_bytes(b"half")
     os.utime(old, (time.time() - 2 * 3600,) * 2)
-    atomic.write_whole(tmp_path / "file.bin", b"new")
+    atomic.write_atomically(tmp_path / "file.bin", b"new")
     assert sorted(f.name for f in tmp_path.iterdir()) == [young.name, "file.bin"]
 
 
 def test_what_is_kept_is_listed_inside_the_data_folder_and_nowhere_else(house, tmp_path_factory):
-    kept = shipped.keep(CONTENT, "results/figures.bin", None, "measured here", "course train figures")
+    kept = shipped.write_shipped(CONTENT, "results/figures.bin", None, "measured here", "course train figures")
     assert kept.read_bytes() == CONTENT
     assert shipped.entries()["results/figures.bin"]["sha256"] == hashlib.sha256(CONTENT).hexdigest()
     elsewhere = tmp_path_factory.mktemp("own") / "mine.bin"
-    assert shipped.keep(CONTENT, "results/figures.bin", elsewhere, "measured here", "course train figures") == elsewhere
+    assert shipped.write_shipped(CONTENT, "results/figures.bin", elsewhere, "measured here", "course train figures") == elsewhere
     assert elsewhere.read_bytes() == CONTENT
     assert set(shipped.entries()) == {NAME, "results/figures.bin"}

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from course_lib.storage import weights
-from course_lib.storage.weights import CheckpointError
+from course_lib.storage.weights import WeightsError
 
 ROOT = Path(__file__).parents[2]
 CARD = {"recipe": "test", "command": "course train test", "seed": 3, "metrics": {"psnr": 25.75}, "config": {"width": 8}}
@@ -98,7 +98,7 @@ def test_integers_keep_their_dtype_and_an_overflow_is_refused(tmp_path):
     stored = weights.load(tmp_path / "n")[0]
     assert stored["1.num_batches_tracked"].dtype == torch.int64
     assert stored["0.weight"].dtype == torch.float16
-    with pytest.raises(CheckpointError, match=r"w holds numbers too large for torch\.float16"):
+    with pytest.raises(WeightsError, match=r"w holds numbers too large for torch\.float16"):
         weights.save(tmp_path / "o", {"w": torch.tensor([1e5])}, {}, dtype=torch.float16)
     assert not (tmp_path / "o.safetensors").exists()
 
@@ -129,7 +129,7 @@ def file(tmp_path):
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match=r"There is no checkpoint .*none\.safetensors"):
+    with pytest.raises(WeightsError, match=r"There is no checkpoint .*none\.safetensors"):
         weights.load(tmp_path / "none")
 
 
@@ -137,7 +137,7 @@ def test_every_truncation_is_found(file):
     whole = file.read_bytes()
     for length in (0, 1, 8, 9, 100, len(whole) // 2, len(whole) - 1):
         file.write_bytes(whole[:length])
-        with pytest.raises(CheckpointError, match="truncated"):
+        with pytest.raises(WeightsError, match="truncated"):
             weights.load(file)
 
 
@@ -151,10 +151,10 @@ def test_every_altered_byte_is_found(file):
         broken = bytearray(whole)
         broken[place] ^= 1
         file.write_bytes(broken)
-        with pytest.raises(CheckpointError):
+        with pytest.raises(WeightsError):
             weights.load(file)
     file.write_bytes(whole.replace(b"25.75", b"35.75"))
-    with pytest.raises(CheckpointError, match="altered"):
+    with pytest.raises(WeightsError, match="altered"):
         weights.load(file)
 
 
@@ -162,7 +162,7 @@ def test_swapped_tensors_of_one_shape_are_found(tmp_path):
     file = weights.save(tmp_path / "net", {"a": torch.zeros(4), "b": torch.ones(4)}, {})
     whole = file.read_bytes()
     file.write_bytes(whole[:-32] + whole[-16:] + whole[-32:-16])
-    with pytest.raises(CheckpointError, match="altered"):
+    with pytest.raises(WeightsError, match="altered"):
         weights.load(file)
 
 
@@ -173,21 +173,21 @@ def test_files_of_other_kinds_are_refused(tmp_path):
     torch.save({"w": torch.zeros(2)}, tmp_path / "pickle.safetensors")
     (tmp_path / "text.safetensors").write_text("these are no weights at all")
     for name in ("foreign", "pickle", "text"):
-        with pytest.raises(CheckpointError, match="not a checkpoint of this library"):
+        with pytest.raises(WeightsError, match="not a checkpoint of this library"):
             weights.load(tmp_path / name)
 
 
 def test_a_net_that_does_not_fit_is_told_why_and_stays_as_it_was(tmp_path, file):
     wide = small_net(1, width=16)
     before = {name: tensor.clone() for name, tensor in wide.state_dict().items()}
-    with pytest.raises(CheckpointError, match="of another shape") as caught:
+    with pytest.raises(WeightsError, match="of another shape") as caught:
         weights.restore(wide, file)
     assert "0.bias (8,) where the network has (16,)" in str(caught.value)
     assert "{'width': 8}" in str(caught.value)
     same_bits(before, wide.state_dict())
-    with pytest.raises(CheckpointError, match=r"1 missing \(first: 3.weight\)"):
+    with pytest.raises(WeightsError, match=r"1 missing \(first: 3.weight\)"):
         weights.restore(nn.Sequential(*small_net(), nn.Conv2d(2, 2, 1, bias=False)), file)
-    with pytest.raises(CheckpointError, match=r"1 unknown to the network \(first: 2.weight\)"):
+    with pytest.raises(WeightsError, match=r"1 unknown to the network \(first: 2.weight\)"):
         weights.restore(small_net()[:2], file)
 
 
@@ -199,7 +199,7 @@ def test_a_card_takes_what_json_can_hold(tmp_path):
     assert stored["path"] == "a/b"
     assert stored["name"] == "größe"
     for bad in ({"net": nn.Identity()}, {"loss": float("nan")}):
-        with pytest.raises(CheckpointError, match="card cannot be stored"):
+        with pytest.raises(WeightsError, match="card cannot be stored"):
             weights.save(tmp_path / "bad", {}, bad)
 
 

@@ -1,4 +1,4 @@
-"""What the diffusion tests share: a small exact mixture, and where its noise must flow to, found by SciPy's solver."""
+"""Oracles of the diffusion tests: a small exact mixture, and its probability flow, integrated by SciPy's solver."""
 
 import math
 from collections.abc import Callable
@@ -33,27 +33,33 @@ def toy(dtype: torch.dtype = torch.float64) -> GaussianMixture:
     return gaussian_mixture(means, (roots @ roots.mT).to(dtype), weights, labels)
 
 
-def flowed(mixture: GaussianMixture, x_t: torch.Tensor, here: Level, there: Level) -> torch.Tensor:
+def probability_flow(mixture: GaussianMixture, x_t: torch.Tensor, here: Level, there: Level) -> torch.Tensor:
     """Where the probability flow of a mixture carries x_t."""
-    return flowed_by(mixture.score, x_t, here, there)
+    return flow_of_score(mixture.score, x_t, here, there)
 
 
-def flowed_by(score: Callable[[torch.Tensor, Level], torch.Tensor], x_t: torch.Tensor, here: Level, there: Level) -> torch.Tensor:
-    """Where the flow of any score carries x_t, to ten digits: dy/dr = -r · score(y; r) (Karras et al. 2022, eq. 1) for
-    y = x / alpha and r = sigma / alpha, solved by SciPy's Runge-Kutta method of order 8."""
+def flow_of_score(
+    score: Callable[[torch.Tensor, Level], torch.Tensor],
+    x_t: torch.Tensor,
+    here: Level,
+    there: Level,
+    tolerance: float = 1e-11,
+) -> torch.Tensor:
+    """Where the probability flow of any score carries x_t: dy/dr = -r · score(y; r) (Karras et al. 2022, eq. 1) for
+    y = x / alpha and r = sigma / alpha, solved by SciPy's Runge-Kutta method of order 8, to ten digits by default."""
     from scipy.integrate import solve_ivp
 
-    def slope(log_r: float, y: np.ndarray) -> np.ndarray:  # against log r: the same curve, at an even pace
+    def slope(log_r: float, y: np.ndarray) -> np.ndarray:  # in log r, where the curve is smoother
         r = math.exp(log_r)
         return (-(r**2) * score(torch.from_numpy(y).view_as(x_t), Level(0, 1.0, r))).flatten().numpy()
 
     span = math.log(here.ratio), math.log(there.ratio)
-    found = solve_ivp(slope, span, (x_t / here.alpha).flatten().numpy(), method="DOP853", rtol=1e-11, atol=1e-11)
-    return there.alpha * torch.from_numpy(found.y[:, -1].copy()).view_as(x_t)
+    solution = solve_ivp(slope, span, (x_t / here.alpha).flatten().numpy(), method="DOP853", rtol=tolerance, atol=tolerance)
+    return there.alpha * torch.from_numpy(solution.y[:, -1].copy()).view_as(x_t)
 
 
 class NoHostReads(TorchDispatchMode):
-    """Inside it, an operation that must know a tensor's values to go on fails: on a GPU it would wait for the device."""
+    """Make an operation that reads a tensor's values on the host raise AssertionError: on a GPU it would wait for the device."""
 
     READS = tuple(getattr(torch.ops.aten, name) for name in ("_local_scalar_dense", "nonzero", "masked_select", "equal"))
 

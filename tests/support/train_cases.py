@@ -1,4 +1,4 @@
-"""The small training runs that the tests of course_lib.train share."""
+"""Small training runs that several tests share."""
 
 import signal
 
@@ -12,7 +12,7 @@ MACHINE = device.Machine(torch.device("cpu"), "32-true", torch.get_num_threads()
 
 
 def make_net(seed=0):
-    """A net with everything that a checkpoint must hold: weights, buffers, and dropout that draws random numbers."""
+    """A network with everything that a resume file must hold: weights, buffers, and dropout that draws random numbers."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         layers = nn.Linear(6, 16), nn.BatchNorm1d(16), nn.SiLU(), nn.Dropout(0.1), nn.Linear(16, 1)
@@ -24,7 +24,7 @@ class Sharded(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.embed, self.head = nn.Linear(6, 15), nn.Linear(15, 1)  # 15 and 1: two processes cannot halve them
+        self.embed, self.head = nn.Linear(6, 15), nn.Linear(15, 1)  # two processes cannot halve 15 and 1
         self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(15, 15), nn.SiLU(), nn.Dropout(0.1)) for _ in range(2))
         self.register_buffer("table", torch.rand(15) + 0.5)
 
@@ -61,9 +61,9 @@ def config(**changes):
     return TrainConfig(**{"steps": 30, "batch_size": 32, "log_every": 7, "progress": False, **changes})
 
 
-def run(net=None, loss_fn=noisy_loss, data=None, *, checkpoint=None, on_step=None, machine=MACHINE, **changes):
+def run(net=None, loss_fn=noisy_loss, data=None, *, resume_file=None, on_step=None, machine=MACHINE, **changes):
     net, data = net or make_net(), data or make_data()
-    return train(net, loss_fn, data, config(**changes), machine=machine, checkpoint=checkpoint, on_step=on_step)
+    return train(net, loss_fn, data, config(**changes), machine=machine, resume_file=resume_file, on_step=on_step)
 
 
 def assert_same(result, other):
@@ -76,7 +76,7 @@ def assert_same(result, other):
 
 
 class Interruption:
-    """An on_step that presses the stop button in step `at`, or raises what it is given."""
+    """An on_step that presses the stop button in step `at`, or raises the given error."""
 
     def __init__(self, at, error=None):
         self.at, self.error = at, error

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib import teddies
-from course_lib.teddies import NUM_COMBINATIONS, SEMANTIC, captions, parse, sample_factors
+from course_lib.teddies import NUM_COMBINATIONS, SEMANTIC, captions, parse_caption, sample_factors
 
 
 def test_captions_round_trip_for_every_combination():
@@ -16,10 +16,10 @@ def test_captions_round_trip_for_every_combination():
     written = captions(factors)
     assert len(set(written)) == NUM_COMBINATIONS
     read = sample_factors(NUM_COMBINATIONS, 1, **{
-        name: [parse(caption)[name] for caption in written] for name in SEMANTIC
+        name: [parse_caption(caption)[name] for caption in written] for name in SEMANTIC
     })  # fmt: skip
     assert torch.equal(read.labels(), factors.labels())
-    assert torch.equal(teddies.prompt(written), factors.labels())
+    assert torch.equal(teddies.labels_from_captions(written), factors.labels())
 
 
 @settings(max_examples=200, deadline=None)
@@ -27,10 +27,10 @@ def test_captions_round_trip_for_every_combination():
 def test_captions_round_trip_for_any_mention_and_any_order(number, mention, random):
     factors = sample_factors(1, 0, **teddies.combination(torch.tensor([number])))
     expected = {name: factors.describe()[name] for name in SEMANTIC if name in mention}
-    assert parse(captions(factors, mention)[0]) == expected
+    assert parse_caption(captions(factors, mention)[0]) == expected
     pieces = [captions(factors, [name])[0] for name in mention]  # any order, with commas
     random.shuffle(pieces)
-    assert parse(", ".join(pieces)) == expected
+    assert parse_caption(", ".join(pieces)) == expected
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_captions_round_trip_for_any_mention_and_any_order(number, mention, rand
 )
 def test_parse_reads_free_wording(caption, expected):
     values = [word.replace("_", " ") for word in expected.split()]
-    assert parse(caption) == {name: value for name, value in zip(SEMANTIC, values, strict=True) if value != "-"}
+    assert parse_caption(caption) == {name: value for name, value in zip(SEMANTIC, values, strict=True) if value != "-"}
 
 
 @pytest.mark.parametrize(
@@ -67,12 +67,12 @@ def test_parse_reads_free_wording(caption, expected):
 )
 def test_parse_explains_what_it_cannot_read(caption, words):
     with pytest.raises(ValueError, match=r".+") as error:
-        parse(caption)
+        parse_caption(caption)
     message = str(error.value)
     assert all(word in message for word in words), message
     assert "\n" not in message
 
 
 def test_prompt_gives_the_null_label_to_what_is_left_out():
-    assert teddies.prompt("two pink bears").tolist() == [[1, 2, 6, 5, 5]]
-    assert teddies.prompt(["", "red scarf"]).tolist() == [[2, 6, 6, 5, 5], [2, 6, 6, 1, 5]]
+    assert teddies.labels_from_captions("two pink bears").tolist() == [[1, 2, 6, 5, 5]]
+    assert teddies.labels_from_captions(["", "red scarf"]).tolist() == [[2, 6, 6, 5, 5], [2, 6, 6, 1, 5]]

@@ -11,7 +11,7 @@ from course_lib.storage import weights
 
 def test_a_tenth_of_the_combinations_is_held_out():
     every = teddies.sample_factors(teddies.NUM_COMBINATIONS, 0, **teddies.combination(torch.arange(teddies.NUM_COMBINATIONS)))
-    out = teddies.held_out(every)
+    out = teddies.is_held_out(every)
     assert out.sum() == teddies.NUM_COMBINATIONS // 10
     for name in teddies.SEMANTIC:  # no single value is missing from either part
         for part in (out, ~out):
@@ -23,7 +23,7 @@ def test_only_what_was_asked_for_is_in_the_set():
         images, factors = teddies.dataset(300, 1, size=16, unseen=unseen)
         assert images.shape == (300, 3, 16, 16)
         assert images.dtype == torch.uint8
-        assert bool((teddies.held_out(factors) == unseen).all())
+        assert bool((teddies.is_held_out(factors) == unseen).all())
 
 
 def test_the_pictures_are_those_of_the_factors():
@@ -49,7 +49,7 @@ def test_the_vae_of_teddies_saves_what_it_says(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_RUNS", str(runs))
     monkeypatch.setattr(configs, "TEDDIES", 64)
     machine = device.find(device="cpu", precision="fp32")
-    recipes.teddies_vae(steps=2, machine=machine, progress=False, out=tmp_path / "vae.safetensors")
+    recipes.teddies_vae(tmp_path / "vae.safetensors", machine, recipes.RunOptions(steps=2, progress=False))
     _, card = weights.load(tmp_path / "vae.safetensors")
     assert set(card["metrics"]) == {"test_psnr", "test_psnr_without_grain_and_texture"}
     assert len(card["latents"]["mean"]) == 4

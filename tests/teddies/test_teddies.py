@@ -50,7 +50,7 @@ def test_patches_cut_nothing_off(monkeypatch):
     factors = sample_factors(72, 9, activity=[i % 6 for i in range(72)])
     factors = factors.replace(**{name: getattr(factors, name).sign() for name in teddies.NUISANCE})
     small, normal = render(factors, 16), render(factors, 64)
-    monkeypatch.setattr(canvas.Patch, "cut", lambda patch, *box: patch)
+    monkeypatch.setattr(canvas.Patch, "crop", lambda patch, *box: patch)
     assert_close(render(factors, 16), small, atol=1e-4, rtol=0)
     assert_close(render(factors, 64), normal, atol=1e-4, rtol=0)
 
@@ -88,7 +88,7 @@ def test_chunks_do_not_change_the_picture():
 
 
 def test_drawing_stays_on_its_device_and_waits_for_nothing():
-    """On the meta device a tensor of another device, or a look at a value (a host sync), raises."""
+    """On the meta device a tensor of another device, or reading a value (a host sync), raises."""
     fields = {field.name: field.name in teddies.DISCRETE for field in dataclasses.fields(teddies.Factors)}
     factors = teddies.Factors(**{
         name: torch.zeros(2, dtype=torch.int64 if whole else torch.float32, device="meta")
@@ -99,7 +99,7 @@ def test_drawing_stays_on_its_device_and_waits_for_nothing():
         assert drawn.device.type == "meta"
         assert drawn.shape == (3, 32, 32, 2)
     for background in range(5):
-        assert scenes.background(background, 32, torch.device("meta")).device.type == "meta"
+        assert scenes.draw_background(background, 32, torch.device("meta")).device.type == "meta"
 
 
 def test_empty_batch():

@@ -1,119 +1,176 @@
-"""The import graph of course_lib, read from the source text: who may know whom."""
+"""The import graph of course_lib, read from the source text file by file: who may know whom."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "course_lib"
 
-# What each module may import from course_lib. Those who wire modules together (WIRING) may import anything.
-ALLOWED = {
-    "schedule": set(),
-    "diffusion": {"schedule"},
-    "guidance": {"schedule", "diffusion"},
-    "samplers": {"schedule", "diffusion"},
-    "exact": {"schedule"},
-    "layers": set(),
-    "unet": {"layers"},
-    "dit": {"layers"},
-    "text": {"layers", "teddies"},
-    "text_denoiser": {"text", "unet"},
-    "contrastive": {"layers", "text"},
-    "autoencoder": {"layers"},
-    "codec": {"autoencoder", "data"},
-    "device": set(),
-    "answers": set(),
-    "manifest": set(),
+# From the ground up. An entry is a file ("schedule"), a folder ("teddies/") or a file in a folder ("storage/paths"), which goes
+# before its folder. A file imports from lower layers only; files of one folder in one layer may know each other.
+LAYERS = (
+    {"__init__", "storage/__init__", "storage/paths", "storage/atomic"},
+    {"layers", "schedule", "metrics", "images", "adversarial", "device", "notebook/"},
+    {"autoencoder", "unet", "dit", "diffusion", "gaussian_mixture", "dimension", "training/", "teddies/"},
+    {"vae", "text", "samplers", "guidance", "judges/"},
+    {"codec", "text_denoiser", "contrastive", "perceptual"},
+    {"storage/"},
+    {"data"},
+    {"recipes/"},
+    {"text_to_image"},
+    {"experiments/"},
+    {"homework/"},
+    {"tools/"},
+)
+ALONE = ("notebook/", "training/")  # these know no model: of course_lib, only what lies on the ground, and the device
+MODELS = {"autoencoder", "vae", "codec", "unet", "dit", "layers", "text", "text_denoiser", "contrastive", "diffusion", "guidance"}
+ONLY_IN = {
+    "matplotlib": {"notebook/"},
+    "ipywidgets": {"notebook/widgets"},
+    "lightning_fabric": {"training/"},
+    "typer": {"tools/cli"},
 }
-WIRING = {"settings", "objectives", "recipes", "prompts", "cli", "bench", "experiments"}
-WIRING |= {"checks", "at_work", "homework", "grading"}
-MODELS = {"autoencoder", "codec", "unet", "dit", "layers", "text", "text_denoiser", "contrastive"}
-DIFFUSION = {"schedule", "diffusion", "guidance", "samplers"}
-# Modules not named above may be split as they grow; what they must not know is fixed.
-FORBIDDEN = {
-    "train": MODELS | DIFFUSION | {"data", "teddies", "metrics", "viz", "widgets"},
-    "checkpoint": MODELS | DIFFUSION | {"train", "viz", "widgets"},
-    "data": MODELS | DIFFUSION | {"train", "viz", "widgets"},
-    "teddies": MODELS | DIFFUSION | {"train", "viz", "widgets"},
-    "metrics": MODELS | DIFFUSION | {"train", "viz", "widgets"},
-    "dimension": MODELS | DIFFUSION | {"train", "viz", "widgets"},
-    "viz": MODELS | {"train", "widgets"},
-    "widgets": MODELS | {"train"},
-    "lab": MODELS | DIFFUSION,
-    "notebooks": MODELS | DIFFUSION,
-}
-ONLY_IN = {"matplotlib": {"viz"}, "ipywidgets": {"widgets"}, "lightning_fabric": {"train"}, "typer": {"cli"}}
-NOT_IN_THE_LIBRARY = {"diffusers", "hypothesis", "pytest", "skdim", "playwright"}
+STANDARD_LIBRARY_ONLY = ("storage/paths", "storage/atomic")
+NOT_IN_THE_LIBRARY = {"benchmarks", "diffusers", "hypothesis", "pytest", "skdim", "playwright"}
 
 
-def module_of(path: Path) -> str:
-    """The name that the rules use: the file's, or its sub-package's."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def file_of(path: Path) -> str:
+    """The name that the rules use: the path inside the package, without its ending."""
+    return path.relative_to(PACKAGE).with_suffix("").as_posix()
 
 
-def imports(path: Path) -> tuple[set[str], set[str]]:
-    """(names of course_lib's modules, top-level names of other packages) that a file imports anywhere in its text."""
+def imports(path: Path, known: set[str]) -> tuple[set[str], set[str]]:
+    """(files of course_lib, top-level names of other packages) that a file imports anywhere in its text.
+
+    known: the names of all files of the package. A package stands for its ``__init__``.
+    """
     ours, others = set(), set()
+    for name in imported_names(path):
+        first, *rest = name.split(".")
+        if first != "course_lib":
+            others.add(first)
+            continue
+        # the longest prefix that is a file or a package: what follows it is a symbol
+        for end in range(len(rest), -1, -1):
+            candidate = "/".join(rest[:end])
+            file = candidate if candidate in known else f"{candidate}/__init__".lstrip("/")
+            if file in known:
+                ours.add(file)
+                break
+    return ours - {file_of(path)}, others
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    """The dotted name of each thing that a file imports."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            inside = path.relative_to(PACKAGE.parent).parts[: -node.level] if node.level else ()
-            base = ".".join(["course_lib", *inside[1:], node.module or ""] if inside else [node.module]).strip(".")
-            names = [f"{base}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for name in names:
-            first, *rest = name.split(".")
-            (ours.add(rest[0]) if first == "course_lib" and rest else others.add(first))
-    return ours - {module_of(path), "__version__"}, others
+            package = path.relative_to(PACKAGE.parent).parts[: -node.level] if node.level else ()
+            base = ".".join(filter(None, [*package, node.module or ""]))
+            yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-FILES = sorted(PACKAGE.rglob("*.py"))
-GRAPH: dict[str, set[str]] = {}
-for file in FILES:
-    GRAPH.setdefault(module_of(file), set()).update(imports(file)[0])
+FILES = {file_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+IMPORTS = {name: imports(path, set(FILES)) for name, path in FILES.items()}  # each file is parsed once
+GRAPH = {name: ours - {"__init__"} for name, (ours, _) in IMPORTS.items()}
 
 
-@pytest.mark.parametrize("module", sorted(set(GRAPH) - WIRING))
-def test_a_module_imports_only_what_it_may_know(module):
-    wrong = GRAPH[module] - ALLOWED[module] if module in ALLOWED else GRAPH[module] & FORBIDDEN.get(module, set())
-    assert not wrong, f"{module} must not import {', '.join(sorted(wrong))}"
-    assert not GRAPH[module] & WIRING, f"{module} must not import the modules that wire others together"
+def layer(name: str) -> int:
+    """The number of a file's layer; its own entry goes before its folder's."""
+    folder = name.partition("/")[0] + "/"
+    found = [i for i, entries in enumerate(LAYERS) if name in entries] or [
+        i for i, entries in enumerate(LAYERS) if folder in entries
+    ]
+    assert len(found) == 1, f"course_lib/{name}.py has {len(found)} layers: add it, or its folder, to LAYERS once"
+    return found[0]
+
+
+def in_one_folder(a: str, b: str) -> bool:
+    return "/" in a and a.partition("/")[0] == b.partition("/")[0]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_imports_from_lower_layers_only(name):
+    upward = {other for other in GRAPH[name] if layer(other) >= layer(name) and not in_one_folder(name, other)}
+    assert not upward, f"{name} must not import {', '.join(sorted(upward))}"
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.startswith(ALONE)])
+def test_notebook_and_training_know_no_model(name):
+    assert not {other for other in GRAPH[name] if other in MODELS or other.startswith("judges/")}
+
+
+def test_there_is_no_circle():
+    done: set[str] = set()
+
+    def visit(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, " -> ".join((*way, name))
+        if name not in done:
+            for other in GRAPH[name]:
+                visit(other, (*way, name))
+            done.add(name)
+
+    for name in GRAPH:
+        visit(name, ())
+
+
+def test_no_chapters_folder_imports_another():
+    def chapter(name: str) -> str:
+        folder = name.split("/")[1] if name.startswith("experiments/") else ""
+        return folder if folder.startswith("ch") else ""
+
+    wrong = [(a, b) for a, others in GRAPH.items() for b in others if chapter(b) and chapter(a) != chapter(b)
+             and a.startswith("experiments/")]  # fmt: skip
+    assert wrong == []
+
+
+def test_grading_knows_the_checks_by_their_data_alone():
+    """A submission's answers are compared by the checks; how a check is written is none of the grader's business."""
+    allowed = {"homework/checks/__init__", "homework/checks/case", "homework/checks/exercise", "homework/checks/verdict"}
+    for name in FILES:
+        if name.startswith("homework/grading/"):
+            assert {other for other in GRAPH[name] if other.startswith("homework/checks/")} <= allowed, name
+
+
+def test_the_sandboxed_worker_knows_no_check():
+    seen, todo = set(), ["homework/grading/worker"]
+    while todo:
+        for other in GRAPH[todo.pop()]:
+            if other not in seen:
+                seen.add(other)
+                todo.append(other)
+    assert not [name for name in seen if name.startswith("homework/checks/")]
+
+
+def test_a_folder_at_the_top_has_at_most_24_files():
+    folders = {path.parent for path in FILES.values()}
+    crowded = {str(folder): n for folder in folders if (n := len(list(folder.glob("*.py")))) > 24}
+    assert crowded == {}
+
+
+@pytest.mark.parametrize("name", STANDARD_LIBRARY_ONLY)
+def test_the_ground_needs_the_standard_library_alone(name):
+    assert IMPORTS[name][1] <= set(sys.stdlib_module_names)
 
 
 def test_schedule_needs_torch_alone():
-    others = imports(PACKAGE / "schedule.py")[1]
-    assert others - set(sys.stdlib_module_names) <= {"torch"}
+    assert IMPORTS["schedule"][1] - set(sys.stdlib_module_names) <= {"torch"}
 
 
 @pytest.mark.parametrize("package", sorted(ONLY_IN))
 def test_a_heavy_package_is_imported_in_one_place(package):
-    users = {module_of(path) for path in FILES if package in imports(path)[1]}
-    assert users <= ONLY_IN[package]
+    users = {name for name, (_, others) in IMPORTS.items() if package in others}
+    assert users
+    assert not {name for name in users if name not in ONLY_IN[package] and name.partition("/")[0] + "/" not in ONLY_IN[package]}
 
 
 def test_test_only_packages_stay_out_of_the_library():
-    for path in FILES:
-        allowed = {"diffusers"} if path.parent.name == "bench" else set()  # who measures rivals needs them there
-        assert not (imports(path)[1] - allowed) & NOT_IN_THE_LIBRARY, path.name
-
-
-def test_there_is_no_cycle():
-    done: set[str] = set()
-
-    def visit(module: str, way: tuple[str, ...]) -> None:
-        assert module not in way, " -> ".join((*way, module))
-        if module not in done:
-            for other in GRAPH.get(module, set()):
-                visit(other, (*way, module))
-            done.add(module)
-
-    for module in GRAPH:
-        visit(module, ())
+    assert {name: wrong for name, (_, others) in IMPORTS.items() if (wrong := others & NOT_IN_THE_LIBRARY)} == {}
 
 
 @pytest.mark.parametrize("statement", ["import course_lib", "import course_lib.tools.cli", "import course_lib.storage.shipped"])
@@ -123,16 +180,23 @@ def test_light_imports_leave_torch_alone(statement):
     assert loaded.strip() == ""
 
 
-def test_the_rules_name_modules_that_exist():
-    """A rule for a module that was renamed would hold nothing."""
-    named = set(ALLOWED) | set(FORBIDDEN) | set().union(*ONLY_IN.values()) | WIRING
-    assert named <= set(GRAPH)
+def test_the_rules_name_files_and_folders_that_exist():
+    """A rule for a file that was renamed would hold nothing."""
+    folders = {name.partition("/")[0] + "/" for name in FILES if "/" in name}
+    named = set().union(*LAYERS, *ONLY_IN.values(), MODELS, ALONE, STANDARD_LIBRARY_ONLY)
+    assert named <= set(FILES) | folders
 
 
 def test_the_reader_of_imports_finds_them_all(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path / "course_lib")
     text = "import os, torch.nn as nn\nfrom course_lib import unet\nfrom course_lib.codec import cache\n"
-    text += "from . import dit\nfrom .layers import zero\n"
-    text += "def f():\n    from matplotlib import pyplot\n    import course_lib.train\n"
-    (tmp_path / "codec.py").write_text(text)
-    assert imports(tmp_path / "codec.py") == ({"unet", "dit", "layers", "train"}, {"os", "torch", "matplotlib"})
+    text += "from . import dit\nfrom .layers import zero_module\n"
+    text += (
+        "def f():\n    from matplotlib import pyplot\n    import course_lib.training.loop\n    from course_lib import training\n"
+    )
+    file = tmp_path / "course_lib" / "vae.py"
+    file.parent.mkdir()
+    file.write_text(text)
+    known = {"__init__", "unet", "codec", "dit", "layers", "training/__init__", "training/loop", "vae"}
+    ours = {"unet", "codec", "dit", "layers", "training/loop", "training/__init__"}
+    assert imports(file, known) == (ours, {"os", "torch", "matplotlib"})

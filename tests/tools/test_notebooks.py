@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from course_lib.notebook import claims
 from course_lib.tools import build_notebooks as book
+from course_lib.tools import chapter_table
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -63,13 +65,25 @@ def test_links_lead_somewhere(page):
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-def test_readme_table_is_what_was_measured():
+def test_readme_table_shows_what_was_measured():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert book.with_table(text) == text
-    for name, times in book.measured()["seconds"].items():
+    assert chapter_table.with_table(text) == text
+    timings = chapter_table.read_timings()
+    assert set(timings) == {path.stem for path in STORED}
+    for name, runs in timings.items():
         row = next(line for line in text.splitlines() if f"notebooks/{name}.ipynb" in line)
-        for seconds in times.values():
-            assert f"{seconds / 60:.1f} min" in row
+        for run in runs.values():
+            assert f"{run['seconds'] / 60:.1f} min" in row
+            assert f"{run['machine']}: notebooks" in text
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)
+def test_the_recorded_machine_is_the_one_that_the_notebook_prints(path):
+    """A notebook says in its first output where it runs: the README must not credit another machine."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    printed = "".join(joined(out.get("text", "")) for cell in cells for out in cell.get("outputs", []))
+    recorded = [run["machine"] for run in chapter_table.read_timings()[path.stem].values()]
+    assert any(machine in printed for machine in recorded), recorded
 
 
 # --- the builder ---------------------------------------------------------------------------------------------------
@@ -187,11 +201,11 @@ ERROR = {"output_type": "error", "ename": "E", "evalue": "", "traceback": []}
 @pytest.mark.parametrize(
     ("edit", "complaint"),
     [
-        (edited(0, source="# Another title"), "is not what"),
-        (edited(1, source="print(1)"), "is not what"),
-        (edited(1, metadata={}), "is not what"),
-        (edited(1, id="0123456789ab"), "is not what"),
-        (lambda notebook: notebook["cells"].pop(), "is not what"),
+        (edited(0, source="# Another title"), "differs"),
+        (edited(1, source="print(1)"), "differs"),
+        (edited(1, metadata={}), "differs"),
+        (edited(1, id="0123456789ab"), "differs"),
+        (lambda notebook: notebook["cells"].pop(), "differs"),
         (edited(3, execution_count=None), "in order"),
         (swap_counts, "in order"),
         (edited(3, outputs=[STDERR]), "stderr"),
@@ -211,6 +225,44 @@ def test_check_sees_each_difference(built, tmp_path, edit, complaint):
     assert complaint in problems[0]
 
 
+def displayed(code: str, name: str = "free_bits", file: str = "course_lib/vae.py") -> dict:
+    text = f"`{name}` in `{file}`\n\n```python\n{code}```"
+    return {"output_type": "display_data", "metadata": {}, "data": {"text/markdown": text, "text/plain": "…"}}
+
+
+@pytest.mark.parametrize("docstring", [True, False])
+def test_check_sees_a_displayed_source_that_is_no_longer_the_librarys(built, tmp_path, docstring):
+    from course_lib.vae import free_bits
+
+    shutil.copytree(built[0], tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "07_trial.ipynb"
+    notebook = json.loads(path.read_text())
+    code = claims.source_text(free_bits, docstring)
+    for output, complaints in (
+        (displayed(code), 0),
+        (displayed(code.replace("floor", "ceiling")), 1),
+        (displayed(code, name="no_longer_there"), 1),
+        (displayed(code, file="course_lib/no_longer_there.py"), 1),
+    ):
+        notebook["cells"][3]["outputs"] = [output]
+        path.write_text(json.dumps(notebook))
+        problems = book.check(folder=tmp_path)
+        assert len(problems) == complaints, problems
+        assert all("shows an old source" in problem for problem in problems)
+
+
+def test_check_reads_what_source_displays(monkeypatch):
+    """The pattern of the check and the text of `claims.source` belong together."""
+    from course_lib.vae import free_bits
+
+    shown = []
+    monkeypatch.setattr(claims, "display", lambda markdown: shown.append(markdown.data))
+    claims.source(free_bits)
+    match = book.DISPLAYED_SOURCE.match(shown[0])
+    assert (match["name"], match["file"]) == ("free_bits", "course_lib/vae.py")
+    assert match["code"] == claims.source_text(free_bits)
+
+
 def test_check_sees_what_is_missing_and_what_has_no_source(built, tmp_path):
     shutil.copytree(built[0], tmp_path, dirs_exist_ok=True)
     (tmp_path / "07_trial.ipynb").rename(tmp_path / "08_other.ipynb")
@@ -225,20 +277,24 @@ def test_sources_are_chosen_by_number_or_name(tmp_path):
     assert [path.stem for path in book.sources(["2", "01_one"], tmp_path)] == ["01_one", "02_two"]
     assert [path.stem for path in book.sources(["0"], tmp_path)] == ["00_start"]
     assert len(book.sources(None, tmp_path)) == 3
-    with pytest.raises(ValueError, match="no notebook '7'; choose from 00_start, 01_one, 02_two"):
+    with pytest.raises(ValueError, match="'7'.*00_start, 01_one, 02_two"):
         book.sources(["7"], tmp_path)
 
 
-def test_record_keeps_other_machines_and_writes_the_table(tmp_path):
-    written(tmp_path, "# %% [markdown]\n# # One\n#\n# > Why\n# > so?\n", "01_one")
+def test_record_keeps_other_devices_and_names_each_machine(tmp_path):
+    for name in ("01_one", "02_two"):
+        written(tmp_path, "# %% [markdown]\n# # One\n#\n# > Why\n# > so?\n", name)
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{book.BEGIN}\nold\n{book.END}\nafter\n")
-    for seconds, kind, machine in ((90, "cpu", "a laptop"), (12, "cuda", "a card"), (96.2, "cpu", "a better laptop")):
-        book.record([book.Built("01_one", seconds, None, 10)], kind, machine, tmp_path, readme)
+    readme.write_text(f"before\n{chapter_table.BEGIN}\nold\n{chapter_table.END}\nafter\n")
+    runs = [("01_one", 90, "cpu", "a laptop"), ("01_one", 12, "cuda", "a card"), ("01_one", 96.2, "cpu", "a better laptop")]
+    for name, seconds, device, machine in [*runs, ("02_two", 30, "cpu", "a laptop")]:
+        chapter_table.record(book.Built(name, seconds, None, 10), device, machine, tmp_path, readme)
     text = readme.read_text()
     assert f"| [One]({tmp_path.name}/01_one.ipynb) | Why so? | 1.6 min | 0.2 min |" in text
-    assert "Measured on a CPU: a better laptop; on a GPU: a card." in text
-    assert text.startswith(f"before\n{book.BEGIN}\n| notebook")
-    assert text.endswith(f"{book.END}\nafter\n")
-    with pytest.raises(ValueError, match="the README needs the line"):
-        book.with_table("no markers", tmp_path)
+    assert f"| [One]({tmp_path.name}/02_two.ipynb) | Why so? | 0.5 min | not yet measured |" in text
+    for line in ("on a CPU, a better laptop: notebooks 01", "on a CPU, a laptop: notebooks 02", "on a GPU, a card: notebooks 01"):
+        assert line in text
+    assert text.startswith(f"before\n{chapter_table.BEGIN}\n| notebook")
+    assert text.endswith(f"{chapter_table.END}\nafter\n")
+    with pytest.raises(ValueError, match=re.escape(chapter_table.BEGIN)):
+        chapter_table.with_table("no markers", tmp_path)

@@ -1,7 +1,8 @@
-"""course_lib.train: settings that change how it computes and not what, and the sentences for wrong ones."""
+"""Training settings that change how a run is computed and not what, and the messages for wrong ones."""
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from train_cases import MACHINE, Interruption, assert_same, config, make_net, no
 from course_lib import device
 from course_lib.training import train
 
-# How, not what
+# How it is computed, not what
 
 
 def test_bf16_stays_near_fp32():
@@ -54,11 +55,11 @@ def test_channels_last_reaches_the_network_and_changes_nothing_else():
     torch.testing.assert_close(last.losses, first.losses, rtol=1e-3, atol=1e-4)
 
 
-def test_compile_hands_the_loss_the_compiled_network(monkeypatch):
+def test_compile_passes_the_compiled_network_to_the_loss(monkeypatch):
     compiled = []
     real = torch.compile
 
-    def compile_eagerly(net):  # the compiler itself is tested with the networks; its minute is not spent here
+    def compile_eagerly(net):  # the compiler itself is tested with the networks; here it would cost a minute
         compiled.append(real(net, backend="eager"))
         return compiled[0]
 
@@ -83,25 +84,25 @@ TWO = """
 import json, os, sys, warnings, torch
 warnings.simplefilter("ignore")
 from train_cases import MACHINE, config, make_data, noisy_loss, sharded_net
-from course_lib.train import train
+from course_lib.training import train
 
 folder, ends_at, how, changes = sys.argv[1], int(sys.argv[2]), sys.argv[3], json.loads(sys.argv[4])
-held, alone = [], []
+held, sharded_blocks = [], []
 
 def on_step(step, net, ema):
     weights = [p for n in (net, ema) for p in n.parameters()]
     held.append(sum(getattr(p, "_local_tensor", p).numel() for p in weights) / sum(p.numel() for p in weights))
-    alone[:] = [name for name, part in net.named_modules() if type(part).__name__.startswith("FSDP")]
+    sharded_blocks[:] = [name for name, part in net.named_modules() if type(part).__name__.startswith("FSDP")]
     if step == ends_at and (how == "all" or rank == 1):
         sys.stderr.flush()
         os._exit(3)
 
 rank = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))  # torchrun's, or Fabric's
-net, cfg = sharded_net(seed=rank), config(checkpoint_every=10, **changes)  # the first one's weights are those that train
-result = train(net, noisy_loss, make_data(), cfg, machine=MACHINE, checkpoint=folder + "/run.pt", on_step=on_step)
+net, cfg = sharded_net(seed=rank), config(save_every=10, **changes)  # the weights of rank 0 are those that train
+result = train(net, noisy_loss, make_data(), cfg, machine=MACHINE, resume_file=folder + "/run.pt", on_step=on_step)
 assert result.net is net
 state = {"net": net.state_dict(), "ema": result.ema.state_dict(), "losses": result.losses, "steps": len(held)}
-state |= {"held": held[0], "alone": alone}
+state |= {"held": held[0], "sharded_blocks": sharded_blocks}
 torch.save(state, folder + f"/{rank}.pt")
 """
 DDP, FSDP = {"strategy": "ddp", "devices": 2}, {"strategy": "fsdp", "devices": 2}
@@ -124,7 +125,7 @@ def on_two_processes(folder, ends_at=0, who="all", **changes):
 
 
 def of_rank(folder, rank):
-    return torch.load(folder / f"{rank}.pt", weights_only=True)  # which would not read shares of weights
+    return torch.load(folder / f"{rank}.pt", weights_only=True)  # which would not read sharded weights
 
 
 def assert_near(losses, net, result):
@@ -134,8 +135,8 @@ def assert_near(losses, net, result):
 
 @each_strategy
 def test_two_processes_equal_one(tmp_path, how):
-    """Noise and dropout included: what a shard draws depends on its number, and one process may take several shards."""
-    clip = 1e-6  # Adam forgives a wrong norm, unless the gradients come near its eps
+    """Noise and dropout included: what a shard draws depends on its number, and one process may compute several shards."""
+    clip = 1e-6  # Adam hides a wrong norm, unless the gradients come near its eps
     done = on_two_processes(tmp_path, shards=4, grad_clip=clip, **how)
     assert done.returncode == 0, done.stderr
     one = run(sharded_net(), shards=4, grad_clip=clip)
@@ -143,7 +144,7 @@ def test_two_processes_equal_one(tmp_path, how):
         two = of_rank(tmp_path, rank)
         assert_near(two["losses"], two["net"], one)
         torch.testing.assert_close(two["ema"], dict(one.ema.state_dict()), rtol=1e-4, atol=1e-5)
-        assert two["alone"] == (["blocks.0", "blocks.1"] if how == FSDP else [])  # fetched each by itself
+        assert two["sharded_blocks"] == (["blocks.0", "blocks.1"] if how == FSDP else [])  # each is gathered by itself
     assert not torch.allclose(two["losses"], run(sharded_net(), shards=1, grad_clip=clip).losses, rtol=1e-3)
     held = [of_rank(tmp_path, rank)["held"] for rank in (0, 1)]  # of all weights and averages
     assert sum(held) == pytest.approx(1 if how == FSDP else 2)
@@ -151,35 +152,48 @@ def test_two_processes_equal_one(tmp_path, how):
     assert not list(tmp_path.glob("run.pt*"))
 
 
-@each_strategy
-def test_a_run_of_two_processes_goes_on_in_one(tmp_path, how):
-    assert on_two_processes(tmp_path, ends_at=15, **how).returncode != 0
+@pytest.fixture(scope="module", params=[DDP, FSDP], ids=["ddp", "fsdp"])
+def half_dead(request, tmp_path_factory):
+    """A run of two processes, of which the second died in step 15: its folder, and the finished command."""
+    folder = tmp_path_factory.mktemp("half_dead")
+    return folder, on_two_processes(folder, ends_at=15, who="one", **request.param)
+
+
+def test_a_process_that_dies_ends_the_run_with_a_sentence_that_names_the_saved_step(half_dead):
+    folder, done = half_dead
+    assert done.returncode != 0
+    assert "another process of this run ended" in done.stderr
+    assert "run.pt holds step 10" in done.stderr
+    assert torch.load(folder / "run.pt", weights_only=True)["step"] == 10
+
+
+def test_a_run_of_two_processes_continues_in_one(half_dead, tmp_path):
+    file = shutil.copy(half_dead[0] / "run.pt", tmp_path)
     steps = []
     result = run(
-        sharded_net(), checkpoint=tmp_path / "run.pt", shards=2, checkpoint_every=10,
-        on_step=lambda step, net, ema: steps.append(step),
+        sharded_net(), resume_file=file, shards=2, save_every=10, on_step=lambda step, net, ema: steps.append(step)
     )  # fmt: skip
     assert steps[0] == 11
-    whole = run(sharded_net(), shards=2)
-    assert_near(whole.losses, dict(whole.net.state_dict()), result)
-    torch.testing.assert_close(dict(whole.ema.state_dict()), dict(result.ema.state_dict()), rtol=1e-4, atol=1e-5)
+    uninterrupted = run(sharded_net(), shards=2)
+    assert_near(uninterrupted.losses, dict(uninterrupted.net.state_dict()), result)
+    torch.testing.assert_close(dict(uninterrupted.ema.state_dict()), dict(result.ema.state_dict()), rtol=1e-4, atol=1e-5)
 
 
 @each_strategy
-def test_a_run_of_one_process_goes_on_in_two(tmp_path, how):
+def test_a_run_of_one_process_continues_in_two(tmp_path, how):
     with pytest.raises(KeyboardInterrupt):
-        run(sharded_net(), checkpoint=tmp_path / "run.pt", shards=2, checkpoint_every=10, on_step=Interruption(15))
+        run(sharded_net(), resume_file=tmp_path / "run.pt", shards=2, save_every=10, on_step=Interruption(15))
     done = on_two_processes(tmp_path, **how)
     assert done.returncode == 0, done.stderr
-    two, whole = of_rank(tmp_path, 1), run(sharded_net(), shards=2)
+    two, uninterrupted = of_rank(tmp_path, 1), run(sharded_net(), shards=2)
     assert two["steps"] == 15
-    assert_near(two["losses"], two["net"], whole)
-    torch.testing.assert_close(two["ema"], dict(whole.ema.state_dict()), rtol=1e-4, atol=1e-5)
+    assert_near(two["losses"], two["net"], uninterrupted)
+    torch.testing.assert_close(two["ema"], dict(uninterrupted.ema.state_dict()), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("nodes", [1, 2])
 def test_torchrun_starts_the_same_script(tmp_path, nodes):
-    """One machine with two processes; and two machines with one each, which here are one machine."""
+    """One node with two processes; and two nodes with one process each, both of them on this machine."""
     command, env = script_for_two(tmp_path, strategy="ddp", devices=2 // nodes, nodes=nodes)
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -191,8 +205,8 @@ def test_torchrun_starts_the_same_script(tmp_path, nodes):
         for node in range(nodes)
     ]
     for process in started:
-        said = process.communicate(timeout=120)[1]
-        assert process.returncode == 0, said
+        errors = process.communicate(timeout=120)[1]
+        assert process.returncode == 0, errors
     two = of_rank(tmp_path, 1)
     assert_near(two["losses"], two["net"], run(sharded_net(), shards=2))
 
@@ -207,17 +221,8 @@ def test_the_command_trains_in_two_processes_and_saves_once(tmp_path):
     assert out.exists()
 
 
-@each_strategy
-def test_a_process_that_dies_ends_the_run_with_a_sentence_and_keeps_the_checkpoint(tmp_path, how):
-    done = on_two_processes(tmp_path, ends_at=15, who="one", **how)
-    assert done.returncode != 0
-    assert "another process of this run ended" in done.stderr
-    assert "run.pt keeps step 10" in done.stderr
-    assert torch.load(tmp_path / "run.pt", weights_only=True)["step"] == 10
-
-
 def test_no_step_reads_a_number_off_the_device():
-    """Reading one (`.item()`, `if tensor:`) makes a GPU wait. Twice the steps, as many reads: none is in a step."""
+    """Reading one (`.item()`, `if tensor:`) makes a GPU wait. Twice as many steps need no more reads: none is in a step."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Count(TorchDispatchMode):
@@ -235,11 +240,11 @@ def test_no_step_reads_a_number_off_the_device():
     assert counts[0] == counts[1]
 
 
-# What it refuses
+# What is refused
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"steps": 0}, r"TrainConfig.steps is 0, expected at least 1"),
         ({"lr": -1.0}, r"TrainConfig.lr is -1.0, expected above 0"),
@@ -257,13 +262,13 @@ def test_no_step_reads_a_number_off_the_device():
         ({"max_seconds": 5, "devices": 2}, r"TrainConfig.max_seconds is 5, expected None on several devices"),
     ],
 )
-def test_wrong_settings_are_named(changes, says):
-    with pytest.raises(ValueError, match=says):
+def test_wrong_settings_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
         config(**changes)
 
 
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "message"),
     [
         ((), "data must be a tensor, or a tuple of tensors"),
         ((torch.tensor(1.0),), "whose first dimension counts the rows"),
@@ -272,21 +277,21 @@ def test_wrong_settings_are_named(changes, says):
         ((torch.zeros(40, 6), torch.zeros(39, 1)), r"the tensors of data have \[40, 39\] rows"),
     ],
 )
-def test_wrong_data_are_named(data, says):
-    with pytest.raises(ValueError, match=says):
+def test_wrong_data_are_named(data, message):
+    with pytest.raises(ValueError, match=message):
         train(make_net(), noisy_loss, data, config(), machine=MACHINE)
 
 
 @pytest.mark.parametrize(
-    ("loss_fn", "says"),
+    ("loss_fn", "message"),
     [
         (lambda net, batch, generator: net(batch[0]), r"one number as a tensor of shape \(\), not shape \(32, 1\)"),
         (lambda net, batch, generator: 1.0, "not float"),
         (lambda net, batch, generator: batch[0].mean(), "does not depend on the network's weights"),
     ],
 )
-def test_a_wrong_loss_is_named(loss_fn, says):
-    with pytest.raises(ValueError, match=says):
+def test_a_wrong_loss_is_named(loss_fn, message):
+    with pytest.raises(ValueError, match=message):
         run(loss_fn=loss_fn)
 
 
@@ -295,8 +300,8 @@ def test_a_network_without_parameters_is_named():
         run(nn.ReLU())
 
 
-def test_shares_in_fp16_are_refused():
-    with pytest.raises(ValueError, match="'fsdp' computes in bf16 or fp32, not in fp16: set COURSE_PRECISION=fp32"):
+def test_fsdp_in_fp16_is_refused():
+    with pytest.raises(ValueError, match="'fsdp' .*not in fp16: set COURSE_PRECISION=fp32"):
         run(machine=replace(MACHINE, precision="16-mixed"), **FSDP)
 
 

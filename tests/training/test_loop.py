@@ -1,5 +1,6 @@
-"""course_lib.train against oracles: closed forms, and loops written out in plain torch."""
+"""The training loop against oracles: closed forms, and loops written out in plain torch."""
 
+import io
 import math
 import textwrap
 
@@ -10,7 +11,7 @@ from train_cases import MACHINE, assert_same, config, make_data, make_net, plain
 
 from course_lib.training import TrainConfig, train
 from course_lib.training.determinism import BatchSampler
-from course_lib.training.ema import Ema, ema_decay
+from course_lib.training.ema import Ema, decay_at
 
 # What it computes
 
@@ -82,7 +83,7 @@ def test_one_step_of_adamw_by_hand():
 
 
 def test_the_moving_average_against_its_recursion():
-    assert [ema_decay(0.5, s) for s in (0, 1, 7, 8, 1000)] == [0.1, 2 / 11, 8 / 17, 0.5, 0.5]
+    assert [decay_at(0.5, s) for s in (0, 1, 7, 8, 1000)] == [0.1, 2 / 11, 8 / 17, 0.5, 0.5]
     net = nn.BatchNorm1d(1)
     ema = Ema(net, 0.5)
     mean = 1.0  # a BatchNorm starts at weight 1
@@ -160,7 +161,7 @@ def test_the_random_numbers_of_a_step():
 
 
 def test_how_often_it_looks_does_not_change_the_run():
-    assert_same(run(log_every=1, checkpoint_every=3), run(log_every=1000))
+    assert_same(run(log_every=1, save_every=3), run(log_every=1000))
 
 
 # What it returns and shows
@@ -212,25 +213,37 @@ def test_progress_goes_to_stdout_only(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_progress_in_a_notebook_is_one_line_of_text():
-    """Executed by Jupyter: one plain-text output with the last state, nothing in red, no widget."""
+def test_progress_in_a_saved_notebook_is_one_line_of_text():
+    """Executed by nbclient as the workbook's notebooks are: one stream with the last state, nothing in red, no widget."""
     import nbformat
     from nbclient import NotebookClient
 
     cell = """
         import torch
-        from course_lib.device import find
-        from course_lib.train import TrainConfig, train
+        from course_lib.training import TrainConfig, train
         net, x = torch.nn.Linear(3, 1), torch.randn(200, 3)
         result = train(net, lambda net, batch, g: net(batch[0]).square().mean(), x, TrainConfig(steps=150, log_every=5))
     """
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(textwrap.dedent(cell))])
-    NotebookClient(notebook, timeout=120).execute()
+    NotebookClient(notebook, timeout=120, coalesce_streams=True).execute()
     (output,) = notebook.cells[0].outputs
-    assert output.output_type == "display_data"
-    assert list(output.data) == ["text/plain"]
-    assert "step 150/150" in output.data["text/plain"]
-    assert len(output.data["text/plain"].splitlines()) == 1
+    assert (output.output_type, output.name) == ("stream", "stdout")
+    assert output.text.startswith("100 % |█")
+    assert "step 150/150" in output.text
+    assert len(output.text.splitlines()) == 1
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_survives_a_stdout_of_another_encoding(monkeypatch, is_terminal):
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(stdout, "isatty", lambda: is_terminal)
+    monkeypatch.setattr("sys.stdout", stdout)
+    run(progress=True, steps=20)
+    stdout.flush()
+    shown = stdout.buffer.getvalue().decode("ascii")
+    assert "100 % |" in shown
+    assert "step 20/20 ? loss" in shown
+    assert shown.endswith("\n")
 
 
 def test_on_step_sees_every_step_and_both_networks():

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from course_lib.training.muon import Muon, orthogonalised
+from course_lib.training.muon import Muon, orthogonalise
 
 
 def _random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -13,7 +13,7 @@ def _random(*shape: int, seed: int = 0) -> torch.Tensor:
 def test_orthogonalised_keeps_directions_and_evens_out_their_sizes():
     for shape in ((20, 50), (50, 20), (30, 30)):
         u, s, vt = torch.linalg.svd(_random(*shape), full_matrices=False)
-        x = orthogonalised(u @ torch.diag(s.clamp(min=0.05 * s[0])) @ vt)
+        x = orthogonalise(u @ torch.diag(s.clamp(min=0.05 * s[0])) @ vt)
         inside = u.T @ x @ vt.T  # diagonal where the directions are kept
         assert (inside - inside.diagonal().diag()).abs().max() < 1e-4
         assert 0.65 < inside.diagonal().min() <= inside.diagonal().max() < 1.25

@@ -1,4 +1,4 @@
-"""course_lib.train when things go wrong: killed processes, interrupts, NaN, checkpoints of other runs."""
+"""Training when things go wrong: killed processes, interrupts, NaN, resume files of other runs."""
 
 import contextlib
 import multiprocessing
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from train_cases import Interruption, assert_same, make_data, make_net, noisy_loss, run
 
-from course_lib.training import Diverged
+from course_lib.training import DivergenceError
 
 # What it survives
 
@@ -20,13 +20,13 @@ from course_lib.training import Diverged
 def fork_server():
     context = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
     if sys.platform != "win32":  # imports once, then each process starts in milliseconds
-        context.set_forkserver_preload(["torch", "lightning_fabric", "course_lib.train", "train_cases"])
+        context.set_forkserver_preload(["torch", "lightning_fabric", "course_lib.training", "train_cases"])
     return context
 
 
 def long_run(folder, die=None):
-    """A run of 60 steps in a process of its own. With `die` = "fsync" or "half" it dies in the middle of a checkpoint, with
-    "any" it waits before its last step to be killed."""
+    """A run of 60 steps in a process of its own. With `die` = "fsync" or "half" it dies in the middle of a write of
+    its resume file, with "any" it waits before its last step to be killed."""
     torch.set_num_threads(1)
     writes = 0
 
@@ -37,7 +37,7 @@ def long_run(folder, die=None):
             if writes < 3:
                 return original(*args)
             if half:  # half a file, as after a full disk or a power cut
-                args[1].write(b"PK half a checkpoint")
+                args[1].write(b"PK half a state")
                 args[1].flush()
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -53,10 +53,10 @@ def long_run(folder, die=None):
             file.write(f"{step}\n")
         while step == 59 and die == "any":
             time.sleep(1)  # on a busy machine the kill may come late, but never after the end
-        if step == 60:  # the last checkpoint is removed when the run is complete: keep its optimizer state
+        if step == 60:  # the resume file is removed when the run is complete: keep its optimizer state
             os.link(folder / "run.pt", folder / "last.pt")
 
-    result = run(checkpoint=folder / "run.pt", on_step=on_step, steps=60, checkpoint_every=1 if die == "any" else 4)
+    result = run(resume_file=folder / "run.pt", on_step=on_step, steps=60, save_every=1 if die == "any" else 4)
     final = {"losses": result.losses, "net": result.net.state_dict(), "ema": result.ema.state_dict()}
     torch.save(final, folder / "final.pt")
 
@@ -94,7 +94,7 @@ def assert_same_bits(a, b):
 
 @pytest.mark.parametrize(("reached", "moment"), [(1, 0.0), (14, 0.013), (29, 0.005), (45, 0.002)])
 def test_kill_9_at_some_moment_then_resume_bit_for_bit(uninterrupted, tmp_path, reached, moment):
-    """Killed `moment` seconds after a step, with a checkpoint in every step: a moment easily falls into a write."""
+    """Killed `moment` seconds after a step, with a resume file written in every step: a moment easily falls into a write."""
     context, expected = uninterrupted
     process = context.Process(target=long_run, args=(tmp_path, "any"))
     process.start()
@@ -106,26 +106,26 @@ def test_kill_9_at_some_moment_then_resume_bit_for_bit(uninterrupted, tmp_path, 
     process.join(180)
     assert process.exitcode == -signal.SIGKILL
     reached = steps.read_text().count("\n")
-    saved = torch.load(tmp_path / "run.pt", weights_only=True)  # whole, whatever the moment was
-    assert saved["step"] in (reached, reached + 1)  # no step before the last checkpoint is lost
+    saved = torch.load(tmp_path / "run.pt", weights_only=True)  # complete, whatever the moment was
+    assert saved["step"] in (reached, reached + 1)  # no step before the last write is lost
     assert_same_bits(finish(context, tmp_path), expected)
 
 
 @pytest.mark.parametrize("die", ["fsync", "half"])
-def test_kill_9_in_the_middle_of_a_write_keeps_the_checkpoint_before(uninterrupted, tmp_path, die):
+def test_kill_9_in_the_middle_of_a_write_keeps_the_state_before(uninterrupted, tmp_path, die):
     context, expected = uninterrupted
     process = context.Process(target=long_run, args=(tmp_path, die))
     process.start()
     process.join(180)
     assert process.exitcode == -signal.SIGKILL
-    assert (tmp_path / "run.pt.tmp").exists()  # it did die in a write: the third, at step 12
+    assert list(tmp_path.glob(".run.pt.*.tmp"))  # it did die in a write: the third, at step 12
     assert torch.load(tmp_path / "run.pt", weights_only=True)["step"] == 8
     assert_same_bits(finish(context, tmp_path), expected)
-    assert not list(tmp_path.glob("run.pt*"))
+    assert not list(tmp_path.glob("*run.pt*"))
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_an_interrupt_finishes_the_step_and_the_run_goes_on_from_there(tmp_path, optimizer):
+def test_an_interrupt_finishes_the_step_and_the_run_continues_from_there(tmp_path, optimizer):
     """The stop button is pressed in the middle of step 13, between the forward and the backward pass."""
     handler = signal.getsignal(signal.SIGINT)
     count, done = 0, []
@@ -140,12 +140,12 @@ def test_an_interrupt_finishes_the_step_and_the_run_goes_on_from_there(tmp_path,
 
     net, file = make_net(), tmp_path / "run.pt"
     with pytest.raises(KeyboardInterrupt):
-        run(net, loss_fn, checkpoint=file, on_step=lambda step, net, ema: done.append(step), optimizer=optimizer)
+        run(net, loss_fn, resume_file=file, on_step=lambda step, net, ema: done.append(step), optimizer=optimizer)
     assert done[-1] == 13
     assert torch.load(file, weights_only=True)["step"] == 13
     assert signal.getsignal(signal.SIGINT) is handler
     assert not net.training
-    assert_same(run(net, checkpoint=file, optimizer=optimizer), run(optimizer=optimizer))
+    assert_same(run(net, resume_file=file, optimizer=optimizer), run(optimizer=optimizer))
     assert not file.exists()
 
 
@@ -153,10 +153,10 @@ def test_a_second_interrupt_stops_at_once(tmp_path):
     def loss_fn(net, batch, generator):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
-        pytest.fail("went on after the second interrupt")
+        pytest.fail("continued after the second interrupt")
 
     with pytest.raises(KeyboardInterrupt):
-        run(loss_fn=loss_fn, checkpoint=tmp_path / "run.pt")
+        run(loss_fn=loss_fn, resume_file=tmp_path / "run.pt")
     assert not list(tmp_path.iterdir())
 
 
@@ -169,15 +169,15 @@ def test_a_nan_stops_the_run_and_names_the_step(tmp_path, log_every):
         count += 1
         return noisy_loss(net, batch, generator) * (float("nan") if count == 8 else 1.0)
 
-    with pytest.raises(Diverged, match=r"became nan at step 8 .*learning rate") as error:
-        run(loss_fn=loss_fn, checkpoint=file, checkpoint_every=3, log_every=log_every, steps=20)
+    with pytest.raises(DivergenceError, match=r"became nan at step 8 .*learning rate") as error:
+        run(loss_fn=loss_fn, resume_file=file, save_every=3, log_every=log_every, steps=20)
     assert error.value.step == 8
     assert error.value.losses[:7].isfinite().all()
     assert torch.load(file, weights_only=True)["step"] == 6  # the last good state, not the one of step 9
 
 
-def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
-    """In step 6 the loss is fine and its gradient is not (the root of 0): the next loss tells, the file must not."""
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    """In step 6 the loss is fine and its gradient is not (the root of 0): the next loss shows it, and the file must not hold them."""
     count, file = 0, tmp_path / "run.pt"
 
     def loss_fn(net, batch, generator):
@@ -186,18 +186,18 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
         loss = noisy_loss(net, batch, generator)
         return loss + (0 * net[4].bias.sum()).sqrt() if count == 6 else loss
 
-    with pytest.raises(Diverged) as error:
-        run(loss_fn=loss_fn, checkpoint=file, checkpoint_every=3)
+    with pytest.raises(DivergenceError) as error:
+        run(loss_fn=loss_fn, resume_file=file, save_every=3)
     assert error.value.step == 7
     assert torch.load(file, weights_only=True)["step"] == 3
 
 
 @pytest.fixture
 def begun(tmp_path):
-    """The checkpoint of a run that was stopped after 10 of 30 steps."""
+    """The resume file of a run that was stopped after 10 of 30 steps."""
     file = tmp_path / "run.pt"
     with contextlib.suppress(KeyboardInterrupt):
-        run(checkpoint=file, on_step=Interruption(10))
+        run(resume_file=file, on_step=Interruption(10))
     return file
 
 
@@ -212,38 +212,60 @@ def begun(tmp_path):
         ({"net": nn.Linear(6, 1)}, r"network was 'Sequential \w{8}' and is now 'Linear"),
     ],
 )
-def test_the_checkpoint_of_another_run_is_refused(begun, changes, says):
+def test_the_resume_file_of_another_run_is_refused(begun, changes, says):
     before = begun.read_bytes()
-    with pytest.raises(ValueError, match=f"belongs to another run: {says}.*Delete it to begin again, or give another"):
-        run(checkpoint=begun, **changes)
+    with pytest.raises(ValueError, match=f"another run: {says}.*Delete it"):
+        run(resume_file=begun, **changes)
     assert begun.read_bytes() == before
 
 
+def test_a_weight_without_gradients_so_far_resumes_without_optimizer_state(tmp_path):
+    """The last layer is used from step 21 on; AdamW begins to count its steps there, also in a run resumed before that."""
+
+    def run_late(**arguments):
+        net, count = make_net(), [arguments.pop("begin", 0)]
+        late = nn.ModuleDict({"net": net, "late": nn.Linear(1, 1)})
+        nn.init.ones_(late["late"].weight)
+        nn.init.zeros_(late["late"].bias)
+
+        def loss_fn(net, batch, generator):
+            count[0] += 1
+            head = late["late"] if count[0] > 20 else nn.Identity()
+            return noisy_loss(nn.Sequential(net["net"], head), batch, generator)
+
+        return run(late, loss_fn, **arguments)
+
+    file = tmp_path / "run.pt"
+    with pytest.raises(KeyboardInterrupt):
+        run_late(resume_file=file, on_step=Interruption(10))
+    assert_same(run_late(resume_file=file, begin=10), run_late())
+
+
 def test_settings_without_effect_on_the_result_may_change(begun):
-    assert_same(run(checkpoint=begun, log_every=3, checkpoint_every=4, progress=True), run())
+    assert_same(run(resume_file=begun, log_every=3, save_every=4, progress=True), run())
 
 
 def test_a_constant_schedule_may_be_lengthened_but_not_cut(tmp_path):
     file = tmp_path / "run.pt"
     with pytest.raises(KeyboardInterrupt):
-        run(checkpoint=file, on_step=Interruption(10), schedule="constant", steps=12)
-    with pytest.raises(ValueError, match="is at step 10, beyond the 9 steps asked for"):
-        run(checkpoint=file, schedule="constant", steps=9)
-    assert_same(run(checkpoint=file, schedule="constant", steps=20), run(schedule="constant", steps=20))
+        run(resume_file=file, on_step=Interruption(10), schedule="constant", steps=12)
+    with pytest.raises(ValueError, match="step 10, beyond the 9 steps"):
+        run(resume_file=file, schedule="constant", steps=9)
+    assert_same(run(resume_file=file, schedule="constant", steps=20), run(schedule="constant", steps=20))
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", "truncated", "weights"])
-def test_a_file_that_is_no_checkpoint_is_refused(begun, content):
+@pytest.mark.parametrize("content", [b"", b"not a state", "truncated", "weights"])
+def test_a_file_that_is_no_training_state_is_refused(begun, content):
     if content == "truncated":
         content = begun.read_bytes()[:-100]
     if content == "weights":
         torch.save(make_net().state_dict(), begun)
     else:
         begun.write_bytes(content)
-    with pytest.raises(ValueError, match=r"checkpoint .*run.pt is (no readable|not a) checkpoint of a training run"):
-        run(checkpoint=begun)
+    with pytest.raises(ValueError, match=r"run.pt is .*not the state of a training run"):
+        run(resume_file=begun)
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"there is no folder .*nowhere; make it first"):
-        run(checkpoint=tmp_path / "nowhere" / "run.pt")
+    with pytest.raises(ValueError, match=r"no folder .*nowhere"):
+        run(resume_file=tmp_path / "nowhere" / "run.pt")

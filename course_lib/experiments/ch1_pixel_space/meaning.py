@@ -1,4 +1,4 @@
-"""Chapter 1's experiments on meaning: can a teddy still be read, and which distance knows what two teddies have in common?
+"""Chapter 1's experiments on meaning: can a teddy still be read, and which distance respects what two teddies have in common?
 
 Nothing here is random by itself: every function takes a seed.
 """
@@ -10,122 +10,126 @@ import torch
 from torch import Tensor
 
 from course_lib import metrics, teddies
-from course_lib.experiments.latents import codes
+from course_lib.experiments.latents import encode
 from course_lib.judges import factor_reader
 from course_lib.judges.factor_reader import FactorReader
 from course_lib.vae import VAE
 
-LOOK, PLACE = teddies.PERCEPTUAL, teddies.NUISANCE
 
-
-def readings(net: FactorReader, images: Tensor, factors: teddies.Factors) -> tuple[Tensor, Tensor]:
-    """The reader's mean confidence in each of the SEMANTIC factors of images [N, 3, 64, 64], and the share it reads right.
+def reader_confidence_and_accuracy(net: FactorReader, images: Tensor, factors: teddies.Factors) -> tuple[Tensor, Tensor]:
+    """Return the reader's mean confidence in each SEMANTIC factor of images [N, 3, 64, 64], and the fraction it reads correctly.
 
     Both [5], 0..1, on the CPU. Images of any range are clamped to [-1, 1].
     """
-    logits, _ = factor_reader.read(net, images.to(next(net.parameters()).device))
-    named = {name: logits[name].softmax(1).cpu() for name in teddies.SEMANTIC}
-    right = [metrics.agreement(share, getattr(factors, name).cpu()) for name, share in named.items()]
-    return torch.stack([share.amax(1).mean() for share in named.values()]), torch.tensor(right)
+    logits, _ = factor_reader.read_factors(net, images.to(next(net.parameters()).device))
+    probabilities = {name: logits[name].softmax(1).cpu() for name in teddies.SEMANTIC}
+    correct = [metrics.class_agreement(p, getattr(factors, name).cpu()) for name, p in probabilities.items()]
+    return torch.stack([p.amax(1).mean() for p in probabilities.values()]), torch.tensor(correct)
 
 
 class Triplets(NamedTuple):
-    """Anchors, the same meaning in another look, and another meaning in the same look: images [N, 3, H, W]."""
+    """Anchors, the same meaning with another appearance, and another meaning with the same appearance: images [N, 3, H, W]."""
 
     anchor: Tensor
     same: Tensor
     other: Tensor
 
 
-def triplets(n: int, factor: str, moved: bool, seed: int, size: int = 64, look: tuple[str, ...] = LOOK) -> Triplets:
-    """n triplets of teddies. `same` shares every semantic factor with its anchor and differs in the `look`, all of it or some
-    (and, if `moved`, in place, size and tilt); `other` differs in the one semantic `factor` alone.
+def sample_triplets(
+    n: int, factor: str, moved: bool, seed: int, size: int = 64, appearance: tuple[str, ...] = teddies.PERCEPTUAL
+) -> Triplets:
+    """Sample n triplets of teddies.
+
+    `same` shares every semantic factor with its anchor and differs in the `appearance` factors (and, if `moved`, in position,
+    size and tilt); `other` differs only in the one semantic `factor`.
     """
     generator = torch.Generator().manual_seed(seed)
     anchor, stranger = (teddies.sample_factors(n, generator) for _ in range(2))
     values = len(teddies.VALUES[factor])
     another = (getattr(anchor, factor) + torch.randint(1, values, (n,), generator=generator)) % values
-    changes = {name: getattr(stranger, name) for name in look + PLACE * moved}
+    changes = {name: getattr(stranger, name) for name in appearance + teddies.NUISANCE * moved}
     versions = (anchor, anchor.replace(**changes), anchor.replace(**{factor: another}))
     return Triplets(*(teddies.render(factors, size) for factors in versions))
 
 
 @torch.no_grad()
-def seen(images: Tensor, vae: VAE, net: FactorReader) -> dict[str, Tensor]:
-    """Images [N, 3, 64, 64] in [-1, 1] as each of the DISTANCES sees them, on the CPU.
+def represent(images: Tensor, vae: VAE, net: FactorReader) -> dict[str, Tensor]:
+    """Compute the representations of images [N, 3, 64, 64] in [-1, 1] that the DISTANCES compare, on the CPU.
 
-    pixels [N, 3, 64, 64]; code [N, 4, 8, 8], the means of the VAE's posteriors; features [N, 128] of the reader; words, its
+    pixels [N, 3, 64, 64]; latent [N, 4, 8, 8], the mean of the VAE's posterior; features [N, 128] of the reader; words, its
     probabilities [N, values of all SEMANTIC factors].
     """
-    on = images.to(next(net.parameters()).device)
-    features = torch.cat([net.features(part) for part in on.split(200)])
-    logits, _ = factor_reader.answers(net.head(features))
+    on_device = images.to(next(net.parameters()).device)
+    features = torch.cat([net.features(part) for part in on_device.split(200)])
+    logits, _ = factor_reader.split_outputs(net.head(features))
     words = torch.cat([logits[name].softmax(1) for name in teddies.SEMANTIC], dim=1)
-    views = {"pixels": images, "code": codes(vae, on), "features": features, "words": words}
-    return {name: view.float().cpu() for name, view in views.items()}
+    found = {"pixels": images, "latent": encode(vae, on_device), "features": features, "words": words}
+    return {name: x.float().cpu() for name, x in found.items()}
 
 
-def squared_error(a: Tensor, b: Tensor) -> Tensor:
-    """Mean squared error of each pair of images [N, C, H, W]: [N]."""
+def mean_squared_error(a: Tensor, b: Tensor) -> Tensor:
+    """Return the mean squared error of each pair of images [N, C, H, W]: [N]."""
     return (a - b).square().flatten(1).mean(1)
 
 
-def dissimilarity(a: Tensor, b: Tensor) -> Tensor:
-    """1 - SSIM of each pair of images [N, C, H, W]: [N], 0 for equal ones."""
+def ssim_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Return 1 - SSIM of each pair of images [N, C, H, W]: [N], 0 for equal ones."""
     return 1 - metrics.ssim(a, b, "none")
 
 
-def euclidean(a: Tensor, b: Tensor) -> Tensor:
-    """Euclidean distance of each pair of rows [N, ...]: [N]."""
+def euclidean_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Return the Euclidean distance of each pair of rows [N, ...]: [N]."""
     return (a - b).flatten(1).norm(dim=1)
 
 
-def words_changed(a: Tensor, b: Tensor) -> Tensor:
-    """How many of the words differ, for pairs of probabilities [N, values of all words]: [N].
+def total_variation(a: Tensor, b: Tensor) -> Tensor:
+    """Count how many words differ, for pairs of probabilities [N, values of all words]: [N].
 
-    The total variation (half the summed absolute difference) of each word's probabilities, summed over the words.
+    This is the total variation (half the summed absolute difference) of each word's probabilities, summed over the words.
     """
     return (a - b).abs().sum(1) / 2
 
 
-#: Each distance by name: what it compares, of what `seen` gives, and how.
+#: Each distance by name: which representation of `represent` it compares, and how.
 DISTANCES: Mapping[str, tuple[str, Callable[[Tensor, Tensor], Tensor]]] = {
-    "MSE": ("pixels", squared_error),
-    "SSIM": ("pixels", dissimilarity),
-    "code": ("code", euclidean),
-    "features": ("features", euclidean),
-    "words": ("words", words_changed),
+    "MSE": ("pixels", mean_squared_error),
+    "SSIM": ("pixels", ssim_distance),
+    "latent": ("latent", euclidean_distance),
+    "features": ("features", euclidean_distance),
+    "words": ("words", total_variation),
 }
 
 
-def distances(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Every one of the DISTANCES between pairs of pictures, as `seen` gives them: {name: [N]}."""
-    return {name: distance(a[view], b[view]) for name, (view, distance) in DISTANCES.items() if view in a}
+def paired_distances(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return every one of the DISTANCES between pairs of images, given by `represent`: {name: [N]}."""
+    return {name: distance(a[key], b[key]) for name, (key, distance) in DISTANCES.items() if key in a}
 
 
-def wrong(anchor: Mapping[str, Tensor], same: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> dict[str, float]:
-    """Share of triplets, 0..1, in which a distance puts the other meaning nearer than the same meaning; a tie is not wrong.
+def triplet_error_rates(
+    anchor: Mapping[str, Tensor], same: Mapping[str, Tensor], other: Mapping[str, Tensor]
+) -> dict[str, float]:
+    """Return, for each distance, the fraction of triplets (0..1) in which the other meaning is nearer than the same meaning.
 
-    For each distance; the three as `seen` gives them.
+    The three are given by `represent`. A tie is not an error.
     """
-    to_same, to_other = distances(anchor, same), distances(anchor, other)
+    to_same, to_other = paired_distances(anchor, same), paired_distances(anchor, other)
     return {name: (to_other[name] < to_same[name]).double().mean().item() for name in to_same}
 
 
-#: The order in which `morph` changes words, from what paints few pixels to what paints many.
-WORDS = ("scarf", "activity", "fur", "count", "background")
+#: The order in which `morph` changes words, from the word that changes few pixels to the one that changes many.
+MORPH_ORDER = ("scarf", "activity", "fur", "count", "background")
 
 
-def morph(start: teddies.Factors, end: teddies.Factors, words: int, look: float) -> teddies.Factors:
-    """`start` with its first 0..5 WORDS those of `end`, and its look moved towards that of `end`, 0..1.
+def morph(start: teddies.Factors, end: teddies.Factors, words: int, appearance: float) -> teddies.Factors:
+    """Morph `start` towards `end`: the first 0..5 words of MORPH_ORDER are replaced, the appearance moves part of the way, 0..1.
 
-    What is continuous moves evenly; grain has only neighbours that are strangers and changes at once, fabric half-way.
+    Continuous factors move evenly. The grain changes at once, because no two grains are alike; the fabric changes half-way.
     """
-    changes = {name: getattr(end, name) for name in WORDS[:words]}
+    changes = {name: getattr(end, name) for name in MORPH_ORDER[:words]}
     for name in teddies.PERCEPTUAL:
         ours, theirs = getattr(start, name), getattr(end, name)
         if name in teddies.CONTINUOUS:
-            changes[name] = ours.lerp(theirs, look)
+            changes[name] = ours.lerp(theirs, appearance)
         else:
-            changes[name] = theirs if look > (0.0 if name == "grain" else 0.5) else ours
+            changes[name] = theirs if appearance > (0.0 if name == "grain" else 0.5) else ours
     return start.replace(**changes)

@@ -1,4 +1,4 @@
-"""Chapter 3's clinic: a VAE that falls silent under the right loss, one that does under a wrong one, and two treatments."""
+"""Posterior collapse: a VAE that collapses under the right loss, one that collapses under a wrong one, and two remedies."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,28 +7,29 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from course_lib.vae import VAE, Posterior, active_units, free_bits, kl_warmup, log_likelihood
+from course_lib import vae
+from course_lib.vae import VAE, Posterior, active_units, kl_warmup, log_likelihood
 
 
-def _plain(widths: list[int]) -> nn.Sequential:
+def _mlp(widths: list[int]) -> nn.Sequential:
     """Linear layers with ReLU between them, as torch initialises them."""
     layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
     return nn.Sequential(*layers[:-1])
 
 
 class PlainVAE(nn.Module):
-    """A VAE of plain layers, neither skips nor normalisation: x [B, D] ↔ z [B, latents]. At the start a signal loses more
-    than half of its size in every layer, so that behind ``depth`` of them little of x is left in z, and of z in the picture.
+    """A VAE of plain layers, without skip connections or normalisation: x [B, D] ↔ z [B, latents].
 
-    noise_std² = 1/2 makes the likelihood a plain squared error.
+    At initialisation every layer shrinks its signal by more than half. After ``depth`` layers little of x is left in z, and
+    little of z in the reconstruction. noise_std² = 1/2 makes the likelihood a plain squared error.
     """
 
-    elbo = VAE.elbo  # the very lines that train the big one
+    elbo = VAE.elbo  # the same lines that train chapter 3's VAE
 
     def __init__(self, dims: int, latents: int = 16, width: int = 64, depth: int = 8, noise_std: float = 0.5**0.5) -> None:
         super().__init__()
-        self.encoder = _plain([dims, *[width] * depth, 2 * latents])
-        self.decoder = _plain([latents, *[width] * depth, dims])
+        self.encoder = _mlp([dims, *[width] * depth, 2 * latents])
+        self.decoder = _mlp([latents, *[width] * depth, dims])
         self.noise_std = noise_std
 
     def encode(self, x: Tensor) -> Posterior:
@@ -40,33 +41,35 @@ class PlainVAE(nn.Module):
 
 
 @dataclass(frozen=True)
-class Patient:
-    """A network after treatment, its posterior of all rows, and (step, KL in nats per row) on the way."""
+class CollapseRun:
+    """A trained network, its posterior of all rows, and the history of its KL: (step, nats per row)."""
 
     net: PlainVAE
     posterior: Posterior
     history: list[tuple[int, float]]
-    elbo: float  # the true one (beta 1, no floor), nats per row, mean over the rows
+    elbo: float  # the true one (beta 1, no floor), in nats per row, averaged over the rows
 
     @property
     def active(self) -> int:
+        """Number of active units."""
         return int(active_units(self.posterior).sum())
 
 
-def treat(
+def train_with_remedy(
     x: Tensor,
     beta: float = 1.0,
-    warmup: int = 0,
+    warmup_steps: int = 0,
     floor: float = 0.0,
     steps: int = 750,
     depth: int = 8,
     seed: int = 0,
-    free_bits: Callable[[Tensor, float], Tensor] = free_bits,
-) -> Patient:
-    """Train a ``PlainVAE`` on rows x [N, D], a few seconds: beta is the KL's weight in the end, warmup the steps in which it gets
-    there, floor the nats that each latent number may say for nothing, counted by ``free_bits``.
+    free_bits: Callable[[Tensor, float], Tensor] = vae.free_bits,
+) -> CollapseRun:
+    """Train a ``PlainVAE`` on rows x [N, D] for a few seconds, with or without a remedy against posterior collapse.
 
-    In float64: the gradients that fade away here would fall below float32's smallest number, where a CPU computes slowly.
+    beta: final weight of the KL. warmup_steps: steps in which the weight rises to it. floor: free nats of each latent dimension,
+    as ``free_bits`` counts them. In float64: the vanishing gradients would underflow to denormal numbers in float32, which are
+    slow on a CPU.
     """
     x = x.double()
     with torch.random.fork_rng(devices=[]):
@@ -78,12 +81,12 @@ def treat(
         batch = x[torch.randint(len(x), (64,), device=x.device, generator=generator)]
         q = net.encode(batch)
         fit = log_likelihood(batch, net.decode(q.sample(generator)), net.noise_std)
-        cost = free_bits(q.kl_per_dim(), floor)
+        kl = free_bits(q.kl_per_dim(), floor)
         optimiser.zero_grad()
-        (beta * kl_warmup(step, warmup) * cost - fit.mean()).backward()
+        (beta * kl_warmup(step, warmup_steps) * kl - fit.mean()).backward()
         optimiser.step()
         if step % 10 == 0:
             history.append((step, q.kl().mean().item()))
     with torch.no_grad():
         elbo = net.elbo(x, generator).value.mean().item()
-        return Patient(net.eval(), net.encode(x), history, elbo)
+        return CollapseRun(net.eval(), net.encode(x), history, elbo)

@@ -1,4 +1,7 @@
-"""Rate against distortion: the recipe's VAE at eight betas. One command measures the curve; chapter 3 remakes one point of it."""
+"""The rate–distortion curve of a VAE: the recipe's VAE at eight betas.
+
+``course measure rate-distortion`` measures the curve; chapter 3 trains one point of it again.
+"""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -15,33 +18,33 @@ from course_lib.device import Machine
 from course_lib.images import as_float, to_float
 from course_lib.metrics import psnr
 from course_lib.recipes import configs
-from course_lib.storage import results
+from course_lib.storage.results import StoredResult
 from course_lib.training import TrainConfig, train
 from course_lib.vae import ELBO, VAE, active_units, elbo_loss, log_likelihood
 
 BETAS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 STEPS, LR = 150, 4e-3
-COMMAND, RESULT = "course train rate-distortion", "results/rate_distortion.json"
+RESULT = StoredResult("rate-distortion", "results/rate_distortion.json")
 
 
-def start(machine: Machine) -> VAE:
-    """The recipe's VAE, beta 1, of a CPU's size on every machine, so that points of one curve can be made anywhere.
+def load_or_train_base(machine: Machine) -> VAE:
+    """Return the recipe's VAE (beta 1), in a CPU's size on every machine, so that any machine can add points to a curve.
 
-    As an earlier run saved it, or trained now; on a GPU always now.
+    On a CPU it is loaded if an earlier run saved it; on a GPU it is always trained.
     """
     if configs.profile(machine) == "cpu":
         return recipes.load_or_train("fashion-vae", machine)
-    net, training = recipes.untrained("fashion-vae")
-    return _trained(net, 1.0, machine, training)
+    net, training = recipes.untrained_network("fashion-vae")
+    return _train(net, 1.0, machine, training)
 
 
-def beta_vae(beta: float, net: VAE, machine: Machine, steps: int = STEPS, seed: int = 0, progress: bool = True) -> VAE:
-    """A copy of the trained ``net``, trained on at another beta until it has moved to its new place: some seconds."""
-    _, training = recipes.untrained("fashion-vae", seed, steps, progress)
-    return _trained(deepcopy(net).train().requires_grad_(True), beta, machine, replace(training, lr=LR))
+def train_beta_vae(beta: float, net: VAE, machine: Machine, steps: int = STEPS, seed: int = 0, progress: bool = True) -> VAE:
+    """Train a copy of the trained ``net`` further, at another beta, until its rate and distortion are stable: some seconds."""
+    _, training = recipes.untrained_network("fashion-vae", seed, steps, progress)
+    return _train(deepcopy(net).train().requires_grad_(True), beta, machine, replace(training, lr=LR))
 
 
-def _trained(net: VAE, beta: float, machine: Machine, training: TrainConfig) -> VAE:
+def _train(net: VAE, beta: float, machine: Machine, training: TrainConfig) -> VAE:
     def objective(net: VAE, batch: tuple[Tensor], generator: torch.Generator) -> Tensor:
         return elbo_loss(net, as_float(batch[0]), beta, generator)
 
@@ -49,39 +52,35 @@ def _trained(net: VAE, beta: float, machine: Machine, training: TrainConfig) -> 
 
 
 @torch.no_grad()
-def point(net: VAE, tests: Tensor, seed: int = 0) -> dict[str, float]:
-    """Where a VAE lies, on images [N, 1, 32, 32] in [-1, 1]: means in nats per image, standard errors, PSNR in dB, active units.
+def rate_distortion_point(net: VAE, images: Tensor, seed: int = 0) -> dict[str, float]:
+    """Return a VAE's point of the curve, on images [N, 1, 32, 32] in [-1, 1].
 
-    rate is the KL, distortion the negative log-likelihood of a draw: a density, and so it may be below 0.
+    Means in nats per image with their standard errors, PSNR in dB, and the number of active units. rate is the KL; distortion is
+    the negative log-likelihood, given one sample of the posterior. It is that of a density, so it may be negative.
     """
-    generator = torch.Generator(tests.device).manual_seed(seed)
-    q = posterior(net, tests)
-    drawn, copies = (torch.cat([net.decode(z).float() for z in codes.split(500)]) for codes in (q.sample(generator), q.mode()))
-    bound = ELBO(log_likelihood(tests, drawn, net.noise_std), q.kl())
+    generator = torch.Generator(images.device).manual_seed(seed)
+    q = posterior(net, images)
+    sampled, mean = (torch.cat([net.decode(part).float() for part in z.split(500)]) for z in (q.sample(generator), q.mode()))
+    bound = ELBO(log_likelihood(images, sampled, net.noise_std), q.kl())
     terms = {"rate": bound.kl, "distortion": -bound.log_likelihood, "elbo": bound.value}
     return {
         **{name: round(term.mean().item(), 3) for name, term in terms.items()},
         **{f"{name}_error": round((term.std() / len(term) ** 0.5).item(), 3) for name, term in terms.items()},
-        "psnr": round(psnr(copies.clamp(-1, 1), tests).item(), 3),
+        "psnr": round(psnr(mean.clamp(-1, 1), images).item(), 3),
         "active": int(active_units(q).sum()),
     }
 
 
-def measure(steps: int = STEPS, seed: int = 0, out: Path | None = None) -> Path:
-    """Rate against distortion of the VAE at eight betas, kept as JSON; what goes to ``data/`` enters the manifest.
+def measure_rate_distortion(steps: int = STEPS, seed: int = 0, out: Path | None = None) -> Path:
+    """Measure rate and distortion of the VAE at eight betas; store the figures as JSON.
 
-    A minute or two on two cores, and one more where no VAE is saved yet.
+    A minute or two on two cores, and one more if no VAE is saved yet.
     """
     machine = devices.find()
-    tests = to_float(fashion_mnist("test", machine.device)[0])
-    net, points = start(machine), []
+    images = to_float(fashion_mnist("test", machine.device)[0])
+    net, points = load_or_train_base(machine), []
     for beta in BETAS:
-        points.append({"beta": beta, **point(beta_vae(beta, net, machine, steps, seed), tests)})
+        points.append({"beta": beta, **rate_distortion_point(train_beta_vae(beta, net, machine, steps, seed), images)})
         print(points[-1], flush=True)
-    figures = {"command": COMMAND, "machine": str(machine), "seed": seed, "steps": steps, "images": len(tests), "points": points}
-    return results.keep(figures, RESULT, out, COMMAND)
-
-
-def stored() -> dict:
-    """What ``measure`` measured and keeps under data/results/; DataError where it is missing or altered."""
-    return results.read(RESULT)
+    figures = {"command": RESULT.command, "machine": str(machine), "seed": seed, "steps": steps, "images": len(images)}
+    return RESULT.save({**figures, "points": points}, out)

@@ -1,13 +1,12 @@
-"""The same quality instead of the same seconds: how long must pixels train to be as good as latents?
+"""Equal quality instead of equal time: how long must a pixel model train to be as good as a latent model?
 
-One command lets both run and looks at them on the way; chapter 4 draws the two curves.
+One command trains both and evaluates snapshots of them on the way; chapter 4 draws the two curves.
 """
 
 import copy
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,116 +19,118 @@ from course_lib import recipes
 from course_lib.codec import Codec, PixelCodec
 from course_lib.data import fashion_mnist
 from course_lib.device import Machine
-from course_lib.experiments.ch4_latent_ddpm.equal_time import SHAPES, maker, train_latent
+from course_lib.experiments.ch4_latent_ddpm.equal_time import SHAPES, VAE_FRACTION, guided_factory, train_latent
 from course_lib.experiments.evaluator import Evaluator
 from course_lib.experiments.flops import flops, flops_per_step
-from course_lib.experiments.generate import balanced, generate
+from course_lib.experiments.generate import balanced_labels, generate
 from course_lib.images import to_float
-from course_lib.storage import results
+from course_lib.storage.results import StoredResult
+from course_lib.training import TrainResult
 
-LONGER = 4  # times the seconds that the latent side gets
-LOOKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # when to look, as shares of a side's own training
-COMMAND, RESULT = "course train matched-quality", "results/matched_quality.json"
+RESULT = StoredResult("matched-quality", "results/matched_quality.json")
+PIXEL_TIME_FACTOR = 4  # training time of the pixel model over that of the latent model
+SNAPSHOT_FRACTIONS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of a denoiser's training time
 
-Curve = Sequence[tuple[float, float]]
-"""(seconds of training, Fréchet distance), in order of time."""
-
-
-class Looks:
-    """Copies of the averaged network after given seconds of training, taken as ``on_step`` of `course_lib.training.train`.
-
-    kept: (seconds, network) of each look. The time that the copying takes is not counted, as the training does not count it.
-    """
-
-    def __init__(self, seconds: Sequence[float]) -> None:
-        self.left, self.kept, self.spent, self.resumed = sorted(seconds), [], 0.0, time.perf_counter()
-
-    def __call__(self, step: int, net: nn.Module, ema: nn.Module) -> None:
-        if step > 1:  # the clock starts with the first step: what came before was start-up
-            self.spent += time.perf_counter() - self.resumed
-        if self.left and self.spent >= self.left[0]:
-            self.left = [s for s in self.left if s > self.spent]
-            self.kept.append((self.spent, copy.deepcopy(ema)))
-        self.resumed = time.perf_counter()
-
-
-def curve(
-    side: str, looks: Looks, last: nn.Module, seconds: float, codec: Codec, judge: Evaluator, before: float, n: int
-) -> list:
-    """Fréchet distance of n samples of each look and of the network at the end, by seconds of training; ``before``: what was
-    spent before the denoiser's training began."""
-    wanted = balanced(n, judge.machine)
-    nets = [(s, net) for s, net in looks.kept if s < 0.95 * seconds] + [(seconds, last)]
-
-    def distance(net: nn.Module) -> float:
-        return judge.frechet(generate(maker(side, net, judge.machine), wanted, codec, SHAPES[side], judge.machine))
-
-    return [[round(before + s, 1), round(distance(net), 3)] for s, net in nets]
-
-
-def seconds_to_reach(curve: Curve, distance: float) -> float:
-    """When a curve first comes down to a distance: between two looks along a power law; inf where it never does."""
-    if curve[0][1] <= distance:
-        return curve[0][0]
-    for (t0, d0), (t1, d1) in pairwise(curve):
-        if d1 <= distance:
-            share = math.log(d0 / distance) / math.log(d0 / d1)
-            return t0 * (t1 / t0) ** share
-    return math.inf
-
-
-def latent_side(folder: Path, judge: Evaluator, options: recipes.RunOptions, n: int) -> dict:
-    """VAE and latent denoiser in so many seconds: the curve, and the operations that the training took."""
-    looks = Looks([share * (2 / 3) * options.max_seconds for share in LOOKS])
-    codec, result, spent = train_latent(folder, judge.machine, options, looks)
-    before = spent["vae_seconds"] + spent["encoding_seconds"]
-    images = torch.zeros(1, 1, 32, 32, device=judge.machine.device)
-    with torch.no_grad():
-        one = flops(lambda: codec.vae(images))
-    # forward, and backward, which costs twice as much; an encoding of the 60,000 pictures is little beside it
-    work = 3 * (one * spent["vae_rate"] * spent["vae_seconds"] + _work(result, SHAPES["latent"]))
-    found = curve("latent", looks, result.ema, result.seconds, codec, judge, before, n)
-    return {"training_flops": work, "before": round(before, 1), "curve": found}
-
-
-def pixel_side(folder: Path, judge: Evaluator, options: recipes.RunOptions, n: int) -> dict:
-    """The pixel denoiser in so many seconds: the curve, and the operations that the training took."""
-    looks = Looks([share * options.max_seconds for share in LOOKS])
-    result = recipes.fashion_pixel_ddpm(folder / "pixel.safetensors", judge.machine, options, looks)
-    found = curve("pixel", looks, result.ema, result.seconds, PixelCodec(), judge, 0.0, n)
-    return {"training_flops": 3 * _work(result, SHAPES["pixel"]), "before": 0.0, "curve": found}
-
-
-def _work(result, shape: tuple[int, ...]) -> float:
-    """Operations of all forward passes of a training."""
-    return flops_per_step(result.ema, shape) * result.images_per_second * result.seconds
-
-
-def floor(judge: Evaluator, n: int = 1000, seed: int = 0) -> float:
-    """Fréchet distance of n real training images to the test images: no sample can be told from real below it."""
-    images, _ = fashion_mnist("train", judge.machine.device)
-    chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:n]
-    return judge.frechet(to_float(images[chosen.to(images.device)]))
+Curve = Sequence[Sequence[float]]
+"""Pairs (seconds of training, Fréchet distance), in order of time."""
 
 
 def measure(
     seconds: float = 180.0, seed: int = 0, out: Path | None = None, n: int = 1000, machine: Machine | None = None
 ) -> Path:
-    """How long pixels must train to be as good as latents, kept as JSON; what goes to ``data/`` enters the manifest.
+    """Measure how long a pixel model must train to be as good as a latent model, and store the result as JSON.
 
-    seconds: of the latent side, its VAE included; the pixel side gets four times as many. About twenty minutes on two cores;
-    nothing else may run on the machine.
+    seconds: training time of the latent model, its VAE included; the pixel model gets four times as much. out: the file to
+    write; by default the shipped one under ``data/``. About twenty minutes on two cores; the machine should run nothing else.
     """
     machine = machine or devices.find()
-    judge, options = Evaluator(machine), recipes.RunOptions(seed=seed, max_seconds=seconds, progress=False)
+    evaluator = Evaluator(machine)
     with TemporaryDirectory() as folder:
-        latent = latent_side(Path(folder), judge, options, n)
+        latent = measure_latent_model(Path(folder), evaluator, seconds, seed, n)
         print(latent, flush=True)
-        pixel = pixel_side(Path(folder), judge, replace(options, max_seconds=LONGER * seconds), n)
-    figures = {"command": COMMAND, "machine": str(machine), "seed": seed, "seconds": seconds, "samples": n}
-    return results.keep({**figures, "floor": floor(judge, n), "latent": latent, "pixel": pixel}, RESULT, out, COMMAND)
+        pixel = measure_pixel_model(Path(folder), evaluator, PIXEL_TIME_FACTOR * seconds, seed, n)
+    figures = {"command": RESULT.command, "machine": str(machine), "seed": seed, "seconds": seconds, "samples": n}
+    return RESULT.save({**figures, "floor": frechet_floor(evaluator, n), "latent": latent, "pixel": pixel}, out)
 
 
-def stored() -> dict:
-    """What ``measure`` measured and keeps under data/results/; DataError where it is missing or altered."""
-    return results.read(RESULT)
+class EmaSnapshots:
+    """Copies of the averaged network (EMA) after given seconds of training: an ``on_step`` of `course_lib.training.train`.
+
+    snapshots: pairs (seconds, network). The time for the copying is not counted, as `train` does not count it either.
+    """
+
+    def __init__(self, seconds: Sequence[float]) -> None:
+        self.remaining = sorted(seconds)
+        self.snapshots: list[tuple[float, nn.Module]] = []
+        self.elapsed, self.resumed_at = 0.0, time.perf_counter()
+
+    def __call__(self, step: int, net: nn.Module, ema: nn.Module) -> None:
+        if step > 1:  # time counts from the first step on: what came before was start-up
+            self.elapsed += time.perf_counter() - self.resumed_at
+        if self.remaining and self.elapsed >= self.remaining[0]:
+            self.remaining = [s for s in self.remaining if s > self.elapsed]
+            self.snapshots.append((self.elapsed, copy.deepcopy(ema)))
+        self.resumed_at = time.perf_counter()
+
+
+def measure_latent_model(folder: Path, evaluator: Evaluator, seconds: float, seed: int, n: int) -> dict:
+    """Train VAE and latent denoiser for this many seconds; return the quality curve and the operations of the training."""
+    machine = evaluator.machine
+    snapshots = EmaSnapshots([fraction * (1 - VAE_FRACTION) * seconds for fraction in SNAPSHOT_FRACTIONS])
+    codec, result, spent = train_latent(folder, machine, seconds, seed, on_step=snapshots)
+    before = spent["vae_seconds"] + spent["encoding_seconds"]
+    images = torch.zeros(1, 1, 32, 32, device=machine.device)
+    with torch.no_grad():
+        one = flops(lambda: codec.vae(images))
+    # A backward pass costs twice a forward pass. Encoding the 60,000 images is small next to the training.
+    work = 3 * (one * spent["vae_rate"] * spent["vae_seconds"] + _forward_flops(result, SHAPES["latent"]))
+    curve = quality_curve("latent", snapshots, result, codec, evaluator, before, n)
+    return {"training_flops": work, "before": round(before, 1), "curve": curve}
+
+
+def measure_pixel_model(folder: Path, evaluator: Evaluator, seconds: float, seed: int, n: int) -> dict:
+    """Train the pixel denoiser for this many seconds; return the quality curve and the operations of the training."""
+    snapshots = EmaSnapshots([fraction * seconds for fraction in SNAPSHOT_FRACTIONS])
+    options = recipes.RunOptions(seed=seed, max_seconds=seconds, progress=False)
+    result = recipes.fashion_pixel_ddpm(folder / "pixel.safetensors", evaluator.machine, options, snapshots)
+    curve = quality_curve("pixel", snapshots, result, PixelCodec(), evaluator, 0.0, n)
+    return {"training_flops": 3 * _forward_flops(result, SHAPES["pixel"]), "before": 0.0, "curve": curve}
+
+
+def quality_curve(
+    space: str, snapshots: EmaSnapshots, result: TrainResult, codec: Codec, evaluator: Evaluator, before: float, n: int
+) -> list[list[float]]:
+    """Evaluate each snapshot and the final network: pairs [seconds of training, Fréchet distance of n samples].
+
+    before: seconds spent before the denoiser's training began; they are added.
+    """
+    machine, labels = evaluator.machine, balanced_labels(n, evaluator.machine)
+    nets = [(s, net) for s, net in snapshots.snapshots if s < 0.95 * result.seconds] + [(result.seconds, result.ema)]
+
+    def distance(net: nn.Module) -> float:
+        return evaluator.frechet(generate(guided_factory(space, net, machine), labels, codec, SHAPES[space], machine))
+
+    return [[round(before + s, 1), round(distance(net), 3)] for s, net in nets]
+
+
+def seconds_to_reach(curve: Curve, distance: float) -> float:
+    """Return when a curve first falls to a distance, by a power law between two points; inf where it never does."""
+    if curve[0][1] <= distance:
+        return curve[0][0]
+    for (t0, d0), (t1, d1) in pairwise(curve):
+        if d1 <= distance:
+            fraction = math.log(d0 / distance) / math.log(d0 / d1)
+            return t0 * (t1 / t0) ** fraction
+    return math.inf
+
+
+def frechet_floor(evaluator: Evaluator, n: int = 1000, seed: int = 0) -> float:
+    """Return the Fréchet distance of n real training images to the test images: what a perfect generator would score."""
+    images, _ = fashion_mnist("train", evaluator.machine.device)
+    chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:n]
+    return evaluator.frechet(to_float(images[chosen.to(images.device)]))
+
+
+def _forward_flops(result: TrainResult, shape: tuple[int, ...]) -> float:
+    """Operations of all forward passes of a training."""
+    return flops_per_step(result.ema, shape) * result.images_per_second * result.seconds

@@ -1,4 +1,4 @@
-"""What should a denoiser predict, and does the moving average help? The recipe's latent denoiser, trained in four ways.
+"""What should a denoiser predict, and does averaging the weights (EMA) help? The recipe's latent denoiser, trained in four ways.
 
 One command measures them; chapter 4's own training is one of its points.
 """
@@ -12,68 +12,78 @@ from course_lib import device as devices
 from course_lib import recipes
 from course_lib.codec import Codec, cache
 from course_lib.data import fashion_mnist
-from course_lib.experiments.ch4_latent_ddpm.sampler_order import strides
-from course_lib.experiments.ch4_latent_ddpm.schedules_and_scaling import objective
+from course_lib.experiments.ch4_latent_ddpm.sampler_order import evenly_spaced_levels
 from course_lib.experiments.evaluator import Evaluator
-from course_lib.experiments.generate import balanced, conditional, generate
-from course_lib.storage import results
+from course_lib.experiments.generate import balanced_labels, conditional_factory, generate
+from course_lib.recipes.losses import denoising_loss
+from course_lib.storage.results import StoredResult
 from course_lib.training import TrainResult, train
 
-ARMS = (("eps", "cosine"), ("x0", "cosine"), ("v", "cosine"), ("v", "constant"))  # what is predicted, learning rate
-STARTS = (1000, 980)  # where the walk starts: from no signal at all, or from a few percent
-COMMAND, RESULT = "course train predictions", "results/predictions.json"
-
-
-def trained(
-    kind: str, rate: str, codec: Codec, judge: Evaluator, steps: int | None = None, seed: int = 0, progress: bool = True
-) -> TrainResult:
-    """The denoiser of ``fashion-ldm`` that predicts this kind, all else as the recipe has it (a CPU's, on every machine).
-
-    rate: "cosine" for the recipe's learning rate, "constant" for one that does not fall.
-    """
-    net, training = recipes.untrained("fashion-ldm", seed, steps, progress)
-    images, labels = fashion_mnist("train", judge.machine.device)
-    latents, training = cache(codec, images), replace(training, schedule=rate)
-    return train(net, objective(kind), (latents, labels), training, machine=judge.machine)
-
-
-def distance(net: nn.Module, kind: str, codec: Codec, judge: Evaluator, start: int = 1000, n: int = 1000) -> float:
-    """Fréchet distance of n samples, 20 steps of DPM-Solver++(2M) from t = start."""
-    make = conditional(net, judge.machine, kind)
-    wanted, levels = balanced(n, judge.machine), strides(start, 0, 20)
-    return judge.frechet(generate(make, wanted, codec, (4, 4, 4), judge.machine, levels=levels))
-
-
-def point(result: TrainResult, kind: str, codec: Codec, judge: Evaluator, n: int = 1000) -> dict:
-    """What one training gave: its seconds, and Fréchet distances of average and last weights from each start."""
-    nets = {"average": result.ema, "last": result.net}
-    found = {name: {str(t): round(distance(net, kind, codec, judge, t, n), 3) for t in STARTS} for name, net in nets.items()}
-    return {"seconds": round(result.seconds, 1), **found}
+RESULT = StoredResult("predictions", "results/predictions.json")
+VARIANTS = (("eps", "cosine"), ("x0", "cosine"), ("v", "cosine"), ("v", "constant"))  # prediction type, learning-rate schedule
+START_TIMESTEPS = (1000, 980)  # where sampling starts: with no signal at all, or with a few percent
 
 
 def measure(steps: int | None = None, seed: int = 0, out: Path | None = None) -> Path:
-    """Four ways to train the latent denoiser, kept as JSON; what goes to ``data/`` enters the manifest.
+    """Train the latent denoiser in four ways, evaluate their samples, and store the result as JSON.
 
-    Four trainings of the recipe ``fashion-ldm``: about ten minutes on two cores.
+    steps: of each training; the recipe's number where None. out: the file to write; by default the shipped one under
+    ``data/``. Four trainings of the recipe ``fashion-ldm``: about ten minutes on two cores.
     """
     machine = devices.find()
-    judge, codec, points = Evaluator(machine), recipes.codec_of("fashion-vae", machine), []
-    figures = {"command": COMMAND, "machine": str(machine), "samples": 1000, "points": points}
-    figures["steps"] = steps or recipes.untrained("fashion-ldm")[1].steps
-    for kind, rate in ARMS:
-        result = trained(kind, rate, codec, judge, steps, seed)
-        points.append({"kind": kind, "rate": rate, "seed": seed, **point(result, kind, codec, judge)})
+    evaluator, codec, points = Evaluator(machine), recipes.load_codec("fashion-vae", machine), []
+    figures = {"command": RESULT.command, "machine": str(machine), "samples": 1000, "points": points}
+    figures["steps"] = steps or recipes.untrained_network("fashion-ldm")[1].steps
+    for prediction_type, lr_schedule in VARIANTS:
+        result = train_variant(prediction_type, lr_schedule, codec, evaluator, steps, seed)
+        distances = distances_by_weights(result, prediction_type, codec, evaluator)
+        variant = {"kind": prediction_type, "rate": lr_schedule, "seed": seed}
+        points.append({**variant, "seconds": round(result.seconds, 1), **distances})
         print(points[-1], flush=True)
-    return results.keep(figures, RESULT, out, COMMAND)
+    return RESULT.save(figures, out)
 
 
-def stored() -> dict:
-    """What ``measure`` measured and keeps under data/results/; DataError where it is missing or altered."""
-    return results.read(RESULT)
+def train_variant(
+    prediction_type: str,
+    lr_schedule: str,
+    codec: Codec,
+    evaluator: Evaluator,
+    steps: int | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> TrainResult:
+    """Train the denoiser of ``fashion-ldm`` with this prediction type and otherwise as the recipe does (in its CPU size).
+
+    lr_schedule: "cosine" for the recipe's learning rate, "constant" for one that does not fall.
+    """
+    net, training = recipes.untrained_network("fashion-ldm", seed, steps, progress)
+    images, labels = fashion_mnist("train", evaluator.machine.device)
+    latents, training = cache(codec, images), replace(training, schedule=lr_schedule)
+    loss = denoising_loss(recipes.NUM_CLASSES, prediction_type)
+    return train(net, loss, (latents, labels), training, machine=evaluator.machine)
 
 
-def collected(figures: dict, weights: str = "average", start: int = 1000) -> dict[tuple[str, str], list[float]]:
-    """(kind, learning rate) → the Fréchet distances of all seeds."""
+def distances_by_weights(
+    result: TrainResult, prediction_type: str, codec: Codec, evaluator: Evaluator, n: int = 1000
+) -> dict[str, dict[str, float]]:
+    """Evaluate the "average" (EMA) and the "last" weights of a training: Fréchet distance by start timestep."""
+    return {
+        name: {str(t): round(sample_distance(net, prediction_type, codec, evaluator, t, n), 3) for t in START_TIMESTEPS}
+        for name, net in {"average": result.ema, "last": result.net}.items()
+    }
+
+
+def sample_distance(
+    net: nn.Module, prediction_type: str, codec: Codec, evaluator: Evaluator, start: int = 1000, n: int = 1000
+) -> float:
+    """Return the Fréchet distance of n samples, drawn with 20 steps of DPM-Solver++(2M) from t = start."""
+    factory = conditional_factory(net, evaluator.machine, prediction_type)
+    labels, levels = balanced_labels(n, evaluator.machine), evenly_spaced_levels(start, 0, 20)
+    return evaluator.frechet(generate(factory, labels, codec, (4, 4, 4), evaluator.machine, levels=levels))
+
+
+def distances_by_variant(figures: dict, weights: str = "average", start: int = 1000) -> dict[tuple[str, str], list[float]]:
+    """Collect the Fréchet distances of all seeds from the stored figures, by (prediction type, learning-rate schedule)."""
     found: dict[tuple[str, str], list[float]] = {}
     for p in figures["points"]:
         found.setdefault((p["kind"], p["rate"]), []).append(p[weights][str(start)])

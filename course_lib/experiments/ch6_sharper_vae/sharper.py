@@ -1,4 +1,4 @@
-"""Experiments of the further notebook on sharpness: why squared error blurs, and what two other losses mend and cost."""
+"""Experiments of the further notebook on sharpness: why squared error blurs, and what two other losses improve and cost."""
 
 import copy
 from collections.abc import Callable
@@ -9,53 +9,48 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.adversarial import PatchCritic, adaptive_weight, critic_loss, generator_loss
+from course_lib.adversarial import PatchDiscriminator, adaptive_weight, discriminator_loss, generator_loss
 from course_lib.codec import posterior
 from course_lib.device import Machine
-from course_lib.images import as_float, of_length, patches
+from course_lib.images import as_float, patches, scale_to_norm
 from course_lib.judges.factor_reader import FactorReader
 from course_lib.metrics import frechet_distance, psnr, ssim
 from course_lib.perceptual import perceptual_distance
 from course_lib.training import TrainConfig, train
 from course_lib.vae import ELBO, VAE, log_likelihood
 
-# ------------------------------------------------------------------------------------------------- one number, two answers
 
+class OnePixelLosses(NamedTuple):
+    """One pixel that is about -1 or about +1, and the latent does not say which: its density, and three losses of an answer.
 
-class Toy(NamedTuple):
-    """One pixel that is about -1 or about +1, and the code does not say which: its density, and three losses of an answer.
-
-    Everything [K], over answers a on an even grid: density p(a); squared error, distance in the features |x|, and
-    log p(a) with its sign turned, which is what a perfect critic leaves to minimise.
+    Everything [K], for answers a on an even grid: the density p(a); the expected squared error; the expected squared distance in
+    the feature |x|; and -log p(a), which is what a perfect discriminator leaves to minimise.
     """
 
     answer: Tensor
     density: Tensor
     squared: Tensor
     features: Tensor
-    critic: Tensor
+    discriminator: Tensor
 
 
-def toy(spread: float = 0.1, share: float = 0.5) -> Toy:
-    """The toy in closed form. spread: standard deviation about each of the two values; share: of the upper one.
+def one_pixel_losses(std: float = 0.1, upper: float = 0.5) -> OnePixelLosses:
+    """Compute the losses in closed form. std: standard deviation around each of the two values; upper: probability of +1.
 
-    A critic that knows the densities p (real) and q (answers) says log p − log q (Goodfellow et al. 2014, prop. 1). To one
-    answer, which cannot spread itself, only the first term matters.
+    A discriminator that knows the densities p (real) and q (answers) reports log p − log q (Goodfellow et al. 2014, prop. 1). A
+    single answer cannot change its own density q, so only the first term matters.
     """
     a = torch.arange(-300, 301, dtype=torch.float64) / 200
-    parts = [torch.distributions.Normal(torch.tensor(m, dtype=torch.float64), spread) for m in (-1.0, 1.0)]
-    weights = torch.tensor([1 - share, share], dtype=torch.float64)
-    log_p = torch.stack([part.log_prob(a) + w.log() for part, w in zip(parts, weights, strict=True)]).logsumexp(0)
+    modes = [torch.distributions.Normal(torch.tensor(m, dtype=torch.float64), std) for m in (-1.0, 1.0)]
+    weights = torch.tensor([1 - upper, upper], dtype=torch.float64)
+    log_p = torch.stack([mode.log_prob(a) + w.log() for mode, w in zip(modes, weights, strict=True)]).logsumexp(0)
     p = log_p.exp() / log_p.exp().sum()
     errors = {f: ((f(a)[:, None] - f(a)[None]).square() * p).sum(1) for f in (torch.positive, torch.abs)}
-    return Toy(a, log_p.exp(), errors[torch.positive], errors[torch.abs], -log_p)
+    return OnePixelLosses(a, log_p.exp(), errors[torch.positive], errors[torch.abs], -log_p)
 
 
-# ------------------------------------------------------------------------------------------------ one picture, many answers
-
-
-def places(images: Tensor, reach: int = 2) -> Tensor:
-    """The pictures [N, C, H, W] with everything moved sideways by -reach … reach pixels: [2·reach + 1, N, C, H, W].
+def horizontal_shifts(images: Tensor, reach: int = 2) -> Tensor:
+    """Shift images [N, C, H, W] sideways by -reach … reach pixels: [2·reach + 1, N, C, H, W].
 
     What comes in at a side repeats the outermost column.
     """
@@ -63,82 +58,94 @@ def places(images: Tensor, reach: int = 2) -> Tensor:
     return torch.stack([wide[..., i : i + images.shape[-1]] for i in range(2 * reach + 1)])
 
 
-class Expected(NamedTuple):
-    """What two answers cost on average: the mean of all that is possible, and one of the possible, picked by chance."""
+class ExpectedDistance(NamedTuple):
+    """Expected distance of two answers to the truth: of the mean of all possible images, and of one of them at random."""
 
     mean: float
     sharp: float
 
 
 @torch.no_grad()
-def expected(possible: Tensor, distance: Callable[[Tensor, Tensor], Tensor]) -> Expected:
-    """Both answers' mean distance to a truth that is any of the `possible` [K, N, C, H, W] with the same chance.
+def expected_distance(possible: Tensor, distance: Callable[[Tensor, Tensor], Tensor]) -> ExpectedDistance:
+    """Average both answers' distances to a truth that is any of the `possible` images [K, N, C, H, W] with equal probability.
 
-    distance: of pairs of images [N, C, H, W], giving [N]. With squared error `sharp` is twice `mean`, whatever the pictures:
-    the variance is half the mean square of the difference of two draws.
+    distance: of pairs of images [N, C, H, W], giving [N]. For squared error `sharp` is twice `mean`, whatever the images: the
+    variance is half the mean square of the difference of two samples.
     """
-    middle = possible.mean(0)
-    mean = torch.stack([distance(middle, truth).mean() for truth in possible])
+    mean_image = possible.mean(0)
+    mean = torch.stack([distance(mean_image, truth).mean() for truth in possible])
     sharp = torch.stack([distance(answer, truth).mean() for answer in possible for truth in possible])
-    return Expected(mean.mean().item(), sharp.mean().item())
+    return ExpectedDistance(mean.mean().item(), sharp.mean().item())
 
 
-def blur(images: Tensor, side: int) -> Tensor:
-    """Every pixel becomes the mean of the side × side (odd) pixels about it; beyond the border the outermost ones repeat."""
+def box_blur(images: Tensor, side: int) -> Tensor:
+    """Replace every pixel by the mean of the side × side (odd) pixels around it; beyond the border the outermost ones repeat."""
     reach = side // 2
     return F.avg_pool2d(F.pad(images, (reach,) * 4, mode="replicate"), side, stride=1)
 
 
-def damaged(images: Tensor, error: float, seed: int = 0) -> dict[str, Tensor]:
-    """Images [N, C, H, W] made lighter, blurred, and noisy: each exactly `error` (root mean square) away from its original."""
+def distort(images: Tensor, error: float, seed: int = 0) -> dict[str, Tensor]:
+    """Distort images [N, C, H, W] in three ways, each exactly `error` (root mean square) away: lighter, blurred, noisy."""
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed)).to(images.device)
-    ways = {"lighter": torch.ones_like(images), "blurred": blur(images, 7) - images, "noisy": noise}
+    changes = {"lighter": torch.ones_like(images), "blurred": box_blur(images, 7) - images, "noisy": noise}
     length = torch.full((len(images),), error * images[0].numel() ** 0.5, device=images.device)
-    return {name: images + of_length(way, length) for name, way in ways.items()}
+    return {name: images + scale_to_norm(change, length) for name, change in changes.items()}
 
-
-# --------------------------------------------------------------------------------------------------- three ways to go on
 
 _CONFIG = TrainConfig(
     batch_size=16, lr=5e-4, betas=(0.5, 0.99), warmup_steps=20, grad_clip=1.0, ema_decay=0.98, channels_last=True, progress=False
 )
 
 
-class Contest(nn.Module):
-    """A VAE and the critic of its copies side by side, so that one training loop steps both."""
+class VAEWithDiscriminator(nn.Module):
+    """A VAE and the discriminator of its reconstructions in one module, so that one training loop updates both."""
 
-    def __init__(self, vae: VAE, critic: PatchCritic) -> None:
+    def __init__(self, vae: VAE, discriminator: PatchDiscriminator) -> None:
         super().__init__()
-        self.vae, self.critic = vae, critic
+        self.vae, self.discriminator = vae, discriminator
 
 
 @torch.no_grad()
-def copies(vae: VAE, images: Tensor, batch: int = 100) -> Tensor:
-    """The pictures decoded from the means of their posteriors, clamped to [-1, 1]: images uint8 or floats [N, C, H, W]."""
+def reconstruct(vae: VAE, images: Tensor, batch: int = 100) -> Tensor:
+    """Decode the posterior means of images [N, C, H, W], uint8 or floats: reconstructions clamped to [-1, 1]."""
     return torch.cat([vae(as_float(x)).clamp(-1, 1) for x in images.split(batch)])
 
 
-def taught_critic(real: Tensor, fake: Tensor, machine: Machine, steps: int = 150, seed: int = 0) -> PatchCritic:
-    """A critic that has learned, from scratch, to tell the patches of real [N, 3, H, W] from those of fake ones."""
+def train_discriminator(real: Tensor, fake: Tensor, machine: Machine, steps: int = 150, seed: int = 0) -> PatchDiscriminator:
+    """Train a discriminator from scratch to distinguish the patches of real images [N, 3, H, W] from those of fake ones."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        critic = PatchCritic(real.shape[1])
+        discriminator = PatchDiscriminator(real.shape[1])
 
-    def objective(critic: PatchCritic, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
-        return critic_loss(*(critic(as_float(x)).float() for x in batch))
+    def objective(net: PatchDiscriminator, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
+        return discriminator_loss(*(net(as_float(x)).float() for x in batch))
 
     config = replace(_CONFIG, steps=steps, lr=2e-3, seed=seed, ema_decay=None)
-    return train(critic, objective, (real, fake), config, machine=machine).net
+    return train(discriminator, objective, (real, fake), config, machine=machine).net
 
 
 @torch.no_grad()
-def told_apart(critic: PatchCritic, real: Tensor, fake: Tensor) -> float:
-    """The share of patches, real and fake in equal parts, that the critic puts on the right side of 0; 0.5 is guessing."""
-    right = (critic(as_float(real)) > 0).double().mean() + (critic(as_float(fake)) < 0).double().mean()
-    return (right / 2).item()
+def discriminator_accuracy(discriminator: PatchDiscriminator, real: Tensor, fake: Tensor) -> float:
+    """Return the fraction of patches, real and fake in equal parts, that are scored on the correct side of 0; 0.5 is guessing."""
+    correct = (discriminator(as_float(real)) > 0).double().mean() + (discriminator(as_float(fake)) < 0).double().mean()
+    return (correct / 2).item()
 
 
-def sharpen(
+def adversarial_losses(
+    discriminator: PatchDiscriminator, x: Tensor, decoded: Tensor, reconstruction: Tensor, last: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the decoder's adversarial loss at its adaptive weight, and the discriminator's own loss, for images x [B, C, H, W].
+
+    reconstruction: the other losses, a scalar. last: the weights of the decoder's last layer (see `adaptive_weight`).
+    """
+    discriminator.requires_grad_(False)  # in the decoder's loss the discriminator judges, and does not learn
+    for_decoder = generator_loss(discriminator(decoded).float())
+    discriminator.requires_grad_(True)
+    weighted = adaptive_weight(reconstruction, for_decoder, last) * for_decoder
+    return weighted, discriminator_loss(discriminator(x).float(), discriminator(decoded.detach()).float())
+
+
+def finetune(
     vae: VAE,
     images: Tensor,
     machine: Machine,
@@ -150,84 +157,83 @@ def sharpen(
 ) -> VAE:
     """Train a copy of the VAE further on images (uint8 [N, 3, 64, 64]) and return it.
 
-    The loss: the negative ELBO for each number of the picture, plus `perceptual` times the distance in the reader's features,
-    plus `adversarial` times the critic's opinion at its adaptive weight (Esser et al. 2021, eq. 5 to 7).
+    The loss is the negative ELBO per dimension of the image, plus `perceptual` times the distance in the reader's features, plus
+    `adversarial` times the adversarial loss at its adaptive weight (Esser et al. 2021, eq. 5 to 7).
     """
     vae = copy.deepcopy(vae).requires_grad_(True)
-    critic = taught_critic(images, copies(vae, images), machine, seed=seed) if adversarial else PatchCritic()
-    numbers, last = images[0].numel(), vae.decoder[-1].weight
+    if adversarial:
+        discriminator = train_discriminator(images, reconstruct(vae, images), machine, seed=seed)
+    else:
+        discriminator = PatchDiscriminator()
+    dims, last = images[0].numel(), vae.decoder[-1].weight
 
-    def objective(both: Contest, batch: tuple[Tensor], generator: torch.Generator) -> Tensor:
+    def objective(both: VAEWithDiscriminator, batch: tuple[Tensor], generator: torch.Generator) -> Tensor:
         x = as_float(batch[0])
         q = both.vae.encode(x)
         decoded = both.vae.decode(q.sample(generator))
-        elbo = ELBO(log_likelihood(x, decoded.float(), vae.noise_std), q.kl())
-        loss = elbo.loss() / numbers
+        loss = ELBO(log_likelihood(x, decoded.float(), vae.noise_std), q.kl()).loss() / dims
         if perceptual:
             loss = loss + perceptual * perceptual_distance(reader, decoded, x).mean()
         if adversarial:
-            both.critic.requires_grad_(False)  # in this part it judges, and does not learn
-            opinion = generator_loss(both.critic(decoded).float())
-            both.critic.requires_grad_(True)
-            loss = loss + adversarial * adaptive_weight(loss, opinion, last) * opinion
-            loss = loss + critic_loss(both.critic(x).float(), both.critic(decoded.detach()).float())
+            for_decoder, for_discriminator = adversarial_losses(both.discriminator, x, decoded, loss, last)
+            loss = loss + adversarial * for_decoder + for_discriminator
         return loss
 
-    result = train(Contest(vae, critic), objective, (images,), replace(_CONFIG, steps=steps, seed=seed), machine=machine)
-    return result.ema.vae
+    both, config = VAEWithDiscriminator(vae, discriminator), replace(_CONFIG, steps=steps, seed=seed)
+    return train(both, objective, (images,), config, machine=machine).ema.vae
 
 
-def blend(one: VAE, other: VAE, share: float) -> VAE:
-    """A VAE whose every weight lies between those of two, `share` of the way (0..1) to the other; both stay as they are.
+def interpolate_weights(one: VAE, other: VAE, fraction: float) -> VAE:
+    """Return a VAE whose every weight lies `fraction` of the way (0..1) from one VAE's to the other's; both stay unchanged.
 
-    It works for two that were trained on from the same weights ("network interpolation", Wang et al. 2018, ESRGAN, section 3.4).
+    It works for two that were trained further from the same weights ("network interpolation", Wang et al. 2018, ESRGAN, section
+    3.4).
     """
     between = copy.deepcopy(one)
     for weight, goal in zip(between.parameters(), other.parameters(), strict=True):
-        weight.data.lerp_(goal.data, share)
+        weight.data.lerp_(goal.data, fraction)
     return between
 
 
-# ---------------------------------------------------------------------------------------------------------- the figures
-
-
-def detail(images: Tensor) -> float:
-    """Root mean square of what a blur over 3×3 pixels takes away: images [N, C, H, W]."""
-    return (images - blur(images, 3)).square().mean().sqrt().item()
+def high_frequency_rms(images: Tensor) -> float:
+    """Return the root mean square of what a blur over 3×3 pixels removes from images [N, C, H, W]."""
+    return (images - box_blur(images, 3)).square().mean().sqrt().item()
 
 
 @dataclass(frozen=True)
-class Report:
-    """How a VAE copies pictures that it has not seen, and what its latents are like.
+class SharpnessReport:
+    """The quality of a VAE's reconstructions of images that it has not seen, and the statistics of its latents.
 
-    psnr in dB; ssim; features: mean perceptual distance; patches: Fréchet distance of the 4×4 patches' 48 numbers; detail:
-    as a share of the originals' own; told_apart: by a critic fresh from training on other pictures, 0.5 is guessing; kl in
-    nats per image; std: of the latent means, channel by channel.
+    psnr: in dB. features: mean perceptual distance. patch_frechet: Fréchet distance of the 4×4 patches' 48 values. detail: high
+    frequencies (see `high_frequency_rms`) as a fraction of the originals'. discriminator_accuracy: of a discriminator trained on
+    other images; 0.5 is guessing. kl: in nats per image. latents_std: of the latent means, by channel.
     """
 
     psnr: float
     ssim: float
     features: float
-    patches: float
+    patch_frechet: float
     detail: float
-    told_apart: float
+    discriminator_accuracy: float
     kl: float
-    std: tuple[float, ...]
+    latents_std: tuple[float, ...]
 
 
 @torch.no_grad()
-def report(vae: VAE, reader: FactorReader, images: Tensor, machine: Machine, critic_images: Tensor) -> Report:
-    """All figures of one VAE on images, uint8 [N, 3, 64, 64]; critic_images: others, with which the fresh critic learns."""
-    x, fake, q = as_float(images), copies(vae, images), posterior(vae, images)
+def sharpness_report(
+    vae: VAE, reader: FactorReader, images: Tensor, machine: Machine, training_images: Tensor
+) -> SharpnessReport:
+    """Measure one VAE on images, uint8 [N, 3, 64, 64]; training_images: others, on which the new discriminator is trained."""
+    x, fake, q = as_float(images), reconstruct(vae, images), posterior(vae, images)
     with torch.enable_grad():
-        critic = taught_critic(critic_images, copies(vae, critic_images), machine, seed=1)
-    return Report(
+        discriminator = train_discriminator(training_images, reconstruct(vae, training_images), machine, seed=1)
+    return SharpnessReport(
         psnr(fake, x).item(),
         ssim(fake, x).item(),
         torch.cat([perceptual_distance(reader, *pair) for pair in zip(fake.split(100), x.split(100), strict=True)]).mean().item(),
         frechet_distance(patches(fake, 4), patches(x, 4)),
-        detail(fake) / detail(x),
-        told_apart(critic, x, fake),
+        high_frequency_rms(fake) / high_frequency_rms(x),
+        discriminator_accuracy(discriminator, x, fake),
         q.kl().mean().item(),
         tuple(q.mean.std((0, 2, 3)).tolist()),
     )

@@ -1,1 +1,1 @@
-"""A student's answer: one call of a function, observed, and the stand-ins that it may be given. Checks and grader share it."""
+"""One observed call of a student's function, and the stand-ins for networks that it may get. Checks and grader share both."""

@@ -1,7 +1,7 @@
-"""One call of a student's function, and everything about it that a check looks at.
+"""One call of a student's function, and everything about it that a check examines.
 
-The same lines run in a notebook's check and inside the grader's sandbox; what they return is judged elsewhere
-(`course_lib.homework.checks.verdict`), in a process that the student's code cannot reach.
+The same code runs in a notebook's check and inside the grader's sandbox. The grader judges the outcome with
+`course_lib.homework.checks.verdict`, in a process that the student's code cannot reach.
 """
 
 import traceback
@@ -15,28 +15,27 @@ from torch import Tensor
 
 from course_lib.homework.answers.standins import Net
 
-NUMBERS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
-NUMBERS += (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+DTYPES = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+DTYPES += (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
-MOST = 10**6  # numbers of a tensor that is looked at; no exercise returns as many
+MAX_NUMEL = 10**6  # a larger tensor is Unsupported; no exercise returns one as large
 
 
 class Unsupported(NamedTuple):
-    """Stands for a returned object that is neither tensor, number, text nor a collection of them."""
+    """Stands for a returned object that is neither a tensor, a number, text nor a collection of them."""
 
-    kind: str  # the name of its type
+    type_name: str
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one call gave.
+    """The outcome of one call.
 
-    value: what was returned. error: where it raised, "ValueError: what it said", and `line`, the number of the line within the
-    student's cell (0 where unknown). blank: it raised NotImplementedError, as an exercise that is not written yet does.
-    after: the arguments as the call left them. gradients: of the sum of `value` with respect to each floating-point argument, or,
-    where a network is among them, to each of the network's numbers instead (what training needs); None where no gradient
-    arrives; empty where none was asked for. seeded, drew: torch's global random numbers were seeded,
-    or used.
+    value: what was returned. error: where it raised, "ValueError: its message", and `line`, the line number within the student's
+    cell (0 where unknown). blank: it raised NotImplementedError, as an exercise that is not written yet does. after: the
+    arguments as the call left them. gradients: of the sum of `value` with respect to each floating-point argument, or, where a
+    network is among them, to each of the network's parameters instead (what training needs); None where no gradient arrives;
+    empty where none was asked for. seeded, drew: torch's global random generator was seeded, or used.
     """
 
     value: object = None
@@ -51,32 +50,32 @@ class Outcome:
 
     @property
     def is_fatal(self) -> bool:
-        """Nothing that a further input could mend: it raised, or it returned what is no answer at all."""
+        """Whether further inputs are pointless: the call raised, or returned an unsupported object."""
         return bool(self.error) or isinstance(self.value, Unsupported)
 
 
-def copied(value: object, grad: bool = False) -> object:
-    """The same arguments in memory of their own, so that nobody can change another's; grad: floating-point tensors take one."""
+def copy_arguments(value: object, grad: bool = False) -> object:
+    """Copy arguments, so that a call cannot change the originals. grad: floating-point tensors require gradients."""
     if isinstance(value, Tensor):
         return value.detach().clone().requires_grad_(grad and value.is_floating_point())
     if isinstance(value, Net) and grad:
-        return Net(*(torch.tensor(number, requires_grad=True) for number in vars(value).values()))
+        return Net(*(torch.tensor(parameter, requires_grad=True) for parameter in vars(value).values()))
     if isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
-        return type(value)(copied(item, grad) for item in value)
+        return type(value)(copy_arguments(item, grad) for item in value)
     return value
 
 
-def call(function: Callable, args: tuple, differentiable: bool = False) -> Outcome:
-    """Call ``function(*args)`` on copies. differentiable: once more, for the gradients of what it returns.
+def observe_call(function: Callable, args: tuple, differentiable: bool = False) -> Outcome:
+    """Call ``function(*args)`` on copies of the arguments. differentiable: call it a second time, for the gradients.
 
-    Torch's global random state is as before when this returns. Only Exception is caught: an interrupt passes.
+    Torch's global random state is restored. Only Exception is caught: an interrupt propagates.
     """
-    given = copied(args)
+    given = copy_arguments(args)
     with torch.random.fork_rng(devices=[]):
         seed, state = torch.initial_seed(), torch.get_rng_state()
         try:
             value = _plain(function(*given))
-        except Exception as error:  # whatever a student's code raises becomes the message that he reads
+        except Exception as error:  # whatever a student's code raises becomes a message to the student
             blank = isinstance(error, NotImplementedError)
             return Outcome(error=f"{type(error).__name__}: {error}"[:400], line=_line(error, function), blank=blank)
         seeded = torch.initial_seed() != seed
@@ -86,10 +85,10 @@ def call(function: Callable, args: tuple, differentiable: bool = False) -> Outco
 
 
 def _gradients(function: Callable, args: tuple) -> tuple[tuple, str]:
-    """Gradients of the returned numbers' sum (None where there is none), as `Outcome` tells them, or why they failed."""
-    given = copied(args, grad=True)
-    numbers = [number for net in given if isinstance(net, Net) for number in vars(net).values()]
-    inputs = numbers or [x for x in given if isinstance(x, Tensor) and x.requires_grad]
+    """The gradients that `Outcome` describes, and why they failed ("" where they did not)."""
+    given = copy_arguments(args, grad=True)
+    parameters = [parameter for net in given if isinstance(net, Net) for parameter in vars(net).values()]
+    inputs = parameters or [x for x in given if isinstance(x, Tensor) and x.requires_grad]
     try:
         with torch.enable_grad():
             out = function(*given)
@@ -102,11 +101,11 @@ def _gradients(function: Callable, args: tuple) -> tuple[tuple, str]:
 
 
 def _plain(value: object, depth: int = 0) -> object:
-    """The returned value with everything unknown to us replaced by its type's name."""
+    """The returned value with every unsupported object in it replaced by its type's name."""
     if isinstance(value, Tensor):
-        if value.layout != torch.strided or value.dtype not in NUMBERS:
+        if value.layout != torch.strided or value.dtype not in DTYPES:
             return Unsupported(f"Tensor of {value.dtype}")
-        return value.detach() if value.numel() <= MOST else Unsupported(f"Tensor of {value.numel():,} numbers")
+        return value.detach() if value.numel() <= MAX_NUMEL else Unsupported(f"Tensor of {value.numel():,} values")
     if type(value) is int and abs(value) >= 2**63:
         return Unsupported("int of more than 64 bits")
     if value is None or type(value) in (bool, int, float, str):

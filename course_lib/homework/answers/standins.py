@@ -1,6 +1,6 @@
-"""Small functions with known answers that stand for a network where an exercise takes one as its argument.
+"""Small functions with a closed form that stand for a network where an exercise takes one as its argument.
 
-They are data with a formula, so that a hidden input can hold one: it travels into the sandbox as its fields.
+They are data with a formula, so that a hidden input can hold one: it is sent to the sandbox as its fields.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Net:
-    """A denoising network (x_t [B, C, H, W], t [B], y [B]) → [B, C, H, W]: one number each for image, time and label."""
+    """A denoising network (x_t [B, C, H, W], t [B], y [B]) → [B, C, H, W]: one coefficient each for image, time and label."""
 
     image: float
     time: float

@@ -1,4 +1,7 @@
-"""The homework's checks: ``from course_lib.homework.checks import hw3``, then ``hw3.kl.check(kl)`` says what is wrong with your ``kl``."""
+"""The homework's checks.
+
+``from course_lib.homework.checks import hw3``, then ``hw3.kl.check(kl)`` says what is wrong with your ``kl``.
+"""
 
 from course_lib.homework.checks.hw1 import hw1
 from course_lib.homework.checks.hw2 import hw2
@@ -6,4 +9,4 @@ from course_lib.homework.checks.hw3 import hw3
 from course_lib.homework.checks.hw4 import hw4
 from course_lib.homework.checks.hw5 import hw5
 
-HOMEWORKS = {one.name: one for one in (hw1, hw2, hw3, hw4, hw5)}
+HOMEWORKS = {homework.name: homework for homework in (hw1, hw2, hw3, hw4, hw5)}

@@ -1,12 +1,14 @@
-"""What a check is made of: an input, a known mistake, and what a student is shown."""
+"""The plain data of a check: inputs, known mistakes, complaints, and an assignment as the grader needs it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from course_lib.homework.answers.call import Outcome
 
 
 @dataclass(frozen=True)
 class Case:
-    """One input of a check. what: the arguments in words, for the message ("mean, logvar: 3 latents"); no values."""
+    """One input of a check. what: the arguments in words, for messages ("mean, logvar: 3 latents"), without values."""
 
     what: str
     args: tuple
@@ -14,10 +16,24 @@ class Case:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A way to go wrong. says: what it looks like and how to mend it. function: does exactly that."""
+    """A known way to get an exercise wrong.
 
-    says: str
+    message: what the student reads: what the mistake looks like and how to fix it. function: makes exactly this mistake.
+    """
+
+    message: str
     function: Callable
+
+
+@dataclass(frozen=True)
+class AnswerKey:
+    """What the answers to an exercise are compared with; see `Exercise` for the fields."""
+
+    name: str
+    oracle: Callable
+    mistakes: tuple[Mistake, ...]
+    differentiable: bool
+    tolerance: float
 
 
 @dataclass(frozen=True)
@@ -32,8 +48,42 @@ class Complaint:
     blank: bool = False
 
     def text(self, name: str, points: int) -> str:
+        """The complaint as the student reads it, about the function of this name, worth so many points."""
         worth = f"{points} point" if points == 1 else f"{points} points"
         if self.blank:
             return f"○ {name}: not written yet, {worth} to earn."
         parts = {"input": self.given, "got": self.got, "expected": self.expected, "problem": self.problem, "likely": self.likely}
         return "\n".join([f"✗ {name}: not yet, {worth} to earn."] + [f"  {k:<9} {v}" for k, v in parts.items() if v])
+
+
+@dataclass(frozen=True)
+class Task:
+    """One exercise as the grader needs it.
+
+    hidden_inputs: empty for a question that a person marks. explain: takes some of these inputs and as many outcomes, and returns
+    what is wrong with them, or None.
+    """
+
+    name: str
+    points: int
+    differentiable: bool = False
+    hidden_inputs: tuple[Case, ...] = ()
+    explain: Callable[[Sequence[Case], Sequence[Outcome]], Complaint | None] | None = None
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A homework as the grader needs it: its exercises in order, with hidden inputs that depend on a teacher's secret alone."""
+
+    homework: str
+    tasks: tuple[Task, ...]
+
+    @property
+    def programs(self) -> tuple[Task, ...]:
+        """The exercises that are programs."""
+        return tuple(task for task in self.tasks if task.hidden_inputs)
+
+    @property
+    def written(self) -> tuple[Task, ...]:
+        """The questions that are answered in words."""
+        return tuple(task for task in self.tasks if not task.hidden_inputs)

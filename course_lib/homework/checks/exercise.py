@@ -1,23 +1,26 @@
-"""What an exercise is to a check: an oracle, inputs drawn from a seed, and the mistakes that people make."""
+"""An exercise as a check sees it: an oracle, inputs drawn from a seed, and the mistakes that people make."""
 
 import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from course_lib.homework.answers.call import call
-from course_lib.homework.checks.case import Case, Complaint, Mistake
+from course_lib.homework.answers.call import Outcome, observe_call
+from course_lib.homework.checks.case import AnswerKey, Assignment, Case, Complaint, Mistake, Task
 from course_lib.homework.checks.verdict import explain
 
 DTYPES = (torch.float32, torch.float64)
+HIDDEN_SEEDS = 2  # seeds of hidden inputs for each exercise
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Draws inputs. The numbers depend on the seed alone: every dtype and device gets the same ones, rounded to its own."""
+    """Draws inputs. The values depend on the seed alone: every dtype and device gets the same ones, rounded to its precision."""
 
     seed: int
     dtype: torch.dtype = torch.float32
@@ -27,11 +30,18 @@ class Draw:
     def __post_init__(self) -> None:
         object.__setattr__(self, "generator", torch.Generator().manual_seed(self.seed))
 
+    @property
+    def dtype_name(self) -> str:
+        """ "float32" or "float64", for a case's description."""
+        return str(self.dtype).removeprefix("torch.")
+
     def normal(self, *shape: int, std: float = 1.0, mean: float = 0.0) -> Tensor:
-        return self._ours(mean + std * torch.randn(shape, generator=self.generator, dtype=torch.float64))
+        """Gaussian values, [*shape]."""
+        return self._cast(mean + std * torch.randn(shape, generator=self.generator, dtype=torch.float64))
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-        return self._ours(low + (high - low) * torch.rand(shape, generator=self.generator, dtype=torch.float64))
+        """Uniform values from low to high, [*shape]."""
+        return self._cast(low + (high - low) * torch.rand(shape, generator=self.generator, dtype=torch.float64))
 
     def integers(self, low: int, high: int, *shape: int) -> Tensor:
         """int64 from low to high - 1."""
@@ -41,26 +51,27 @@ class Draw:
         """A plain float, with three decimals so that it can be read in a message."""
         return round(low + (high - low) * torch.rand((), generator=self.generator, dtype=torch.float64).item(), 3)
 
-    def whole(self, low: int, high: int) -> int:
+    def integer(self, low: int, high: int) -> int:
         """A plain int from low to high - 1."""
         return int(torch.randint(low, high, (), generator=self.generator))
 
     def tensor(self, values: Tensor | Sequence) -> Tensor:
-        """Values of your own, in this draw's dtype and on its device."""
-        return self._ours(torch.as_tensor(values, dtype=torch.float64))
+        """Given values in this draw's dtype and on its device."""
+        return self._cast(torch.as_tensor(values, dtype=torch.float64))
 
-    def _ours(self, values: Tensor) -> Tensor:
+    def _cast(self, values: Tensor) -> Tensor:
         return values.to(self.device, self.dtype)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Exercise:
     """One function that a student writes.
 
-    oracle: gives the right answer, in another way than the solution where there is one. cases: inputs drawn anew for each
-    seed, such that every known mistake shows in at least one. differentiable: training flows through it, so its
-    gradients are compared too. block: what the notebook goes on with while the student's own does not pass; by default
-    the oracle. tolerance: of the largest expected number, in float32; float64 is held ten thousand times closer.
+    oracle: gives the right answer, by another method than the solution where there is one. cases: draws new inputs for each
+    seed, such that every known mistake shows in at least one of them. mistakes: filled by the decorator ``mistake``.
+    differentiable: training flows through it, so its gradients are compared too. block: what the notebook uses while the
+    student's function does not pass; by default the oracle. tolerance: relative to the largest expected value, in float32;
+    float64 is compared ten thousand times more strictly.
     """
 
     name: str
@@ -69,31 +80,51 @@ class Exercise:
     minutes: int
     oracle: Callable
     cases: Callable[[Draw], list[Case]]
-    mistakes: tuple[Mistake, ...] = ()
+    mistakes: list[Mistake] | tuple[Mistake, ...] = ()
     differentiable: bool = False
     block: Callable | None = None
     tolerance: float = 1e-4
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mistakes", list(self.mistakes))
+
+    def mistake(self, message: str) -> Callable[[Function], Function]:
+        """Register the decorated function, which makes one known mistake; ``message`` is what the student then reads.
+
+        The order counts: where two mistakes explain an answer equally well, the one registered first is named.
+        """
+
+        def register(function: Function) -> Function:
+            self.mistakes.append(Mistake(message, function))
+            return function
+
+        return register
+
     def draws(self, seed: int, devices: Sequence[torch.device]) -> list[Case]:
         """Every case of every dtype on the CPU, and in float32 on the other devices."""
-        kinds = [(dtype, device) for device in devices for dtype in (DTYPES if device.type == "cpu" else DTYPES[:1])]
-        return [case for dtype, device in kinds for case in self.cases(Draw(seed, dtype, device))]
+        places = [(dtype, device) for device in devices for dtype in (DTYPES if device.type == "cpu" else DTYPES[:1])]
+        return [case for dtype, device in places for case in self.cases(Draw(seed, dtype, device))]
+
+    def explain(self, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Complaint | None:
+        """What is wrong with these outcomes of these cases, or None."""
+        key = AnswerKey(self.name, self.oracle, tuple(self.mistakes), self.differentiable, self.tolerance)
+        return explain(key, cases, outcomes)
 
     def complaint(self, function: Callable, seed: int = 0, devices: Sequence[torch.device] | None = None) -> Complaint | None:
-        """What is wrong with a function, or None. The answer depends on the function and the seed alone."""
+        """What is wrong with a function, or None. The result depends on the function and the seed alone."""
         cases = self.draws(seed, devices or _devices())
         outcomes = []
         for case in cases:
-            outcomes.append(call(function, case.args, self.differentiable))
+            outcomes.append(observe_call(function, case.args, self.differentiable))
             if outcomes[-1].is_fatal:
                 break  # one is enough to read
-        return explain(self, cases[: len(outcomes)], outcomes)
+        return self.explain(cases[: len(outcomes)], outcomes)
 
     def check(self, function: Callable) -> Callable:
-        """Check a student's function, print the verdict, and return what the notebook goes on with.
+        """Check a student's function, print the verdict, and return the function that the notebook uses from here.
 
-        That is the student's own function once it passes, and the workbook's block until then, so that an exercise left
-        blank stops nobody. Where nbgrader runs the notebook, a function that fails raises AssertionError instead.
+        That is the student's own function once it passes, and the workbook's block until then, so that a blank exercise does
+        not block the rest. Where nbgrader runs the notebook, a function that fails raises AssertionError instead.
         """
         if not callable(function):
             found = Complaint(problem=f"{function!r:.60} was given, but check takes the function itself: check({self.name}).")
@@ -105,8 +136,14 @@ class Exercise:
         text = found.text(self.name, self.points)
         if os.environ.get("NBGRADER_EXECUTION"):
             raise AssertionError(text)
-        print(f"{text}\n  The cells below go on with the workbook's own {self.name} until yours passes.")
+        print(f"{text}\n  The cells below use the workbook's own {self.name} until yours passes.")
         return self.block or self.oracle
+
+    def task(self, secret: bytes) -> Task:
+        """This exercise as the grader needs it. The hidden inputs depend on the secret and the exercise's name alone."""
+        seed = self.seed(secret)
+        inputs = tuple(case for i in range(HIDDEN_SEEDS) for case in self.draws(seed + i, [torch.device("cpu")]))
+        return Task(self.name, self.points, self.differentiable, inputs, self.explain)
 
     def seed(self, secret: bytes) -> int:
         """The seed of this exercise's hidden inputs, from a teacher's secret."""
@@ -115,12 +152,16 @@ class Exercise:
 
 @dataclass(frozen=True)
 class Written:
-    """A question that is answered in words; a person marks it with the rubric of the instructor's notebook."""
+    """A question that is answered in words; a person marks it with the rubric of the solved notebook."""
 
     name: str
     points: int
     difficulty: int
     minutes: int
+
+    def task(self, secret: bytes) -> Task:
+        """This question as the grader needs it; it has no hidden inputs."""
+        return Task(self.name, self.points)
 
 
 class Homework:
@@ -134,7 +175,12 @@ class Homework:
 
     @property
     def points(self) -> int:
+        """Points of all exercises and questions."""
         return sum(one.points for one in self.order)
+
+    def assignment(self, secret: bytes) -> Assignment:
+        """This homework as the grader needs it, the same for every student and every run with the same secret."""
+        return Assignment(self.name, tuple(one.task(secret) for one in self.order))
 
     def summary(self, *functions: Callable) -> None:
         """Check every function once more, in the order of the exercises, and print the points that they have earned so far.
@@ -143,7 +189,7 @@ class Homework:
         """
         if len(functions) != len(self.exercises):
             raise ValueError(
-                f"{self.name} has {len(self.exercises)} functions, and {len(functions)} were given: {', '.join(self.__dir__())}."
+                f"{self.name}.summary takes {len(self.exercises)} functions ({', '.join(self.__dir__())}), got {len(functions)}."
             )
         earned = 0
         for one, function in zip(self.exercises, functions, strict=True):
@@ -152,7 +198,7 @@ class Homework:
             earned += points
             print(f"{mark} {one.name:<28} {points} of {_points(one.points)}")
         for one in self.written:
-            print(f"  {one.name:<28} {_points(one.points)}, read by a person")
+            print(f"  {one.name:<28} {_points(one.points)}, marked by a person")
         print(f"{earned} of {_points(sum(one.points for one in self.exercises))}.")
 
     def __getattr__(self, name: str) -> Exercise:

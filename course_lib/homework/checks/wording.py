@@ -1,4 +1,4 @@
-"""A check's words: values in one line, and what numbers and errors tell by themselves."""
+"""The wording of a check: values in one line, and hints that follow from values and errors alone."""
 
 import math
 
@@ -6,38 +6,38 @@ import torch
 from torch import Tensor
 
 from course_lib.homework.answers.call import Outcome, Unsupported
-from course_lib.homework.checks.compare import numeric, same
+from course_lib.homework.checks.compare import answers_match, is_numeric
 
 GRADIENT_HINT = (
-    "Training needs the gradient of every step: .item(), .detach(), float(…), torch.tensor(…), numpy or torch.no_grad() cut it "
-    "off. Use torch functions on the tensors themselves."
+    "Training needs the gradient of every step, but .item(), .detach(), float(…), torch.tensor(…), numpy and torch.no_grad() cut "
+    "it off. Use torch functions on the tensors themselves."
 )
 IN_PLACE_HINT = (
     "An in-place edit: x += …, x *= …, x[...] = … or a method whose name ends in _ changes the caller's tensor. Make a new one."
 )
-SEEDED = "torch.manual_seed inside a function resets the global seed: everybody else's random numbers repeat. Take it out."
-DREW = "It draws random numbers of its own (torch.randn, torch.rand or the like). Use those that are given as an argument."
+SEEDED = "torch.manual_seed inside a function resets the global seed, so all other random numbers repeat. Remove it."
+DREW = "It draws its own random numbers (torch.randn, torch.rand or similar). Use those that are given as an argument."
 
 
-def about_randomness(outcome: Outcome) -> str:
-    """A hint where a call touched the global random numbers, or ""."""
+def randomness_hint(outcome: Outcome) -> str:
+    """Return a hint where a call changed the global random state, or ""."""
     if outcome.seeded:
         return SEEDED
     return DREW if outcome.drew else ""
 
 
-def about_error(error: str) -> str:
-    """A hint for the errors that torch words for itself alone."""
+def error_hint(error: str) -> str:
+    """Return a hint for an error whose message does not help a student, or ""."""
     known = {
-        "to be on the same device": "A tensor was made on the CPU: give torch.zeros, torch.arange, … an argument's device.",
+        "to be on the same device": "A tensor was made on the CPU: pass torch.zeros, torch.arange, … the device of an argument.",
         "must match the size of tensor": "Two shapes do not broadcast. Axes are compared from the right; keepdim=True or "
-        "view(-1, 1, 1, 1) puts missing ones in. Or is it the wrong tensor, or a mean over the wrong axis?",
+        "view(-1, 1, 1, 1) adds missing ones. Or is it the wrong tensor, or a mean over the wrong axis?",
         "multiply sequence": "Something is a tuple or a list: take its entry [0]. (torch.autograd.grad returns a tuple.)",
         "converted to Python scalars": "math.exp, math.log and the like take one number; tensors need torch.exp, torch.log.",
         "must be Tensor, not": "torch.log, torch.sqrt and the like take tensors; plain numbers need math.log, math.sqrt.",
-        "could not infer output dtype": "True and False have no mean. Make numbers of them first: .float().mean().",
-        "only floating point": "Whole numbers and True or False have no mean or spread. Make fractions of them first: .float().",
-        "NameError": "A name of another cell? What the function needs belongs in its own cell, or in an import.",
+        "could not infer output dtype": "True and False have no mean. Convert them to numbers first: .float().mean().",
+        "only floating point": "Integers and booleans have no mean or standard deviation. Convert them first: .float().",
+        "NameError": "Is the name defined in another cell? Define what the function needs in its own cell, or import it.",
         "leaf Variable that requires grad": IN_PLACE_HINT,
         "takes": "Compare the names and the number of arguments with the statement above.",
     }
@@ -45,12 +45,12 @@ def about_error(error: str) -> str:
 
 
 def first_sentence(error: str) -> str:
-    """An error without the advice that torch adds to it, which is not always good advice here."""
+    """An error message without the advice that torch adds, which is not always good advice here."""
     return error.split(". ")[0].rstrip(".") + "."
 
 
-def relation(got: object, expected: object, tolerance: float) -> str:
-    """ " = got × c" where one factor c leads from got to expected everywhere, else "". A single number's must be a whole one."""
+def common_factor(got: object, expected: object, tolerance: float) -> str:
+    """Return " = got × c" where one factor c leads from got to expected everywhere, or "". A single number needs an integer c."""
     if type(got) is int and type(expected) is int:
         return f" = got {'+' if expected > got else '-'} {abs(expected - got)}"
     x, y = (torch.as_tensor(v).detach().to("cpu", torch.float64).flatten() for v in (got, expected))
@@ -63,54 +63,55 @@ def relation(got: object, expected: object, tolerance: float) -> str:
         return ""
     larger = max(abs(ratio), 1 / abs(ratio))
     if x.numel() == 1 and (larger > 1000 or abs(larger - round(larger)) > 10 * tolerance * larger):
-        return ""  # any two numbers have a ratio; only a whole one tells something
+        return ""  # any two numbers have a ratio; only an integer one is informative
     return f" = got × {_short(ratio)}" if abs(ratio) >= 1 else f" = got ÷ {_short(1 / ratio)}"
 
 
 def largest_difference(got: object, expected: object) -> str:
-    """Where two values of one shape differ most, for those that look alike in one line."""
+    """Say where two values of one shape differ most, for values that look the same in one line."""
     x, y = (torch.as_tensor(value, dtype=torch.float64, device="cpu").detach() for value in (got, expected))
-    place = tuple(int(i) for i in torch.unravel_index((x - y).abs().argmax(), x.shape))
+    position = tuple(int(i) for i in torch.unravel_index((x - y).abs().argmax(), x.shape))
     if torch.as_tensor(expected).dtype == torch.bool:
-        a, b = bool(x[place]), bool(y[place])
+        a, b = bool(x[position]), bool(y[position])
     else:
-        a, b = (_short(v[place].item()) for v in (x, y))
-        a, b = (a, b) if a != b else (f"{v[place].item():.12g}" for v in (x, y))
-    return f"At [{', '.join(map(str, place))}] it is {a}, expected {b}." if place else f"It is {a}, expected {b}."
+        a, b = (_short(v[position].item()) for v in (x, y))
+        a, b = (a, b) if a != b else (f"{v[position].item():.12g}" for v in (x, y))
+    return f"At [{', '.join(map(str, position))}] it is {a}, expected {b}." if position else f"It is {a}, expected {b}."
 
 
-def about_numbers(got: object, expected: object, tolerance: float) -> str:
-    """What the numbers alone tell, where no known mistake gives them."""
-    if not (numeric(got) and numeric(expected)):
+def value_hint(got: object, expected: object, tolerance: float) -> str:
+    """Return a hint from the values alone, for answers that no known mistake explains, or ""."""
+    if not (is_numeric(got) and is_numeric(expected)):
         return ""
     x, y = (torch.as_tensor(v).detach().to("cpu", torch.float64) for v in (got, expected))
     if not bool(x.isfinite().all()):
-        return "There are NaN or infinite numbers: a logarithm or a root of something negative, or a division by zero?"
+        return "There are NaN or infinite values: a logarithm or a root of a negative number, or a division by zero?"
     if x.shape != y.shape:
         if sorted(x.shape) == sorted(y.shape):
-            return "The same numbers of axes in another order: two axes are swapped."
+            return "The axes have the right sizes in another order: two axes are swapped."
         if x.ndim > y.ndim:
-            return "There are axes too many: something was not summed or averaged, or was broadcast by mistake."
-        return "There are axes too few: something was summed or averaged that should stay."
-    if same(-x, y, tolerance):
-        return "The sign is turned round."
+            return "There are too many axes: something was not summed or averaged, or was broadcast by mistake."
+        return "There are too few axes: an axis was summed or averaged that should stay."
+    if answers_match(-x, y, tolerance):
+        return "The sign is reversed."
     for a in range(x.ndim):
         for b in range(a):
-            if x.shape[a] == x.shape[b] and same(x.transpose(a, b), y, tolerance):
+            if x.shape[a] == x.shape[b] and answers_match(x.transpose(a, b), y, tolerance):
                 return f"Axes {b} and {a} are swapped."
-    if x.numel() > 1 and same(x - x.mean(), y - y.mean(), tolerance):
-        return f"Every number is off by the same amount, {_short((y - x).mean().item())}: a constant term is missing or too much."
+    if x.numel() > 1 and answers_match(x - x.mean(), y - y.mean(), tolerance):
+        offset = _short((y - x).mean().item())
+        return f"Every value is off by the same amount, {offset}: a constant term is missing or should not be there."
     if x.numel() > 1 and not x.any():
         return "All zeros."
     return ""
 
 
-def show(value: object) -> str:
-    """A value in one line: all of a small one, the shape and the first four numbers of a large one."""
+def format_value(value: object) -> str:
+    """Format a value in one line: all of a small one, the shape and the first four values of a large one."""
     if isinstance(value, Unsupported):
-        return f"an object of type {value.kind}"
+        return f"an object of type {value.type_name}"
     if isinstance(value, tuple):
-        return "(" + ", ".join(map(show, value)) + ")" if len(value) <= 6 else f"{len(value)} values"
+        return "(" + ", ".join(map(format_value, value)) + ")" if len(value) <= 6 else f"{len(value)} values"
     if not isinstance(value, Tensor):
         return _short(value) if isinstance(value, float) else repr(value)[:80]
     flat = value.detach().flatten()

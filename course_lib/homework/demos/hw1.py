@@ -8,17 +8,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib import data, teddies
-from course_lib.experiments.ch1_pixel_space import meaning, pixels
+from course_lib.experiments.ch1_pixel_space import intrinsic_dimension, meaning
 from course_lib.images import patches, to_float
 
 #: What the figures show, for those who hear them. Kept out of the cells, where it would answer the question before the figure.
 ALT = {
     "patch_statistics": "24 small pictures: three flat colours, ramps from dark to light, then stripes and checks, ever finer.",
-    "explained": "Share of variance against axes: squares of photographs rise first, teddies follow, noise needs them all.",
+    "explained_variance_ratio": "Share of variance against axes: squares of photographs rise first, teddies follow, noise needs them all.",
     "participation_ratio": "Rows of teddies: with one factor free they only lean, with eight they move, grow and change their light.",
     "two_nn": "On cubes TwoNN follows the truth up to about eight dimensions and then falls below it; the participation ratio stays on it.",
-    "triplets_wrong": "Four teddies; below each the same teddy elsewhere in another light; below that one in the same place that does something else.",
-    "triplets_wrong 2": "Share of wrong triplets for each word: nearly all for activity, scarf and fur colour, fewer for count and background.",
+    "triplet_error_rate": "Four teddies; below each the same teddy elsewhere in another light; below that one in the same place that does something else.",
+    "triplet_error_rate 2": "Share of wrong triplets for each word: nearly all for activity, scarf and fur colour, fewer for count and background.",
 }  # fmt: skip
 
 FREE = (1, 2, 4, 8)  # how many continuous factors of a teddy vary
@@ -54,7 +54,7 @@ def squares(n: int = 1500) -> dict[str, Tensor]:
 
 def swaying(n: int = 800) -> dict[int, Tensor]:
     """Teddies [n, 3, 32, 32] of which 1, 2, 4 or 8 continuous factors vary, and nothing else does."""
-    return {k: pixels.free_teddies(k, n, seed=3) for k in FREE}
+    return {k: intrinsic_dimension.render_free_factors(k, n, seed=3) for k in FREE}
 
 
 def cube(dimension: int, n: int = 1000, ambient: int = 50) -> Tensor:
@@ -71,4 +71,4 @@ def garments(n: int) -> Tensor:
 
 def triplets(n: int = 200) -> dict[str, meaning.Triplets]:
     """For each word of a caption, n triplets: the same words in another look and place, and the one word changed alone."""
-    return {word: meaning.triplets(n, word, moved=True, seed=5) for word in teddies.SEMANTIC}
+    return {word: meaning.sample_triplets(n, word, moved=True, seed=5) for word in teddies.SEMANTIC}

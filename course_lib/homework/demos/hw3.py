@@ -1,4 +1,4 @@
-"""Homework 3: a student's draw, KL and ELBO in real VAEs."""
+"""Homework 3's figures: a student's reparameterisation, KL, ELBO, EMA, free bits and active units in real VAEs."""
 
 from collections.abc import Callable
 
@@ -11,42 +11,54 @@ from course_lib.images import to_float
 from course_lib.training import TrainResult, train
 from course_lib.vae import VAE
 
-#: What the figures show, for those who hear them. Kept out of the cells, where it would answer the question before the figure.
+#: Alternative texts of the figures. They stay out of the cells, where they would answer the question before the figure.
 ALT = {
-    "reparameterise": "Two teddies; draws from their cloud look alike at the cloud's own width; at 10 times the sky turns blotchy, at 40 times all but the bears breaks up.",
-    "kl": "Six teddies and below each a map of 8 by 8 places: bright where the latent costs many nats.",
+    "reparameterise": (
+        "Two teddies. Samples from their posterior look alike at its own width; "
+        "at 10 times the width the sky turns blotchy, at 40 times everything but the bears breaks up."
+    ),
+    "kl": "Six teddies, and below each a map of 8 by 8 positions: bright where the latent costs many nats.",
     "elbo": "The loss falls steeply in the first hundred steps, then slowly.",
-    "elbo 2": "Ten garments, their soft copies, and what draws from the prior decode to: shapes without a meaning.",
-    "averaged": "Test error against steps: that of the weights jumps up and down, that of their average is smooth, and soon below it.",
-    "free_bits": "Mean KL of 16 latent numbers: all at zero without a floor, all near the floor with it.",
-    "active_units": "KL on the way: B rises by itself; A and C stay at zero; with warm-up one of them ends high, the other falls back.",
-}  # fmt: skip
+    "elbo 2": "Ten Fashion-MNIST images, their blurred reconstructions, and decoded samples from the prior: meaningless shapes.",
+    "averaged": (
+        "Test error against training step: the error of the weights jumps up and down; "
+        "that of their average is smooth, and soon lower."
+    ),
+    "free_bits": "Mean KL of 16 latent dimensions: all at zero without a floor, all near the floor with it.",
+    "active_units": (
+        "KL during training: B rises by itself; A and C stay at zero; "
+        "with warm-up one of them ends high, and the other falls back."
+    ),
+}
 
-WIDTHS = (0.0, 1.0, 10.0, 40.0)
+#: Multiples of the posterior's own standard deviation.
+STD_FACTORS = (0.0, 1.0, 10.0, 40.0)
 
 
 @torch.no_grad()
-def clouds(reparameterise: Callable[[Tensor, Tensor, Tensor], Tensor], draws: int = 6) -> dict[str, Tensor]:
-    """One teddy's cloud of codes, decoded: at each of `WIDTHS` times its own standard deviation, draws [draws, 3, 64, 64]."""
+def decode_posterior_samples(reparameterise: Callable[[Tensor, Tensor, Tensor], Tensor], samples: int = 6) -> dict[str, Tensor]:
+    """Decode samples of one teddy's posterior, widened by each of `STD_FACTORS`: rows [samples, 3, 64, 64] in [-1, 1]."""
     vae = recipes.load_or_train("teddies-vae", device.find())
-    picture = to_float(_teddies(1, seed=12))
-    q = vae.encode(picture)
-    eps = torch.randn(draws, *q.mean.shape[1:], generator=torch.Generator().manual_seed(0)).to(q.mean)
+    image = to_float(_teddies(1, seed=12))
+    q = vae.encode(image)
+    eps = torch.randn(samples, *q.mean.shape[1:], generator=torch.Generator().manual_seed(0)).to(q.mean)
     mean, logvar = (x.expand_as(eps) for x in (q.mean, q.logvar))
-    wider = {f"std × {w:g}": logvar + 2 * torch.log(torch.tensor(max(w, 1e-6), device=q.mean.device)) for w in WIDTHS}
-    return {"the picture": picture} | {
-        name: vae.decode(reparameterise(mean, lv, eps)).float().clamp(-1, 1) for name, lv in wider.items()
-    }
+    rows = {"the image": image}
+    for factor in STD_FACTORS:
+        widened = logvar + 2 * torch.log(torch.tensor(max(factor, 1e-6), device=q.mean.device))
+        rows[f"std × {factor:g}"] = vae.decode(reparameterise(mean, widened, eps)).float().clamp(-1, 1)
+    return rows
 
 
 @torch.no_grad()
-def prices(kl: Callable[[Tensor, Tensor], Tensor], n: int = 6) -> tuple[Tensor, Tensor]:
-    """Teddies [n, 3, 64, 64], and what each place of their latents costs by ``kl``, [n, 8, 8] in nats."""
+def kl_maps(kl: Callable[[Tensor, Tensor], Tensor], n: int = 6) -> tuple[Tensor, Tensor]:
+    """Teddies [n, 3, 64, 64], and the cost by ``kl`` of each position of their latents, [n, 8, 8] in nats."""
     vae = recipes.load_or_train("teddies-vae", device.find())
-    bears = to_float(_teddies(n, seed=13))
-    q = vae.encode(bears)
-    places = [x.permute(0, 2, 3, 1).reshape(-1, x.shape[1], 1, 1) for x in (q.mean, q.logvar)]  # each place a latent of its own
-    return bears, kl(*places).view(n, *q.mean.shape[2:])
+    images = to_float(_teddies(n, seed=13))
+    q = vae.encode(images)
+    # Each position as a latent of its own: [n · 8 · 8, C, 1, 1].
+    mean, logvar = (x.permute(0, 2, 3, 1).reshape(-1, x.shape[1], 1, 1) for x in (q.mean, q.logvar))
+    return images, kl(mean, logvar).view(n, *q.mean.shape[2:])
 
 
 def train_vae(
@@ -55,7 +67,7 @@ def train_vae(
     elbo: Callable[[Tensor, Tensor, Tensor, float], Tensor],
     steps: int = 500,
 ) -> TrainResult:
-    """Chapter 3's network on Fashion-MNIST, trained by these three functions: about 15 seconds on two cores.
+    """Train chapter 3's network on Fashion-MNIST with these three functions: about 15 seconds on two cores.
 
     The loss is minus the mean ELBO of a batch, in nats per image. See the result's ``ema`` and ``losses``.
     """
@@ -64,38 +76,37 @@ def train_vae(
         images = to_float(batch[0])
         q = vae.encode(images)
         eps = torch.randn(q.mean.shape, device=q.mean.device, generator=generator)
-        copies = vae.decode(reparameterise(q.mean, q.logvar, eps)).float()
-        return -elbo(images, copies, kl(q.mean, q.logvar), vae.noise_std).mean()
+        reconstructions = vae.decode(reparameterise(q.mean, q.logvar, eps)).float()
+        return -elbo(images, reconstructions, kl(q.mean, q.logvar), vae.noise_std).mean()
 
-    net, config = recipes.untrained("fashion-vae", steps=steps)
+    net, config = recipes.untrained_network("fashion-vae", steps=steps)
     machine = device.find()
     return train(net, loss, (data.fashion_mnist("train", machine.device)[0],), config, machine=machine)
 
 
 @torch.no_grad()
-def shown(vae: nn.Module, n: int = 10) -> dict[str, Tensor]:
-    """Test pictures, their copies, and what the prior's own draws decode to: three rows of n garments."""
+def reconstruct_and_sample(vae: VAE, n: int = 10) -> dict[str, Tensor]:
+    """Test images, their reconstructions, and decoded samples from the prior: three rows of n Fashion-MNIST images."""
     images = to_float(data.fashion_mnist("test", next(vae.parameters()).device)[0][:n])
     q = vae.encode(images)
     z = torch.randn(q.mean.shape, generator=torch.Generator().manual_seed(2)).to(images)
-    decoded = {"copies": vae.decode(q.mode()), "decoded N(0, I)": vae.decode(z)}
-    return {"pictures": images} | {name: x.float().clamp(-1, 1) for name, x in decoded.items()}
+    decoded = {"reconstructions": vae.decode(q.mode()), "decoded N(0, I)": vae.decode(z)}
+    return {"images": images} | {name: x.float().clamp(-1, 1) for name, x in decoded.items()}
 
 
-def jitter(averaged: Callable[[Tensor, Tensor, float], Tensor], decay: float, steps: int = 600) -> dict[str, tuple[list, list]]:
-    """A small autoencoder of 8×8 garments in training, at a high learning rate: steps and test error, raw and averaged.
+def ema_test_errors(
+    averaged: Callable[[Tensor, Tensor, float], Tensor], decay: float, steps: int = 600
+) -> dict[str, tuple[list[int], Tensor]]:
+    """Train a small autoencoder of 8×8 images at a high learning rate: steps and test error, of the raw and the averaged weights.
 
-    The squared error is per pixel. A second or two; the average follows every step and steers nothing.
+    The error is squared, per pixel. A second or two; the average follows every step and does not influence training.
     """
-    rows, test = garments(), garments(first=2000)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        net = nn.Sequential(nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 8), nn.Linear(8, 64), nn.SiLU(), nn.Linear(64, 64)).to(
-            rows
-        )
+    rows, test = _fashion_rows(), _fashion_rows(first=2000)
+    net = _small_autoencoder().to(rows)
     generator, optimizer = torch.Generator().manual_seed(0), torch.optim.Adam(net.parameters(), lr=0.02)
     average = {name: weight.detach().clone() for name, weight in net.named_parameters()}
-    errors = {"the weights as they are": ([], []), "their average": ([], [])}
+    at: list[int] = []
+    errors: dict[str, list[Tensor]] = {"raw weights": [], "averaged weights": []}
     for step in range(1, steps + 1):
         batch = rows[torch.randint(len(rows), (64,), generator=generator).to(rows.device)]
         optimizer.zero_grad()
@@ -104,35 +115,46 @@ def jitter(averaged: Callable[[Tensor, Tensor, float], Tensor], decay: float, st
         with torch.no_grad():
             average = {name: averaged(average[name], weight.detach(), decay) for name, weight in net.named_parameters()}
             if step % 10 == 0 and step >= 100:
-                copies = net(test), torch.func.functional_call(net, average, (test,))
-                for curve, copy in zip(errors.values(), copies, strict=True):
-                    curve[0].append(step)
-                    curve[1].append((copy - test).square().mean())
-    return {name: (at, torch.stack(values).cpu()) for name, (at, values) in errors.items()}
+                at.append(step)
+                reconstructions = net(test), torch.func.functional_call(net, average, (test,))
+                for curve, reconstruction in zip(errors.values(), reconstructions, strict=True):
+                    curve.append((reconstruction - test).square().mean())
+    return {name: (at, torch.stack(curve).cpu()) for name, curve in errors.items()}
 
 
-def garments(first: int = 0) -> Tensor:
-    """2,000 garments from number ``first`` on, as rows [2000, 64] of 8×8 pixels."""
-    return marginal_likelihood.small_garments(data.fashion_mnist("train", device.find().device)[0][first : first + 2000])
+def _small_autoencoder() -> nn.Sequential:
+    """64 pixels to 8 latent dimensions and back, always with the same initial weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        encoder = nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 8)
+        return nn.Sequential(*encoder, nn.Linear(8, 64), nn.SiLU(), nn.Linear(64, 64))
 
 
-def treated(
+def _fashion_rows(first: int = 0) -> Tensor:
+    """2,000 Fashion-MNIST images from index ``first`` on, as rows [2000, 64] of 8×8 pixels."""
+    return marginal_likelihood.downsample(data.fashion_mnist("train", device.find().device)[0][first : first + 2000])
+
+
+def train_with_free_bits(
     free_bits: Callable[[Tensor, float], Tensor], floors: tuple[float, ...] = (0.0, 1 / 8)
-) -> dict[str, posterior_collapse.Patient]:
-    """A deep plain network, which falls silent, with these floors (nats for each latent number): some 3 s each."""
-    rows = garments()
-    return {f"floor {floor:g}": posterior_collapse.treat(rows, floor=floor, seed=1, free_bits=free_bits) for floor in floors}
+) -> dict[str, posterior_collapse.CollapseRun]:
+    """Train a deep plain network, whose posterior collapses, with each floor (nats per latent dimension): about 3 s each."""
+    rows = _fashion_rows()
+    return {
+        f"floor {floor:g}": posterior_collapse.train_with_remedy(rows, floor=floor, seed=1, free_bits=free_bits)
+        for floor in floors
+    }
 
 
-def wards() -> dict[str, posterior_collapse.Patient]:
-    """Three runs to be diagnosed, and two of them once more with KL warm-up; what ails A and C is the homework's question.
+def broken_runs() -> dict[str, posterior_collapse.CollapseRun]:
+    """Train three VAEs to be diagnosed, and two of them again with KL warm-up; what is wrong with A and C is the question.
 
-    Other garments and another seed than chapter 3's, so that its numbers do not give the answer away.
+    Other images and another seed than chapter 3's, so that its results do not give the answer away.
     """
-    rows = garments(first=2000)
-    ways = {"A": {"depth": 8}, "B": {"depth": 4}, "C": {"depth": 4, "beta": 64.0}}
-    again = {f"{name}, with KL warm-up": ways[name] | {"warmup": 600} for name in "AC"}
-    return {name: posterior_collapse.treat(rows, seed=3, **way) for name, way in (ways | again).items()}
+    rows = _fashion_rows(first=2000)
+    settings: dict[str, dict] = {"A": {"depth": 8}, "B": {"depth": 4}, "C": {"depth": 4, "beta": 64.0}}
+    again = {f"{name}, with KL warm-up": settings[name] | {"warmup_steps": 600} for name in "AC"}
+    return {name: posterior_collapse.train_with_remedy(rows, seed=3, **options) for name, options in (settings | again).items()}
 
 
 def _teddies(n: int, seed: int) -> Tensor:

@@ -1,35 +1,30 @@
-"""Grading a folder of submissions: side by side, each in its own sandbox, compared here with the oracles of the checks."""
+"""Grade a folder of submissions in parallel, each in its own sandbox; the comparison with the oracles happens outside of it."""
 
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import SimpleQueue
 
 import psutil
-import torch
 from tqdm import tqdm
 
-from course_lib.homework.checks import HOMEWORKS
-from course_lib.homework.checks.case import Case, Complaint
-from course_lib.homework.checks.exercise import Exercise, Homework
-from course_lib.homework.checks.verdict import explain
-from course_lib.homework.grading import pages, protocol, submission
+from course_lib.homework.checks.case import Assignment, Complaint, Task
+from course_lib.homework.grading import protocol, submission
 from course_lib.homework.grading.results import Graded, Result
-from course_lib.homework.grading.sandbox import Limits, NoAnswer, Sandbox, SandboxDied, require
+from course_lib.homework.grading.sandbox import Limits, NoAnswer, Sandbox, SandboxDied, require_sandbox
 from course_lib.storage.paths import ROOT
 
 SECRET = ROOT / ".grading-secret"
-DRAWS = 2  # seeds of hidden inputs for each exercise
-PROCESS = 700 * 2**20  # bytes that a sandbox at rest holds: torch and the grader's own lines
+IDLE_MEMORY = 700 * 2**20  # bytes that an idle sandbox holds: torch and the worker
 
 
-def secret(path: Path = SECRET) -> bytes:
-    """The teacher's secret, from which hidden inputs are drawn; made once, readable by its owner alone.
+def read_secret(path: Path = SECRET) -> bytes:
+    """Return the teacher's secret, from which hidden inputs are drawn. It is created once, readable by its owner alone.
 
-    Raises ValueError for a file with less than 16 bytes.
+    Raises ValueError for a file of less than 16 bytes.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,125 +33,113 @@ def secret(path: Path = SECRET) -> bytes:
             file.write(secrets.token_hex(32) + "\n")
     value = path.read_bytes().strip()
     if len(value) < 16:
-        raise ValueError(f"{path} holds {len(value)} bytes, but a secret needs 16 or more: remove it, and a new one is made.")
+        raise ValueError(f"{path} holds {len(value)} bytes, but a secret needs 16 or more. To fix it: delete the file.")
     return value
-
-
-class HiddenInputs:
-    """The hidden inputs of one homework, the same for every student and every run with the same secret."""
-
-    def __init__(self, homework: Homework, secret: bytes) -> None:
-        self.homework = homework
-        self.cases: dict[str, list[Case]] = {}
-        self.requests: dict[str, list[tuple]] = {}
-        for one in homework.exercises:
-            seed = one.seed(secret)
-            self.cases[one.name] = [case for i in range(DRAWS) for case in one.draws(seed + i, [torch.device("cpu")])]
-
-    def request(self, exercise: Exercise, program: str, others: tuple[str, ...]) -> bytes:
-        args = tuple(case.args for case in self.cases[exercise.name])
-        return protocol.pack((exercise.name, program, others, args, exercise.differentiable))
 
 
 def grade(
     folder: Path,
-    out: Path,
+    assignments: Mapping[str, Assignment],
     homework: str | None = None,
-    secret_file: Path = SECRET,
     limits: Limits | None = None,
     safe: bool = True,
     progress: bool = True,
+    parallel: int | None = None,
 ) -> list[Graded]:
-    """Grade every submission below ``folder`` and write ``out``/grades.csv, a page for each student and index.html.
+    """Grade every submission below ``folder``, which is read and never written.
 
-    safe: False runs strangers' programs with your own rights. Raises ValueError (`NoSandbox`) where no sandbox can be made,
-    where ``folder`` holds no notebook, or for a homework that there is not. The submissions are read, never written.
+    homework: grade this one alone. safe: False runs strangers' programs with your own rights. parallel: how many sandboxes run
+    at the same time, by default `max_parallel`. Raises ValueError for an unknown homework, where ``folder`` holds no notebook,
+    and (`NoSandbox`) where no sandbox can be made.
     """
-    if homework is not None and homework not in HOMEWORKS:
-        raise ValueError(f"there is no homework {homework!r}; choose from {', '.join(HOMEWORKS)}.")
+    if homework is not None and homework not in assignments:
+        raise ValueError(f"there is no homework {homework!r}; choose from {', '.join(assignments)}.")
     limits = limits or Limits()
-    require(limits, safe)
-    found = submission.find(folder, homework)
-    hidden = secret(secret_file)
-    keys = {name: HiddenInputs(HOMEWORKS[name], hidden) for name in {one.homework for one in found} & set(HOMEWORKS)}
-    lanes: SimpleQueue[int] = SimpleQueue()
-    width = workers(limits)
-    for lane in range(width):
-        lanes.put(lane)
+    require_sandbox(limits, safe)
+    found = submission.find_submissions(folder, homework)
+    parallel = parallel or max_parallel(limits)
+    slots: SimpleQueue[int] = SimpleQueue()
+    for slot in range(parallel):
+        slots.put(slot)
 
-    def one(place: submission.Found) -> Graded:
-        lane = lanes.get()
+    def grade_in_a_slot(one: submission.Found) -> Graded:
+        slot = slots.get()
         try:
-            return _grade_one(place, folder, keys.get(place.homework), lane, limits, safe)
+            return _grade_one(one, folder, assignments.get(one.homework), slot, limits, safe)
         finally:
-            lanes.put(lane)
+            slots.put(slot)
 
-    done: dict[int, Graded] = {}
-    with ThreadPoolExecutor(width) as pool, tqdm(total=len(found), unit="submission", disable=not progress) as bar:
-        futures = {pool.submit(one, place): i for i, place in enumerate(found)}
-        for future in as_completed(futures):
-            done[futures[future]] = future.result()
+    with ThreadPoolExecutor(parallel) as pool, tqdm(total=len(found), unit="submission", disable=not progress) as bar:
+        futures = [pool.submit(grade_in_a_slot, one) for one in found]
+        for _ in as_completed(futures):
             bar.update()
-    graded = [done[i] for i in range(len(found))]
-    pages.write(graded, out)
-    return graded
+        return [future.result() for future in futures]
 
 
-def workers(limits: Limits) -> int:
-    """How many sandboxes run side by side: one for each core, as far as memory reaches for all of them at their limits."""
+def max_parallel(limits: Limits) -> int:
+    """How many sandboxes run at the same time: one per core, as far as there is memory for all of them at their limits."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, int(psutil.virtual_memory().available * 0.8 // (limits.memory + PROCESS))))
+    return max(1, min(cores, int(psutil.virtual_memory().available * 0.8 // (limits.memory + IDLE_MEMORY))))
 
 
-def _grade_one(place: submission.Found, folder: Path, key: HiddenInputs | None, lane: int, limits: Limits, safe: bool) -> Graded:
-    if key is None:
-        return Graded(place, (), "The file does not say which homework it is: name it hw3.ipynb, or give --homework.")
+def _grade_one(
+    found: submission.Found, folder: Path, assignment: Assignment | None, slot: int, limits: Limits, safe: bool
+) -> Graded:
+    if assignment is None:
+        return Graded(found, (), "The file does not say which homework it is: name it hw3.ipynb, or give --homework.")
     try:
-        cells = submission.read(place.path, folder, key.homework)
+        cells = submission.read_cells(found.path, folder, [task.name for task in assignment.written])
     except submission.Unreadable as error:
-        lost = tuple(Result(one.name, one.points, 0, complaint=Complaint(str(error))) for one in key.homework.order)
-        return Graded(place, lost, str(error))
-    results = {one.exercise: one for one in _results(cells, key, lane, limits, safe)}
-    for one in key.homework.written:
-        text = cells.written[one.name].strip()
-        results[one.name] = Result(one.name, one.points, None, answer="" if text in ("", submission.ANSWER_HERE) else text)
-    return Graded(place, tuple(results[one.name] for one in key.homework.order))
+        lost = tuple(Result(task.name, task.points, 0, complaint=Complaint(str(error))) for task in assignment.tasks)
+        return Graded(found, lost, str(error))
+    results = {one.exercise: one for one in _run_programs(cells, assignment, slot, limits, safe)}
+    for task in assignment.written:
+        text = cells.written[task.name].strip()
+        answer = "" if text in ("", submission.ANSWER_HERE) else text
+        results[task.name] = Result(task.name, task.points, None, answer=answer)
+    return Graded(found, tuple(results[task.name] for task in assignment.tasks))
 
 
-def _results(cells: submission.Cells, key: HiddenInputs, lane: int, limits: Limits, safe: bool) -> Iterator[Result]:
-    """Each exercise in turn, in one sandbox; a new one is made for the next exercise where a program destroyed it."""
-    box: Sandbox | None = None
+def _run_programs(cells: submission.Cells, assignment: Assignment, slot: int, limits: Limits, safe: bool) -> Iterator[Result]:
+    """Each exercise in turn, in one sandbox; where a program destroyed it, the next exercise gets a new one."""
+    sandbox: Sandbox | None = None
     try:
-        for exercise in key.homework.exercises:
-            program, remark = cells.program(exercise)
+        for task in assignment.programs:
+            program, remark = cells.program(task.name)
             if program is None:
-                yield Result(exercise.name, exercise.points, 0, complaint=Complaint(remark))
+                yield Result(task.name, task.points, 0, complaint=Complaint(remark))
                 continue
             start = time.monotonic()
             try:
-                box = box or Sandbox(lane, limits, safe)
-                others = tuple(cell for cell in cells.code if cell is not program)
-                complaint = _judge(exercise, key.cases[exercise.name], box.ask(key.request(exercise, program, others)))
+                sandbox = sandbox or Sandbox(slot, limits, safe)
+                complaint = _judge(task, sandbox.ask(_request(task, program, cells)))
             except (NoAnswer, protocol.Malformed) as error:
                 complaint = Complaint(f"{error}" if isinstance(error, NoAnswer) else f"What it returned is no answer: {error}.")
-                if isinstance(error, SandboxDied):
-                    box.close() if box else None
-                    box = None
-            points = 0 if complaint else exercise.points
-            yield Result(exercise.name, exercise.points, points, time.monotonic() - start, complaint, remark)
+                if isinstance(error, SandboxDied) and sandbox:
+                    sandbox.close()
+                    sandbox = None
+            points = 0 if complaint else task.points
+            yield Result(task.name, task.points, points, time.monotonic() - start, complaint, remark)
     finally:
-        if box:
-            box.close()
+        if sandbox:
+            sandbox.close()
 
 
-def _judge(exercise: Exercise, cases: list[Case], reply: bytes) -> Complaint | None:
-    """What the checks say about a reply. Raises wire.Malformed for one that is none."""
+def _request(task: Task, program: str, cells: submission.Cells) -> bytes:
+    """The message that asks a worker for the outcomes of every hidden input."""
+    others = tuple(cell for cell in cells.code if cell is not program)
+    inputs = tuple(case.args for case in task.hidden_inputs)
+    return protocol.pack((task.name, program, others, inputs, task.differentiable))
+
+
+def _judge(task: Task, reply: bytes) -> Complaint | None:
+    """What the check says about a worker's reply. Raises protocol.Malformed for bytes that are no reply."""
     outcomes = protocol.unpack_outcomes(reply)
-    whole = len(outcomes) == len(cases)
-    broken_off = 0 < len(outcomes) < len(cases) and outcomes[-1].is_fatal
-    if not (whole or broken_off):
+    complete = len(outcomes) == len(task.hidden_inputs)
+    stopped = 0 < len(outcomes) < len(task.hidden_inputs) and outcomes[-1].is_fatal
+    if not (complete or stopped):
         raise protocol.Malformed("it does not answer every input")
     try:
-        return explain(exercise, cases[: len(outcomes)], outcomes)
-    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:  # made to fail here: its own loss, not the batch's
+        return task.explain(task.hidden_inputs[: len(outcomes)], outcomes)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError, LookupError) as error:  # forged to fail here
         raise protocol.Malformed(f"it cannot be compared ({type(error).__name__})") from error

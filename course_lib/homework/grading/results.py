@@ -8,21 +8,30 @@ from course_lib.homework.grading import submission
 
 @dataclass(frozen=True)
 class Result:
-    """One exercise of one student. points: None where a person must read it. complaint: what the checks say, or None."""
+    """One exercise of one student. points: None where a person must mark it. complaint: what the check says, or None."""
 
     exercise: str
-    of: int
+    max_points: int
     points: int | None
     seconds: float = 0.0
     complaint: Complaint | None = None
     remark: str = ""
-    answer: str = ""  # in words, for the person who reads it
+    answer: str = ""  # in words, for the person who marks it
+
+    @property
+    def state(self) -> str:
+        """ "passed", "failed", "blank" or "to mark"."""
+        if self.points is None:
+            return "to mark" if self.answer else "blank"
+        if self.complaint is None:
+            return "passed"
+        return "blank" if self.complaint.blank else "failed"
 
     @property
     def why(self) -> str:
-        """One line for the CSV."""
+        """The reason for the points, in one line for the CSV."""
         if self.points is None:
-            return "to be read by a person" if self.answer else "no answer"
+            return "to be marked by a person" if self.answer else "no answer"
         if self.complaint is None:
             return self.remark
         one = self.complaint
@@ -32,7 +41,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Graded:
-    """One submission: where it lay, and its results in the homework's order. problem: why nothing of it could be graded."""
+    """One submission: where it was found, and its results in the homework's order. problem: why it could not be graded at all."""
 
     found: submission.Found
     results: tuple[Result, ...]
@@ -40,4 +49,5 @@ class Graded:
 
     @property
     def points(self) -> int:
+        """The points that its programs earned."""
         return sum(one.points or 0 for one in self.results)

@@ -1,7 +1,7 @@
-"""The sandbox: one process tree without network, without sight of the teacher's files, and with limits on all that it can use.
+"""The sandbox: a process tree without network access, without access to the teacher's files, and with limited resources.
 
-It is bubblewrap (https://github.com/containers/bubblewrap). Inside there is the Python of this workbook, its packages and
-`course_lib` without `checks`, all read-only; an empty /tmp in memory; no home, no submissions, no secret.
+It is bubblewrap (https://github.com/containers/bubblewrap). Inside are the Python of this workbook, its packages and
+`course_lib` without `homework/checks`, all read-only, and an empty /tmp in memory; no home, no submissions, no secret.
 """
 
 import os
@@ -19,11 +19,11 @@ import course_lib
 from course_lib.homework.grading import protocol
 
 MISSING = (
-    "bubblewrap is not here, and without it a submission would run with all your rights. Install it (Linux: "
+    "bubblewrap is not installed, and without it a submission would run with all your rights. To fix it: install it (Linux: "
     "`sudo apt install bubblewrap`, or dnf, pacman, zypper), or give --unsafe-no-sandbox if you trust every submission."
 )
 BLOCKED = (
-    "bubblewrap is installed but may not make a sandbox here ({why}). Containers and some systems forbid user namespaces: "
+    "bubblewrap is installed but cannot make a sandbox here ({why}). Containers and some systems forbid user namespaces: "
     "allow them, use another machine, or give --unsafe-no-sandbox if you trust every submission."
 )
 READY = b"ready\n"
@@ -31,20 +31,20 @@ PACKAGE = Path(course_lib.__file__).resolve().parent
 
 
 class NoSandbox(ValueError):
-    """There is no sandbox to be had; the message says how to get one."""
+    """No sandbox can be made; the message says how to get one."""
 
 
 class NoAnswer(ValueError):
-    """One exercise's program gave no answer; the message is for the student."""
+    """The program of one exercise gave no answer; the message is for the student."""
 
 
 class SandboxDied(NoAnswer):
-    """The sandbox is gone, or said what it must not say."""
+    """The sandbox ended, or broke the protocol."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one exercise, and `start`, of the sandbox's own start. memory: bytes that its processes may hold together."""
+    """Limits of one exercise. memory: bytes that its processes may hold together. start: seconds for the sandbox's own start."""
 
     seconds: float = 10.0
     memory: int = 2 * 2**30
@@ -53,13 +53,13 @@ class Limits:
     start: float = 120.0
 
 
-def command(user: int, limits: Limits) -> list[str]:
-    """bubblewrap's command line up to the program that it runs."""
+def bwrap_command(user: int, limits: Limits) -> list[str]:
+    """Return bubblewrap's command line up to the program that it runs."""
     python = [Path(sys.prefix), Path(sys.base_prefix)]
     shown = [Path("/usr"), *(p for p in python if not p.is_relative_to("/usr")), PACKAGE]
     line = ["bwrap", "--die-with-parent", "--new-session", "--clearenv"]
     line += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
-    if os.geteuid() == 0:  # root is given up inside, where it may be; then the limit on processes binds
+    if os.geteuid() == 0:  # the worker gives up root inside; then the limit on processes applies
         line += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
         line += ["--unshare-user", "--uid", str(user), "--gid", str(user)]
@@ -70,15 +70,16 @@ def command(user: int, limits: Limits) -> list[str]:
         elif path.is_dir():
             line += ["--ro-bind", str(path), str(path)]
     scratch = ["--perms", "1777", "--size", str(limits.scratch), "--tmpfs"]
-    line += [*scratch, "/tmp"]  # before what is shown, which may lie in it
+    line += [*scratch, "/tmp"]  # before the bind mounts, which may lie in it
     for path in dict.fromkeys(shown):
-        for parent in reversed(path.parents[:-1]):  # else bubblewrap makes them for root alone
+        for parent in reversed(path.parents[:-1]):  # else bubblewrap makes them readable by root alone
             if parent != Path("/tmp") and not any(parent.is_relative_to(one) for one in shown):
                 line += ["--perms", "0755", "--dir", str(parent)]
         line += ["--ro-bind", str(path), str(path)]
     for path in ("/etc/ld.so.cache", "/etc/alternatives", "/etc/ld.so.conf", "/etc/ld.so.conf.d"):
         line += ["--ro-bind-try", path, path]
-    line += ["--tmpfs", str(PACKAGE / "checks"), "--remount-ro", str(PACKAGE / "checks")]
+    checks = str(PACKAGE / "homework" / "checks")  # oracles and known mistakes: not for students' programs
+    line += ["--tmpfs", checks, "--remount-ro", checks]
     line += ["--proc", "/proc", "--dev", "/dev", *scratch, "/dev/shm"]
     line += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
     settings = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "COURSE_SANDBOX": "1"}
@@ -88,22 +89,22 @@ def command(user: int, limits: Limits) -> list[str]:
     return line
 
 
-def require(limits: Limits, safe: bool = True) -> None:
-    """Start a sandbox and end it. Raises NoSandbox, in words for the teacher, where none can be made here."""
+def require_sandbox(limits: Limits, safe: bool = True) -> None:
+    """Start a sandbox and end it. Raises NoSandbox, with a message for the teacher, where none can be made."""
     if safe and not shutil.which("bwrap"):
         raise NoSandbox(MISSING)
     Sandbox(0, limits, safe).close()
 
 
 class Sandbox:
-    """One submission's process tree. ``ask`` sends a request of `child.answer` and waits for the outcomes' bytes.
+    """One submission's process tree. ``ask`` sends a request for `worker.run_exercise` and waits for the bytes of the outcomes.
 
-    lane: a number that no other sandbox has at the same time, as their processes are counted by it. safe: False runs the
-    same program without bubblewrap, with the teacher's own rights.
+    slot: a number that no other sandbox has at the same time: it makes the user id by which processes are counted. safe: False
+    runs the same program without bubblewrap, with the teacher's own rights.
     """
 
-    def __init__(self, lane: int, limits: Limits, safe: bool = True) -> None:
-        self.limits, user = limits, 60_000 + lane
+    def __init__(self, slot: int, limits: Limits, safe: bool = True) -> None:
+        self.limits, user = limits, 60_000 + slot
         program = [
             sys.executable,
             "-m",
@@ -112,17 +113,17 @@ class Sandbox:
             str(limits.processes),
             str(limits.seconds),
         ]
-        program.append(str(8 * 2**30))  # addresses, not bytes held: torch alone reserves gigabytes of them
+        program.append(str(8 * 2**30))  # address space, not memory in use: torch alone reserves gigabytes
         environment = None
         if not safe:
-            program[3:5] = ["0", str(resource_processes())]
+            program[3:5] = ["0", str(user_process_limit())]
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [*(command(user, limits) if safe else []), *program],
+            [*(bwrap_command(user, limits) if safe else []), *program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            bufsize=0,  # what select says of a pipe is not true of a buffer before it
+            bufsize=0,  # select sees the pipe, not a buffer in front of it
             env=environment,
             cwd="/" if safe else None,
         )
@@ -137,28 +138,28 @@ class Sandbox:
         self.process.stderr.close()
 
     def ask(self, request: bytes) -> bytes:
-        """The reply to one request. Raises Lost where the program gave none, and Ended where the whole sandbox is gone."""
+        """Return the reply to one request. Raises NoAnswer where the program gave none, SandboxDied where the sandbox ended."""
         deadline = time.monotonic() + self.limits.seconds + 5
         late = f"It took longer than {self.limits.seconds:g} s, and stopped the process that graded it."
         self._write(request, deadline, late)
         size, end = protocol.HEAD.unpack(self._read(protocol.HEAD.size, deadline, late))
-        if size > protocol.LIMIT + protocol.HEAD.size or end not in (protocol.FINE, *self.losses):
-            raise SandboxDied("It wrote over the grader's own lines.")
+        if size > protocol.LIMIT + protocol.HEAD.size or end not in (protocol.FINE, *self.failures):
+            raise SandboxDied("It tampered with the grader's own messages.")
         if end != protocol.FINE:
-            raise NoAnswer(self.losses[end])
+            raise NoAnswer(self.failures[end])
         return self._read(size, deadline, late)
 
     @property
-    def losses(self) -> dict[int, str]:
-        """What to tell a student whose program gave no answer."""
+    def failures(self) -> dict[int, str]:
+        """Messages for a student whose program gave no answer."""
         return {
             protocol.TOO_LONG: f"It took longer than {self.limits.seconds:g} s: does a loop never end?",
             protocol.TOO_MUCH: f"It returned more than {protocol.LIMIT / 2**20:g} MiB.",
-            protocol.DIED: "Its process ended without an answer: it left by itself, crashed, or wanted more than it may have.",
+            protocol.DIED: "Its process ended without an answer: it exited, crashed, or exceeded a limit.",
         }
 
     def close(self) -> None:
-        """End every process in it. With bubblewrap the first one's end is everybody's."""
+        """Kill every process in it. With bubblewrap all end with the first one."""
         tree = self._tree()
         self.process.kill()
         for process in tree:
@@ -176,7 +177,7 @@ class Sandbox:
     def _read(self, size: int, deadline: float, late: str) -> bytes:
         parts = b""
         while len(parts) < size:
-            self._look(deadline, late)
+            self._check_limits(deadline, late)
             if select.select([self.process.stdout], [], [], 0.05)[0]:
                 part = self.process.stdout.read(size - len(parts))
                 if part == b"":
@@ -187,15 +188,15 @@ class Sandbox:
     def _write(self, message: bytes, deadline: float, late: str) -> None:
         left = memoryview(message)
         while left:
-            self._look(deadline, late)
+            self._check_limits(deadline, late)
             if select.select([], [self.process.stdin], [], 0.05)[1]:
                 try:
                     left = left[os.write(self.process.stdin.fileno(), left) :]
                 except BrokenPipeError as error:
                     raise SandboxDied("It ended the process that graded it.") from error
 
-    def _look(self, deadline: float, late: str) -> None:
-        """Raises Ended when the time is over or the tree holds too much memory."""
+    def _check_limits(self, deadline: float, late: str) -> None:
+        """Raise SandboxDied when the time is over or the processes hold too much memory."""
         if time.monotonic() > deadline:
             raise SandboxDied(late)
         held = 0
@@ -214,8 +215,8 @@ class Sandbox:
             return []
 
 
-def resource_processes() -> int:
-    """The limit on processes that this user has anyway: without a sandbox it counts all of theirs."""
+def user_process_limit() -> int:
+    """This user's own limit on processes: without a sandbox it counts all processes of the user."""
     import resource
 
     return resource.getrlimit(resource.RLIMIT_NPROC)[0]

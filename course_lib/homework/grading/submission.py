@@ -1,25 +1,25 @@
-"""A student's file as the grader sees it: text of cells. Nothing in it is run or believed here."""
+"""A student's file as the grader sees it: the text of its cells. Nothing in it is run or trusted here."""
 
 import ast
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from course_lib.homework.checks.exercise import Exercise, Homework
-
+#: What a student finds in place of an answer in words, and the grader takes for no answer.
 ANSWER_HERE = "*Write your answer here, in place of this line.*"
 MAX_BYTES = 20 * 2**20
 _HOMEWORK = re.compile(r"(?<![a-z0-9])hw([1-5])(?![0-9])", re.I)
 
 
 class Unreadable(ValueError):
-    """A file that is no notebook; the message says why, for the student."""
+    """A file that is not a notebook; the message is for the student and says why."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Where a submission lies: the student's name as the folder or the file tells it, and which homework it is ("": unknown)."""
+    """A submission's file, the student's name according to the folder or the file, and which homework it is ("": unknown)."""
 
     student: str
     homework: str
@@ -29,28 +29,28 @@ class Found:
 
 @dataclass(frozen=True)
 class Cells:
-    """The code cells' texts in order, and the answers in words: {name: text}."""
+    """The texts of the code cells in order, and the answers in words: {name: text}."""
 
     code: tuple[str, ...]
     written: dict[str, str]
 
-    def program(self, exercise: Exercise) -> tuple[str | None, str]:
-        """(the cell that defines the exercise's function, a remark for the student); None where no cell does.
+    def program(self, name: str) -> tuple[str | None, str]:
+        """(the cell that defines the function of this name, a remark for the student); None where no cell does.
 
         As in a notebook that is run from top to bottom, the last definition counts.
         """
-        defining = [cell for cell in self.code if defines(cell, exercise.name)]
+        defining = [cell for cell in self.code if defines(cell, name)]
         if not defining:
-            return None, f"No cell defines {exercise.name}: was the cell removed, or the function renamed?"
-        remark = f"{len(defining)} cells define {exercise.name}; the last one counts." if len(defining) > 1 else ""
+            return None, f"No cell defines {name}: was the cell removed, or the function renamed?"
+        remark = f"{len(defining)} cells define {name}; the last one counts." if len(defining) > 1 else ""
         return defining[-1], remark
 
 
 def defines(cell: str, name: str) -> bool:
-    """Whether a cell's text gives ``name`` a function, by def or by assignment, not within another one."""
+    """Whether a cell's text defines ``name`` at its top level, by def or by assignment."""
     try:
         body = ast.parse(cell).body
-    except (SyntaxError, ValueError, MemoryError, RecursionError):  # broken: named all the same, to tell the student why
+    except (SyntaxError, ValueError, MemoryError, RecursionError):  # broken, but counted, so that the student reads why
         return re.search(rf"^def {name}\b", cell, re.M) is not None
     for node in body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
@@ -60,15 +60,16 @@ def defines(cell: str, name: str) -> bool:
     return False
 
 
-def find(folder: Path, homework: str | None = None) -> list[Found]:
-    """Every notebook below ``folder``, sorted by student; links are listed, and never followed.
+def find_submissions(folder: Path, homework: str | None = None) -> list[Found]:
+    """Find every notebook below ``folder``, sorted by student; links are listed, but never followed.
 
     Three layouts are known: ``ada/hw3.ipynb`` (and Moodle's folders), nbgrader's ``ada/hw3/hw3.ipynb``, and files side by side
-    as learning platforms export them, ``ada_12345_hw3.ipynb``. homework: grade this one alone, and take for it what does not say
-    which it is. Of several notebooks of one homework the last by name counts. Raises ValueError where there is none.
+    as learning platforms export them, ``ada_12345_hw3.ipynb``. Of several notebooks of one homework the last by name counts.
+    homework: find this one alone, including notebooks that do not say which homework they are. Raises ValueError where there is
+    none.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder; give the one in which the submissions lie.")
+        raise ValueError(f"{folder} is not a folder; give the folder that holds the submissions.")
     files = sorted(path for path in folder.rglob("*.ipynb") if not any(p.startswith(".") for p in path.relative_to(folder).parts))
     found: dict[tuple[str, str], Found] = {}
     for path in files:
@@ -87,25 +88,25 @@ def find(folder: Path, homework: str | None = None) -> list[Found]:
     return sorted(found.values(), key=lambda one: (one.homework, one.student))
 
 
-def read(path: Path, folder: Path, homework: Homework) -> Cells:
-    """The cells of a student's file. Raises Unreadable, in words for the student."""
+def read_cells(path: Path, folder: Path, written: Sequence[str]) -> Cells:
+    """Read a student's file. written: the names of the questions in words. Raises Unreadable, in words for the student."""
     inside = path.relative_to(folder)
     if any((folder / part).is_symlink() for part in [inside, *inside.parents][:-1]):
-        raise Unreadable("The file is a link to another place, not a notebook.")
+        raise Unreadable("The file is a link to another file, not a notebook.")
     if path.stat().st_size > MAX_BYTES:
         raise Unreadable(
-            f"The file has {path.stat().st_size / 2**20:.0f} MiB, at most {MAX_BYTES // 2**20} are read: clear its outputs."
+            f"The file has {path.stat().st_size / 2**20:.0f} MiB, but at most {MAX_BYTES // 2**20} are read: clear its outputs."
         )
     try:
         notebook = json.loads(path.read_bytes())
-        cells = [(c["cell_type"], _text(c["source"]), _mark(c)) for c in notebook["cells"]]
+        cells = [(c["cell_type"], _text(c["source"]), _grade_id(c)) for c in notebook["cells"]]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Unreadable(
-            f"The file is not a notebook that can be read ({type(error).__name__}). Save it in JupyterLab again."
+            f"The file cannot be read as a notebook ({type(error).__name__}). Save it in JupyterLab again."
         ) from error
-    written = {one.name: "" for one in homework.written}
-    written |= {mark: text for kind, text, mark in cells if kind == "markdown" and mark in written}
-    return Cells(tuple(text for kind, text, _ in cells if kind == "code"), written)
+    answers = dict.fromkeys(written, "")
+    answers |= {name: text for cell_type, text, name in cells if cell_type == "markdown" and name in answers}
+    return Cells(tuple(text for cell_type, text, _ in cells if cell_type == "code"), answers)
 
 
 def _text(source: object) -> str:
@@ -113,6 +114,6 @@ def _text(source: object) -> str:
     return text.replace("\0", "")
 
 
-def _mark(cell: dict) -> str:
-    """The nbgrader name of a cell, or ""."""
+def _grade_id(cell: dict) -> str:
+    """A cell's name for nbgrader, or ""."""
     return str(cell.get("metadata", {}).get("nbgrader", {}).get("grade_id", ""))

@@ -1,7 +1,7 @@
-"""What runs inside the sandbox: for each exercise a process of its own that runs the student's cells and calls the function.
+"""The program inside the sandbox: for each exercise a separate process runs the student's cells and calls the function.
 
-Nothing here is trusted by the grader: a student's program shares this process's rights. It reads requests from stdin and writes
-outcomes to stdout, as bytes of `wire`; the comparison happens outside.
+The grader trusts nothing here, because a student's program has the same rights as this process. It reads requests from stdin and
+writes outcomes to stdout, as messages of `protocol`; the comparison happens outside.
 """
 
 import ast
@@ -19,14 +19,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from course_lib.homework.answers.call import Outcome, call
+from course_lib.homework.answers.call import Outcome, observe_call
 from course_lib.homework.grading import protocol
 
 DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+#: The checks' packages, in today's layout and in that of earlier homework files. They are not in the sandbox.
+CHECKS = ("course_lib.homework.checks", "course_lib.checks")
 
 
 class _AnyCheck(types.ModuleType):
-    """Stands for `course_lib.homework.checks`: whatever is asked of it gives back what it was given, and checks nothing."""
+    """Stands for `course_lib.homework.checks`: every check returns the function that it gets, and checks nothing."""
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
@@ -43,22 +45,22 @@ class _Anything:
 
 
 def namespace() -> dict[str, object]:
-    """What every homework's first cell imports."""
+    """The names that every homework's first cell imports."""
     return {"math": math, "np": np, "torch": torch, "Tensor": Tensor, "nn": nn, "F": F, "__name__": "__main__"}
 
 
-def define(space: dict[str, object], cell: str) -> None:
-    """Of a cell that is no exercise, only what other cells may need: imports, functions, classes, constants. No experiments."""
+def define_names(space: dict[str, object], cell: str) -> None:
+    """Run only the parts of a cell that other cells may need: imports, functions, classes and constants, but no experiments."""
     try:
         tree = ast.parse(cell)
     except (SyntaxError, ValueError):
-        return  # a cell with a magic command, or a broken one: it defines nothing
+        return  # a magic command or a syntax error: the cell defines nothing
     for node in tree.body:
         constant = isinstance(node, ast.Assign) and _is_literal(node.value)
         if constant or isinstance(node, DEFINITIONS):
             try:
                 exec(compile(ast.Module([node], []), "<another cell>", "exec"), space)
-            except Exception as error:  # its own loss: what needs it will raise NameError, and the message says so
+            except Exception as error:  # code that needs this name will raise NameError, and the student reads that
                 print(f"{type(error).__name__}: {error}", file=sys.stderr)
 
 
@@ -70,11 +72,11 @@ def _is_literal(node: ast.AST) -> bool:
     return True
 
 
-def answer(name: str, program: str, others: tuple[str, ...], cases: tuple, differentiable: bool) -> list[Outcome]:
-    """Run the student's cells and call the function on every case; after a hopeless answer the rest is not tried."""
+def run_exercise(name: str, program: str, others: tuple[str, ...], cases: tuple, differentiable: bool) -> list[Outcome]:
+    """Run the student's cells and call the function on every case, up to the first fatal outcome."""
     space = namespace()
     for cell in others:
-        define(space, cell)
+        define_names(space, cell)
     try:
         exec(compile(program, "<exercise>", "exec"), space)
         function = space[name]
@@ -82,25 +84,25 @@ def answer(name: str, program: str, others: tuple[str, ...], cases: tuple, diffe
         return [Outcome(error=f"{type(error).__name__}: {error}"[:400], blank=isinstance(error, NotImplementedError))]
     outcomes = []
     for args in cases:
-        outcomes.append(call(function, args, differentiable))
+        outcomes.append(observe_call(function, args, differentiable))
         if outcomes[-1].is_fatal:
             break
     return outcomes
 
 
-def in_a_process(request: bytes, seconds: float, memory: int) -> tuple[bytes, int]:
-    """`answer` in a forked process: (its bytes, `wire.FINE`), or nothing and what happened instead."""
+def run_in_process(request: bytes, seconds: float, memory: int) -> tuple[bytes, int]:
+    """`run_exercise` in a forked process: (its reply, `protocol.FINE`), or (b"", the reason why there is none)."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             os.setsid()
             os.close(reader)
-            nowhere = os.open(os.devnull, os.O_RDWR)
+            devnull = os.open(os.devnull, os.O_RDWR)
             for stream in (0, 1, 2):
-                os.dup2(nowhere, stream)
-            limit(memory, seconds)
-            reply = protocol.pack_outcomes(answer(*protocol.unpack(request)))
+                os.dup2(devnull, stream)
+            set_limits(memory, seconds)
+            reply = protocol.pack_outcomes(run_exercise(*protocol.unpack(request)))
             with os.fdopen(writer, "wb") as pipe:
                 pipe.write(reply)
         finally:
@@ -108,13 +110,13 @@ def in_a_process(request: bytes, seconds: float, memory: int) -> tuple[bytes, in
     os.close(writer)
     reply, end = read_all(reader, time.monotonic() + seconds)
     os.close(reader)
-    end_all_others(pid)
+    kill_program(pid)
     os.waitpid(pid, 0)
     return reply, end
 
 
-def limit(memory: int, seconds: float) -> None:
-    """The limits of one exercise's process and whatever it starts."""
+def set_limits(memory: int, seconds: float) -> None:
+    """Limit the process of one exercise and all processes that it starts."""
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds) + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**24, 2**24))
@@ -122,7 +124,7 @@ def limit(memory: int, seconds: float) -> None:
 
 
 def read_all(pipe: int, deadline: float) -> tuple[bytes, int]:
-    """Everything until the pipe's end, or nothing and why: the deadline, more than a message may be, or no word at all."""
+    """All bytes until the pipe's end, or b"" and the reason: TOO_LONG, TOO_MUCH or DIED."""
     parts, size = [], 0
     while (left := deadline - time.monotonic()) > 0:
         if not select.select([pipe], [], [], left)[0]:
@@ -137,8 +139,8 @@ def read_all(pipe: int, deadline: float) -> tuple[bytes, int]:
     return b"", protocol.TOO_LONG
 
 
-def end_all_others(pid: int) -> None:
-    """Kill a program's process and all that it started. In a sandbox nothing else may live but this process and the first."""
+def kill_program(pid: int) -> None:
+    """Kill a program's process and all that it started. In a sandbox only this process and the first one may stay alive."""
     if not os.environ.get("COURSE_SANDBOX"):
         try:
             os.killpg(pid, signal.SIGKILL)
@@ -167,8 +169,15 @@ def _is_zombie(pid: int) -> bool:
         return True
 
 
-def become_nobody(user: int, processes: int) -> None:
-    """Give up root where the sandbox was started by it, and bound how many processes there may be."""
+def hide_checks() -> None:
+    """Let a student's cell import the checks as its notebook does, and get something that checks nothing."""
+    for package in CHECKS:
+        for name in (package, *(f"{package}.hw{n}" for n in range(1, 6))):
+            sys.modules[name] = _AnyCheck(name)
+
+
+def drop_privileges(user: int, processes: int) -> None:
+    """Give up root if the sandbox was started as root, and limit the number of processes."""
     if os.getuid() == 0:
         os.setgroups([])
         os.setresgid(user, user, user)
@@ -180,18 +189,17 @@ def become_nobody(user: int, processes: int) -> None:
 def main() -> None:
     """Serve requests until stdin ends. Arguments: user id, processes, seconds and bytes of memory for an exercise."""
     user, processes, seconds, memory = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
-    become_nobody(user, processes)
+    drop_privileges(user, processes)
     torch.set_num_threads(1)
-    for name in ("course_lib.homework.checks", *(f"course_lib.homework.checks.hw{n}" for n in range(1, 6))):
-        sys.modules[name] = _AnyCheck(name)
+    hide_checks()
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 2)
     replies.write(b"ready\n")
     replies.flush()
     while head := requests.read(protocol.HEAD.size):
-        request = head + requests.read(sum(protocol.sizes(head)))
-        reply, end = in_a_process(request, seconds, memory)
+        request = head + requests.read(sum(protocol.message_sizes(head)))
+        reply, end = run_in_process(request, seconds, memory)
         replies.write(protocol.HEAD.pack(len(reply), end) + reply)
         replies.flush()
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib.notebook import claims, viz
-from course_lib.homework.demos import hw1 as at_work
+from course_lib.homework.demos import hw1 as demos
 from course_lib.homework.checks import hw1
 
 # %% [markdown]
@@ -67,8 +67,8 @@ statistics = hw1.patch_statistics.check(patch_statistics)
 # An axis is a direction, so its sign means nothing, and it is shown stretched; one flat colour means that all pixels change together. Before you look: what will the first one show, and what the 24th?
 
 # %%
-pictures, share = at_work.axes(statistics)
-viz.grid(pictures, 12, scale=4, alt=at_work.ALT["patch_statistics"])
+pictures, share = demos.axes(statistics)
+viz.grid(pictures, 12, scale=4, alt=demos.ALT["patch_statistics"])
 
 # %%
 print(
@@ -78,7 +78,7 @@ print(
 # %% [markdown]
 # ## 2 · How much do a few axes hold?
 #
-# [[explained]]
+# [[explained_variance_ratio]]
 #
 # The eigenvalues $\lambda_1 \ge \lambda_2 \ge \dots$ of the covariance are the variances along the principal axes. Return the share of the first `k`:
 #
@@ -101,8 +101,8 @@ print(
 # </details>
 
 
-# %% exercise="explained"
-def explained(x: Tensor, k: int) -> float:
+# %% exercise="explained_variance_ratio"
+def explained_variance_ratio(x: Tensor, k: int) -> float:
     """The share of the variance of points x [N, D] that their first k principal axes hold, 0 to 1."""
     ### BEGIN SOLUTION
     variances = torch.linalg.svdvals(x - x.mean(0)) ** 2  # descending
@@ -110,16 +110,16 @@ def explained(x: Tensor, k: int) -> float:
     ### END SOLUTION
 
 
-# %% check="explained"
-held = hw1.explained.check(explained)
+# %% check="explained_variance_ratio"
+held = hw1.explained_variance_ratio.check(explained_variance_ratio)
 
 # %% [markdown]
 # **At work.** Three sets of points with 192 numbers each: squares of photographs, whole teddies made as small as these squares, and noise. Which of the curves rises first?
 
 # %%
 ks = [1, 2, 4, 8, 16, 32, 64, 128]
-curves = {name: (ks, [held(x, k) for k in ks]) for name, x in at_work.squares().items()}
-viz.lines(curves, log="x", xlabel="principal axes kept, of 192", ylabel="share of the variance", alt=at_work.ALT["explained"])
+curves = {name: (ks, [held(x, k) for k in ks]) for name, x in demos.squares().items()}
+viz.lines(curves, log="x", xlabel="principal axes kept, of 192", ylabel="share of the variance", alt=demos.ALT["explained_variance_ratio"])
 
 # %% [markdown]
 # ## 3 · One number for a spectrum
@@ -159,8 +159,8 @@ participation = hw1.participation_ratio.check(participation_ratio)
 # **At work.** Teddies in which exactly 1, 2, 4 or 8 continuous factors vary: lean, place, size, light and so on. With one factor free, all pictures lie on one path through pixel space: one number says where. Will the participation ratio say 1?
 
 # %%
-bears = at_work.swaying()
-viz.rows({f"{k} free": x[:8] for k, x in bears.items()}, scale=1, alt=at_work.ALT["participation_ratio"])
+bears = demos.swaying()
+viz.rows({f"{k} free": x[:8] for k, x in bears.items()}, scale=1, alt=demos.ALT["participation_ratio"])
 
 # %%
 points = {k: x.flatten(1) for k, x in bears.items()}
@@ -213,22 +213,22 @@ estimate = hw1.two_nn.check(two_nn)
 # %%
 known = [1, 2, 3, 5, 8, 12, 20]
 cubes = {
-    "TwoNN": [estimate(at_work.cube(d)) for d in known],
-    "participation ratio": [participation(at_work.cube(d)) for d in known],
+    "TwoNN": [estimate(demos.cube(d)) for d in known],
+    "participation ratio": [participation(demos.cube(d)) for d in known],
 }
 viz.lines(
     {name: (known, values) for name, values in cubes.items()} | {"the truth": (known, known)},
     log="xy",
     xlabel="true dimension",
     ylabel="estimate",
-    alt=at_work.ALT["two_nn"],
+    alt=demos.ALT["two_nn"],
 )
 
 # %% [markdown]
 # Now the teddies of exercise 3, where the truth is known as well, and garments, where nobody knows it. Which of the two estimators do you believe for the garments?
 
 # %%
-garments = at_work.garments(4000)
+garments = demos.garments(4000)
 rows = [[f"{len(x)} teddies, {k} free", k, estimate(x.double()), ratios[k]] for k, x in points.items()]
 for n in (250, 1000, 4000):
     parts = garments.double().split(n)
@@ -244,7 +244,7 @@ claims.table(["points", "truth", "TwoNN", "participation ratio"], rows)
 # %% [markdown]
 # ## 5 · How often is the distance wrong?
 #
-# [[triplets_wrong]]
+# [[triplet_error_rate]]
 #
 # Three pictures: an anchor, one that means the like of it, and one that means something else. The squared error of pixels gets the triplet **wrong** when it puts the unlike picture *nearer* to the anchor than the like one. A tie is not wrong.
 #
@@ -261,8 +261,8 @@ claims.table(["points", "truth", "TwoNN", "participation ratio"], rows)
 # </details>
 
 
-# %% exercise="triplets_wrong"
-def triplets_wrong(anchor: Tensor, like: Tensor, unlike: Tensor) -> float:
+# %% exercise="triplet_error_rate"
+def triplet_error_rate(anchor: Tensor, like: Tensor, unlike: Tensor) -> float:
     """The share of triplets of which pixel MSE puts the unlike picture nearer to the anchor than the like one."""
     ### BEGIN SOLUTION
     to_like, to_unlike = ((anchor - other).square().flatten(1).mean(1) for other in (like, unlike))
@@ -270,22 +270,22 @@ def triplets_wrong(anchor: Tensor, like: Tensor, unlike: Tensor) -> float:
     ### END SOLUTION
 
 
-# %% check="triplets_wrong"
-wrong = hw1.triplets_wrong.check(triplets_wrong)
+# %% check="triplet_error_rate"
+wrong = hw1.triplet_error_rate.check(triplet_error_rate)
 
 # %% [markdown]
 # **At work.** In each triplet, *like* has every word of the anchor's caption and another place, size, lean, light, tint, grain and fabric. *Unlike* keeps all of these and changes one word: the count, the fur's colour, the activity, the scarf's colour or the background. Guess for each: in how many of a hundred triplets does the pixel distance err?
 
 # %%
-sets = at_work.triplets()
+sets = demos.triplets()
 shown = sets["activity"]
 viz.rows(
-    {"anchor": shown.anchor[:4], "like": shown.same[:4], "unlike": shown.other[:4]}, scale=1, alt=at_work.ALT["triplets_wrong"]
+    {"anchor": shown.anchor[:4], "like": shown.same[:4], "unlike": shown.other[:4]}, scale=1, alt=demos.ALT["triplet_error_rate"]
 )
 
 # %%
 viz.bars(
-    {word: wrong(*three) for word, three in sets.items()}, ylabel="share of triplets wrong", alt=at_work.ALT["triplets_wrong 2"]
+    {word: wrong(*three) for word, three in sets.items()}, ylabel="share of triplets wrong", alt=demos.ALT["triplet_error_rate 2"]
 )
 
 # %% [markdown]
@@ -314,4 +314,4 @@ viz.bars(
 # ## What you have so far
 
 # %%
-hw1.summary(patch_statistics, explained, participation_ratio, two_nn, triplets_wrong)
+hw1.summary(patch_statistics, explained_variance_ratio, participation_ratio, two_nn, triplet_error_rate)

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from course_lib import device
 from course_lib.notebook import claims, viz
-from course_lib.homework.demos import hw2 as at_work
+from course_lib.homework.demos import hw2 as demos
 from course_lib.homework.checks import hw2
 
 print(device.find())
@@ -28,7 +28,7 @@ print(device.find())
 # %% [markdown]
 # ## 1 · How long is a side after a convolution?
 #
-# [[conv_side]]
+# [[conv_output_size]]
 #
 # A convolution lays its kernel on the first `kernel` pixels of the padded side, then moves it on by `stride` pixels, again and again, as long as it fits. Each place gives one number. How many are there (Dumoulin & Visin 2016, relationship 6)?
 #
@@ -50,23 +50,23 @@ print(device.find())
 # </details>
 
 
-# %% exercise="conv_side"
-def conv_side(side: int, kernel: int, stride: int, padding: int) -> int:
+# %% exercise="conv_output_size"
+def conv_output_size(side: int, kernel: int, stride: int, padding: int) -> int:
     """The side of a convolution's output, for an input of this side; padding is put at both ends."""
     ### BEGIN SOLUTION
     return (side + 2 * padding - kernel) // stride + 1
     ### END SOLUTION
 
 
-# %% check="conv_side"
-side_after = hw2.conv_side.check(conv_side)
+# %% check="conv_output_size"
+side_after = hw2.conv_output_size.check(conv_output_size)
 
 # %% [markdown]
 # **At work.** One teddy on its way down the encoder of the workbook's VAE. Of each convolution you see the first channel, a list of numbers that your function lays out as a square (the first halves twice at once). Before you look: at which side does the teddy stop being a teddy for you?
 
 # %%
-way = at_work.way_down(side_after)
-viz.grid(torch.cat(list(way.values())), len(way), titles=list(way), scale=3, alt=at_work.ALT["conv_side"])
+way = demos.way_down(side_after)
+viz.grid(torch.cat(list(way.values())), len(way), titles=list(way), scale=3, alt=demos.ALT["conv_output_size"])
 
 # %% [markdown]
 # ## 2 · What becomes of an image?
@@ -84,7 +84,7 @@ viz.grid(torch.cat(list(way.values())), len(way), titles=list(way), scale=3, alt
 #
 # <details><summary>Hint 1</summary>
 #
-# By your `conv_side`, what do kernel 4, stride 2, padding 1 do to an even side? And to the result once more?
+# By your `conv_output_size`, what do kernel 4, stride 2, padding 1 do to an even side? And to the result once more?
 # </details>
 #
 # <details><summary>Hint 2</summary>
@@ -110,14 +110,14 @@ shape_of = hw2.latent_shape.check(latent_shape)
 # **At work.** The autoencoders of Stable Diffusion (SD) 1 and 3, that of SANA, and the workbook's own. All but SANA's halve a side three times; their latents have 4 channels, SD 3's has 16. SANA's halves it five times and has 32. Which of the four, would you say, shrinks a picture most?
 
 # %%
-kinds = at_work.catalogue(shape_of)
+kinds = demos.catalogue(shape_of)
 claims.table(["autoencoder", "image → latent"], [[name, shape] for name, (shape, _) in kinds.items()])
-viz.bars({name: times for name, (_, times) in kinds.items()}, ylabel="times fewer numbers", alt=at_work.ALT["latent_shape"])
+viz.bars({name: times for name, (_, times) in kinds.items()}, ylabel="times fewer numbers", alt=demos.ALT["latent_shape"])
 
 # %% [markdown]
 # ## 3 · And back?
 #
-# [[deconv_side]]
+# [[conv_transpose_output_size]]
 #
 # A transposed convolution goes the other way. Each of the `side` input numbers stamps its kernel on an empty line, each stamp `stride` pixels after the one before; where stamps overlap, they add up. Then `padding` pixels are **cut off at both ends**, and `output_padding`
 # pixels are added at one end (Dumoulin & Visin 2016, relationship 14). How long is the line?
@@ -135,8 +135,8 @@ viz.bars({name: times for name, (_, times) in kinds.items()}, ylabel="times fewe
 # </details>
 
 
-# %% exercise="deconv_side"
-def deconv_side(side: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
+# %% exercise="conv_transpose_output_size"
+def conv_transpose_output_size(side: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
     """The side of a transposed convolution's output, for an input of this side."""
     ### BEGIN SOLUTION
     last = (side - 1) * stride + kernel
@@ -144,15 +144,15 @@ def deconv_side(side: int, kernel: int, stride: int, padding: int, output_paddin
     ### END SOLUTION
 
 
-# %% check="deconv_side"
-side_back = hw2.deconv_side.check(deconv_side)
+# %% check="conv_transpose_output_size"
+side_back = hw2.conv_transpose_output_size.check(conv_transpose_output_size)
 
 # %% [markdown]
 # **At work.** Your function says how large the canvas must be; then stamps with stride 2 are laid on it. Stamps lie in both directions, so they are squares; shown are 4 × 4 pixels from the middle. Within a square, the brighter a pixel, the more stamps touch it; above stand the fewest and the most. Decoders that are careless about this draw checkerboards (Odena et al. 2016). Which of the kernels 2, 3, 4 and 5 would you choose?
 
 # %%
-touched = at_work.stamps(side_back)
-viz.grid(torch.cat(list(touched.values())), len(touched), titles=list(touched), scale=5, alt=at_work.ALT["deconv_side"])
+touched = demos.stamps(side_back)
+viz.grid(torch.cat(list(touched.values())), len(touched), titles=list(touched), scale=5, alt=demos.ALT["conv_transpose_output_size"])
 
 # %% [markdown]
 # ## 4 · A bottleneck
@@ -195,18 +195,18 @@ narrow = hw2.bottleneck.check(bottleneck)
 # **At work.** Your function is the end of an encoder that makes 16 numbers of a garment with 1,024 pixels. The whole is trained for 600 steps, about 15 seconds on a laptop. What do you expect 16 numbers to keep?
 
 # %%
-result = at_work.train_small(narrow)
-viz.losses(result.losses, ylabel="squared error (nats per image)", alt=at_work.ALT["bottleneck"])
+result = demos.train_small(narrow)
+viz.loss_curve(result.losses, ylabel="squared error (nats per image)", alt=demos.ALT["bottleneck"])
 
 # %%
-train, test = at_work.garments("train", 4000), at_work.garments("test", 1000)
-by_network = at_work.copies(result.ema, test)
-viz.rows({"garments": test[:10], "copies by 16 numbers": by_network[:10]}, scale=2, alt=at_work.ALT["bottleneck 2"])
+train, test = demos.garments("train", 4000), demos.garments("test", 1000)
+by_network = demos.copies(result.ema, test)
+viz.rows({"garments": test[:10], "copies by 16 numbers": by_network[:10]}, scale=2, alt=demos.ALT["bottleneck 2"])
 
 # %% [markdown]
 # ## 5 · The best that a straight line can do
 #
-# [[pca_copies]]
+# [[pca_reconstructions]]
 #
 # Principal component analysis is an autoencoder without bends. Subtract the mean point of `train`. The `k` directions in which the centred points vary most are the axes, of length 1 and at right angles to each other; they are the first right singular vectors of the centred table.
 # A point's code is its length along each axis. The copy is the mean plus the axes in these amounts. Both the mean and the axes are learned on `train`; what is copied is `test`.
@@ -229,8 +229,8 @@ viz.rows({"garments": test[:10], "copies by 16 numbers": by_network[:10]}, scale
 # </details>
 
 
-# %% exercise="pca_copies"
-def pca_copies(train: Tensor, test: Tensor, k: int) -> Tensor:
+# %% exercise="pca_reconstructions"
+def pca_reconstructions(train: Tensor, test: Tensor, k: int) -> Tensor:
     """Copies of test [M, D] by their first k principal components, learned on train [N, D]."""
     ### BEGIN SOLUTION
     mean = train.mean(0)
@@ -239,18 +239,18 @@ def pca_copies(train: Tensor, test: Tensor, k: int) -> Tensor:
     ### END SOLUTION
 
 
-# %% check="pca_copies"
-straight = hw2.pca_copies.check(pca_copies)
+# %% check="pca_reconstructions"
+straight = hw2.pca_reconstructions.check(pca_reconstructions)
 
 # %% [markdown]
 # **At work.** The same garments by 16 numbers of PCA, between them and the network's copies. Which do you find better, and at what?
 
 # %%
-by_pca = at_work.linear_copies(straight, train, test, 16)
+by_pca = demos.linear_copies(straight, train, test, 16)
 viz.rows(
     {"garments": test[:10], "16 numbers, PCA": by_pca[:10], "16 numbers, network": by_network[:10]},
     scale=2,
-    alt=at_work.ALT["pca_copies"],
+    alt=demos.ALT["pca_reconstructions"],
 )
 
 # %% [markdown]
@@ -292,14 +292,14 @@ decibels = hw2.psnr.check(psnr)
 
 # %%
 ks = [4, 8, 12, 16, 24, 32, 48, 64]
-linear = [decibels(test, at_work.linear_copies(straight, train, test, k)).mean().item() for k in ks]
+linear = [decibels(test, demos.linear_copies(straight, train, test, k)).mean().item() for k in ks]
 yours = decibels(test, by_network)
 viz.lines(
     {"PCA": (ks, linear), "your network": ([16], [yours.mean().item()])},
     log="x",
     xlabel="numbers in a code",
     ylabel="mean PSNR (dB)",
-    alt=at_work.ALT["psnr"],
+    alt=demos.ALT["psnr"],
 )
 
 # %%
@@ -311,7 +311,7 @@ viz.rows(
     },
     scale=2,
     titles=["garment"] * 5 + ["its copy"] * 5,
-    alt=at_work.ALT["psnr 2"],
+    alt=demos.ALT["psnr 2"],
 )
 
 # %% [markdown]
@@ -322,8 +322,8 @@ viz.rows(
 # An autoencoder copies. Can it also draw? Here are codes that are no picture's, decoded by your network: half way between the garment above and another; drawn from the Gaussian with the codes' own mean and covariance; drawn from $\mathcal N(0, I)$. The printed numbers are the standard deviations of the sixteen numbers of a code, over a thousand garments.
 
 # %%
-print("codes:", *(f"{std:.1f}" for std in at_work.spread(result.ema, test)))
-viz.rows(at_work.drawn(result.ema, test), scale=2, alt=at_work.ALT["holes"])
+print("codes:", *(f"{std:.1f}" for std in demos.spread(result.ema, test)))
+viz.rows(demos.drawn(result.ema, test), scale=2, alt=demos.ALT["holes"])
 
 # %% [markdown]
 # Three questions; two sentences for each are enough.
@@ -345,4 +345,4 @@ viz.rows(at_work.drawn(result.ema, test), scale=2, alt=at_work.ALT["holes"])
 # ## What you have so far
 
 # %%
-hw2.summary(conv_side, latent_shape, deconv_side, bottleneck, pca_copies, psnr)
+hw2.summary(conv_output_size, latent_shape, conv_transpose_output_size, bottleneck, pca_reconstructions, psnr)

@@ -1,0 +1,268 @@
+"""Plots: curves, bars, points, histograms and tables as colours.
+
+No pyplot and no rcParams: a figure is created, rendered and dropped, so that nothing leaks and nothing depends on global state.
+"""
+
+import functools
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from course_lib.notebook.pictures import Picture, compress
+from course_lib.notebook.style import COLOURS, DASHES, DPI, FINE, MARKERS, STYLE
+
+
+class Panels:
+    """One row of plots: ``panels = Panels(2)``, draw on ``panels[0]`` (matplotlib axes), then ``panels.picture(alt)``.
+
+    n: plots side by side. width, height: of each, in inches of 100 CSS pixels.
+    """
+
+    def __init__(self, n: int = 1, width: float = 4.6, height: float = 3.4) -> None:
+        with rc_context(STYLE):
+            self.figure = Figure(figsize=(n * width + 0.4, height), dpi=DPI * FINE, layout="constrained")
+            self.axes = self.figure.subplots(1, n, squeeze=False)[0]
+
+    def __getitem__(self, i: int) -> Axes:
+        return self.axes[i]
+
+    def picture(self, alt: str) -> Picture:
+        with rc_context(STYLE):
+            return Picture(_render(self.figure), alt, round(self.figure.get_figwidth() * DPI))
+
+
+class Map:
+    """A plot that is drawn once, and on which a dot moves fast enough for a slider.
+
+    panels: one finished plot. pixels: the plot without the dot, uint8 [H, W, 3], one pixel per CSS pixel.
+    """
+
+    def __init__(self, panels: Panels) -> None:
+        panels.figure.set_dpi(DPI)
+        canvas = FigureCanvasAgg(panels.figure)
+        with rc_context(STYLE):
+            canvas.draw()
+        self.pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+        self._axes = panels[0]
+
+    def at(self, x: float, y: float, radius: int = 8) -> np.ndarray:
+        """The plot with a dot at these values of its axes: uint8 [H, W, 3]."""
+        pixels = Image.fromarray(self.pixels)
+        column, row = self._axes.transData.transform((x, y))
+        row = self.pixels.shape[0] - row
+        box = [column - radius, row - radius, column + radius, row + radius]
+        ImageDraw.Draw(pixels).ellipse(box, fill=COLOURS[1], outline="black", width=2)
+        return np.asarray(pixels)
+
+
+def _render(figure: Figure) -> bytes:
+    """Render to PNG with a palette of 255 colours, three times smaller; in full colour where the difference would be visible."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    palette = Image.fromarray(pixels.copy()).quantize(255, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    if np.abs(np.asarray(palette.convert("RGB")).astype(int) - pixels).max() > 24:
+        return compress(pixels)
+    buffer = io.BytesIO()
+    palette.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _styled(draw):
+    """Draw with our style, which Matplotlib would otherwise take from global settings."""
+
+    @functools.wraps(draw)
+    def styled(*args, **options):
+        with rc_context(STYLE):
+            return draw(*args, **options)
+
+    return styled
+
+
+class _Between(LogFormatter):
+    """Label the ticks between powers of ten that Matplotlib chooses, but write 0.6 rather than 6e-01."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return super().__call__(x, pos) and f"{x:,g}"
+
+
+def _plain_ticks(axes: Axes, log: str, curves: Mapping[str, tuple]) -> None:
+    """Set logarithmic axes with plain numbers; where the curves have few x, these are the ticks."""
+    for name in log:
+        axes.set(**{f"{name}scale": "log"})
+        axis = getattr(axes, f"{name}axis")
+        axis.set_major_formatter(lambda v, _: f"{v:,g}" if 1e-3 <= v < 1e6 else rf"$10^{{{round(np.log10(v))}}}$")
+        axis.set_minor_formatter(_Between(minor_thresholds=(1.5, 0.4)))
+    few = sorted({float(x) for curve in curves.values() for x in _array(curve[0])})
+    if "x" in log and len(few) <= 8:
+        axes.set_xticks(few, [f"{x:g}" for x in few])
+        axes.set_xticks([], minor=True)
+
+
+def _array(values: object) -> np.ndarray:
+    """Convert values, also bfloat16 and tensors on a GPU, to an array of at least one dimension."""
+    return np.atleast_1d(values.detach().cpu().double().numpy() if isinstance(values, Tensor) else np.asarray(values))
+
+
+@_styled
+def draw_lines(
+    axes: Axes,
+    curves: Mapping[str, tuple],
+    *,
+    xlabel: str,
+    ylabel: str,
+    log: str = "",
+    references: Mapping[str, float] | None = None,
+    title: str = "",
+    marker: bool = True,
+) -> None:
+    """Draw curves {"name": (x, y)} or {"name": (x, y, error)} on one plot; axis labels carry units.
+
+    Up to 40 points are marked. log: "x", "y" or "xy". error: half-width of a bar, or with more than 12 points of a band.
+    references: named horizontal lines.
+    """
+    for i, (name, (x, y, *error)) in enumerate(curves.items()):
+        x, y, colour = _array(x), _array(y), COLOURS[i % len(COLOURS)]
+        if x.shape != y.shape:
+            raise ValueError(f"The curve {name!r} has {len(x)} x and {len(y)} y, but needs a y for each x.")
+        mark = MARKERS[i % len(MARKERS)] if marker and len(x) <= 40 else None
+        axes.plot(x, y, color=colour, linestyle=DASHES[i % len(DASHES)], marker=mark, label=name)
+        if error and len(x) <= 12:
+            axes.errorbar(x, y, _array(error[0]), fmt="none", ecolor=colour, elinewidth=1.2, capsize=3)
+        elif error:
+            axes.fill_between(x, y - _array(error[0]), y + _array(error[0]), color=colour, alpha=0.2, linewidth=0)
+    for name, value in (references or {}).items():
+        axes.axhline(value, color="#555555", linestyle="--", linewidth=1.2)
+        axes.annotate(name, (0.99, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9)
+    _plain_ticks(axes, log, curves)
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    if len(curves) > 1 or next(iter(curves), ""):
+        axes.legend(fontsize=9)
+
+
+def lines(curves: Mapping[str, tuple], *, alt: str, width: float = 6.0, height: float = 3.6, **options) -> Picture:
+    """Plot curves; options as in ``draw_lines``."""
+    panels = Panels(1, width, height)
+    draw_lines(panels[0], curves, **options)
+    return panels.picture(alt)
+
+
+@_styled
+def loss_curve(values: Tensor, *, ylabel: str, alt: str, smooth: int = 50) -> Picture:
+    """Plot a training curve [steps]: each loss faint, the running mean over ``smooth`` steps on top."""
+    values = _array(values)
+    smooth = min(smooth, len(values))
+    mean = np.convolve(values, np.ones(smooth) / smooth, "valid")
+    panels = Panels(1, 6.0, 3.2)
+    panels[0].plot(np.arange(1, len(values) + 1), values, color=COLOURS[5], alpha=0.35, linewidth=0.8, label="each step")
+    panels[0].plot(np.arange(smooth, len(values) + 1), mean, color=COLOURS[0], label=f"mean of {smooth} steps")
+    low, high = np.quantile(values, [0.0, 0.99])
+    panels[0].set(xlabel="training step", ylabel=ylabel, ylim=(low - 0.05 * (high - low), high + 0.1 * (high - low)))
+    panels[0].legend(fontsize=9)
+    return panels.picture(alt)
+
+
+@_styled
+def bars(
+    values: Mapping[str, float], *, ylabel: str, alt: str, errors: Sequence[float] | None = None, log: bool = False
+) -> Picture:
+    """Plot named bars with their values on top. errors: half-widths, one for each bar."""
+    panels = Panels(1, max(4.0, 1.1 * len(values) + 1.5), 3.4)
+    heights = [float(v) for v in values.values()]
+    drawn = panels[0].bar(
+        list(values), heights, yerr=errors, color=[COLOURS[i % len(COLOURS)] for i in range(len(values))], capsize=4
+    )
+    panels[0].bar_label(drawn, [f"{v:,.0f}" if abs(v) >= 1000 else f"{v:.3g}" for v in heights], fontsize=9, padding=2)
+    panels[0].margins(y=0.1)
+    panels[0].set(ylabel=ylabel, yscale="log" if log else "linear")
+    panels[0].grid(axis="x", visible=False)
+    return panels.picture(alt)
+
+
+@_styled
+def heatmap(
+    values: Tensor,
+    *,
+    rows: Sequence,
+    columns: Sequence,
+    ylabel: str,
+    xlabel: str,
+    label: str,
+    alt: str,
+    limits: tuple[float | None, float | None] = (None, None),
+) -> Picture:
+    """Plot a table of numbers [rows, columns] as colours, with tick labels for rows and columns and a labelled colour bar.
+
+    limits: the values of the darkest and the lightest colour (default: the smallest and the largest).
+    """
+    panels = Panels(1, 1.6 + 0.9 * len(columns), 1.2 + 0.28 * len(rows))
+    image = panels[0].imshow(_array(values), vmin=limits[0], vmax=limits[1], cmap="cividis", aspect="auto")
+    panels[0].set_xticks(range(len(columns)), columns)
+    panels[0].set_yticks(range(len(rows)), rows)
+    panels[0].set(ylabel=ylabel, xlabel=xlabel)
+    panels[0].grid(False)
+    panels.figure.colorbar(image, label=label)
+    return panels.picture(alt)
+
+
+@_styled
+def draw_points(
+    axes: Axes, groups: Mapping[str, Tensor], *, xlabel: str = "", ylabel: str = "", title: str = "", size: float = 6
+) -> None:
+    """Draw clouds of points {"name": [N, 2]} on one plot, equal scales on both axes."""
+    for i, (name, points) in enumerate(groups.items()):
+        xy = _array(points.flatten(1))
+        style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]}
+        axes.scatter(xy[:, 0], xy[:, 1], s=size, alpha=0.5, linewidths=0, label=name, **style)
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=title, aspect="equal")
+    if len(groups) > 1:
+        outside = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(groups) > 5 else {}
+        axes.legend(fontsize=9, markerscale=2, **outside)
+
+
+@_styled
+def draw_histogram(axes: Axes, groups: Mapping[str, Tensor], *, xlabel: str, bins: int = 60, title: str = "") -> None:
+    """Draw histograms {"name": values} over common bins, each with area 1."""
+    flat = {name: _array(values).ravel() for name, values in groups.items()}
+    if bad := [name for name, values in flat.items() if not len(values) or not np.isfinite(values).all()]:
+        raise ValueError(f"The histogram {bad[0]!r} has no values, or some that are not finite numbers.")
+    edges = np.histogram_bin_edges(np.concatenate(list(flat.values())), bins)
+    for i, (name, values) in enumerate(flat.items()):
+        style = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)], "linewidth": 2}
+        axes.stairs(np.histogram(values, edges, density=True)[0], edges, label=name, **style)
+    axes.set(xlabel=xlabel, ylabel="density", title=title)
+    if len(groups) > 1:
+        axes.legend(fontsize=9)
+
+
+def scatter(groups: Mapping[str, Tensor], *, alt: str, width: float = 6.0, height: float = 4.2, **options) -> Picture:
+    """Plot points {"name": [N, 2]}; options as in ``draw_points``."""
+    panels = Panels(1, width, height)
+    draw_points(panels[0], groups, **options)
+    return panels.picture(alt)
+
+
+def histogram(groups: Mapping[str, Tensor], *, alt: str, width: float = 6.0, height: float = 3.4, **options) -> Picture:
+    """Plot histograms {"name": values}; options as in ``draw_histogram``."""
+    panels = Panels(1, width, height)
+    draw_histogram(panels[0], groups, **options)
+    return panels.picture(alt)
+
+
+def spectrum(variances: Mapping[str, Tensor], *, alt: str, fraction: float = 0.95, **options) -> Picture:
+    """Plot the variance (%) explained by the first k principal components over k: {"name": their variances, largest first}.
+
+    fraction: drawn as a reference line; options as in ``lines``.
+    """
+    explained = {name: 100 * _array(v).cumsum() / _array(v).sum() for name, v in variances.items()}
+    curves = {name: (np.arange(1, len(v) + 1), v) for name, v in explained.items()}
+    options = {"xlabel": "principal components", "ylabel": "variance explained (%)", "log": "x", "marker": False, **options}
+    return lines(curves, alt=alt, references={f"{fraction:.0%}": 100 * fraction}, **options)
