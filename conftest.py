@@ -13,8 +13,19 @@ collect_ignore = ["tests/submissions"]  # programs that attack whoever runs them
 os.environ.update(lab.environment())  # before nbval or a build starts its first kernel
 
 
+# With --dist loadgroup a group runs in order in one process. Chapters 4 and 5 load what chapters 3 and 4 train and save.
+CHAIN = ("03", "04", "05")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    gpu_tests = [item for item in items if item.get_closest_marker("gpu")]
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            group = "chapters 3 to 5" if item.path.name.startswith(CHAIN) else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(group))
+    skip_without_gpu([item for item in items if item.get_closest_marker("gpu")])
+
+
+def skip_without_gpu(gpu_tests: list[pytest.Item]) -> None:
     if not gpu_tests:
         return
     import torch  # only now: most runs of a single test file need not pay for it

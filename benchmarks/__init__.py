@@ -1,6 +1,6 @@
-"""Speeds and costs, measured on this machine beside the libraries that others use: ``make bench``, or ``course bench PART``.
+"""Speeds and costs on this machine, compared with other libraries: ``make bench``, or ``course bench PART``.
 
-Every figure stands beside the machine's own matmul rate, measured in the same run, because a share of what the hardware can do
-travels better than seconds. Rivals are timed in turns with us, so that another program's burst of work hits both. Run it with
-nothing else busy.
+Every figure is reported with the machine's own matmul rate, measured in the same run, because a fraction of what the hardware can
+do transfers between machines better than seconds. All libraries are timed in turns, so that a burst of work by another program
+slows all of them. Run it on an idle machine.
 """

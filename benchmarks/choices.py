@@ -1,4 +1,4 @@
-"""The measurements behind choices that the library makes for its user: which attention, one batch or two, compile or not."""
+"""Measurements behind choices of the library: which attention, one batch or two, compile or not."""
 
 import time
 from collections.abc import Callable
@@ -10,10 +10,11 @@ from torch import Tensor
 
 from benchmarks.steps import objective, plans, training_step
 from benchmarks.timing import interleaved
-from course_lib import layers, recipes
+from course_lib import layers
 from course_lib.device import Machine
 from course_lib.guidance import MAX_FUSED_BATCH
 from course_lib.recipes import configs
+from course_lib.teddies import NUM_VALUES
 from course_lib.unet import UNet
 
 TOKENS = ((128, 4, 16, 16), (128, 4, 64, 16), (64, 3, 64, 64), (16, 4, 256, 32), (8, 4, 1024, 16))  # B, heads, N, d
@@ -43,10 +44,10 @@ def attention(machine: Machine) -> dict[str, dict]:
 
 @torch.no_grad()
 def guidance(machine: Machine) -> dict[str, dict]:
-    """Seconds of one guided step for n pictures: two calls of n, or one of 2n, with chapter 4's network and the Teddies'."""
+    """Seconds of one guided step for n images, as two calls of n or one of 2n, with chapter 4's network and the Teddies'."""
     found = {}
     garments = UNet(in_channels=4, **configs.FASHION_DENOISER["cpu"][0]), torch.tensor(0), (4, 4, 4)
-    teddies = UNet(**configs.TEDDIES_DENOISER[0]), torch.zeros(len(recipes.teddies.NUM_VALUES), dtype=torch.long), (4, 8, 8)
+    teddies = UNet(**configs.TEDDIES_DENOISER[0]), torch.zeros(len(NUM_VALUES), dtype=torch.long), (4, 8, 8)
     for name, (net, label, shape) in {"garments": garments, "teddies": teddies}.items():
         net.to(machine.device, memory_format=torch.channels_last).eval()
         for n in (1, 8, MAX_FUSED_BATCH, 128, 512):
@@ -66,7 +67,7 @@ def guidance(machine: Machine) -> dict[str, dict]:
 
 
 def compiled(machine: Machine) -> dict[str, dict]:
-    """For each network of `steps.plans`: seconds of a training step as it is and compiled, and of the first compiled one."""
+    """For each network of `steps.plans`: seconds of a training step, eager and compiled, and of the first compiled one."""
     found = {}
     for name, plan in plans().items():
         net = plan.nets["ours"]()

@@ -1,6 +1,6 @@
 """Images per second of chapter 4's training on random latents, by one process or several.
 
-A program of its own, because Fabric starts it once for each: python -m benchmarks.data_parallel PROCESSES THREADS STEPS.
+A separate program, because Fabric starts it once for each process: python -m benchmarks.data_parallel PROCESSES THREADS STEPS.
 """
 
 import sys
@@ -17,7 +17,7 @@ from course_lib.unet import UNet
 
 
 def rate(processes: int, threads: int, steps: int) -> float:
-    """Of the latent denoiser's recipe, gradients exchanged; ``threads`` of each process."""
+    """Images per second of the latent denoiser's recipe with exchanged gradients; ``threads`` for each process."""
     machine = devices.find("cpu", threads=threads)
     network, training = configs.FASHION_DENOISER["cpu"]
     latents, labels = torch.randn(4096, 4, 4, 4), torch.arange(4096) % recipes.NUM_CLASSES

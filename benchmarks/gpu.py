@@ -1,4 +1,4 @@
-"""What only a GPU can show: the share of its bf16 peak, sampling as CUDA graphs, and the Teddies' flagship from start to end."""
+"""What only a GPU can show: the fraction of its bf16 peak, sampling as CUDA graphs, and the Teddies' full training."""
 
 import time
 from functools import partial
@@ -22,7 +22,7 @@ BASE = {"in_channels": 4, "size": 32, "patch": 2, "dim": 768, "depth": 12, "head
 
 
 def dit(machine: Machine, batch: int | None = None, config: dict = BASE) -> dict[str, dict]:
-    """The training step of a GPU-size DiT on latents of 256×256 pictures, as it is and compiled: images/s, share of matmul.
+    """The training step of a GPU-size DiT on latents of 256×256 images, eager and compiled: images/s, fraction of matmul.
 
     batch: by default 256, or 32 on a GPU of less than 40 GiB.
     """
@@ -30,10 +30,10 @@ def dit(machine: Machine, batch: int | None = None, config: dict = BASE) -> dict
         batch = 256 if torch.cuda.mem_get_info(machine.device)[1] >= 40 * 2**30 else 32
     shape = (config["in_channels"], config["size"], config["size"])
 
-    def step(pictures: int, way: str = "eager"):
+    def step(images: int, way: str = "eager"):
         net = DiT(**config)
         asked = torch.compile(net) if way == "compiled" else net
-        return training_step(net, objective(asked, Plan(shape, pictures, {}), machine), machine)
+        return training_step(net, objective(asked, Plan(shape, images, {}), machine), machine)
 
     peak, work = devices.matmul_rate(machine), flops(step(2)) / 2 * batch
     took = interleaved({way: step(batch, way) for way in ("eager", "compiled")}, machine)
@@ -41,7 +41,7 @@ def dit(machine: Machine, batch: int | None = None, config: dict = BASE) -> dict
 
 
 def graphs(machine: Machine, counts: tuple[int, ...] = (1, 16, 256), steps: int = 20) -> dict[str, dict]:
-    """Seconds of a guided walk of the Teddies' denoiser for n pictures, launched kernel by kernel and as one CUDA graph."""
+    """Seconds of guided sampling with the Teddies' denoiser for n images, launched kernel by kernel and as one CUDA graph."""
     model = text_to_image.load(machine)
     autocast = None if machine.dtype == torch.float32 else machine.dtype
     levels, null = model.schedule.grid(steps), tuple(teddies.NUM_VALUES)
@@ -55,30 +55,30 @@ def graphs(machine: Machine, counts: tuple[int, ...] = (1, 16, 256), steps: int 
             return dpmpp_2m(guided, x_T, levels)
 
         runs = {"launched one by one": partial(walk, noise), "CUDA graph": partial(as_cuda_graph(walk, noise), noise)}
-        found[f"{n} pictures"] = {way: t.seconds for way, t in interleaved(runs, machine).items()}
+        found[f"{n} images"] = {way: t.seconds for way, t in interleaved(runs, machine).items()}
     return found
 
 
 def many_teddies(machine: Machine, n: int = 10_000, steps: int = 20, batch: int = 500) -> float:
     """Seconds for n guided Teddies at 64×64, decoded."""
     model = text_to_image.load(machine)
-    told = model.encode_prompt("two brown teddy bears")
-    model.sample(told.expand(min(n, batch), -1), 3.0, 2, batch=batch)  # warm-up
+    condition = model.encode_prompt("two brown teddy bears")
+    model.sample(condition.expand(min(n, batch), -1), 3.0, 2, batch=batch)  # warm-up
     machine.synchronize()
     began = time.perf_counter()
-    model.sample(told.expand(n, -1), 3.0, steps, batch=batch)
+    model.sample(condition.expand(n, -1), 3.0, steps, batch=batch)
     machine.synchronize()
     return time.perf_counter() - began
 
 
 def flagship(machine: Machine, n: int = 500, options: recipes.RunOptions | None = None) -> dict[str, float]:
-    """The Teddies' denoiser trained anew by its recipe (options: its own): seconds, and the share of n wishes that come true,
-    read off the pictures; beside it that of the shipped one."""
-    judge, wishes = recipes.load_or_train("teddies-reader", machine), prompt_adherence.sample_prompts(n, 0).to(machine.device)
+    """Train the Teddies' denoiser again by its recipe: the seconds, and its prompt adherence over n prompts, with that of the
+    shipped weights."""
+    judge, prompts = recipes.load_or_train("teddies-reader", machine), prompt_adherence.sample_prompts(n, 0).to(machine.device)
     model = text_to_image.load(machine)
 
     def adherence() -> float:
-        return prompt_adherence.adherence(judge, model.sample(wishes, steps=20), wishes)["all"]
+        return prompt_adherence.adherence(judge, model.sample(prompts, steps=20), prompts)["all"]
 
     shipped = adherence()
     with TemporaryDirectory() as folder:
@@ -86,13 +86,13 @@ def flagship(machine: Machine, n: int = 500, options: recipes.RunOptions | None 
         result = recipes.teddies_ldm(Path(folder, "again.safetensors"), machine, options)
         spent = time.perf_counter() - began
     model.net.load_state_dict(result.ema.state_dict())
-    return {"seconds": spent, "wishes come true": adherence(), "wishes come true, shipped": shipped}
+    return {"seconds": spent, "prompt adherence": adherence(), "prompt adherence, shipped": shipped}
 
 
 def measure(machine: Machine) -> dict:
-    """All of it; minutes on an H100. Raises ValueError where there is no CUDA device."""
+    """Measure all of it, minutes on an H100. Raises ValueError where there is no CUDA device."""
     if machine.device.type != "cuda":
-        raise ValueError(f"this part measures a GPU, and this machine is {machine}: run `course bench gpu` where there is one")
+        raise ValueError(f"the part gpu needs a CUDA device, but this is {machine}: run `course bench gpu` on one with a GPU")
     return {
         "matmul_tflops": devices.matmul_rate(machine) / 1e12,
         "dit": dit(machine),

@@ -7,9 +7,10 @@ import torch
 
 from benchmarks import memory
 from benchmarks.steps import Plan, objective, training_step
-from benchmarks.timing import exponent, interleaved
+from benchmarks.timing import interleaved
 from course_lib import teddies
 from course_lib.device import Machine
+from course_lib.experiments.flops import power_law_exponent
 from course_lib.unet import UNet
 
 
@@ -19,9 +20,9 @@ def _step(shape: tuple[int, int, int], batch: int, machine: Machine, attention: 
 
 
 def _grown(runs: dict[int, object], machine: Machine, each: dict[int, int] | None = None) -> dict:
-    """Seconds for each size, per image where ``each`` tells the batch, and the exponent."""
+    """Seconds for each size, per image where ``each`` gives the batch, and the exponent."""
     took = {size: t.seconds / (each or {}).get(size, 1) for size, t in interleaved(runs, machine, repeats=5).items()}
-    return {"sizes": list(took), "seconds": list(took.values()), "exponent": exponent(list(took), list(took.values()))}
+    return {"sizes": list(took), "seconds": list(took.values()), "exponent": power_law_exponent(list(took), list(took.values()))}
 
 
 def measure(machine: Machine, streamed: int = 1_000_000) -> dict:
@@ -39,7 +40,7 @@ def measure(machine: Machine, streamed: int = 1_000_000) -> dict:
 
 
 def data_set(n: int, machine: Machine, batch: int = 2000) -> dict:
-    """n Teddies drawn at 16×16 batch after batch, as a training that streams them would: seconds, and memory on the way."""
+    """Render n Teddies at 16×16 batch by batch, as a training that streams them would: seconds and memory so far."""
     sizes, seconds, held = [], [], []
     began, drawn = time.perf_counter(), 0
     marks = [n // 100, n // 10, n]
@@ -52,4 +53,4 @@ def data_set(n: int, machine: Machine, batch: int = 2000) -> dict:
             sizes.append(marks.pop(0))
             seconds.append(time.perf_counter() - began)
             held.append(memory.resident()[1])
-    return {"sizes": sizes, "seconds": seconds, "peak_mib": held, "exponent": exponent(sizes, seconds)}
+    return {"sizes": sizes, "seconds": seconds, "peak_mib": held, "exponent": power_law_exponent(sizes, seconds)}

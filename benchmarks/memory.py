@@ -1,4 +1,4 @@
-"""Peak memory of a training step and of sampling, each in a process of its own: ours beside the peers'."""
+"""Peak memory of a training step and of sampling, each in a process of its own: ours and other libraries'."""
 
 import multiprocessing
 import sys
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def resident() -> tuple[float, float]:
-    """MiB of this process: now, and the most that it ever held.
+    """Memory of this process in MiB: now, and at its peak.
 
     Raises ValueError where the system does not tell (it must have /proc, as Linux has).
     """
@@ -30,7 +30,7 @@ def resident() -> tuple[float, float]:
 
 
 def peak(run: Callable[[], object], machine: Machine) -> float:
-    """The MiB that ``run`` needs at its peak, beyond what this process (or the GPU) holds already."""
+    """Peak memory of ``run`` in MiB, beyond what this process (or the GPU) holds already."""
     if machine.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -43,7 +43,7 @@ def peak(run: Callable[[], object], machine: Machine) -> float:
 
 
 def train(plan: str, name: str, machine: Machine, steps: int = 3) -> float:
-    """MiB of a plan's training step by one of its networks: weights, gradients, optimizer and what backward keeps."""
+    """Peak memory in MiB of a training step with one network of a plan: weights, gradients, optimizer and saved activations."""
     chosen = plans()[plan]
     net = chosen.nets[name]()
 
@@ -56,12 +56,12 @@ def train(plan: str, name: str, machine: Machine, steps: int = 3) -> float:
 
 
 def draw(name: str, machine: Machine) -> float:
-    """MiB of drawing guided samples, one of `sampling.ways`."""
+    """Peak memory in MiB of guided sampling, one of `sampling.ways`."""
     return peak(sampling.ways(machine)[name][0], machine)
 
 
 def alone(job: Callable[[Machine], T], machine: Machine) -> T:
-    """``job`` in a fresh process: what this one once held would count there too."""
+    """Run ``job`` in a fresh process, since what this one once held would count too."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_on, (job, str(machine.device), machine.precision, machine.threads))
 
@@ -71,11 +71,11 @@ def _on(job: Callable[[Machine], T], device: str, precision: str, threads: int) 
 
 
 def measure(machine: Machine) -> dict[str, float]:
-    """MiB of everything that `steps` and `sampling` time."""
+    """Peak memory in MiB of everything that `steps` and `sampling` time."""
     found = {}
     for plan, chosen in plans().items():
         for name in chosen.nets:
-            found[f"training step, {plan}, {chosen.batch} pictures: {name}"] = alone(partial(train, plan, name), machine)
+            found[f"training step, {plan}, {chosen.batch} images: {name}"] = alone(partial(train, plan, name), machine)
     for name, (_, n) in sampling.ways(machine).items():
-        found[f"guided samples, {n} pictures: {name}"] = alone(partial(draw, name), machine)
+        found[f"guided samples, {n} images: {name}"] = alone(partial(draw, name), machine)
     return found

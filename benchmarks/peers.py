@@ -1,5 +1,7 @@
-"""The libraries that we are measured against, each network made as large as ours: diffusers and denoising-diffusion-pytorch."""
+"""The libraries that we are compared with, diffusers and denoising-diffusion-pytorch, each network as large as ours."""
 
+import bisect
+import functools
 import sys
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
@@ -13,8 +15,8 @@ from course_lib.recipes.configs import NUM_CLASSES
 TORCHVISION = ("torchvision", "torchvision.transforms", "torchvision.utils", "torchvision.datasets")
 
 
-class Told(nn.Module):
-    """A peer's network under our signature, (x_t, t, y) → prediction. ``call`` says how it wants to be asked."""
+class Adapter(nn.Module):
+    """Another library's network with our signature, (x_t, t, y) → prediction. ``call`` calls it with its own."""
 
     def __init__(self, net: nn.Module, call: Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]) -> None:
         super().__init__()
@@ -29,16 +31,22 @@ def parameters(net: nn.Module) -> int:
 
 
 def matched(make: Callable[[int], nn.Module], widths: Iterable[int], wanted: int, within: float = 0.05) -> nn.Module:
-    """The network of the width that comes nearest to so many parameters.
+    """Return the network of the width whose number of parameters is nearest to ``wanted``.
 
-    Raises ValueError where the nearest is further off than ``within``, a share.
+    Raises ValueError if its relative difference is larger than ``within``.
     """
-    with torch.device("meta"):  # counted without numbers in them
-        counts = {width: parameters(make(width)) for width in widths}
-    width = min(counts, key=lambda w: abs(counts[w] - wanted))
-    if abs(counts[width] / wanted - 1) > within:
+
+    @functools.cache
+    def count(width: int) -> int:
+        with torch.device("meta"):  # counted without allocating weights
+            return parameters(make(width))
+
+    ordered = sorted(widths)  # a wider network has more parameters
+    above = bisect.bisect_left(ordered, wanted, key=count)
+    width = min(ordered[max(above - 1, 0) : above + 1], key=lambda w: abs(count(w) - wanted))
+    if abs(count(width) / wanted - 1) > within:
         raise ValueError(
-            f"The nearest width, {width}, has {counts[width]:,} parameters, but {wanted:,} within {within:.0%} are wanted: "
+            f"The nearest width, {width}, has {count(width):,} parameters, but {wanted:,} within {within:.0%} are wanted: "
             "allow finer widths."
         )
     return make(width)
@@ -57,7 +65,7 @@ def diffusers_unet(channels: int, side: int, multipliers: tuple[int, ...], block
             down_block_types=tuple(f"{kind}DownBlock2D" for kind in kinds),
             up_block_types=tuple(f"{kind}UpBlock2D" for kind in reversed(kinds)),
         )  # fmt: skip
-        return Told(net, lambda net, x, t, y: net(x, t, class_labels=y).sample)
+        return Adapter(net, lambda net, x, t, y: net(x, t, class_labels=y).sample)
 
     return make
 
@@ -71,17 +79,17 @@ def diffusers_dit(channels: int, side: int, patch: int, depth: int, heads: int):
             num_attention_heads=heads, attention_head_dim=width // heads, in_channels=channels, out_channels=channels,
             num_layers=depth, sample_size=side, patch_size=patch, num_embeds_ada_norm=NUM_CLASSES,
         )  # fmt: skip
-        return Told(net, lambda net, x, t, y: net(x, timestep=t, class_labels=y).sample)
+        return Adapter(net, lambda net, x, t, y: net(x, timestep=t, class_labels=y).sample)
 
     return make
 
 
 def lucidrains_unet(channels: int, multipliers: tuple[int, ...]):
-    """width → denoising-diffusion-pytorch's Unet, which knows no labels and has two blocks at each level."""
+    """width → denoising-diffusion-pytorch's Unet, which takes no labels and has two blocks at each resolution."""
 
     def make(width: int) -> nn.Module:
         net = lucidrains().Unet(dim=width, dim_mults=multipliers, channels=channels, flash_attn=True)
-        return Told(net, lambda net, x, t, y: net(x, t))
+        return Adapter(net, lambda net, x, t, y: net(x, t))
 
     return make
 
@@ -89,24 +97,24 @@ def lucidrains_unet(channels: int, multipliers: tuple[int, ...]):
 def lucidrains() -> ModuleType:
     """The package denoising_diffusion_pytorch.
 
-    It imports torchvision for its Trainer's data alone; no build of that matches every torch, so where it is missing an empty
-    stand-in takes its place. Raises ValueError where the package itself is missing.
+    It imports torchvision only for its Trainer's data; since no build of that matches every torch, an empty stand-in replaces it
+    where it is missing. Raises ValueError where the package itself is missing.
     """
     if find_spec("denoising_diffusion_pytorch") is None:
-        raise ValueError("denoising-diffusion-pytorch is not installed: run `make bench`, which brings it.")
+        raise ValueError("denoising-diffusion-pytorch is not installed: run `make bench`, which installs it.")
     stand_ins = TORCHVISION if find_spec("torchvision") is None else ()
     for name in stand_ins:
         sys.modules[name] = _Empty(name)
     try:
         import denoising_diffusion_pytorch
     finally:
-        for name in stand_ins:  # nobody else is to take them for the real one
+        for name in stand_ins:  # no other code may take them for the real ones
             del sys.modules[name]
     return denoising_diffusion_pytorch
 
 
 class _Empty(ModuleType):
-    """A module that has every name and nothing behind it."""
+    """A module that has every name, each an empty module."""
 
     __path__: tuple = ()
     __spec__ = None

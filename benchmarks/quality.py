@@ -1,8 +1,8 @@
-"""Time to quality: the Fréchet distance of samples after so many seconds of training, ours beside both peers' own recipes.
+"""Time to quality: Fréchet distance of samples over seconds of training, for ours and the recipes of two other libraries.
 
-Everybody draws Fashion-MNIST at 32×32. Ours trains a VAE and a denoiser of its latents, and the VAE's seconds count. The peers
-train in pixel space with their own losses, schedules, optimizers and averages, networks of the size of the workbook's pixel
-denoiser, and draw with their own samplers. diffusers' network is told the classes as ours is; lucidrains' knows none.
+All generate Fashion-MNIST at 32×32. Ours trains a VAE and a denoiser of its latents, and the VAE's seconds count. The other
+libraries train in pixel space with their own losses, schedules, optimizers, averages and samplers, and networks of the size of
+the workbook's pixel denoiser. The network of diffusers is conditioned on the class, as ours is; that of lucidrains is not.
 """
 
 import copy
@@ -25,18 +25,18 @@ from course_lib.images import to_float
 from course_lib.recipes import configs
 from course_lib.unet import UNet
 
-MARKS = (60.0, 180.0, 600.0)  # seconds at which the peers are looked at
-OURS = MARKS[:2]  # for us each is a run of its own, its learning rate falling to 0 at its end
+MARKS = (60.0, 180.0, 600.0)  # seconds of training at which the other libraries are evaluated
+OURS = MARKS[:2]  # a separate run each, whose learning rate falls to 0 at its end
 
 
 def measure(machine: Machine, marks: Sequence[float] = MARKS, ours_at: Sequence[float] = OURS, n: int = 500) -> dict:
-    """{"ours": [[seconds, distance], …], …}, n samples each: some 25 minutes of training, and some of sampling."""
+    """{"ours": [[seconds, distance], …], …}, n samples each. About 25 minutes of training, and some of sampling."""
     evaluator = Evaluator(machine)
     found = {"floor": frechet_floor(evaluator, n), "samples": n, "ours": [ours(evaluator, seconds, n) for seconds in ours_at]}
     for name, make in {"diffusers": _Diffusers, "lucidrains": _Lucidrains}.items():
         peer = make(machine)
-        looks = _trained(peer, marks)
-        found[name] = [[seconds, evaluator.frechet(peer.draw(net, n))] for seconds, net in looks]
+        snapshots = _train_to_marks(peer, marks)
+        found[name] = [[seconds, evaluator.frechet(peer.generate(net, n))] for seconds, net in snapshots]
         found[f"{name}, parameters"] = peers.parameters(peer.net)
     return found
 
@@ -48,27 +48,31 @@ def ours(evaluator: Evaluator, seconds: float, n: int) -> list[float]:
         codec, result, _ = train_latent(Path(folder), evaluator.machine, seconds)
         spent = time.perf_counter() - began
     images = generate(
-        guided_factory("latent", result.ema, evaluator.machine), balanced_labels(n, evaluator.machine), codec, SHAPES["latent"], evaluator.machine
+        guided_factory("latent", result.ema, evaluator.machine),
+        balanced_labels(n, evaluator.machine),
+        codec,
+        SHAPES["latent"],
+        evaluator.machine,
     )
     return [spent, evaluator.frechet(images)]
 
 
-def _trained(peer: "_Diffusers | _Lucidrains", marks: Sequence[float]) -> list[tuple[float, nn.Module]]:
-    """Copies of the averaged network at each mark. Copying and averaging count as training; the data are at hand."""
-    left, kept, began, paused = list(marks), [], time.perf_counter(), 0.0
+def _train_to_marks(peer: "_Diffusers | _Lucidrains", marks: Sequence[float]) -> list[tuple[float, nn.Module]]:
+    """Train, and return copies of the averaged network at each mark. The time that the copying takes is not counted."""
+    left, snapshots, began, paused = list(marks), [], time.perf_counter(), 0.0
     while left:
         peer.step()
         spent = time.perf_counter() - began - paused
         if spent >= left[0]:
             here = time.perf_counter()
-            kept.append((spent, copy.deepcopy(peer.average()).eval()))
+            snapshots.append((spent, copy.deepcopy(peer.average()).eval()))
             left.pop(0)
             paused += time.perf_counter() - here
-    return kept
+    return snapshots
 
 
 class _Peer:
-    """What both peers share: the pictures, the size of the network, a batch of each step."""
+    """What both other libraries share: the images, the size of the network, the batch of a step."""
 
     batch = 64
 
@@ -76,14 +80,14 @@ class _Peer:
         plan = configs.PIXEL_DENOISER["cpu"][0]
         wanted = peers.parameters(UNet(in_channels=1, **plan))
         self.machine = machine
-        torch.manual_seed(0)  # the peers draw from the global generator
+        torch.manual_seed(0)  # these libraries use the global generator
         self.net = peers.matched(make(plan["multipliers"], plan["blocks"], plan["attention"]), range(8, 97, 4), wanted, 0.1)
         self.net.to(machine.device)
         self.images, self.labels = data.fashion_mnist("train", machine.device)
         self.generator = torch.Generator(machine.device).manual_seed(0)
 
     def rows(self) -> tuple[Tensor, Tensor]:
-        """Pictures [B, 1, 32, 32] in [-1, 1] and their labels."""
+        """Images [B, 1, 32, 32] in [-1, 1] and their labels."""
         at = torch.randint(len(self.images), (self.batch,), device=self.images.device, generator=self.generator)
         return to_float(self.images[at]), self.labels[at]
 
@@ -121,8 +125,8 @@ class _Diffusers(_Peer):
         return net
 
     @torch.no_grad()
-    def draw(self, net: nn.Module, n: int, steps: int = 20) -> Tensor:
-        """n pictures by diffusers' DPMSolverMultistepScheduler, class by class."""
+    def generate(self, net: nn.Module, n: int, steps: int = 20) -> Tensor:
+        """Generate n images with diffusers' DPMSolverMultistepScheduler, all classes equally often."""
         from diffusers import DPMSolverMultistepScheduler
 
         walk = DPMSolverMultistepScheduler.from_config(self.noise.config)
@@ -137,7 +141,7 @@ class _Diffusers(_Peer):
 
 
 class _Lucidrains(_Peer):
-    """denoising-diffusion-pytorch as its README and Trainer have it: v, sigmoid schedule, Adam, EMA 0.995 every 10 steps."""
+    """denoising-diffusion-pytorch as in its README: v, sigmoid schedule, Adam, EMA 0.995 every 10 steps."""
 
     def __init__(self, machine: Machine) -> None:
         from ema_pytorch import EMA
@@ -152,7 +156,7 @@ class _Lucidrains(_Peer):
     def step(self) -> None:
         x0, _ = self.rows()
         with self.machine.autocast():
-            value = self.diffusion((x0 + 1) / 2)  # it wants pictures from 0 to 1
+            value = self.diffusion((x0 + 1) / 2)  # it takes images in [0, 1]
         value.backward()
         nn.utils.clip_grad_norm_(self.diffusion.parameters(), 1.0)
         self.optimizer.step()
@@ -162,7 +166,7 @@ class _Lucidrains(_Peer):
     def average(self) -> nn.Module:
         return self.ema.ema_model
 
-    def draw(self, net: nn.Module, n: int) -> Tensor:
-        """n pictures by its own DDIM sampler, 50 steps."""
+    def generate(self, net: nn.Module, n: int) -> Tensor:
+        """Generate n images with its own DDIM sampler, 50 steps."""
         torch.manual_seed(1)
         return torch.cat([net.sample(batch_size=min(100, n - i)) for i in range(0, n, 100)]) * 2 - 1

@@ -1,4 +1,4 @@
-"""What the benchmarks found: kept as JSON, part by part, and written as ``benchmarks/RESULTS.md``."""
+"""The results of the benchmarks: stored as JSON, part by part, and written as ``benchmarks/RESULTS.md``."""
 
 import json
 import platform
@@ -18,7 +18,7 @@ PACKAGES = ("torch", "diffusers", "denoising-diffusion-pytorch", "lightning-fabr
 
 
 def versions() -> dict[str, str]:
-    """Of Python, the system, and the packages that are compared."""
+    """The versions of Python, the system, and the packages that are compared."""
     found = {"python": platform.python_version(), "system": platform.platform()}
     for name in PACKAGES:
         try:
@@ -28,9 +28,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def keep(part: str, found: dict, machine: Machine, folder: Path = FOLDER) -> Path:
-    """Store one part's figures with the machine they come from, and write RESULTS.md anew."""
-    file = folder / f"{kind(machine)}.json"
+def store(part: str, found: dict, machine: Machine, folder: Path = FOLDER) -> Path:
+    """Store one part's figures with the machine they come from, and update RESULTS.md."""
+    file = folder / f"{file_stem(machine)}.json"
     every = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     every[part] = {"machine": str(machine), "torch": torch.__version__, "versions": versions(), "found": found}
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,36 +39,36 @@ def keep(part: str, found: dict, machine: Machine, folder: Path = FOLDER) -> Pat
     return folder / "RESULTS.md"
 
 
-def kind(machine: Machine) -> str:
-    """Which file a machine's figures are kept in: its processor's name and its precision."""
+def file_stem(machine: Machine) -> str:
+    """The name of the file with a machine's figures: its processor's name and its precision."""
     return re.sub(r"[^a-z0-9]+", "-", f"{machine.name} {machine.precision}".lower().replace("(r)", "")).strip("-")
 
 
 def write(folder: Path = FOLDER) -> str:
-    """RESULTS.md from every stored part."""
+    """Return the text of RESULTS.md from every stored part."""
     lines = [
         "# What it costs, and how fast it is",
         "",
-        "Written by `make bench`; do not edit. The machine stands above its parts. Rivals are timed in turns (A B C A B C …);",
-        "figures are medians, with the fastest and slowest round in brackets. *Share* is the work's FLOPs (matmuls, attention",
+        "Written by `make bench`; do not edit. Each machine has a section. Libraries are timed in turns (A B C A B C …); figures",
+        "are medians, with the fastest and slowest round in brackets. *Fraction of matmul* is the FLOPs (matmuls, attention",
         "and convolutions; the rest is not counted) per second, divided by the machine's own matmul rate, measured in the",
         "same run.",
         "",
     ]
     for file in sorted(folder.glob("*.json")):
         lines += [f"## {file.stem}", ""]
-        every, told = json.loads(file.read_text(encoding="utf-8")), ""
+        every, previous = json.loads(file.read_text(encoding="utf-8")), ""
         for part, stored in sorted(every.items(), key=lambda one: list(TABLES).index(one[0])):
             packages = ", ".join(f"{name} {number}" for name, number in stored["versions"].items())
-            if (where := f"{stored['machine']}; {packages}.") != told:
+            if (where := f"{stored['machine']}; {packages}.") != previous:
                 lines += [where, ""]
-            told = where
+            previous = where
             lines += [f"### {part}", "", *TABLES[part](stored["found"]), ""]
     return "\n".join(lines)
 
 
 def table(head: list[str], rows: list[list[object]]) -> list[str]:
-    """A Markdown table; numbers with three digits that count."""
+    """Return the lines of a Markdown table; numbers get three significant digits."""
     body = [head, ["---"] * len(head), *([_text(cell) for cell in row] for row in rows)]
     return ["| " + " | ".join(row) + " |" for row in body]
 
@@ -94,7 +94,7 @@ def _steps(found: dict) -> list[str]:
                 plan, line["network"], f"{line['parameters']:,}", f"{middle:.0f} ({low:.0f} to {high:.0f})",
                 line["images_per_second"], line["gflop"], f"{line['share_of_matmul']:.0%}", faster,
             ])  # fmt: skip
-    head = ["training step", "network", "parameters", "ms", "images/s", "GFLOP", "share", "ours is faster by"]
+    head = ["training step", "network", "parameters", "ms", "images/s", "GFLOP", "fraction of matmul", "ours is faster by"]
     vae = found["vae"]
     return [
         f"Matmul in the same run: {found['matmul_gflops']:,.0f} GFLOP/s. Chapter 3's VAE trains at "
@@ -104,7 +104,7 @@ def _steps(found: dict) -> list[str]:
 
 def _overhead(found: dict) -> list[str]:
     rows = [[name, f["microseconds_per_step"], f"{f['share_of_a_step']:.2%}"] for name, f in found.items()]
-    return table(["sampler, its network taken out", "µs per step", "share of a guided step"], rows)
+    return table(["sampler without its network", "µs per step", "fraction of a guided step"], rows)
 
 
 def _samples(found: dict) -> list[str]:
@@ -150,13 +150,13 @@ def _roofline(found: dict) -> list[str]:
     head = ["block, batch 128, forward and backward", "GFLOP", "MiB", "ms", "ms at least", "bound by", "reached"]
     return [
         f"Matmul {found['matmul_gflops']:,.0f} GFLOP/s, memory {found['gigabytes_per_second']:,.0f} GB/s. At least: the FLOPs at "
-        "the one rate or the bytes at the other, whichever takes longer (Williams et al. 2009), with all between a block's ends "
-        "in the caches.", "", *table(head, rows),
+        "the one rate or the bytes at the other, whichever takes longer (Williams et al. 2009), with all intermediate values of "
+        "a block in the caches.", "", *table(head, rows),
     ]  # fmt: skip
 
 
 def _ways(head: str) -> Callable[[dict], list[str]]:
-    """A table of milliseconds: a row for each case, a column for each way, and how the first two compare."""
+    """Return a function that writes milliseconds as a table: a row for each case, a column for each way, and the speed-up."""
 
     def write(found: dict) -> list[str]:
         names = list(next(iter(found.values())))
@@ -178,11 +178,11 @@ def _gpu(found: dict) -> list[str]:
     flagship = found["flagship"]
     return [
         f"Matmul at the same precision: {found['matmul_tflops']:,.0f} TFLOP/s.", "",
-        *table(["training DiT-B/2 on 4×32×32", "images/s", "share"], dit), "",
-        *_ways("a guided walk of 20 steps")(found["graphs"]), "",
-        f"10,000 guided Teddies at 64×64: {found['10,000 Teddies']:,.1f} s. The Teddies' denoiser trained anew: "
-        f"{flagship['seconds']:,.0f} s, after which {flagship['wishes come true']:.0%} of wishes come true (the shipped one: "
-        f"{flagship['wishes come true, shipped']:.0%}).",
+        *table(["training DiT-B/2 on 4×32×32", "images/s", "fraction of matmul"], dit), "",
+        *_ways("guided sampling, 20 steps")(found["graphs"]), "",
+        f"10,000 guided Teddies at 64×64: {found['10,000 Teddies']:,.1f} s. The Teddies' denoiser trained again: "
+        f"{flagship['seconds']:,.0f} s, with a prompt adherence of {flagship['prompt adherence']:.0%} (shipped weights: "
+        f"{flagship['prompt adherence, shipped']:.0%}).",
     ]  # fmt: skip
 
 
@@ -191,7 +191,7 @@ TABLES = {  # in this order on the page
     "roofline": _roofline,
     "steps": _steps,
     "attention": _ways("attention, forward and backward"),
-    "guidance": _ways("a guided step for so many pictures"),
+    "guidance": _ways("a guided step, by number of images"),
     "compile": _ways("training step"),
     "overhead": _overhead,
     "samples": _samples,

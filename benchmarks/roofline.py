@@ -1,4 +1,4 @@
-"""Each block beside its roofline: the least seconds that this machine's arithmetic and memory allow (Williams et al. 2009)."""
+"""Each block compared with its roofline: the minimum seconds on this machine's arithmetic and memory (Williams et al. 2009)."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ def bandwidth(machine: Machine, mib: int = 512) -> float:
 
 
 def blocks(batch: int = 128) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
-    """The parts of which our networks are made, in the sizes of the Teddies' denoiser and of the DiT of `steps.plans`."""
+    """The blocks of our networks, in the sizes of the Teddies' denoiser and of the DiT of `steps.plans`."""
     maps, tokens = torch.randn(batch, 64, 8, 8).to(memory_format=torch.channels_last), torch.randn(batch, 64, 192)
     return {
         "3×3 convolution, 64 channels, 8×8": (nn.Conv2d(64, 64, 3, padding=1), (maps,)),
@@ -38,7 +38,7 @@ def blocks(batch: int = 128) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
 
 
 def step_of(block: nn.Module, given: tuple[Tensor, ...], machine: Machine) -> tuple[Callable[[], None], int]:
-    """Forward and backward of one block, and the bytes that must pass: with everything between its ends in the caches.
+    """Forward and backward of one block, and the bytes that it must move if all intermediate values stay in the caches.
 
     Forward reads x and the weights w and writes y; backward reads x, w and dy, and writes dx and dw: 3 x, 2 y and 3 w. x and y
     count in the precision of the products, as they would pass between blocks, weights in fp32.
@@ -63,7 +63,7 @@ def step_of(block: nn.Module, given: tuple[Tensor, ...], machine: Machine) -> tu
 
 
 def measure(machine: Machine) -> dict:
-    """For each block: GFLOP, MiB, milliseconds, those that the roofline allows, and which side of it binds."""
+    """For each block: GFLOP, MiB, milliseconds, the minimum by the roofline, and which of its limits applies."""
     peak, flow, found = devices.matmul_rate(machine), bandwidth(machine), {}
     for name, (block, given) in blocks().items():
         step, passing = step_of(block, given, machine)

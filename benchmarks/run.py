@@ -1,4 +1,4 @@
-"""The parts of the benchmark, run one after the other; each is stored when it is done."""
+"""The parts of the benchmark, run one after another; each is stored when it is done."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,13 +26,13 @@ PARTS: dict[str, Callable[[Machine], dict]] = {
 
 
 def parts_for(machine: Machine) -> list[str]:
-    """What this machine can measure: all but "gpu" without a GPU, and all but "threads", which asks about a CPU, with one."""
+    """The parts that this machine supports: without a GPU all but "gpu", and with one all but "threads", which concerns a CPU."""
     without = "threads" if machine.device.type == "cuda" else "gpu"
     return [part for part in PARTS if part != without]
 
 
 def run(parts: Sequence[str] | None = None, out: Path | None = None) -> Path:
-    """Measure these parts, or all that the machine can, and write RESULTS.md. Raises ValueError for a part that there is not."""
+    """Measure these parts, or all that the machine supports, and write RESULTS.md. Raises ValueError for an unknown part."""
     if unknown := [part for part in parts or () if part not in PARTS]:
         raise ValueError(f"there is no part {unknown[0]!r}; choose from {', '.join(PARTS)}")
     machine = devices.find()
@@ -40,5 +40,5 @@ def run(parts: Sequence[str] | None = None, out: Path | None = None) -> Path:
     folder = out or report.FOLDER
     for part in parts or parts_for(machine):
         print(f"{part} …", flush=True)
-        report.keep(part, PARTS[part](machine), machine, folder)
+        report.store(part, PARTS[part](machine), machine, folder)
     return folder / "RESULTS.md"

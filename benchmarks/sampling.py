@@ -1,4 +1,4 @@
-"""What sampling costs: the sampler without its network, and 500 guided samples beside diffusers' own loop."""
+"""The cost of sampling: the sampler without its network, and 500 guided samples compared with diffusers' own loop."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ SCALE = 2.0
 
 
 def overhead(machine: Machine, batch: int = 500, steps: int = 20) -> dict[str, dict]:
-    """Each sampler with a network that answers at once, beside one guided call of the recipe's network: shares of a step."""
+    """The time of each sampler with a network that returns at once, relative to one guided call of the recipe's network."""
     net = _denoiser(machine)
     x = torch.randn(batch, *SHAPE, device=machine.device)
     levels = recipes.make_schedule().grid(steps)
@@ -40,15 +40,15 @@ def overhead(machine: Machine, batch: int = 500, steps: int = 20) -> dict[str, d
 
 
 def ways(machine: Machine, n: int = 500, steps: int = 20) -> dict[str, tuple[Callable[[], Tensor], int]]:
-    """Guided samples from noise to pixels, each as (how to draw them, how many): ours, diffusers' scheduler around the same
-    weights, and diffusers in pixel space, where a tenth of them takes long enough."""
+    """Guided samples from noise to pixels, each as (function, number): ours, diffusers' scheduler around the same
+    weights, and diffusers in pixel space, where a tenth of them suffices."""
     net = _denoiser(machine)
     vae = VAE(**configs.FASHION_VAE["cpu"][0]).to(machine.device)
     codec = VAECodec(vae, torch.zeros(4, device=machine.device), torch.ones(4, device=machine.device))
     plan = configs.PIXEL_DENOISER["cpu"][0]
-    rival = UNet(in_channels=1, **plan)
+    baseline = UNet(in_channels=1, **plan)
     make = peers.diffusers_unet(1, 32, plan["multipliers"], plan["blocks"], plan["attention"])
-    pixel = peers.matched(make, range(8, 65, 4), peers.parameters(rival), 0.1).to(machine.device).eval()
+    pixel = peers.matched(make, range(8, 65, 4), peers.parameters(baseline), 0.1).to(machine.device).eval()
     few = max(n // 10, 1)
     return {
         "ours": (lambda: _ours(net, codec, n, steps, machine), n),

@@ -1,4 +1,4 @@
-"""A training step of our networks beside the peers' of equal size: images per second, and share of the matmul rate."""
+"""A training step of our networks and other libraries' networks of equal size: images per second, fraction of matmul."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from course_lib.vae import VAE
 
 @dataclass(frozen=True)
 class Plan:
-    """One comparison: the shape of what is denoised, the batch, and who takes part, each as a maker of its network."""
+    """One comparison: the shape of what is denoised, the batch size, and a function for each network that builds it."""
 
     shape: tuple[int, int, int]
     batch: int
@@ -28,7 +28,7 @@ class Plan:
 
 
 def plans() -> dict[str, Plan]:
-    """What is compared. The peers' widths are chosen for as many parameters as ours has, within 5 %."""
+    """The comparisons. The other libraries' widths are chosen for as many parameters as ours, within 5 %."""
     latent = UNet(in_channels=4, width=64, multipliers=(1,), blocks=2, attention=(0,))
     pixels = UNet(in_channels=3, width=32, multipliers=(1, 2, 4), blocks=2, attention=(2,))
     dit = DiT(in_channels=4, size=8, patch=1, dim=192, depth=6, heads=3)
@@ -43,7 +43,7 @@ def plans() -> dict[str, Plan]:
             "diffusers": as_large(peers.diffusers_unet(4, 8, (1,), 2, (0,)), latent),
             "lucidrains": as_large(peers.lucidrains_unet(4, (1,)), latent, range(8, 257, 2)),
         }),
-        "UNet, pictures 3×32×32": Plan((3, 32, 32), 32, {
+        "UNet, pixels 3×32×32": Plan((3, 32, 32), 32, {
             "ours": lambda: pixels,
             "diffusers": as_large(peers.diffusers_unet(3, 32, (1, 2, 4), 2, (2,)), pixels),
             "lucidrains": as_large(peers.lucidrains_unet(3, (1, 2, 4)), pixels, range(8, 129, 2)),
@@ -56,7 +56,7 @@ def plans() -> dict[str, Plan]:
 
 
 def training_step(net: nn.Module, objective: Callable[[], Tensor], machine: Machine, ours: bool = True) -> Callable[[], None]:
-    """One step of training: forward under autocast, backward, AdamW. Peers get the memory layout that they have by default."""
+    """One step of training: forward under autocast, backward, AdamW. Other libraries keep their default memory layout."""
     net.to(machine.device, memory_format=torch.channels_last if ours else torch.contiguous_format)
     optimizer = torch.optim.AdamW(net.parameters(), 1e-4, fused=machine.device.type in ("cpu", "cuda"))
 
@@ -71,7 +71,7 @@ def training_step(net: nn.Module, objective: Callable[[], Tensor], machine: Mach
 
 
 def objective(net: nn.Module, plan: Plan, machine: Machine, ours: bool = True) -> Callable[[], Tensor]:
-    """The same loss for everybody: v at random levels, on random data of the plan's shape."""
+    """The same loss for all: v-prediction at random noise levels, on random data of the plan's shape."""
     layout = torch.channels_last if ours else torch.contiguous_format
     x0 = torch.randn(plan.batch, *plan.shape, device=machine.device).to(memory_format=layout)
     y = torch.zeros(plan.batch, dtype=torch.long, device=machine.device)
@@ -112,7 +112,7 @@ def vae(machine: Machine, peak: float) -> dict:
 
 
 def measure(machine: Machine) -> dict:
-    """All comparisons, beside the matmul rate of the same minutes."""
+    """Measure all comparisons, and the matmul rate in the same run."""
     peak = devices.matmul_rate(machine)
     found = {name: compare(plan, machine, peak) for name, plan in plans().items()}
     return {"matmul_gflops": peak / 1e9, "vae": vae(machine, peak), "comparisons": found}

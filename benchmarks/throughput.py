@@ -1,4 +1,4 @@
-"""How fast data come and are judged: the renderer, the latent cache, the metrics; matmul rates; threads against processes."""
+"""The speed of data and metrics: the renderer, the latent cache, the metrics; matmul rates; threads compared with processes."""
 
 import multiprocessing
 import statistics
@@ -17,7 +17,7 @@ from course_lib.vae import VAE
 
 
 def matmul(machine: Machine) -> dict[str, float]:
-    """GFLOP/s at each precision that this device multiplies in."""
+    """GFLOP/s at each precision that this device supports."""
     kinds = ["32-true", "bf16-mixed"]
     rates = {}
     for precision in kinds:
@@ -56,7 +56,7 @@ def import_seconds() -> float:
 
 def threads(steps: int = 40) -> dict[str, float]:
     """Images per second of the latent denoiser's training on a CPU: one thread, all of them, and as many processes of one, which
-    exchange their gradients. And all of it once more while another program keeps one core busy."""
+    exchange their gradients. And the same while another program keeps one core busy."""
     cores = torch.get_num_threads()
     found = {}
     for busy in (False, True):
@@ -80,7 +80,7 @@ def _spin() -> None:
 
 
 def _rate(processes: int, threads: int, steps: int) -> float:
-    """Images per second, measured by a program of its own."""
+    """Images per second, measured in a separate program."""
     command = [sys.executable, "-m", "benchmarks.data_parallel", str(processes), str(threads), str(steps)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])

@@ -1,9 +1,8 @@
-"""Fair clocks: rivals in turns, medians with their spread, and how a cost grows."""
+"""Fair timing: measure alternatives in turns, and report medians with their range."""
 
-import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from course_lib.device import Machine
@@ -40,11 +39,3 @@ def interleaved(
             if turn >= warm_up:
                 times[name].append(time.perf_counter() - began)
     return {name: Timing(statistics.median(t), min(t), max(t)) for name, t in times.items()}
-
-
-def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
-    """The p of the power law cost ~ size^p that fits best, by least squares on logarithms. At least two sizes, all above 0."""
-    if len(sizes) != len(costs) or len(sizes) < 2:
-        raise ValueError(f"{len(sizes)} sizes and {len(costs)} costs were given: as many of both, and at least two.")
-    x, y = ([math.log(v) for v in values] for values in (sizes, costs))
-    return statistics.linear_regression(x, y).slope

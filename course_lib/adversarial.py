@@ -13,7 +13,7 @@ class PatchDiscriminator(nn.Module):
     """Scores every patch of an image as real or fake: images [B, C, H, W] → scores [B, 1, H/4, W/4], high for real.
 
     The receptive field of each score is 18×18 pixels ("PatchGAN", Isola et al. 2017, section 3.2.2): it can judge texture and
-    edges, not whether the image as a whole makes sense. H and W must be multiples of 4.
+    edges, not whether the entire image makes sense. H and W must be multiples of 4.
     """
 
     def __init__(self, in_channels: int = 3, width: int = 32) -> None:

@@ -185,7 +185,7 @@ def _parse_threads(requested: int | str) -> int:
     except ValueError:
         threads = 0
     if threads < 1:
-        raise ValueError(f"threads {requested!r} is not a whole number of at least 1 (argument or COURSE_THREADS)")
+        raise ValueError(f"threads {requested!r} is not an integer of at least 1 (argument or COURSE_THREADS)")
     return threads
 
 

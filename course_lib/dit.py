@@ -49,9 +49,7 @@ class DiT(nn.Module):
     ) -> None:
         super().__init__()
         if size % patch:
-            raise ValueError(
-                f"size is {size} and patch {patch}, but the patches must tile it: make size a multiple of patch."
-            )
+            raise ValueError(f"size is {size} and patch {patch}, but the patches must tile it: make size a multiple of patch.")
         self.patch, self.null_label, self.input_shape = patch, num_classes, (in_channels, size, size)
         tokens, features = (size // patch) ** 2, in_channels * patch**2
         self.embed = nn.Linear(features, dim)

@@ -1,7 +1,9 @@
 """Evaluate sets of samples with the workbook's own classifier of Fashion-MNIST."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -38,7 +40,7 @@ class Evaluator:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self.net: Classifier = recipes.load_or_train("fashion-classifier", machine)
+        self.net = cast(Classifier, recipes.load_or_train("fashion-classifier", machine))
         self.images, self.labels = fashion_mnist("test", machine.device)
         self.features, self.logits = classify(self.net, self.images)
 
@@ -78,7 +80,7 @@ class Evaluator:
         real = self.features[: len(features)]
         realistic, covered = in_support(features, real, k).double(), in_support(real, features, k).double()
         correct = (logits.argmax(1) == labels).double()
-        statistics = {
+        statistics: dict[str, tuple[Callable[..., float | Tensor], Tensor]] = {
             "frechet": (partial(frechet_distance, b=self.features), features),
             "kid": (partial(kid, b=real), features),
             "precision": (torch.mean, realistic),

@@ -89,10 +89,10 @@ def input_shapes(side: int) -> dict[str, tuple[int, int, int]]:
 def cost_at_side(side: int) -> SamplingCost:
     """Count the operations for images of side × side pixels, on the meta device; side is any multiple of 8."""
     shapes = input_shapes(side)
-    calls = [flops_per_step(net.to("meta"), shapes[name]) for name, net in denoisers().items()]
+    calls = {name: flops_per_step(net.to("meta"), shapes[name]) for name, net in denoisers().items()}
     vae, latent = VAE(**configs.FASHION_VAE["cpu"][0]).to("meta"), torch.zeros(1, *shapes["latent"], device="meta")
     with torch.no_grad():
-        return SamplingCost(side, *calls, flops(lambda: vae.decode(latent)))
+        return SamplingCost(side, calls["pixel"], calls["latent"], flops(lambda: vae.decode(latent)))
 
 
 def memory_at_side(side: int, batch: int = 64) -> dict[str, int]:
@@ -104,7 +104,12 @@ def memory_at_side(side: int, batch: int = 64) -> dict[str, int]:
 
 
 def power_law_exponent(x: Sequence[float], y: Sequence[float]) -> float:
-    """Fit y = c · x^p by least squares in the logarithms; return p."""
+    """Fit y = c · x^p by least squares in the logarithms; return p.
+
+    Raises ValueError for fewer than two points, or unequally many x and y.
+    """
+    if len(x) != len(y) or len(x) < 2:
+        raise ValueError(f"There are {len(x)} x and {len(y)} y, but a power law needs equally many of both, at least two.")
     a, b = (torch.tensor([math.log(v) for v in values], dtype=torch.float64) for values in (x, y))
     return (((a - a.mean()) * (b - b.mean())).sum() / (a - a.mean()).square().sum()).item()
 

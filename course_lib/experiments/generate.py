@@ -16,7 +16,7 @@ from course_lib.schedule import Level
 DenoiserFactory = Callable[[Tensor], Denoiser]
 """Labels [B] → the denoiser that is conditioned on them."""
 
-SAMPLERS = {
+SAMPLERS: dict[str, Callable[..., Tensor]] = {
     "DDPM": ddpm,
     "DDIM": ddim,
     "DPM-Solver++(2M)": dpmpp_2m,

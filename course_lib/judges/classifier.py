@@ -1,11 +1,11 @@
 """The workbook's own judge of generated images: a small residual network that classifies Fashion-MNIST, 32×32.
 
 It evaluates generators and never trains them: `features` feeds `course_lib.metrics` (Fréchet distance, KID, precision
-and recall), the logits tell whether a sample is of the wanted class, and their calibrated confidence whether it is
+and recall), the logits show whether a sample is of the wanted class, and their calibrated confidence whether it is
 recognisable at all. It uses group normalisation, so that an image's score does not depend on the rest of its batch.
 
     net = Classifier()
-    train(net, classifier_loss, (images, labels), TrainConfig(**TRAINING))
+    train(net, classifier_loss, (images, labels), config)        # as the recipe fashion-classifier does
     calibrate(net, held_out_images, held_out_labels)
     features, logits = classify(net, samples)
 """
@@ -16,9 +16,6 @@ from torch import Tensor, nn
 
 from course_lib.images import as_float
 from course_lib.layers import GroupNorm, ResBlock
-
-# Arguments for `course_lib.training.TrainConfig`: about five epochs of the 60,000 images.
-TRAINING = {"steps": 2400, "batch_size": 128, "lr": 4e-3, "weight_decay": 0.05, "ema_decay": None, "channels_last": True}
 
 
 class Classifier(nn.Module):

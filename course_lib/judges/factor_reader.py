@@ -4,7 +4,7 @@ It does for the Teddies what `course_lib.judges.classifier` does for Fashion-MNI
 a chapter can ask of any image, drawn, decoded or sampled, which of its factors can still be recognised.
 
     net = FactorReader()
-    train(net, reader_loss, (images, discrete, continuous), TrainConfig(**TRAINING))
+    train(net, reader_loss, (images, discrete, continuous), config)         # as the recipe teddies-reader does
     factor_accuracy(net, images, factors)          # {"fur": 0.99, …, "x": 0.98, …}
 """
 
@@ -20,8 +20,6 @@ from course_lib.teddies import CONTINUOUS, SEMANTIC, VALUES, Factors
 NAMED_FACTORS = (*SEMANTIC, "fabric")
 NUM_VALUES = tuple(len(VALUES[name]) for name in NAMED_FACTORS)
 NUM_FEATURES = 128
-
-TRAINING = {"steps": 3000, "batch_size": 64, "lr": 3e-3, "weight_decay": 0.02, "ema_decay": 0.99, "channels_last": True}
 
 
 class FactorReader(nn.Module):

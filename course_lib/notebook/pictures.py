@@ -15,6 +15,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from course_lib.images import to_uint8
+
 PAGE = 760  # CSS pixels: the width of a notebook's page on a laptop
 HEAVY = 60_000  # bytes; a PNG larger than this holds photographs, which look the same in a third of the bytes
 
@@ -81,7 +83,7 @@ def to_pixels(images: Tensor | np.ndarray) -> np.ndarray:
         x = x.float()
         if x.isnan().any():
             raise ValueError("The images hold NaN: check the computation that made them.")
-        x = x.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+        x = to_uint8(x)
     return x.cpu().permute(0, 2, 3, 1).numpy()
 
 

@@ -2,15 +2,21 @@
 
     course train fashion-vae               on the command line
     recipes.fashion_vae()                  the same from Python: trains, saves under runs/, returns the TrainResult
-    recipes.load_or_train("fashion-vae")   what a chapter calls: the network as saved by an earlier run, or else a new run
+    recipes.load_or_train("fashion-vae")   what a chapter calls: the network saved by an earlier run, or else a new run
 
 `configs` holds the sizes of the networks, `losses` what they minimise, `store` the registry and the saved files. A recipe
 trains for a fixed number of steps, so that it can be repeated; the numbers of steps are such that the VAE and the latent
-denoiser together take less than three minutes on two cores. On a GPU the larger setting is used.
+denoiser together take less than three minutes on two cores. On a GPU the larger profile is used.
 """
 
 from course_lib.recipes.configs import NUM_CLASSES, PREDICTION_TYPE, make_schedule
-from course_lib.recipes.fashion import fashion_autoencoder, fashion_ldm, fashion_pixel_ddpm, fashion_vae, untrained_network
+from course_lib.recipes.fashion import (
+    fashion_autoencoder,
+    fashion_ldm,
+    fashion_pixel_ddpm,
+    fashion_vae,
+    untrained_network,
+)
 from course_lib.recipes.judges import fashion_classifier, teddies_reader
 from course_lib.recipes.store import RECIPES, Recipe, RunOptions, build, load_codec, load_or_train, saved_file
 from course_lib.recipes.teddies import teddies_ldm, teddies_vae, teddies_words
@@ -22,12 +28,12 @@ __all__ = [
     "Recipe",
     "RunOptions",
     "build",
-    "load_codec",
     "fashion_autoencoder",
     "fashion_classifier",
     "fashion_ldm",
     "fashion_pixel_ddpm",
     "fashion_vae",
+    "load_codec",
     "load_or_train",
     "make_schedule",
     "saved_file",

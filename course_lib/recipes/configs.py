@@ -1,19 +1,22 @@
-"""The sizes of the workbook's own models, and how each is trained; `course_lib.recipes` trains them."""
+"""The sizes of the workbook's own networks, and the settings of their training."""
 
 from dataclasses import replace
+from typing import Any
 
 from course_lib import teddies
 from course_lib.device import Machine
 from course_lib.schedule import cosine
 from course_lib.training.config import TrainConfig
 
+Setting = tuple[dict[str, Any], TrainConfig]  # the arguments of a network, and how it is trained
+
 PREDICTION_TYPE = "v"  # what every denoising network of the workbook predicts
 make_schedule = cosine
 NUM_CLASSES = 10
 
-# Network, then TrainConfig: one setting for a CPU, one for a GPU. The latent denoiser of a CPU stays at the latents' 4×4 all
-# through: halved once more, a 3×3 convolution would spend more than half of its products on the padding about 2×2.
-FASHION_VAE = {
+# One setting for each `profile`. The latent denoiser of a CPU stays at the latents' 4×4 throughout: at 2×2, a 3×3 convolution
+# would spend more than half of its multiplications on the padding.
+FASHION_VAE: dict[str, Setting] = {
     "cpu": (
         {"width": 16},
         TrainConfig(steps=2500, batch_size=64, lr=1e-2, betas=(0.9, 0.99), grad_clip=None, ema_decay=0.99, channels_last=True),
@@ -23,7 +26,7 @@ FASHION_VAE = {
         TrainConfig(steps=4000, batch_size=256, lr=2e-3, betas=(0.9, 0.99), grad_clip=None, ema_decay=0.998, channels_last=True),
     ),
 }
-FASHION_DENOISER = {
+FASHION_DENOISER: dict[str, Setting] = {
     "cpu": (
         {"width": 64, "multipliers": (1,), "blocks": 1, "attention": ()},
         TrainConfig(steps=1550, batch_size=256, lr=4e-3, betas=(0.9, 0.99), ema_decay=0.995, channels_last=True),
@@ -33,7 +36,7 @@ FASHION_DENOISER = {
         TrainConfig(steps=10_000, batch_size=512, lr=1e-3, betas=(0.9, 0.99), ema_decay=0.9995, channels_last=True),
     ),
 }
-PIXEL_DENOISER = {
+PIXEL_DENOISER: dict[str, Setting] = {
     "cpu": (
         {"width": 16, "multipliers": (1, 2, 4), "blocks": 1, "attention": (2,)},
         TrainConfig(steps=1000, batch_size=64, lr=2e-3, betas=(0.9, 0.99), ema_decay=0.999, channels_last=True),
@@ -45,7 +48,7 @@ PIXEL_DENOISER = {
 }
 
 # One network for every machine: it is trained once and shipped.
-TEDDIES_VAE = (
+TEDDIES_VAE: Setting = (
     {"in_channels": 3, "width": 64, "stem": 4, "blocks": 2, "noise_std": 0.05},
     TrainConfig(
         steps=18_000,
@@ -58,15 +61,18 @@ TEDDIES_VAE = (
         channels_last=True,
     ),
 )
-_TEDDIES_UNET = {"in_channels": 4, "width": 64, "multipliers": (1,), "blocks": 2, "attention": (0,)}
-TEDDIES_DENOISER = (
+_TEDDIES_UNET: dict[str, Any] = {"in_channels": 4, "width": 64, "multipliers": (1,), "blocks": 2, "attention": (0,)}
+TEDDIES_DENOISER: Setting = (
     {**_TEDDIES_UNET, "num_classes": teddies.NUM_VALUES},
     TrainConfig(steps=10_000, batch_size=128, optimizer="muon", lr=4e-3, betas=(0.9, 0.99), ema_decay=0.999, channels_last=True),
 )
-TEDDIES_WORDS = ({**_TEDDIES_UNET, "text_dim": 128, "text_depth": 2}, replace(TEDDIES_DENOISER[1], steps=3_000))
-TEDDIES = 24_000  # pictures in the training set of a Teddies network
+TEDDIES_WORDS: Setting = ({**_TEDDIES_UNET, "text_dim": 128, "text_depth": 2}, replace(TEDDIES_DENOISER[1], steps=3_000))
+NUM_TEDDIES = 24_000  # images in the training set of a Teddies network
+
+FASHION_CLASSIFIER = TrainConfig(steps=2400, batch_size=128, lr=4e-3, weight_decay=0.05, ema_decay=None, channels_last=True)
+TEDDIES_READER = TrainConfig(steps=3000, batch_size=64, lr=3e-3, weight_decay=0.02, ema_decay=0.99, channels_last=True)
 
 
 def profile(machine: Machine) -> str:
-    """Which of the settings of a Fashion-MNIST model this machine takes: "cpu" or "gpu"."""
+    """Return which setting of a Fashion-MNIST network this machine takes: "cpu" or "gpu"."""
     return "gpu" if machine.device.type == "cuda" else "cpu"

@@ -13,23 +13,24 @@ from course_lib.vae import VAE, elbo_loss
 
 
 def autoencoder_loss(net: Autoencoder | VAE, batch: tuple[Tensor], generator: torch.Generator) -> Tensor:
-    """What the autoencoder recipes minimise, in nats per image: the negative ELBO for a VAE, its squared error for the other."""
+    """Loss of the autoencoder recipes in nats per image: the negative ELBO for a VAE, the squared error for an autoencoder."""
     images = to_float(batch[0])
     return elbo_loss(net, images, generator=generator) if isinstance(net, VAE) else reconstruction_loss(net, images)
 
 
-def denoising_loss(null_label: int | tuple[int, ...], prediction_type: str = PREDICTION_TYPE) -> LossFn:
-    """What the denoiser recipes minimise, on a batch of latents and labels."""
+def denoising_loss(null_label: int | tuple[int, ...], prediction_type: str = PREDICTION_TYPE) -> LossFn[nn.Module]:
+    """Return the loss of the denoiser recipes, on a batch of latents and labels."""
     schedule = make_schedule()
 
     def objective(net: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
-        return loss(net, *batch, schedule, prediction_type, generator=generator, null_label=null_label)
+        latents, labels = batch
+        return loss(net, latents, labels, schedule, prediction_type, generator=generator, null_label=null_label)
 
     return objective
 
 
-def text_denoising_loss() -> LossFn:
-    """`denoising` for a network that reads: labels are dropped as there, and what is left of them is told in words."""
+def text_denoising_loss() -> LossFn[nn.Module]:
+    """Return `denoising_loss` for a network conditioned on captions: the labels that are not dropped are given in words."""
     schedule = make_schedule()
 
     def objective(net: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,11 @@ from course_lib.storage.paths import data_dir, runs_dir
 from course_lib.training import TrainConfig, TrainResult
 from course_lib.vae import VAE
 
-FASHION, TEDDIES = "Fashion-MNIST", "Teddies"
+FASHION_MNIST, TEDDIES = "Fashion-MNIST", "Teddies"
 _FASHION_FILE = "fashion_mnist/train-images-idx3-ubyte.xz"
+
+Network = TypeVar("Network", bound=nn.Module)
+TrainFn = TypeVar("TrainFn", bound=Callable[..., TrainResult])
 
 
 @dataclass(frozen=True)
@@ -39,16 +43,17 @@ class RunOptions:
     shards: int | None = None
 
     def apply(self, config: TrainConfig) -> TrainConfig:
-        """The recipe's config with these options in it."""
-        return replace(config, **asdict(self) | {"steps": self.steps or config.steps})
+        """Return the recipe's config with these options in it."""
+        steps = config.steps if self.steps is None else self.steps
+        return replace(config, **asdict(self) | {"steps": steps})
 
 
 @dataclass(frozen=True)
 class Recipe:
     """One entry of the registry.
 
-    network: the class that it trains. data: the data set. shipped: whether the weights belong to data/weights (stored in fp16)
-    rather than to the user's own runs/.
+    train: ``train(out=None, machine=None, options=None)``. network: the class that it trains. data: the data set. shipped:
+    whether the weights belong to data/weights (stored in fp16) rather than to the user's own runs/.
     """
 
     name: str
@@ -59,22 +64,23 @@ class Recipe:
 
     @property
     def command(self) -> str:
-        """What a reader types to train it again."""
+        """The shell command that trains it again."""
         return f"course train {self.name}"
 
     @property
     def file(self) -> Path:
-        """The file that the recipe writes by default."""
-        return shipped_file(self.name) if self.shipped else saved_file(self.name)
+        """The file that the recipe writes by default, and that `load_or_train` reads."""
+        file = saved_file(self.name)
+        return data_dir() / "weights" / file.name if self.shipped else file
 
 
 RECIPES: dict[str, Recipe] = {}
 
 
-def recipe(name: str, network: type[nn.Module], data: str, shipped: bool = False) -> Callable[[Callable], Callable]:
-    """Register the decorated function, ``train(out=None, machine=None, options=RunOptions())``, under this name."""
+def recipe(name: str, network: type[nn.Module], data: str, shipped: bool = False) -> Callable[[TrainFn], TrainFn]:
+    """Register the decorated function as the recipe of this name."""
 
-    def register(train: Callable[..., TrainResult]) -> Callable[..., TrainResult]:
+    def register(train: TrainFn) -> TrainFn:
         RECIPES[name] = Recipe(name, train, network, data, shipped)
         return train
 
@@ -82,69 +88,76 @@ def recipe(name: str, network: type[nn.Module], data: str, shipped: bool = False
 
 
 def load_or_train(name: str, machine: Machine | None = None, options: RunOptions | None = None) -> nn.Module:
-    """The network of a recipe, in eval mode on the machine's device: as shipped, as saved by an earlier run, or trained now.
+    """Return the network of a recipe, in eval mode on the machine's device: as shipped, as saved earlier, or trained now.
 
-    options: for the recipe, should it run. Training may take an hour; the recipe's docstring says how long. Raises ValueError
+    options: for the recipe, if it runs. Training may take an hour; the recipe's docstring says how long. Raises ValueError
     for an unknown name.
     """
     return _load_or_train(name, machine, options)[0]
 
 
-def _load_or_train(name: str, machine: Machine | None = None, options: RunOptions | None = None) -> tuple[nn.Module, dict]:
-    """What `load_or_train` returns, and the metadata of its weights."""
+def _load_or_train(
+    name: str, machine: Machine | None = None, options: RunOptions | None = None
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a recipe and the metadata of its weights; see `load_or_train`."""
     if name not in RECIPES:
         raise ValueError(f"There is no recipe for a network {name!r}; choose from {', '.join(RECIPES)}.")
-    machine = machine or devices.find()
-    places = (shipped_file(name), saved_file(name))
-    if not any(file.exists() for file in places):
-        print(f"{saved_file(name).name} is not there yet: training {name} now.")
-        RECIPES[name].train(machine=machine, options=options or RunOptions())
-    state, metadata = weights.load(next(filter(Path.exists, places)), machine.device)
-    net = build(name, metadata["config"]).to(machine.device)
+    entry, machine = RECIPES[name], machine or devices.find()
+    if not entry.file.exists():
+        print(f"{entry.file.name} is not there yet: training {name} now.")
+        entry.train(machine=machine, options=options)
+    state, metadata = weights.load(entry.file, machine.device)
+    net = build(entry.network, metadata["config"]).to(machine.device)
     net.load_state_dict(state)
     return net.eval(), metadata
 
 
-def build(name: str, config: dict, seed: int = 0) -> nn.Module:
-    """The untrained network of a recipe. Its weights depend on the seed alone; the caller's random numbers are not touched."""
+def load_codec(name: str, machine: Machine | None = None) -> VAECodec:
+    """Return the codec of ``fashion-vae`` or ``teddies-vae``, with the latent statistics that its metadata hold.
+
+    Raises ValueError for a recipe that trains no VAE.
+    """
+    net, metadata = _load_or_train(name, machine)
+    if not isinstance(net, VAE):
+        raise ValueError(f"{name} trains a {type(net).__name__}, but a codec needs a VAE: give fashion-vae or teddies-vae.")
+    return VAECodec(net, *(torch.tensor(metadata["latents"][key]) for key in ("mean", "std")))
+
+
+def build(network: Callable[..., Network], config: dict[str, Any], seed: int = 0) -> Network:
+    """Return the untrained network(**config). Its weights depend on the seed alone; torch's global generator is unaffected."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return RECIPES[name].network(**config)
+        return network(**config)
 
 
 def saved_file(name: str) -> Path:
-    """The file under runs/ in which weights of this name are saved."""
+    """Return the file under runs/ in which weights of this name are saved."""
     return runs_dir() / f"{name.replace('-', '_')}.safetensors"
 
 
 def resume_path(name: str) -> Path:
-    """The file from which an interrupted run of a long recipe continues; its folder is made."""
-    file = saved_file(name).with_suffix(".checkpoint")
+    """Return the file from which an interrupted run of a long recipe continues; its folder is made."""
+    file = saved_file(name).with_suffix(".resume")
     file.parent.mkdir(parents=True, exist_ok=True)
     return file
 
 
-def shipped_file(name: str) -> Path:
-    return data_dir() / "weights" / saved_file(name).name
-
-
-def load_codec(name: str, machine: Machine | None = None) -> VAECodec:
-    """The codec of ``fashion-vae`` or ``teddies-vae``, with the latent statistics of the training set from its metadata."""
-    vae, metadata = _load_or_train(name, machine)
-    return VAECodec(vae, *(torch.tensor(metadata["latents"][key]) for key in ("mean", "std")))
-
-
 def save(
-    name: str, result: TrainResult, training: TrainConfig, config: dict, out: Path | None = None, facts: dict | None = None
+    name: str,
+    result: TrainResult,
+    training: TrainConfig,
+    config: dict[str, Any],
+    out: Path | None = None,
+    facts: dict[str, Any] | None = None,
 ) -> None:
-    """Write the averaged weights with their metadata; what goes to ``data/`` enters the list of shipped files.
+    """Write the averaged weights with their metadata; under ``data/`` they are also recorded in the manifest.
 
-    Of several processes only the main one writes. facts: more metadata, such as metrics.
+    Of several processes only the main one writes. config: the network's arguments. facts: more metadata, such as metrics.
     """
     if not devices.is_main_process():
         return
     entry = RECIPES[name]
-    from_file = entry.data == FASHION
+    from_file = entry.data == FASHION_MNIST
     metadata = {
         "recipe": name,
         "command": entry.command,
@@ -162,11 +175,11 @@ def save(
 
 @torch.no_grad()
 def reconstruction_psnr(net: Autoencoder | VAE, images: Tensor) -> float:
-    """Mean PSNR in dB of the reconstructions of uint8 images [N, C, H, W]."""
+    """Return the mean PSNR in dB of the reconstructions of uint8 images [N, C, H, W]."""
     x = to_float(images)
     return psnr(torch.cat([net(part) for part in x.split(500)]), x).item()
 
 
 def latent_statistics(vae: VAE, images: Tensor) -> dict[str, list[float]]:
-    """The metadata from which `load_codec` makes a codec: mean and standard deviation of each latent channel."""
+    """Return the metadata from which `load_codec` makes a codec: mean and standard deviation of each latent channel."""
     return {name: value.tolist() for name, value in zip(("mean", "std"), channel_statistics(vae, images), strict=True)}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from course_lib import device as devices
 from course_lib import teddies
@@ -12,23 +13,24 @@ from course_lib.recipes import configs
 from course_lib.recipes.losses import autoencoder_loss, denoising_loss, text_denoising_loss
 from course_lib.recipes.store import (
     TEDDIES,
+    Network,
     RunOptions,
     build,
-    load_codec,
     latent_statistics,
+    load_codec,
     recipe,
     reconstruction_psnr,
     resume_path,
     save,
 )
 from course_lib.text_denoiser import TextDenoiser
-from course_lib.training import LossFn, TrainConfig, TrainResult, train
+from course_lib.training import LossFn, TrainResult, train
 from course_lib.unet import UNet
 from course_lib.vae import VAE
 
 
 @recipe("teddies-vae", VAE, TEDDIES, shipped=True)
-def teddies_vae(out: Path | None = None, machine: Machine | None = None, options: RunOptions | None = None) -> TrainResult:
+def teddies_vae(out: Path | None = None, machine: Machine | None = None, options: RunOptions | None = None) -> TrainResult[VAE]:
     """The VAE of Teddies, 64×64×3 → 8×8×4, saved as ``data/weights/teddies_vae.safetensors``.
 
     Five images of six are drawn without grain and texture, which a compression of 48× cannot keep. About an hour on two cores
@@ -38,10 +40,10 @@ def teddies_vae(out: Path | None = None, machine: Machine | None = None, options
     config, training = configs.TEDDIES_VAE
     training = options.apply(training)
     images = torch.cat([
-        teddies.dataset(configs.TEDDIES * 5 // 6, 1, device=machine.device, fine=False)[0],
-        teddies.dataset(configs.TEDDIES // 6, 2, device=machine.device)[0],
+        teddies.dataset(configs.NUM_TEDDIES * 5 // 6, 1, device=machine.device, fine=False)[0],
+        teddies.dataset(configs.NUM_TEDDIES // 6, 2, device=machine.device)[0],
     ])  # fmt: skip
-    net = build("teddies-vae", config, training.seed)
+    net = build(VAE, config, training.seed)
     result = train(net, autoencoder_loss, (images,), training, machine=machine, resume_file=resume_path("teddies-vae"))
     result.ema.to(machine.device)  # "fsdp" leaves it on the CPU
     drawn = {"test_psnr_without_grain_and_texture": False, "test_psnr": True}
@@ -55,39 +57,43 @@ def teddies_vae(out: Path | None = None, machine: Machine | None = None, options
 
 
 @recipe("teddies-ldm", UNet, TEDDIES, shipped=True)
-def teddies_ldm(out: Path | None = None, machine: Machine | None = None, options: RunOptions | None = None) -> TrainResult:
+def teddies_ldm(out: Path | None = None, machine: Machine | None = None, options: RunOptions | None = None) -> TrainResult[UNet]:
     """The denoiser of Teddies on the latents of ``teddies-vae``, conditioned on any of the five semantic factors.
 
     About an hour on two cores; an interrupted run continues where it stopped. Held-out combinations are never seen. Saved as
     ``data/weights/teddies_ldm.safetensors``.
     """
-    return _denoiser("teddies-ldm", configs.TEDDIES_DENOISER, denoising_loss(teddies.NUM_VALUES), out, machine, options)
+    loss = denoising_loss(teddies.NUM_VALUES)
+    return _train_denoiser("teddies-ldm", UNet, configs.TEDDIES_DENOISER, loss, out, machine, options)
 
 
 @recipe("teddies-words", TextDenoiser, TEDDIES, shipped=True)
-def teddies_words(out: Path | None = None, machine: Machine | None = None, options: RunOptions | None = None) -> TrainResult:
+def teddies_words(
+    out: Path | None = None, machine: Machine | None = None, options: RunOptions | None = None
+) -> TrainResult[TextDenoiser]:
     """``teddies-ldm`` once more, but conditioned on captions, whose words it reads itself (`text_denoiser`).
 
     Same images, same network, the same fraction of factors dropped, fewer steps: only the form of the condition differs.
     About half an hour on two cores. Saved as ``data/weights/teddies_words.safetensors``.
     """
-    return _denoiser("teddies-words", configs.TEDDIES_WORDS, text_denoising_loss(), out, machine, options)
+    return _train_denoiser("teddies-words", TextDenoiser, configs.TEDDIES_WORDS, text_denoising_loss(), out, machine, options)
 
 
-def _denoiser(
+def _train_denoiser(
     name: str,
-    setting: tuple[dict, TrainConfig],
-    loss: LossFn,
+    network: type[Network],
+    setting: configs.Setting,
+    loss: LossFn[nn.Module],
     out: Path | None,
     machine: Machine | None,
     options: RunOptions | None,
-) -> TrainResult:
+) -> TrainResult[Network]:
     machine, options = machine or devices.find(), options or RunOptions()
     config, training = setting
     training = options.apply(training)
-    images, factors = teddies.dataset(configs.TEDDIES, 6, device=machine.device)
+    images, factors = teddies.dataset(configs.NUM_TEDDIES, 6, device=machine.device)
     latents = cache(load_codec("teddies-vae", machine), images)
-    net = build(name, config, training.seed)
+    net = build(network, config, training.seed)
     data = (latents, factors.labels())
     result = train(net, loss, data, training, machine=machine, resume_file=resume_path(name))
     save(name, result, training, config, out)

@@ -84,7 +84,7 @@ def load(folder: str | Path, first: int = 0, stop: int | None = None, device: to
 
 
 def codec_fingerprint(codec: Codec) -> str:
-    """Return what distinguishes one codec's latents from another's: the checksum of its tensors, or its class where it has none."""
+    """Return what distinguishes a codec's latents from others: the checksum of its tensors, or its class where it has none."""
     if not isinstance(codec, VAECodec):
         return type(codec).__name__
     return weights.tensor_checksum({**codec.vae.state_dict(), "mean": codec.latents_mean, "std": codec.latents_std})

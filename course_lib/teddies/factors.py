@@ -95,7 +95,8 @@ class Factors:
     def device(self) -> torch.device:
         return self.count.device
 
-    def to(self, device: Device) -> Factors:
+    def to(self, device: Device | None) -> Factors:
+        """The same factors on another device (None: where they are)."""
         return Factors(**{name: value.to(device) for name, value in self.items()})
 
     def replace(self, **changes: Value) -> Factors:

@@ -59,7 +59,7 @@ def grain_noise(patch: Patch, frame: Frame, seed: Tensor) -> Tensor:
     phase = mixed.to(torch.float32) * (2 * math.pi / 2**24)  # [N, WAVES]
     x, y, ax, ay, inverse = (t.view(-1, 1) for t in frame[:5])
     square = inverse * inverse
-    kx = (frame.flip * wx * ax - wy * ay) * square  # the waves in picture units
+    kx = (frame.flip * wx * ax - wy * ay) * square  # the waves in image units
     ky = (frame.flip * wx * ay + wy * ax) * square
     fade = torch.sinc(kx * (patch.pixel / (2 * math.pi))) * torch.sinc(ky * (patch.pixel / (2 * math.pi)))
     column = kx[:, :, None] * (patch.xs.mT - x[:, :, None])  # [N, WAVES, W]

@@ -3,14 +3,15 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 Batch = tuple[Tensor, ...]
 Net = TypeVar("Net", bound=nn.Module)
-LossFn = Callable[[Net, Batch, torch.Generator], Tensor]
+LossFn = Callable[[Net, Any, torch.Generator], Tensor]  # the batch has as many tensors as the data: a Batch
+OnStep = Callable[[int, nn.Module, nn.Module], None]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class TrainConfig:
     Attributes:
         steps: number of optimizer steps; not used where `max_seconds` is given.
         batch_size: rows per step, over all devices together.
-        optimizer: ``"adamw"`` (Loshchilov & Hutter 2019) or ``"muon"`` (see `course_lib.training.muon`; fewer steps for convolutions).
+        optimizer: ``"adamw"`` (Loshchilov & Hutter 2019) or ``"muon"`` (see `muon.Muon`; fewer steps for convolutions).
         lr, betas, weight_decay: AdamW's; the decay is on every trained parameter. Muon takes lr and betas, no decay.
         warmup_steps: the learning rate rises linearly over this many steps.
         schedule: ``"cosine"`` from `lr` down to `min_lr_ratio` x lr, or ``"constant"``.

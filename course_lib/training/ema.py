@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def decay_at(decay: float, step: int) -> float:
@@ -25,7 +25,8 @@ class Ema:
         self.decay = decay
         self.net = (copy.deepcopy(net) if mean is None else mean).eval().requires_grad_(False)
         # Collected once: walking through a deep network takes longer than averaging it.
-        self._mean, self._weights = list(self.net.parameters()), list(net.parameters())
+        self._mean: list[Tensor] = list(self.net.parameters())
+        self._weights: list[Tensor] = list(net.parameters())
         self._buffers, self._sources = list(self.net.buffers()), list(net.buffers())
 
     @torch.no_grad()

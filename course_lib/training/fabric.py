@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,13 +28,13 @@ def launch(machine: Machine, config: TrainConfig) -> "Fabric":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             one = [machine.device.index] if machine.device.type == "cuda" else 1
-            fsdp = config.strategy == "fsdp"
+            fsdp, precision = config.strategy == "fsdp", cast(Any, machine.precision)
             fabric = Fabric(
                 accelerator=machine.device.type,
                 devices=one if config.world_size == 1 else config.devices,
                 num_nodes=config.nodes,
                 strategy=fsdp_strategy(config.world_size, machine.precision) if fsdp else config.strategy,
-                precision=machine.precision,
+                precision=precision,
             )
     finally:
         logger.setLevel(level)

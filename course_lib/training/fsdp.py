@@ -41,7 +41,8 @@ def shard(module: Net, mesh: "DeviceMesh") -> Net:
     """
     from torch.distributed.fsdp import fully_shard
 
-    module.to(memory_format=torch.contiguous_format)  # which FSDP2 can divide
+    # FSDP2 needs contiguous weights; torch's stubs lack this argument.
+    module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     with torch.no_grad():
         for tensor in _tensors(module):
             sent = tensor.to(mesh.device_type)
@@ -69,7 +70,7 @@ def full_state(net: nn.Module, optimizer: torch.optim.Optimizer | None = None) -
 
 
 def load_full_state(net: nn.Module, state: dict[str, Any], optimizer: torch.optim.Optimizer | None = None) -> None:
-    """Load what `full_state` returned into a network, or into its optimizer. All processes need the state, and call it together."""
+    """Load what `full_state` returned into a network, or into its optimizer. All processes must call it, with the state."""
     from torch.distributed.checkpoint import state_dict as distributed
 
     if optimizer is None:

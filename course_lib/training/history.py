@@ -1,6 +1,6 @@
 """How far a training run is: its steps, seconds and losses."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -41,7 +41,7 @@ class History:
         """Bring the new losses to the CPU, averaged over all processes. Raises DivergenceError where one is not finite."""
         recent, self._pending = self._recent[: self._pending], 0
         if fabric.world_size > 1 and len(recent):
-            recent = fabric.all_reduce(recent.clone(), reduce_op="mean")
+            recent = cast(Tensor, fabric.all_reduce(recent.clone(), reduce_op="mean"))
         self.losses = torch.cat([self.losses, recent.cpu()])
         bad = (~torch.isfinite(self.losses)).nonzero()
         if len(bad):
@@ -49,8 +49,8 @@ class History:
 
     def line(self) -> str:
         """The text of the progress line."""
-        done = self.fraction >= 1
-        clock = f"in {format_duration(self.elapsed)}" if done else f"{format_duration(self.elapsed * (1 / self.fraction - 1))} left"
+        left = self.elapsed * (1 / self.fraction - 1)
+        clock = f"{format_duration(left)} left" if self.fraction < 1 else f"in {format_duration(self.elapsed)}"
         total = f"/{self.config.steps:,}" if self.config.max_seconds is None else ""
         loss = float(self.losses[-self.config.log_every :].mean())
         return f"step {self.step:,}{total} · loss {loss:.4g} · {self.images_per_second:,.0f} images/s · {clock}"

@@ -11,11 +11,10 @@ Steps are counted from 1 wherever people see them; ``losses[k - 1]`` is the loss
 """
 
 import time
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,26 +22,23 @@ from torch import Tensor, nn
 from course_lib import device as devices
 from course_lib.device import Machine
 from course_lib.training import fsdp
-from course_lib.training.config import Batch, LossFn, Net, TrainConfig, TrainResult
+from course_lib.training.cache import cache_key, load_cached, save_cached
+from course_lib.training.config import Batch, LossFn, Net, OnStep, TrainConfig, TrainResult
 from course_lib.training.determinism import (
-    BatchSampler,
     defer_interrupt,
     derive_seed,
     preserve_rng_state,
     run_fingerprint,
     seed_globals,
 )
-from course_lib.training.ema import Ema
-from course_lib.training.fabric import LossModule, checked_data, is_lost_process, launch, make_optimizer
+from course_lib.training.fabric import checked_data, is_lost_process, launch
 from course_lib.training.history import History
 from course_lib.training.progress import Progress
 from course_lib.training.resume import ResumeFile
+from course_lib.training.trainer import Trainer, make_trainer
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-    from lightning_fabric.wrappers import _FabricOptimizer
-
-OnStep = Callable[[int, nn.Module, nn.Module], None]
 
 
 def train(
@@ -85,7 +81,11 @@ def train(
     config = config or TrainConfig()
     machine = machine or devices.find()
     file = ResumeFile(resume_file) if resume_file is not None else None
-    run = _Run.set_up(net, loss_fn, checked_data(data, config.batch_size), config, machine, file)
+    data = checked_data(data, config.batch_size)
+    key = cache_key(net, loss_fn, data, config, machine) if not (file or on_step) else None
+    if key and (cached := load_cached(key, net, config, machine)):
+        return cached
+    run = _Run.set_up(net, loss_fn, data, config, machine, file)
     try:
         with preserve_rng_state(run.fabric.device), defer_interrupt() as interrupted:
             run.loop(on_step, interrupted)
@@ -100,32 +100,13 @@ def train(
     if file and run.fabric.global_rank == 0:
         file.remove()
     history = run.history
-    return TrainResult(net, ema, history.losses, history.elapsed, history.images_per_second, history.step)
+    result = TrainResult(net, ema, history.losses, history.elapsed, history.images_per_second, history.step)
+    if key:
+        save_cached(key, result)
+    return result
 
 
-@dataclass(frozen=True)
-class _Trainer:
-    """What computes a step.
-
-    net: the network that trains: the given one, or with "fsdp" a sharded copy. objective: its loss, wrapped by Fabric.
-    optimizer: torch's in Fabric's wrapper. generator: what `loss_fn` draws from.
-    """
-
-    fabric: "Fabric"
-    net: nn.Module
-    objective: nn.Module
-    optimizer: "_FabricOptimizer"
-    average: Ema | None
-    sampler: BatchSampler
-    generator: torch.Generator
-
-    @property
-    def ema(self) -> nn.Module:
-        """The network of averaged weights, or the one that trains where there is no average."""
-        return self.average.net if self.average else self.net
-
-
-def training_step(trainer: _Trainer, config: TrainConfig, step: int, fraction: float) -> Tensor:
+def training_step(trainer: Trainer, config: TrainConfig, step: int, fraction: float) -> Tensor:
     """Forward, backward, clip, optimizer, EMA: step `step` = 0, 1, ... when `fraction` (0 to 1) of the run is over.
 
     Returns the loss [] of this process's rows. Nothing here waits for the device.
@@ -159,7 +140,7 @@ class _Run:
     """One call of `train`: what computes its steps, how far it is, and where its state is saved."""
 
     config: TrainConfig
-    trainer: _Trainer
+    trainer: Trainer
     history: History
     progress: Progress
     file: ResumeFile | None
@@ -178,7 +159,7 @@ class _Run:
         """Start the processes, prepare the first step, and continue from the resume file where there is one."""
         fabric = launch(machine, config)
         fingerprint = run_fingerprint(net, data, config)
-        trainer = _set_up_trainer(fabric, net, loss_fn, data, config, machine)
+        trainer = make_trainer(fabric, net, loss_fn, data, config, machine)
         history = History(config, fabric.device, machine.precision)
         platform = f"{machine}, torch {torch.__version__}"
         if file:
@@ -222,7 +203,8 @@ class _Run:
         weights = fsdp.full_state(trainer.net)  # all processes must help; only the first one gets the state, and writes it
         averages = fsdp.full_state(trainer.average.net) if trainer.average else None
         optimizer = fsdp.full_state(trainer.net, trainer.optimizer.optimizer)
-        if self.fabric.global_rank == 0 and all(bool(weights[name].isfinite().all()) for name, _ in trainer.net.named_parameters()):
+        names = [name for name, _ in trainer.net.named_parameters()]
+        if self.fabric.global_rank == 0 and all(bool(weights[name].isfinite().all()) for name in names):
             file.write(
                 {
                     "run": self.fingerprint,
@@ -240,7 +222,7 @@ class _Run:
     def averaged(self, net: Net) -> Net:
         """The averaged network, in full. The given one, `net`, gets the trained weights where a sharded copy has them."""
         if self.config.strategy != "fsdp":
-            return self.trainer.ema  # type: ignore[return-value]
+            return cast(Net, self.trainer.ema)  # the given network's class: itself, or its copy
         fsdp.copy_weights(net, self.trainer.net)
         if not self.trainer.average:
             return net
@@ -256,38 +238,9 @@ class _Run:
         )
 
 
-def _set_up_trainer(
-    fabric: "Fabric", net: nn.Module, loss_fn: LossFn, data: Batch, config: TrainConfig, machine: Machine
-) -> _Trainer:
-    """Move network and data to the device, and let Fabric wrap them."""
-    layout = torch.channels_last if config.channels_last else torch.preserve_format
-    if config.strategy == "fsdp":  # sharded weights are not channels_last: then only the images are
-        training_net = deepcopy(net)
-    else:
-        training_net = fabric.to_device(net).to(memory_format=layout)
-    data = tuple(d.to(fabric.device, memory_format=layout if d.ndim == 4 else torch.preserve_format) for d in data)
-    compiled: Any = torch.compile(training_net) if config.compile else training_net
-    objective = fabric.setup_module(LossModule(compiled, loss_fn, data))
-    optimizer = cast("_FabricOptimizer", fabric.setup_optimizers(make_optimizer(training_net, config, machine)))
-    sampler = BatchSampler(len(data[0]), config.batch_size, config.seed, fabric.device)
-    average = _average(fabric, net, training_net, config)
-    generator = torch.Generator(fabric.device)
-    return _Trainer(fabric, training_net, objective, optimizer, average, sampler, generator)
-
-
-def _average(fabric: "Fabric", net: nn.Module, training_net: nn.Module, config: TrainConfig) -> Ema | None:
-    """The moving average of the weights that train, which begin as those of `net`."""
-    if config.ema_decay is None:
-        return None
-    if config.strategy != "fsdp":
-        return Ema(training_net, config.ema_decay)
-    strategy: Any = fabric.strategy
-    return Ema(training_net, config.ema_decay, fsdp.shard(deepcopy(net), strategy.device_mesh["data_parallel"]))
-
-
 def _resume(
     file: ResumeFile,
-    trainer: _Trainer,
+    trainer: Trainer,
     history: History,
     config: TrainConfig,
     fingerprint: dict[str, object],

@@ -14,7 +14,7 @@ _MIN_SIDE = 8  # with this few rows or columns, equal singular values would give
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon (Jordan et al. 2024) for kernels and matrices, Adam (Kingma & Ba 2015, algorithm 1) for all else, without weight decay.
+    """Muon (Jordan et al. 2024) for kernels and matrices, Adam (Kingma & Ba 2015, algorithm 1) for the rest; no weight decay.
 
     lr: of both; a step of Muon has the root mean square of Adam's, 0.2 lr (Liu et al. 2025, eq. 4). betas: of Adam. momentum:
     of Muon, Nesterov's.

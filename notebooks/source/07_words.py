@@ -551,4 +551,4 @@ book.verdicts()
 # | maps of cross-attention | Hertz et al. 2023, figure 4 | `ch7_words.words.attention_maps` |
 # | guidance and its reference | Ho & Salimans 2022, eq. 6 | `guidance.guide` |
 # | leading away from a concept | Liu et al. 2022 (composable diffusion), section 4 | `TextToImage.generate(negative=…)` |
-# | $\varphi(x_t)$ · $\tau(y)$ · $1/\tau$ | | features of the UNet · `text.features` · `pair.scale` |
+# | $\varphi(x_t)$ · $\tau(y)$ · $1/\tau$ | | features of the UNet · `TextFeatures.features` · `pair.scale` |

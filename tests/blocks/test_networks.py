@@ -1,7 +1,8 @@
-"""The denoising networks and their blocks: against torch's and diffusers' own layers, and what conditioning must do."""
+"""The denoising networks and their blocks, against the layers of torch and diffusers, and the effect of their conditioning."""
 
 import pytest
 import torch
+from networks import perturbed
 from oracles import normal
 from torch import nn
 from torch.testing import assert_close
@@ -34,14 +35,6 @@ NETS = {"dit": small_dit, "unet": small_unet}
 each_net = pytest.mark.parametrize("make", NETS.values(), ids=NETS)
 
 
-def woken(net):
-    """Fresh networks end in zeros, so that they begin as the identity; with noise on all weights everything shows."""
-    with torch.no_grad():
-        for i, p in enumerate(net.parameters()):
-            p += 0.1 * normal(*p.shape, seed=i, dtype=p.dtype)
-    return net
-
-
 def batch(n=4, channels=3, side=8):
     x = normal(n, channels, side, side, dtype=torch.float32)
     return x, torch.linspace(1, 1000, n).long(), torch.arange(n) % 5
@@ -65,11 +58,11 @@ def test_output_has_the_shape_of_the_input(net, shape):
 
 
 @each_net
-def test_a_fresh_network_says_zero(make):
+def test_a_new_network_outputs_zero(make):
     assert torch.equal(make()(*batch()), torch.zeros(4, 3, 8, 8))
 
 
-def test_a_fresh_dit_block_is_the_identity():
+def test_a_new_dit_block_is_the_identity():
     block = small_dit().blocks[0]
     x, c = normal(2, 16, 32, dtype=torch.float32), normal(2, 32, seed=1, dtype=torch.float32)
     assert torch.equal(block(x, c), x)
@@ -77,7 +70,7 @@ def test_a_fresh_dit_block_is_the_identity():
 
 @each_net
 def test_time_and_label_both_matter(make):
-    net = woken(make())
+    net = perturbed(make())
     x, t, y = batch()
     out = net(x, t, y)
     assert (net(x, t + 100, y) - out).abs().flatten(1).max(1).values.min() > 1e-3
@@ -86,15 +79,15 @@ def test_time_and_label_both_matter(make):
 
 @each_net
 def test_no_label_is_the_null_label(make):
-    net = woken(make())
+    net = perturbed(make())
     x, t, _ = batch()
     assert net.null_label == 5
     assert torch.equal(net(x, t), net(x, t, torch.full((4,), 5)))
 
 
 @each_net
-def test_each_of_several_labels_counts_and_none_stands_for_another(make):
-    net = woken(make(num_classes=(2, 3)))
+def test_each_combination_of_several_labels_gives_a_different_output(make):
+    net = perturbed(make(num_classes=(2, 3)))
     x, t, _ = batch()
     assert net.null_label == (2, 3)
     assert torch.equal(net(x, t), net(x, t, torch.tensor([[2, 3]]).expand(4, 2)))
@@ -107,50 +100,50 @@ def test_each_of_several_labels_counts_and_none_stands_for_another(make):
 
 @each_net
 def test_an_unconditional_network_has_no_label(make):
-    net = woken(make(num_classes=None))
+    net = perturbed(make(num_classes=None))
     x, t, y = batch()
     assert net.null_label is None
     assert torch.equal(net(x, t), net(x, t, y))
 
 
 @each_net
-def test_each_picture_is_denoised_alone(make):
-    net = woken(make())
+def test_each_image_is_denoised_independently(make):
+    net = perturbed(make())
     x, t, y = batch()
     assert_close(net(x[2:3], t[2:3], y[2:3]), net(x, t, y)[2:3], rtol=1e-4, atol=1e-4)
 
 
 @each_net
-def test_every_weight_learns(make):
-    net = woken(make())
+def test_every_weight_gets_a_gradient(make):
+    net = perturbed(make())
     x, t, _ = batch(6)
     net(x, t, torch.arange(6)).square().mean().backward()  # labels 0 to 4 and the null label
-    silent = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
-    assert not silent
+    without = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
+    assert not without
 
 
-def test_every_pixel_reaches_every_other():
-    for net in (woken(small_dit()), woken(small_unet())):
+def test_every_output_pixel_depends_on_every_input_pixel():
+    for net in (perturbed(small_dit()), perturbed(small_unet())):
         x, t, y = batch(1)
         x.requires_grad_()
-        (slope,) = torch.autograd.grad(net(x, t, y)[0, 0, 0, 0], x)
-        assert slope.abs().min() > 0
+        (gradient,) = torch.autograd.grad(net(x, t, y)[0, 0, 0, 0], x)
+        assert gradient.abs().min() > 0
 
 
-def test_patches_go_back_where_they_came_from():
-    net = woken(small_dit(depth=0))  # without blocks, a patch of the output depends on that patch of the input alone
+def test_patches_return_to_their_positions():
+    net = perturbed(small_dit(depth=0))  # without blocks, a patch of the output depends on that patch of the input alone
     x, t, y = batch(1)
     x.requires_grad_()
-    (slope,) = torch.autograd.grad(net(x, t, y)[0, :, 2, 5].sum(), x)  # row 2, column 5: second patch down, third across
+    (gradient,) = torch.autograd.grad(net(x, t, y)[0, :, 2, 5].sum(), x)  # row 2, column 5: second patch down, third across
     own = torch.zeros(8, 8, dtype=torch.bool)
     own[2:4, 4:6] = True
-    assert (slope[0, :, own].abs() > 0).all()
-    assert (slope[0, :, ~own] == 0).all()
+    assert (gradient[0, :, own].abs() > 0).all()
+    assert (gradient[0, :, ~own] == 0).all()
 
 
 @each_net
-def test_channels_last_changes_nothing(make):
-    net = woken(make())
+def test_channels_last_gives_the_same_output(make):
+    net = perturbed(make())
     x, t, y = batch()
     wanted = net(x, t, y)
     found = net.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last), t, y)
@@ -158,8 +151,8 @@ def test_channels_last_changes_nothing(make):
 
 
 @each_net
-def test_bfloat16_stays_near(make):
-    net = woken(make())
+def test_bfloat16_is_close(make):
+    net = perturbed(make())
     x, t, y = batch()
     wanted = net(x, t, y)
     with torch.autocast("cpu", torch.bfloat16):
@@ -171,18 +164,18 @@ def test_bfloat16_stays_near(make):
 @each_net
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside torch's tracer
 def test_the_compiled_network_is_the_same(make):
-    """Traced whole, gradients included; the backend that makes machine code is tested on a GPU."""
-    net = woken(make())
+    """Traced as one graph, gradients included; the backend that generates machine code is tested on a GPU."""
+    net = perturbed(make())
     x, t, y = batch()
     compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
     wanted, found = net(x, t, y), compiled(x, t, y)
     assert_close(found, wanted, rtol=1e-5, atol=1e-5)
-    slopes = [torch.autograd.grad(out.square().mean(), list(net.parameters())) for out in (wanted, found)]
-    for a, b in zip(*slopes, strict=True):
+    gradients = [torch.autograd.grad(out.square().mean(), list(net.parameters())) for out in (wanted, found)]
+    for a, b in zip(*gradients, strict=True):
         assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
-def test_attention_is_that_of_torch():
+def test_self_attention_agrees_with_torch():
     ours = SelfAttention(12, 3)
     theirs = nn.MultiheadAttention(12, 3, batch_first=True)
     with torch.no_grad():
@@ -194,7 +187,7 @@ def test_attention_is_that_of_torch():
     assert_close(ours(x), theirs(x, x, x, need_weights=False)[0], rtol=1e-4, atol=1e-5)
 
 
-def test_time_is_embedded_as_in_diffusers():
+def test_the_time_embedding_agrees_with_diffusers():
     from diffusers.models.embeddings import get_timestep_embedding
 
     block, seen = Conditioning(16, None), []
@@ -205,7 +198,7 @@ def test_time_is_embedded_as_in_diffusers():
 
 
 def test_modulation_scales_and_shifts_before_the_second_convolution():
-    block = woken(ResBlock(8, 16, embed=4))
+    block = perturbed(ResBlock(8, 16, embed=4))
     x, c = normal(2, 8, 6, 6, dtype=torch.float32), normal(2, 4, seed=1, dtype=torch.float32)
     scale, shift = (torch.nn.functional.silu(c) @ block.modulation.weight.T + block.modulation.bias).split(16, 1)
     h = block.norm2(block.conv1(torch.nn.functional.silu(block.norm1(x))))
@@ -223,7 +216,7 @@ def test_groups_divide_the_channels():
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
 def test_half_precision_is_normalised_in_float32(dtype):
-    """Around a mean of 100, bf16 knows steps of 0.5: sums in it would be far off."""
+    """Near a mean of 100, bf16 has a resolution of 0.5: sums in bf16 would be far off."""
     x = (100 + 10 * normal(3, 16, 5, 4)).to(dtype)
     rows = x.double().view(3, 2, -1)
     wanted = (rows - rows.mean(2, keepdim=True)) / (rows.var(2, correction=0, keepdim=True) + 1e-5).sqrt()
@@ -237,86 +230,86 @@ def test_half_precision_is_normalised_in_float32(dtype):
 @pytest.mark.parametrize("tokens", [1, 7, FEW_TOKENS, FEW_TOKENS + 1])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_both_ways_to_attend_are_a_softmax_written_out(tokens, masked, dtype):
-    """In float64, one query's weights at a time; gradients too, for which each way has its own."""
+def test_both_implementations_of_attention_agree_with_the_definition(tokens, masked, dtype):
+    """In float64, by the definition; gradients too, since each implementation has its own."""
     given = [normal(2, 3, n, 8, seed=n + i).to(dtype).double().requires_grad_() for i, n in enumerate((5, tokens, tokens))]
     mask = (torch.arange(tokens) % 3 == 0).expand(2, 1, 1, -1) if masked else None
-    shares = (torch.einsum("bhnd,bhld->bhnl", *given[:2]) / 8**0.5).exp() * (1.0 if mask is None else mask)
-    wanted = torch.einsum("bhnl,bhld->bhnd", shares / shares.sum(-1, keepdim=True), given[2])
-    slopes = torch.autograd.grad(wanted.sin().sum(), given)
+    weights = (torch.einsum("bhnd,bhld->bhnl", *given[:2]) / 8**0.5).exp() * (1.0 if mask is None else mask)
+    wanted = torch.einsum("bhnl,bhld->bhnd", weights / weights.sum(-1, keepdim=True), given[2])
+    gradients = torch.autograd.grad(wanted.sin().sum(), given)
     bound = 3e-2 if dtype == torch.bfloat16 else 1e-5
-    for way in (attend, naive_attention):
+    for attention in (attend, naive_attention):
         ours = [x.detach().to(dtype).requires_grad_() for x in given]
-        found = way(*ours, mask)
+        found = attention(*ours, mask)
         assert found.dtype == dtype
         assert_close(found.double(), wanted, rtol=bound, atol=bound)
-        for a, b in zip(torch.autograd.grad(found.sin().sum(), ours), slopes, strict=True):
+        for a, b in zip(torch.autograd.grad(found.sin().sum(), ours), gradients, strict=True):
             assert_close(a.double(), b, rtol=bound, atol=bound)
 
 
-def test_bf16_on_a_cpu_takes_the_way_that_is_faster_there(monkeypatch):
-    taken = []
-    monkeypatch.setattr("course_lib.layers.naive_attention", lambda q, k, v, mask: taken.append(q.dtype) or q)
-    monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", lambda q, k, v, attn_mask: taken.append("fused") or q)
+def test_attention_uses_the_faster_implementation_for_bf16_on_a_cpu(monkeypatch):
+    used = []
+    monkeypatch.setattr("course_lib.layers.naive_attention", lambda q, k, v, mask: used.append(q.dtype) or q)
+    monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", lambda q, k, v, attn_mask: used.append("fused") or q)
     for tokens, dtype in ((FEW_TOKENS, torch.bfloat16), (FEW_TOKENS + 1, torch.bfloat16), (4, torch.float32)):
         attend(*[torch.zeros(1, 1, tokens, 2, dtype=dtype)] * 3)
-    assert taken == [torch.bfloat16, "fused", "fused"]
+    assert used == [torch.bfloat16, "fused", "fused"]
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 4), (2, 3, 8, 16), (2, 4, 8, 8), (3, 8, 8)])
-def test_dit_refuses_another_size(shape):
+def test_dit_raises_for_another_size(shape):
     with pytest.raises(ValueError, match=r"made for \[B, 3, 8, 8\]"):
         small_dit()(torch.zeros(shape), torch.ones(2), None)
 
 
-def test_unet_refuses_sides_that_it_cannot_halve():
+def test_unet_raises_for_sides_that_it_cannot_halve():
     with pytest.raises(ValueError, match="multiples of 4"):
         small_unet(multipliers=(1, 1, 2))(torch.zeros(2, 3, 8, 6), torch.ones(2, dtype=torch.long))
 
 
-def test_networks_that_cannot_be_built_are_refused():
+def test_invalid_network_arguments_raise():
     with pytest.raises(ValueError, match="size is 9 and patch 2"):
         small_dit(size=9)
     with pytest.raises(ValueError, match="dim is 32 and heads 3"):
         small_dit(heads=3)
 
 
-# --- words ---------------------------------------------------------------------------------------------------------
+# --- text ---------------------------------------------------------------------------------------------------------
 
 MASK = torch.tensor([[True, True, True, False, False], [True, True, True, True, True]])
 
 
 def by_hand(layer, x, context, mask):
-    """Cross-attention, one number at a time: a softmax over what may be looked at, for each head and token."""
+    """Cross-attention in plain loops: for each head and token, a softmax over the unmasked keys; the output and the weights."""
     q = x @ layer.q.weight.T + layer.q.bias
     k, v = (context @ layer.kv.weight.T + layer.kv.bias).chunk(2, dim=-1)
     d = q.shape[-1] // layer.heads
-    out, looks = torch.zeros_like(q), torch.zeros(*x.shape[:2], context.shape[1])
+    out, attention = torch.zeros_like(q), torch.zeros(*x.shape[:2], context.shape[1])
     for b in range(len(x)):
         for h in range(layer.heads):
             part = slice(h * d, (h + 1) * d)
             for n in range(x.shape[1]):
                 scores = [float(q[b, n, part] @ k[b, m, part]) / d**0.5 for m in range(context.shape[1])]
-                shares = [torch.tensor(s).exp() * bool(mask[b, m]) for m, s in enumerate(scores)]
-                total = sum(shares)
-                for m, share in enumerate(shares):
-                    out[b, n, part] += share / total * v[b, m, part]
-                    looks[b, n, m] += share / total / layer.heads
-    return out @ layer.out.weight.T + layer.out.bias, looks
+                weights = [torch.tensor(s).exp() * bool(mask[b, m]) for m, s in enumerate(scores)]
+                total = sum(weights)
+                for m, weight in enumerate(weights):
+                    out[b, n, part] += weight / total * v[b, m, part]
+                    attention[b, n, m] += weight / total / layer.heads
+    return out @ layer.out.weight.T + layer.out.bias, attention
 
 
 @torch.no_grad()
-def test_cross_attention_is_a_softmax_written_out():
+def test_cross_attention_agrees_with_plain_loops():
     layer = CrossAttention(12, 6, 3)
     x, context = normal(2, 4, 12, dtype=torch.float32), normal(2, 5, 6, seed=1, dtype=torch.float32)
-    wanted, looks = by_hand(layer, x, context, MASK)
+    wanted, weights = by_hand(layer, x, context, MASK)
     assert_close(layer(x, context, MASK), wanted, rtol=1e-4, atol=1e-5)
-    assert_close(layer.attention_weights(x, context, MASK), looks, rtol=1e-4, atol=1e-5)
+    assert_close(layer.attention_weights(x, context, MASK), weights, rtol=1e-4, atol=1e-5)
     assert_close(layer(x, context), by_hand(layer, x, context, torch.ones_like(MASK))[0], rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
-def test_what_is_masked_is_not_looked_at():
+def test_masked_tokens_have_no_influence():
     cross, itself = CrossAttention(12, 6, 3), SelfAttention(12, 3)
     x, context, tokens = (normal(2, n, d, seed=n, dtype=torch.float32) for n, d in ((4, 12), (5, 6), (5, 12)))
     other = [torch.where(MASK[..., None], y, y + 100) for y in (context, tokens)]
@@ -327,20 +320,20 @@ def test_what_is_masked_is_not_looked_at():
         CrossAttention(12, 6, 5)
 
 
-def small_reader(**changes):
+def small_text_denoiser(**changes):
     return TextDenoiser(32, 1, **({"in_channels": 3, "width": 16, "heads": 2, "blocks": 1} | changes))
 
 
-def test_a_network_that_reads_says_zero_at_first_and_listens_once_woken():
+def test_a_new_text_denoiser_outputs_zero_and_a_perturbed_one_depends_on_the_caption():
     x, t, _ = batch(2)
-    assert torch.equal(small_reader()(x, t, tokenise(["one pink teddy bear", ""])), torch.zeros_like(x))
-    net = woken(small_reader())
+    assert torch.equal(small_text_denoiser()(x, t, tokenise(["one pink teddy bear", ""])), torch.zeros_like(x))
+    net = perturbed(small_text_denoiser())
     one, other = (net(x, t, tokenise([caption] * 2)) for caption in ("one pink teddy bear", "one blue teddy bear"))
     assert (one - other).abs().flatten(1).max(1).values.min() > 1e-3
 
 
-def test_padding_of_a_caption_is_invisible_to_the_denoiser():
-    net = woken(small_reader())
+def test_padding_of_a_caption_has_no_influence():
+    net = perturbed(small_text_denoiser())
     x, t, _ = batch(1)
     tokens = tokenise("two pink teddy bears")
     wanted = net(x, t, tokens)
@@ -350,25 +343,25 @@ def test_padding_of_a_caption_is_invisible_to_the_denoiser():
     assert torch.equal(net(x, t, tokens), wanted)
 
 
-def test_without_words_the_empty_caption_is_read():
-    net = woken(small_reader())
+def test_no_caption_is_the_empty_caption():
+    net = perturbed(small_text_denoiser())
     x, t, _ = batch(2)
     assert torch.equal(net(x, t), net(x, t, tokenise(["", ""])))
     assert torch.equal(net(x, t), net(x, t, torch.tensor(net.null_label).expand(2, -1)))
 
 
-def test_every_weight_of_a_network_that_reads_learns():
-    net = woken(small_reader())
+def test_every_weight_of_a_text_denoiser_gets_a_gradient():
+    net = perturbed(small_text_denoiser())
     x, t, _ = batch(2)
     longest = "two golden teddy bears with a yellow scarf holding a balloon in the snow"
     net(x, t, tokenise([longest, ""])).square().mean().backward()
-    silent = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
-    assert not silent
-    assert (net.text.word.weight.grad[0] == 0).all()  # of padding nothing is learned
+    without = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
+    assert not without
+    assert (net.text.word.weight.grad[0] == 0).all()  # padding is not learned
 
 
-def test_without_text_a_unet_is_as_before():
-    """Names and first weights of the checkpoints that exist must not move; with text, all of them come back beside new ones."""
+def test_text_adds_weights_to_a_unet_and_changes_none():
+    """Names and initial weights of a UNet without text must not change; with text it has the same ones and some more."""
     torch.manual_seed(0)
     plain = small_unet()
     assert not [name for name in plain.state_dict() if "reading" in name]
@@ -378,7 +371,7 @@ def test_without_text_a_unet_is_as_before():
     assert new
     assert all(".reading." in name for name in new)
     assert set(plain.state_dict()) <= set(reading.state_dict())
-    with pytest.raises(ValueError, match="This UNet reads captions"):
+    with pytest.raises(ValueError, match="reads captions"):
         reading(*batch())
     reading.load_state_dict(plain.state_dict(), strict=False)
     text = normal(4, 5, 32, dtype=torch.float32), torch.ones(4, 5, dtype=torch.bool)
@@ -386,8 +379,8 @@ def test_without_text_a_unet_is_as_before():
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside torch's tracer
-def test_a_compiled_network_that_reads_is_the_same():
-    net = woken(small_reader())
+def test_a_compiled_text_denoiser_is_the_same():
+    net = perturbed(small_text_denoiser())
     x, t, _ = batch(2)
     tokens = tokenise(["two pink teddy bears", ""])
     assert_close(torch.compile(net, backend="aot_eager", fullgraph=True)(x, t, tokens), net(x, t, tokens), rtol=1e-5, atol=1e-5)

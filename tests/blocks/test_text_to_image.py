@@ -47,7 +47,7 @@ def conditions_given(model, **options) -> set[tuple[int, ...]]:
 
 def test_the_denoiser_gets_the_captions_labels_and_the_null_labels(model):
     wanted = tuple(teddies.labels_from_captions(PINK_READERS)[0].tolist())
-    assert wanted[-1] == teddies.NUM_VALUES[-1]  # the caption says nothing of a background
+    assert wanted[-1] == teddies.NUM_VALUES[-1]  # the caption names no background
     assert conditions_given(model, scale=3.0) == {wanted, teddies.NUM_VALUES}
     assert conditions_given(model, scale=1.0) == {wanted}
     negative = tuple(teddies.labels_from_captions("at night")[0].tolist())

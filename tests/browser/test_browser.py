@@ -16,7 +16,6 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course_lib import recipes
 from course_lib.storage import paths
 from course_lib.tools.build_notebooks import METADATA
 
@@ -26,8 +25,8 @@ from lab_page import LabPage, Server  # noqa: E402
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NOTEBOOKS = sorted(path.stem for path in (paths.ROOT / "notebooks").glob("[0-9]*.ipynb"))
-IN_TIME = 100  # ms: below it, a hand takes the picture for an answer to its move
-BUSY = 2 * os.cpu_count()  # load: others want the cores too, so a slider may be late; more than a notebook makes by itself
+IN_TIME = 100  # ms: a picture that comes sooner is perceived as an immediate answer (Miller 1968)
+BUSY = 2 * os.cpu_count()  # load average above which other programs use the cores, so that a slider may be late
 READABLE = 4.5  # WCAG 2.2, success criterion 1.4.3: contrast of text
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")]
@@ -40,7 +39,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def jupyterlab(folder) -> Iterator[Server]:
-    with lab_page.server(folder, recipes.runs_dir()) as running:
+    with lab_page.server(folder, paths.runs_dir()) as running:
         yield running
 
 
@@ -52,7 +51,7 @@ def browser(folder):
         browser.close()
 
 
-@pytest.fixture(scope="module", params=NOTEBOOKS)
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NOTEBOOKS])
 def notebook(request, browser, jupyterlab) -> Iterator[LabPage]:
     """A notebook whose cells have all been run."""
     with run(request.param, browser, jupyterlab) as page:

@@ -64,7 +64,8 @@ def test_a_shape_changes_the_bottleneck_and_nothing_else_of_the_recipe(fashion):
     assert 0 < max(moved) <= 1.1 * training.lr
 
 
-def test_the_point_of_the_recipes_own_shape_is_the_recipes_network(tmp_path):
+def test_the_point_of_the_recipes_own_shape_is_the_recipes_network(fashion, tmp_path, monkeypatch):
+    monkeypatch.setattr("course_lib.recipes.fashion.fashion_mnist", bottlenecks.fashion_mnist)
     machine = device.find("cpu", "fp32")
     options = recipes.RunOptions(steps=2, progress=False)
     recipe = recipes.fashion_autoencoder(tmp_path / "net.safetensors", machine, options).ema

@@ -15,10 +15,10 @@ def test_a_kernel_density_agrees_with_one_computed_by_torch_distributions():
     kernels = torch.distributions.Normal(train, found.bandwidth)
     each = kernels.log_prob(test[:, None]).sum(2)
     assert_close(found.log_likelihood, (each.logsumexp(1) - math.log(80)).mean().item())
-    own = kernels.log_prob(train[:30, None]).sum(2).logsumexp(1) - math.log(80)
-    assert_close(found.train_log_likelihood, own.mean().item())
-    shares = torch.distributions.Categorical(logits=each)
-    assert_close(found.effective_kernels, shares.entropy().exp().median().item())
+    memorised = kernels.log_prob(train[:30, None]).sum(2).logsumexp(1) - math.log(80)
+    assert_close(found.train_log_likelihood, memorised.mean().item())
+    contributions = torch.distributions.Categorical(logits=each)
+    assert_close(found.effective_kernels, contributions.entropy().exp().median().item())
 
 
 def test_principal_coordinates_have_the_largest_variances_in_order():

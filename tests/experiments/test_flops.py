@@ -48,3 +48,5 @@ def test_a_power_law_is_extrapolated_exactly():
 def test_exponent_of_a_power_law():
     sides = [16, 32, 80]
     assert flops.power_law_exponent(sides, [0.3 * side**2.7 for side in sides]) == pytest.approx(2.7)
+    with pytest.raises(ValueError, match="2 x and 1 y"):
+        flops.power_law_exponent([1, 2], [1])

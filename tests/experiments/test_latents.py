@@ -15,8 +15,8 @@ def test_latents_are_those_of_the_network_whatever_the_batch():
     torch.manual_seed(0)
     images = to_uint8(torch.rand(5, 1, 32, 32) * 2 - 1)
     for net in (Autoencoder(width=8).eval(), VAE(width=8).eval()):
-        whole = net.encode(images / 127.5 - 1)
-        expected = whole.mean if isinstance(net, VAE) else whole
+        encoded = net.encode(images / 127.5 - 1)
+        expected = encoded.mean if isinstance(net, VAE) else encoded
         assert_close(latents.encode(net, images, batch=2), expected, rtol=1e-4, atol=1e-5)
         assert_close(latents.decode(net, expected, batch=2), net.decode(expected).clamp(-1, 1), rtol=1e-4, atol=1e-5)
 

@@ -58,7 +58,7 @@ def test_triplets_change_the_named_factors_and_nothing_else():
     three = meaning.sample_triplets(6, "scarf", moved=False, seed=0, size=32)
     anchor = teddies.sample_factors(6, torch.Generator().manual_seed(0))
     assert_close(three.anchor, teddies.render(anchor, 32))
-    # Another scarf leaves the picture's upper edge alone; another light does not.
+    # Another scarf leaves the image's upper edge unchanged; another light does not.
     assert_close(three.other[:, :, :2], three.anchor[:, :, :2])
     assert (three.same - three.anchor)[:, :, :2].abs().amax((1, 2, 3)).min() > 0.001
 

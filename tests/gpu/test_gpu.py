@@ -1,6 +1,6 @@
-"""The building blocks on a GPU: as exact as on the CPU, near in bf16, the same when compiled, and never waiting for it.
+"""The building blocks on a GPU: as exact as on the CPU, close in bf16, the same when compiled, and without waiting for the GPU.
 
-Metrics, dimensions, data, checkpoints and the classifier have their GPU tests beside their others.
+Metrics, dimensions, data, checkpoints and the classifier have their GPU tests in their own test files.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def full_float32(monkeypatch):
 
 @contextmanager
 def no_waiting() -> Iterator[None]:
-    """Inside it, whatever makes Python wait for the GPU raises RuntimeError. Warm up first: kernels are chosen once."""
+    """Raise RuntimeError inside this context if Python waits for the GPU. Warm up first: kernels are chosen once."""
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -47,8 +47,8 @@ def no_waiting() -> Iterator[None]:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def woken(net: torch.nn.Module) -> torch.nn.Module:
-    """With noise on all weights: in a fresh network some layers are zero, behind which nothing shows."""
+def perturbed(net: torch.nn.Module) -> torch.nn.Module:
+    """The network with noise on all weights: in a new network some layers are zero and hide the others."""
     with torch.no_grad():
         for i, p in enumerate(net.parameters()):
             p += 0.05 * normal(*p.shape, seed=i, dtype=p.dtype)
@@ -64,13 +64,13 @@ def on_gpu(*tensors: torch.Tensor) -> list[torch.Tensor]:
     return [x.to(GPU) for x in tensors]
 
 
-def apart(found: torch.Tensor, wanted: torch.Tensor) -> float:
-    """Root mean square of the difference, as a share of that of the wanted."""
+def relative_error(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    """Root mean square of the difference over that of the expected tensor."""
     found, wanted = found.detach().double().cpu(), wanted.detach().double().cpu()
     return ((found - wanted).square().mean() / wanted.square().mean()).sqrt().item()
 
 
-def test_the_guard_sees_a_wait():
+def test_the_guard_detects_a_wait():
     x = torch.ones(3, device=GPU)
     x.sum().item()
     with pytest.raises(RuntimeError, match="synchroniz"), no_waiting():
@@ -80,86 +80,88 @@ def test_the_guard_sees_a_wait():
 
 @each_net
 def test_network_agrees_with_float64(make):
-    net = woken(make())
+    net = perturbed(make())
     x, t, y = latents()
     wanted = deepcopy(net).double()(x.double(), t, y)
-    assert apart(net.to(GPU)(*on_gpu(x, t, y)), wanted) < 1e-5
+    assert relative_error(net.to(GPU)(*on_gpu(x, t, y)), wanted) < 1e-5
 
 
 @each_net
 def test_gradients_agree_with_float64(make):
-    net, (x, t, y) = woken(make()), latents()
+    net, (x, t, y) = perturbed(make()), latents()
     exact = deepcopy(net).double()
     exact(x.double(), t, y).square().mean().backward()
     net.to(GPU)(*on_gpu(x, t, y)).square().mean().backward()
     for (name, p), q in zip(net.named_parameters(), exact.parameters(), strict=True):
-        assert apart(p.grad, q.grad) < 1e-3, name
+        assert relative_error(p.grad, q.grad) < 1e-3, name
 
 
 @each_net
 def test_network_in_bf16_and_channels_last_stays_near(make):
-    net, batch = woken(make()).to(GPU), on_gpu(*latents())
+    net, batch = perturbed(make()).to(GPU), on_gpu(*latents())
     wanted = net(*batch)
     last = net.to(memory_format=torch.channels_last)
     x = batch[0].to(memory_format=torch.channels_last)
-    assert apart(last(x, *batch[1:]), wanted) < 1e-5
+    assert relative_error(last(x, *batch[1:]), wanted) < 1e-5
     with torch.autocast(GPU, torch.bfloat16):
-        assert 1e-5 < apart(last(x, *batch[1:]), wanted) < 0.03
+        assert 1e-5 < relative_error(last(x, *batch[1:]), wanted) < 0.03
 
 
 @each_net
 def test_compiled_equals_eager(make):
-    net, batch = woken(make()).to(GPU), on_gpu(*latents())
+    net, batch = perturbed(make()).to(GPU), on_gpu(*latents())
     compiled = torch.compile(net, fullgraph=True)
     wanted, found = net(*batch), compiled(*batch)
-    assert apart(found, wanted) < 1e-5
-    slopes = [torch.autograd.grad(out.square().mean(), list(net.parameters())) for out in (wanted, found)]
-    for a, b in zip(*slopes, strict=True):
-        assert apart(b, a) < 1e-3
+    assert relative_error(found, wanted) < 1e-5
+    gradients = [torch.autograd.grad(out.square().mean(), list(net.parameters())) for out in (wanted, found)]
+    for a, b in zip(*gradients, strict=True):
+        assert relative_error(b, a) < 1e-3
     with torch.autocast(GPU, torch.bfloat16), torch.no_grad():
-        assert apart(compiled(*batch), wanted) < 0.03
+        assert relative_error(compiled(*batch), wanted) < 0.03
 
 
 def test_vae_agrees_with_float64_and_stays_near_in_bf16():
-    vae, x = woken(VAE(1, width=16)), normal(8, 1, 32, 32, dtype=torch.float32).tanh()
+    vae, x = perturbed(VAE(1, width=16)), normal(8, 1, 32, 32, dtype=torch.float32).tanh()
     exact = deepcopy(vae).double()
     wanted = exact.encode(x.double())
     decoded = exact.decode(wanted.mean.double())
     likelihood = log_likelihood(x.double(), decoded, vae.noise_std)
     vae, x = vae.to(GPU), x.to(GPU)
     found = vae.encode(x)
-    assert apart(found.mean, wanted.mean) < 1e-5
-    assert apart(found.logvar, wanted.logvar) < 1e-5
-    assert apart(found.kl(), wanted.kl()) < 1e-5
-    assert apart(vae(x), decoded) < 1e-5
-    assert apart(log_likelihood(x, vae(x), vae.noise_std), likelihood) < 1e-5
+    assert relative_error(found.mean, wanted.mean) < 1e-5
+    assert relative_error(found.logvar, wanted.logvar) < 1e-5
+    assert relative_error(found.kl(), wanted.kl()) < 1e-5
+    assert relative_error(vae(x), decoded) < 1e-5
+    assert relative_error(log_likelihood(x, vae(x), vae.noise_std), likelihood) < 1e-5
     with torch.autocast(GPU, torch.bfloat16):
         half = vae.elbo(x, seeded(1, GPU))
     assert half.kl.dtype == half.log_likelihood.dtype == torch.float32
-    assert apart(half.kl, wanted.kl()) < 0.05
+    assert relative_error(half.kl, wanted.kl()) < 0.05
     full = vae.elbo(x, seeded(1, GPU))
-    assert apart(half.log_likelihood, full.log_likelihood) < 0.05
+    assert relative_error(half.log_likelihood, full.log_likelihood) < 0.05
 
 
 def test_compiled_vae_equals_eager():
-    vae, x = woken(VAE(1, width=16)).to(GPU), normal(8, 1, 32, 32, dtype=torch.float32).tanh().to(GPU)
-    assert apart(torch.compile(vae, fullgraph=True)(x), vae(x)) < 1e-5
+    vae, x = perturbed(VAE(1, width=16)).to(GPU), normal(8, 1, 32, 32, dtype=torch.float32).tanh().to(GPU)
+    assert relative_error(torch.compile(vae, fullgraph=True)(x), vae(x)) < 1e-5
 
 
 def test_codec_agrees_with_the_cpu():
-    vae = woken(VAE(1, width=8))
+    vae = perturbed(VAE(1, width=8))
     photos = torch.randint(0, 256, (40, 1, 32, 32), generator=seeded(), dtype=torch.uint8)
     here = VAECodec.fit(vae, photos, batch=16)
     wanted = codec.cache(here, photos)
-    pictures = here.decode(wanted)
+    images = here.decode(wanted)
     there = VAECodec.fit(deepcopy(vae).to(GPU), photos.to(GPU), batch=16)
     found = codec.cache(there, photos.to(GPU), batch=16)
     assert found.device.type == GPU
-    assert apart(there.latents_std, here.latents_std) < 1e-4
-    assert apart(found, wanted) < 1e-4
-    assert apart(codec.decode_all(there, found, batch=16), pictures) < 1e-4
-    moved = VAECodec(there.vae, here.latents_mean.flatten(), here.latents_std.flatten())  # statistics read from a card
-    assert apart(moved.encode(photos.to(GPU) / 127.5 - 1), wanted) < 1e-4
+    assert relative_error(there.latents_std, here.latents_std) < 1e-4
+    assert relative_error(found, wanted) < 1e-4
+    assert relative_error(codec.decode_all(there, found, batch=16), images) < 1e-4
+    moved = VAECodec(
+        there.vae, here.latents_mean.flatten(), here.latents_std.flatten()
+    )  # statistics read from the metadata of a file
+    assert relative_error(moved.encode(photos.to(GPU) / 127.5 - 1), wanted) < 1e-4
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -172,7 +174,7 @@ def test_schedule_on_the_gpu_is_that_of_the_cpu(name):
 
 
 def test_loss_draws_on_the_gpu_from_the_generator_alone():
-    net = woken(DiT(dim=64, depth=1, heads=2)).to(GPU)
+    net = perturbed(DiT(dim=64, depth=1, heads=2)).to(GPU)
     x, _, y = on_gpu(*latents(64))
     state = torch.cuda.get_rng_state()
     a, b, c = (diffusion.loss(net, x, y, schedule.cosine(), "v", generator=seeded(s, GPU), null_label=10) for s in (1, 1, 2))
@@ -197,7 +199,7 @@ def test_samplers_agree_with_float64_on_the_cpu(name, sample):
 
 @each_net
 def test_a_training_step_does_not_wait(make):
-    net, table, generator = woken(make()).to(GPU), schedule.cosine(), seeded(0, GPU)
+    net, table, generator = perturbed(make()).to(GPU), schedule.cosine(), seeded(0, GPU)
     optimizer = torch.optim.AdamW(net.parameters(), fused=True)
     x, _, y = on_gpu(*latents(64))
 
@@ -218,7 +220,7 @@ def test_a_training_step_does_not_wait(make):
 
 @pytest.mark.parametrize("model", ["dit", "unet", "vae"])
 def test_the_training_loop_does_not_wait(model):
-    """From step 4 to step 19, over several epochs; `train` looks at the losses only at the end."""
+    """From step 4 to step 19, over several epochs; `train` reads the losses only at the end."""
     if model == "vae":
         net, data = VAE(1, width=16), (normal(200, 1, 32, 32, dtype=torch.float32).tanh(),)
 
@@ -248,14 +250,14 @@ def test_the_training_loop_does_not_wait(model):
 @each_net
 @each_sampler
 def test_guided_sampling_does_not_wait(make, sample):
-    net, levels = woken(make()).to(GPU).eval(), schedule.cosine().grid(8)
+    net, levels = perturbed(make()).to(GPU).eval(), schedule.cosine().grid(8)
     x_T, _, y = on_gpu(*latents())
     cond = diffusion.denoiser(net, "v", y, autocast=torch.bfloat16)
     null = diffusion.denoiser(net, "v", net.null_label, autocast=torch.bfloat16)
-    judge = torch.nn.Linear(64, 10).to(GPU)
+    classifier = torch.nn.Linear(64, 10).to(GPU)
 
     def log_prob(x_t, level):
-        return judge(x_t.flatten(1)).log_softmax(1)[:, 3]
+        return classifier(x_t.flatten(1)).log_softmax(1)[:, 3]
 
     guided = guide(cond, null, guidance_interval(3.0, 0.2, 5.0), rescale=0.7)
     steered = classifier_guide(guided, log_prob, guidance_interval(1.0, 0.0, 5.0))
@@ -265,37 +267,37 @@ def test_guided_sampling_does_not_wait(make, sample):
         with no_waiting():
             found = sample(denoise, x_T, levels, **options)
         assert found.dtype == torch.float32
-        if not options:  # the generator has moved on
+        if not options:  # the generator is in another state now
             assert_close(found, wanted, rtol=1e-2, atol=1e-2)
 
 
 @each_net
 @pytest.mark.parametrize("sample", [ddim, dpmpp_2m, heun])
-def test_a_captured_walk_is_the_walk(make, sample):
-    net, levels = woken(make()).to(GPU).eval(), schedule.cosine().grid(8)
+def test_a_cuda_graph_samples_what_the_sampler_does(make, sample):
+    net, levels = perturbed(make()).to(GPU).eval(), schedule.cosine().grid(8)
     y = torch.arange(40, device=GPU) % 10
-    led = classifier_free_guide(net, "v", y, 10, guidance_interval(3.0, 0.2, 5.0), autocast=torch.bfloat16)
+    guided = classifier_free_guide(net, "v", y, 10, guidance_interval(3.0, 0.2, 5.0), autocast=torch.bfloat16)
 
-    def walk(x_T):
-        return sample(led, x_T, levels)
+    def run(x_T):
+        return sample(guided, x_T, levels)
 
     noises = [normal(40, 4, 4, 4, seed=i, dtype=torch.float32).to(GPU) for i in range(3)]
-    draw = as_cuda_graph(walk, noises[0])
+    replay = as_cuda_graph(run, noises[0])
     for noise in noises:
         with no_waiting():
-            found = draw(noise)
-        assert apart(found, walk(noise)) < 1e-2
+            found = replay(noise)
+        assert relative_error(found, run(noise)) < 1e-2
     with pytest.raises(ValueError, match="recorded for"):
-        draw(noises[0][:3])
+        replay(noises[0][:3])
 
 
 def test_the_codec_does_not_wait():
-    vae, photos = woken(VAE(1, width=8)).to(GPU), normal(8, 1, 32, 32, dtype=torch.float32).tanh().to(GPU)
+    vae, photos = perturbed(VAE(1, width=8)).to(GPU), normal(8, 1, 32, 32, dtype=torch.float32).tanh().to(GPU)
     own = VAECodec.fit(vae, photos)
     own.decode(own.encode(photos))
     with no_waiting():
-        pictures = codec.decode_all(own, codec.cache(own, photos, batch=4), batch=4)
-    assert pictures.abs().max() <= 1
+        images = codec.decode_all(own, codec.cache(own, photos, batch=4), batch=4)
+    assert images.abs().max() <= 1
 
 
 def test_the_exact_mixture_does_not_wait():

@@ -1,4 +1,4 @@
-"""Answers of students, as programs: what a cell of theirs holds."""
+"""Students' answers as programs: the texts of their cells."""
 
 import importlib
 import math
@@ -16,7 +16,7 @@ WRONG = [(hw, *row) for hw, book in BOOKS.items() for row in book.WRONG]
 
 
 def function(name: str, program: str):
-    """The function that a program defines, in a namespace like a homework's."""
+    """The function that a program defines, in a namespace like that of a homework."""
     space = {"math": math, "np": np, "torch": torch, "Tensor": Tensor, "nn": nn, "F": F}
     exec(compile(program, "<cell>", "exec"), space)
     return space[name]

@@ -1,4 +1,4 @@
-"""Homework 3 as people answer it: right in several ways, and wrong in the ways that courses and libraries have shipped."""
+"""Answers to homework 3: right ones, written in several ways, and wrong ones, as courses and libraries have shipped them."""
 
 RIGHT = {
     "reparameterise": [
@@ -35,7 +35,7 @@ RIGHT = {
 WRONG = [
     ("reparameterise", "log-variance taken for the standard deviation", "log-variance itself", "def reparameterise(mean, logvar, eps):\n    return mean + logvar * eps"),
     ("reparameterise", "variance taken for the standard deviation", "a half is missing", "def reparameterise(mean, logvar, eps):\n    return mean + torch.exp(logvar) * eps"),
-    ("reparameterise", "noise of its own instead of eps", "random numbers of its own", "def reparameterise(mean, logvar, eps):\n    return mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)"),
+    ("reparameterise", "noise of its own instead of eps", "its own random numbers", "def reparameterise(mean, logvar, eps):\n    return mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)"),
     ("reparameterise", "global seed reset inside", "resets the global seed", "def reparameterise(mean, logvar, eps):\n    torch.manual_seed(0)\n    return mean + torch.exp(0.5 * logvar) * eps"),
     ("reparameterise", "in-place edit of the input", "in-place", "def reparameterise(mean, logvar, eps):\n    eps *= torch.exp(0.5 * logvar)\n    return mean + eps"),
     ("reparameterise", "only the mode", "noise is missing", "def reparameterise(mean, logvar, eps):\n    return mean"),

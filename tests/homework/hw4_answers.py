@@ -1,4 +1,4 @@
-"""Homework 4 as people answer it: right in several ways, and wrong in the ways that courses and libraries have shipped."""
+"""Answers to homework 4: right ones, written in several ways, and wrong ones, as courses and libraries have shipped them."""
 
 RIGHT = {
     "add_noise": [
@@ -17,7 +17,7 @@ RIGHT = {
     "ddim_step": [
         "def ddim_step(x_t, x0_hat, alpha, sigma, alpha_next, sigma_next, eta, noise):\n    eps = (x_t - alpha * x0_hat) / sigma\n    step = alpha / alpha_next\n    std = eta * sigma_next / sigma * math.sqrt(sigma**2 - step**2 * sigma_next**2)\n    return alpha_next * x0_hat + math.sqrt(max(sigma_next**2 - std**2, 0.0)) * eps + std * noise",
         "def ddim_step(x_t, x0_hat, alpha, sigma, alpha_next, sigma_next, eta, noise):\n    abar_t, abar_prev = alpha**2, alpha_next**2\n    variance = (1 - abar_prev) / (1 - abar_t) * (1 - abar_t / abar_prev)\n    std = eta * variance**0.5\n    pred_eps = (x_t - abar_t**0.5 * x0_hat) / (1 - abar_t) ** 0.5\n    direction = (1 - abar_prev - std**2) ** 0.5 * pred_eps\n    out = abar_prev**0.5 * x0_hat + direction\n    if eta > 0:\n        out = out + std * noise\n    return out",
-        "def ddim_step(x_t, x0_hat, alpha, sigma, alpha_next, sigma_next, eta, noise):\n    std = eta * (sigma_next / sigma) * np.sqrt(1 - (alpha / alpha_next) ** 2)\n    kept = float(np.sqrt(sigma_next**2 - std**2))\n    return (alpha_next - kept * alpha / sigma) * x0_hat + kept / sigma * x_t + float(std) * noise",
+        "def ddim_step(x_t, x0_hat, alpha, sigma, alpha_next, sigma_next, eta, noise):\n    std = eta * (sigma_next / sigma) * np.sqrt(1 - (alpha / alpha_next) ** 2)\n    old_std = float(np.sqrt(sigma_next**2 - std**2))\n    return (alpha_next - old_std * alpha / sigma) * x0_hat + old_std / sigma * x_t + float(std) * noise",
     ],
     "training_loss": [
         "def training_loss(net, x0, y, t, eps, alphas_cumprod, drop, null_label):\n    y = torch.where(drop, torch.full_like(y, null_label), y)\n    abar = alphas_cumprod[t - 1].view(-1, 1, 1, 1)\n    alpha, sigma = abar.sqrt(), (1 - abar).sqrt()\n    return F.mse_loss(net(alpha * x0 + sigma * eps, t, y), alpha * eps - sigma * x0)",
@@ -38,7 +38,7 @@ WRONG = [
     ("add_noise", "variance for standard deviation", "sigma lacks its root", "def add_noise(x0, t, eps, alphas_cumprod):\n    a = alphas_cumprod[t - 1].view(-1, 1, 1, 1)\n    return torch.sqrt(a) * x0 + (1 - a) * eps"),
     ("add_noise", "alpha and sigma swapped", "alpha and sigma are swapped", "def add_noise(x0, t, eps, alphas_cumprod):\n    a = alphas_cumprod[t - 1].view(-1, 1, 1, 1)\n    return torch.sqrt(1 - a) * x0 + torch.sqrt(a) * eps"),
     ("add_noise", "[B] does not broadcast", "do not broadcast", "def add_noise(x0, t, eps, alphas_cumprod):\n    a = alphas_cumprod[t - 1]\n    return x0 * a.sqrt() + eps * (1 - a).sqrt()"),
-    ("add_noise", "noise of its own", "random numbers of its own", "def add_noise(x0, t, eps, alphas_cumprod):\n    a = alphas_cumprod[t - 1].view(-1, 1, 1, 1)\n    return a.sqrt() * x0 + (1 - a).sqrt() * torch.randn_like(x0)"),
+    ("add_noise", "noise of its own", "its own random numbers", "def add_noise(x0, t, eps, alphas_cumprod):\n    a = alphas_cumprod[t - 1].view(-1, 1, 1, 1)\n    return a.sqrt() * x0 + (1 - a).sqrt() * torch.randn_like(x0)"),
     ("add_noise", "in-place edit of the input", "in-place", "def add_noise(x0, t, eps, alphas_cumprod):\n    a = alphas_cumprod[t - 1].view(-1, 1, 1, 1)\n    x0 *= a.sqrt()\n    x0 += (1 - a).sqrt() * eps\n    return x0"),
     ("add_noise", "cumprod once more", "already the product", "def add_noise(x0, t, eps, alphas_cumprod):\n    abar = torch.cumprod(alphas_cumprod, 0)[t - 1].view(-1, 1, 1, 1)\n    return abar.sqrt() * x0 + (1 - abar).sqrt() * eps"),
     ("target", "sign of v", "sign of v is reversed", "def target(prediction_type, x0, eps, alpha, sigma):\n    if prediction_type == 'eps':\n        return eps\n    if prediction_type == 'x0':\n        return x0\n    return sigma * x0 - alpha * eps"),

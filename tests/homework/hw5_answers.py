@@ -1,4 +1,4 @@
-"""Homework 5 as people answer it: right in several ways, and wrong in the ways that courses and libraries have shipped."""
+"""Answers to homework 5: right ones, written in several ways, and wrong ones, as courses and libraries have shipped them."""
 
 RIGHT = {
     "cfg": [

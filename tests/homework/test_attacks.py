@@ -1,23 +1,30 @@
-"""Submissions that attack the grader: every one loses its own points, and nothing else happens.
+"""Submissions that attack the grader: each one loses its own points, and nothing else happens.
 
-They are stored in tests/submissions under an ending that no tool executes, and become notebooks only in a temporary folder.
+They are stored in tests/submissions with an extension that no tool executes, and become notebooks only in a temporary folder.
 All of them are graded in one batch, with an honest one among them. Needs bubblewrap.
 """
 
+import contextlib
 import csv
 import hashlib
+import importlib
+import json
 import os
 import re
 import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import psutil
 import pytest
+import torch
+from answers import function
+from files import grade_folder, joined
 
 from course_lib.homework.checks import hw3
 from course_lib.homework.grading import grade, results, sandbox
@@ -25,9 +32,12 @@ from course_lib.storage.paths import ROOT
 
 SUBMISSIONS = ROOT / "tests" / "submissions"
 LIMITS = sandbox.Limits(seconds=5, memory=2**30)
+# Most programs import torch, sleep or wait for their limit, so more of them run in parallel than there are cores.
+PARALLEL = max(1, min(4, int(psutil.virtual_memory().available * 0.8 // (LIMITS.memory + grade.IDLE_MEMORY))))
+PORT = "@PORT@"  # the stored submission's placeholder for the port at which the test listens
 EVIL = '=HYPERLINK("http:x","y")<script>alert(1)<img src=x onerror=alert(2)>'
-WHOLE = ("link", "nested_json", "not_a_notebook", "not_json")  # of these nothing can be read
-ATTACKS = sorted(path.name for path in SUBMISSIONS.iterdir() if path.name not in ("honest", *WHOLE))
+UNREADABLE = ("link", "nested_json", "not_a_notebook", "not_json")
+ATTACKS = sorted(path.name for path in SUBMISSIONS.iterdir() if path.name not in ("honest", *UNREADABLE))
 FULL = sum(one.points for one in hw3.exercises)
 
 
@@ -47,36 +57,30 @@ def fingerprint(files: Iterable[Path]) -> dict[str, str]:
     return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in files if p.is_file()}
 
 
-def hand_in(folder: Path, names: Iterable[str]) -> None:
-    """Copy stored submissions into a folder, as the notebooks that students hand in."""
+def hand_in(folder: Path, names: Iterable[str], port: int = 0) -> None:
+    """Copy stored submissions into a folder, as students' notebooks. port: the one that `opens_a_socket` tries."""
     for name in names:
         (folder / name).mkdir(parents=True)
-        shutil.copy(SUBMISSIONS / name / "hw3.submission", folder / name / "hw3.ipynb")
+        program = (SUBMISSIONS / name / "hw3.submission").read_bytes()
+        (folder / name / "hw3.ipynb").write_bytes(program.replace(PORT.encode(), str(port).encode()))
 
 
 def repository() -> dict[str, str]:
-    """The sums of all files but those that git ignores, in which other tests keep their caches meanwhile."""
+    """The checksums of all files but those that git ignores, where other tests store their caches meanwhile."""
     listed = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split("\0")
     return fingerprint(ROOT / name for name in names)
 
 
-@pytest.fixture(scope="module")
-def batch(tmp_path_factory):
-    """Everything graded at once: (results by student, where the pages are, connections that arrived, files before and after)."""
-    folder = tmp_path_factory.mktemp("batch")
-    handed_in, out = folder / "handed_in", folder / "graded"
-    hand_in(handed_in, ("honest", *WHOLE, *ATTACKS))
-    link = handed_in / "link" / "hw3.ipynb"
-    link.unlink()
-    link.symlink_to(ROOT / "notebooks" / "homework" / "hw3.ipynb")
-    shutil.copytree(handed_in / "markup_in_a_message", handed_in / EVIL)
+@contextlib.contextmanager
+def listening() -> Iterator[tuple[int, list[object]]]:
+    """Listen at a free port of this machine: (the port, connections that have arrived)."""
     arrived: list[object] = []
-    with socket.create_server(("127.0.0.1", 48617)) as server:
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.5)
-        over = threading.Event()
 
-        def listen():
+        def listen() -> None:
             while not over.is_set():
                 try:
                     arrived.append(server.accept()[1])
@@ -85,12 +89,26 @@ def batch(tmp_path_factory):
 
         listener = threading.Thread(target=listen)
         listener.start()
-        before = repository(), fingerprint(handed_in.rglob("*"))
         try:
-            graded = grade.grade(handed_in, out, "hw3", folder / "secret", LIMITS, progress=False)
+            yield server.getsockname()[1], arrived
         finally:
             over.set()
             listener.join()
+
+
+@pytest.fixture(scope="module")
+def batch(tmp_path_factory):
+    """All submissions graded at once: (results by student, pages' folder, connections, files before, files after)."""
+    folder = tmp_path_factory.mktemp("batch")
+    handed_in, out = folder / "handed_in", folder / "graded"
+    with listening() as (port, arrived):
+        hand_in(handed_in, ("honest", *UNREADABLE, *ATTACKS), port)
+        link = handed_in / "link" / "hw3.ipynb"
+        link.unlink()
+        link.symlink_to(ROOT / "notebooks" / "homework" / "hw3.ipynb")
+        shutil.copytree(handed_in / "markup_in_a_message", handed_in / EVIL)
+        before = repository(), fingerprint(handed_in.rglob("*"))
+        graded = grade_folder(handed_in, out, folder / "secret", "hw3", limits=LIMITS, parallel=PARALLEL)
         after = repository(), fingerprint(handed_in.rglob("*"))
     return {one.found.student: one for one in graded}, out, arrived, before, after
 
@@ -99,8 +117,8 @@ def points(one: results.Graded) -> dict[str, int]:
     return {r.exercise: r.points for r in one.results if r.points is not None}
 
 
-def test_the_batch_finishes_with_everybody_in_it(batch):
-    assert set(batch[0]) == {"honest", *WHOLE, *ATTACKS, EVIL}
+def test_the_batch_finishes_with_every_submission_in_it(batch):
+    assert set(batch[0]) == {"honest", *UNREADABLE, *ATTACKS, EVIL}
 
 
 def test_the_honest_one_earns_every_point(batch):
@@ -117,34 +135,35 @@ def test_an_attack_loses_its_own_exercise_and_no_other(batch, name):
     assert complaint.text("kl", 3).strip()
 
 
-@pytest.mark.parametrize("name", WHOLE)
-def test_what_cannot_be_read_earns_nothing_and_says_why(batch, name):
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_an_unreadable_file_earns_nothing_and_says_why(batch, name):
     one = batch[0][name]
     assert one.points == 0
     assert len(one.problem) > 20
     assert "Traceback" not in one.problem
 
 
-def test_the_messages_tell_what_happened(batch):
-    said = {name: next((r.why for r in one.results if r.exercise == "kl"), one.problem) for name, one in batch[0].items()}
-    assert "does a loop never end?" in said["endless_loop"]
-    assert "does a loop never end?" in said["sleeps"]
-    assert "MemoryError" in said["eats_20_gib"] or "memory" in said["eats_20_gib"]
-    assert "memory" in said["eats_slowly"]
-    assert "left by itself" in said["exits"]
-    assert "100,000,000 numbers" in said["giant_tensor"]
-    assert "removed, or the function renamed" in said["cells_removed"]
-    assert "removed, or the function renamed" in said["function_renamed"]
-    assert "2 cells define kl" in said["cells_duplicated"]
-    assert "SyntaxError" in said["broken_cell"]
-    assert "a link" in said["link"]
-    assert "an object of type" in said["always_equal"] or "expected" in said["always_equal"]
+def test_the_messages_say_what_happened(batch):
+    messages = {name: next((r.why for r in one.results if r.exercise == "kl"), one.problem) for name, one in batch[0].items()}
+    assert "does a loop never end?" in messages["endless_loop"]
+    assert "does a loop never end?" in messages["sleeps"]
+    assert "MemoryError" in messages["eats_20_gib"] or "memory" in messages["eats_20_gib"]
+    assert "memory" in messages["eats_slowly"]
+    assert "it exited" in messages["exits"]
+    assert "100,000,000 values" in messages["giant_tensor"]
+    assert "removed, or the function renamed" in messages["cells_removed"]
+    assert "removed, or the function renamed" in messages["function_renamed"]
+    assert "2 cells define kl" in messages["cells_duplicated"]
+    assert "SyntaxError" in messages["broken_cell"]
+    assert "a link" in messages["link"]
+    assert "an object of type" in messages["always_equal"] or "expected" in messages["always_equal"]
 
 
 def test_nothing_outside_was_changed(batch):
     _, _, arrived, before, after = batch
-    assert before == after
-    assert arrived == [], "a submission reached the net"
+    changed = [name for a, b in zip(before, after, strict=True) for name in a.keys() | b.keys() if a.get(name) != b.get(name)]
+    assert changed == []
+    assert arrived == [], "a submission reached the network"
     assert not Path("/tmp/pickle_was_opened").exists()
     assert not any(Path(place, "was_here").exists() for place in ("/", "/etc", "/usr", sandbox.PACKAGE))
 
@@ -184,40 +203,61 @@ def test_names_and_messages_are_text_and_nothing_more(batch):
 
 def test_pages_show_no_hidden_input(batch):
     text = "".join(page.read_text() for page in (batch[1] / "students").iterdir())
-    key = grade.HiddenInputs(hw3, (batch[1].parent / "secret").read_bytes().strip())
-    numbers = [f"{x:.4g}" for case in key.cases["reparameterise"] for x in case.args[0].flatten()[:3].tolist()]
-    assert not [number for number in numbers if f" {number}," in text]
+    task = hw3.reparameterise.task((batch[1].parent / "secret").read_bytes().strip())
+    values = [f"{x:.4g}" for case in task.hidden_inputs for x in case.args[0].flatten()[:3].tolist()]
+    assert not [value for value in values if f" {value}," in text]
 
 
 def test_two_runs_give_the_same_scores(batch, tmp_path):
     students = ["honest", "cells_duplicated", "always_equal", "markup_in_a_message"]
     hand_in(tmp_path / "in", students)
-    again = grade.grade(tmp_path / "in", tmp_path / "out", "hw3", batch[1].parent / "secret", LIMITS, progress=False)
-    told = {one.found.student: [(r.exercise, r.points, r.why) for r in one.results] for one in again}
-    assert told == {name: [(r.exercise, r.points, r.why) for r in batch[0][name].results] for name in students}
+    secret = batch[1].parent / "secret"
+    again = grade_folder(tmp_path / "in", tmp_path / "out", secret, "hw3", limits=LIMITS, parallel=PARALLEL)
+    scores = {one.found.student: [(r.exercise, r.points, r.why) for r in one.results] for one in again}
+    assert scores == {name: [(r.exercise, r.points, r.why) for r in batch[0][name].results] for name in students}
 
 
-def test_table_of_attacks(batch, capsys):
-    """Prints what each attack lost, and what the student is told."""
-    rows = []
-    for name, one in sorted(batch[0].items()):
-        why = next((r.why for r in one.results if r.exercise == "kl" and r.points == 0), one.problem)
-        rows.append(f"{name[:24]:<24} {one.points:>3} of {FULL}  {why[:150]}")
-    with capsys.disabled():
-        print("\n\n" + "\n".join(rows))
-    assert len(rows) == len(ATTACKS) + len(WHOLE) + 2
+def attack(name: str, port: int = 0) -> str:
+    """The text of a stored submission's cell that defines kl."""
+    text = (SUBMISSIONS / name / "hw3.submission").read_text().replace(PORT, str(port))
+    cells = [joined(cell["source"]) for cell in json.loads(text)["cells"]]
+    return next(cell for cell in cells if "def kl" in cell)
+
+
+def test_without_a_sandbox_the_network_attack_succeeds():
+    """It fails because of the sandbox, not because of a fault of its own."""
+    mean, logvar = torch.ones(2, 1, 2, 2), torch.zeros(2, 1, 2, 2)
+    with listening() as (port, arrived):
+        value = function("kl", attack("opens_a_socket", port))(mean, logvar)
+        time.sleep(1)
+    assert torch.equal(value, hw3.kl.oracle(mean, logvar))
+    assert len(arrived) == 1
+
+
+def test_what_the_attack_on_the_solution_looks_for_exists_where_a_program_without_a_sandbox_sees_it():
+    program = attack("reads_the_solution")
+    solution, oracle = '# %% exercise="kl"', "KL = Exercise("
+    assert solution.replace('"', '\\"') in program
+    assert oracle in program
+    assert solution in (ROOT / "notebooks" / "source" / "homework" / "hw3.py").read_text(encoding="utf-8")
+    hidden = list((sandbox.PACKAGE / "homework" / "checks").rglob("*.py"))
+    assert [path for path in hidden if oracle in path.read_text(encoding="utf-8")]
+    visible = set(sandbox.PACKAGE.rglob("*.py")) - set(hidden)
+    assert not [path for path in visible if any(mark in path.read_text(encoding="utf-8") for mark in (solution, oracle))]
+    assert "from course_lib.homework.checks.hw3 import KL" in program
+    assert importlib.import_module("course_lib.homework.checks.hw3").KL is hw3.kl
 
 
 def test_without_bubblewrap_it_refuses_with_the_line_that_installs_it(monkeypatch, tmp_path):
     monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
     with pytest.raises(sandbox.NoSandbox, match="apt install bubblewrap"):
-        grade.grade(SUBMISSIONS, tmp_path / "out", "hw3", tmp_path / "secret", progress=False)
+        grade_folder(SUBMISSIONS, tmp_path / "out", tmp_path / "secret", "hw3")
     assert not (tmp_path / "out").exists()
 
 
 def test_only_the_option_lets_it_run_without(monkeypatch, tmp_path):
     monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
     hand_in(tmp_path / "in", ["honest"])
-    (one,) = grade.grade(tmp_path / "in", tmp_path / "out", "hw3", tmp_path / "secret", LIMITS, safe=False, progress=False)
+    (one,) = grade_folder(tmp_path / "in", tmp_path / "out", tmp_path / "secret", "hw3", limits=LIMITS, safe=False)
     assert one.points == FULL
     assert os.environ.get("COURSE_SANDBOX") is None

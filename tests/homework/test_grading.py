@@ -1,9 +1,10 @@
-"""The grader's parts, one by one: where submissions lie, what passes between the processes, what is written.
+"""The parts of the grader, one by one: finding submissions, the messages between the processes, the files that it writes.
 
-How they stand up together to submissions that attack them is in test_attacks.
+test_attacks tests all of them together against submissions that attack them.
 """
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -14,7 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from course_lib.homework.answers.call import Outcome, Unsupported
+from course_lib.homework.answers.call import Outcome, Unsupported, observe_call
 from course_lib.homework.answers.standins import LogProb, Net
 from course_lib.homework.checks import hw3
 from course_lib.homework.checks.case import Complaint
@@ -29,14 +30,14 @@ def notebook(*cells: str, written: str = "") -> str:
     return json.dumps({"cells": code + words, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
 
 
-def lay(folder, *names):
+def hand_in(folder, *names):
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(notebook("x = 1"))
 
 
-# --- where submissions lie -----------------------------------------------------------------------------------------
+# --- finding submissions -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -52,21 +53,21 @@ def lay(folder, *names):
     ],
 )
 def test_known_layouts(tmp_path, name, student):
-    lay(tmp_path, name)
+    hand_in(tmp_path, name)
     (one,) = submission.find_submissions(tmp_path)
     assert (one.student, one.homework, one.path) == (student, "hw3", tmp_path / name)
 
 
 def test_of_two_notebooks_the_last_counts_and_is_remarked_on(tmp_path):
-    lay(tmp_path, "ada/hw3.ipynb", "ada/hw3_late.ipynb", "bob/hw3.ipynb", "ada/.ipynb_checkpoints/hw3-checkpoint.ipynb")
+    hand_in(tmp_path, "ada/hw3.ipynb", "ada/hw3_late.ipynb", "bob/hw3.ipynb", "ada/.ipynb_checkpoints/hw3-checkpoint.ipynb")
     ada, bob = submission.find_submissions(tmp_path)
     assert ada.path.name == "hw3_late.ipynb"
     assert "More than one notebook" in ada.remark
     assert bob.remark == ""
 
 
-def test_homework_picks_one_and_names_the_nameless(tmp_path):
-    lay(tmp_path, "ada/hw3.ipynb", "ada/hw2.ipynb", "bob/mine.ipynb", "carol/hw13.ipynb")
+def test_homework_picks_one_and_includes_files_that_name_none(tmp_path):
+    hand_in(tmp_path, "ada/hw3.ipynb", "ada/hw2.ipynb", "bob/mine.ipynb", "carol/hw13.ipynb")
     assert [(one.student, one.homework) for one in submission.find_submissions(tmp_path, "hw3")] == [
         ("ada", "hw3"),
         ("bob", "hw3"),
@@ -76,7 +77,7 @@ def test_homework_picks_one_and_names_the_nameless(tmp_path):
 
 
 def test_no_folder_and_no_notebook(tmp_path):
-    with pytest.raises(ValueError, match="is no folder"):
+    with pytest.raises(ValueError, match="nowhere is not a folder"):
         submission.find_submissions(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="no notebook of hw3"):
         submission.find_submissions(tmp_path, "hw3")
@@ -94,14 +95,14 @@ def test_cells_are_found_by_what_they_define(tmp_path):
             written="  words ",
         )
     )
-    cells = submission.read_cells(path, tmp_path, hw3)
-    assert cells.program(hw3.kl) == ("def kl(m, s): return 3", "2 cells define kl; the last one counts.")
-    assert cells.program(hw3.elbo)[0] == "elbo = lambda *a: 2"
-    assert cells.program(hw3.free_bits)[0] is None
+    cells = submission.read_cells(path, tmp_path, ["collapse"])
+    assert cells.program("kl") == ("def kl(m, s): return 3", "2 cells define kl; the last one counts.")
+    assert cells.program("elbo")[0] == "elbo = lambda *a: 2"
+    assert cells.program("free_bits")[0] is None
     assert cells.written == {"collapse": "  words "}
 
 
-# --- what passes ---------------------------------------------------------------------------------------------------
+# --- messages ---------------------------------------------------------------------------------------------------
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63) + 1, 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=50),
@@ -126,13 +127,13 @@ def test_tensors_arrive_as_they_were(dtype):
     assert got.dtype == dtype
 
 
-def test_stand_ins_and_foreign_objects_arrive():
-    net, log_prob, foreign = protocol.unpack(
+def test_stand_ins_and_unsupported_objects_arrive():
+    net, log_prob, unsupported = protocol.unpack(
         protocol.pack((Net(1.0, 2.0, 3.0), LogProb(torch.ones(1, 2, 3), 0.5), Unsupported("set")))
     )
     assert net == Net(1.0, 2.0, 3.0)
     assert torch.equal(log_prob.centre, torch.ones(1, 2, 3))
-    assert foreign == Unsupported("set")
+    assert unsupported == Unsupported("set")
     x = torch.randn(2, 1, 2, 3, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(log_prob(x), torch.tensor([-((row - 1) ** 2).sum() / (2 * 0.25) for row in x]))
 
@@ -151,12 +152,12 @@ GOOD = protocol.pack((1, torch.ones(3)))
         protocol.pack({"tensor": "x"}) , struct.pack("<II", 5000, 0) + b"9" * 5000,
     ],
 )  # fmt: skip
-def test_what_is_no_message_is_malformed(message):
+def test_bytes_that_are_no_message_are_malformed(message):
     with pytest.raises(protocol.Malformed):
         protocol.unpack(message)
 
 
-def test_outcomes_of_other_kinds_are_malformed():
+def test_outcomes_of_other_types_are_malformed():
     good = [Outcome(torch.ones(2), after=(torch.ones(2),), gradients=(None, torch.ones(2)))]
     (back,) = protocol.unpack_outcomes(protocol.pack_outcomes(good))
     assert torch.equal(back.value, good[0].value)
@@ -172,7 +173,7 @@ def test_outcomes_of_other_kinds_are_malformed():
             protocol.unpack_outcomes(protocol.pack(wrong))
 
 
-# --- what the child runs -------------------------------------------------------------------------------------------
+# --- what the worker runs -------------------------------------------------------------------------------------------
 
 
 def test_other_cells_give_definitions_and_run_no_experiments(tmp_path):
@@ -196,12 +197,12 @@ def test_a_helper_of_another_cell_counts():
     )
     cases = hw3.kl.draws(0, [torch.device("cpu")])
     outcomes = worker.run_exercise("kl", program, others, tuple(case.args for case in cases), True)
-    assert grade.explain(hw3.kl, cases, outcomes) is None
+    assert hw3.kl.explain(cases, outcomes) is None
     alone = worker.run_exercise("kl", program, (), tuple(case.args for case in cases), True)
     assert "NameError" in alone[0].error
 
 
-# --- what is written -----------------------------------------------------------------------------------------------
+# --- results -----------------------------------------------------------------------------------------------
 
 
 @given(st.text())
@@ -212,7 +213,7 @@ def test_no_cell_of_the_csv_is_a_formula(text):
 
 
 def graded(student: str, points: int) -> results.Graded:
-    complaint = None if points else Complaint(likely="The sign is turned round.")
+    complaint = None if points else Complaint(likely="The sign is reversed.")
     found = submission.Found(student, "hw3", None)
     return results.Graded(
         found, (results.Result("kl", 3, points, 0.1, complaint), results.Result("collapse", 3, None, answer="words"))
@@ -225,43 +226,42 @@ def test_csv_and_pages(tmp_path):
     assert [(r["student"], r["exercise"], r["points"], r["of"]) for r in rows] == [
         ("Ada", "kl", "3", "3"), ("Ada", "collapse", "", "3"), ("Bob & Co", "kl", "0", "3"), ("Bob & Co", "collapse", "", "3"),
     ]  # fmt: skip
-    assert "The sign is turned round." in rows[2]["why"]
+    assert "The sign is reversed." in rows[2]["why"]
     index = (tmp_path / "index.html").read_text()
     assert "Bob &amp; Co" in index
     assert "1 of 2 passed" in index
-    assert index.count("The sign is turned round.") == 1
+    assert index.count("The sign is reversed.") == 1
     page = (tmp_path / "students" / pages.page_name(graded("Bob & Co", 0))).read_text()
     assert "0 of 3 points" in page
     assert "words" in page
 
 
-def test_names_that_look_alike_get_pages_of_their_own():
+def test_similar_names_get_different_pages():
     names = ["Ada B", "Ada_B", "Ada/B", "Ädä B", "..", "", "x" * 300]
     files = {pages.page_name(graded(name, 1)) for name in names}
     assert len(files) == len(names)
     assert all(len(name) < 80 and "/" not in name for name in files)
 
 
-def test_the_secret_is_made_once_and_kept_to_its_owner(tmp_path):
+def test_the_secret_is_created_once_and_readable_by_its_owner_alone(tmp_path):
     file = tmp_path / "secret"
     first = grade.read_secret(file)
     assert grade.read_secret(file) == first
     assert len(first) >= 32
     assert file.stat().st_mode & 0o077 == 0
     file.write_text("short")
-    with pytest.raises(ValueError, match="needs 16 or more"):
+    with pytest.raises(ValueError, match=r"5 bytes.* 16"):
         grade.read_secret(file)
 
 
 def test_hidden_inputs_depend_on_the_secret_and_the_exercise():
-    a, again, b = (grade.HiddenInputs(hw3, secret) for secret in (b"a" * 16, b"a" * 16, b"b" * 16))
-    first = lambda key, name: key.cases[name][0].args[0]  # noqa: E731
-    assert torch.equal(first(a, "kl"), first(again, "kl"))
-    assert not torch.equal(first(a, "kl"), first(b, "kl"))
+    a, again, b = (hw3.kl.task(secret).hidden_inputs[0].args[0] for secret in (b"a" * 16, b"a" * 16, b"b" * 16))
+    assert torch.equal(a, again)
+    assert not torch.equal(a, b)
     assert hw3.kl.seed(b"a" * 16) != hw3.elbo.seed(b"a" * 16)
 
 
-def test_sandboxes_side_by_side_fit_into_memory(monkeypatch):
+def test_parallel_sandboxes_fit_into_memory(monkeypatch):
     class Memory:
         available = 10 * 2**30
 
@@ -274,5 +274,17 @@ def test_sandboxes_side_by_side_fit_into_memory(monkeypatch):
 
 
 def test_an_unknown_homework_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no homework 'hw9'; choose from hw1"):
-        grade.grade(tmp_path, tmp_path / "out", "hw9")
+    with pytest.raises(ValueError, match=r"'hw9'.* hw3"):
+        grade.grade(tmp_path, {"hw3": hw3.assignment(b"a" * 16)}, "hw9")
+
+
+def test_a_forged_reply_costs_its_own_points_and_does_not_stop_the_grader():
+    """Right values, but arguments "after the call" that are no tensors: nothing of the reply can be compared."""
+    task = hw3.kl.task(b"a" * 16)
+    outcomes = [observe_call(hw3.kl.oracle, case.args, True) for case in task.hidden_inputs]
+    assert grade._judge(task, protocol.pack_outcomes(outcomes)) is None
+    forged = [dataclasses.replace(one, after=(5, "x")) for one in outcomes]
+    assert grade._judge(task, protocol.pack_outcomes(forged)) is not None
+    for wrong in (outcomes[:-1], [*outcomes, outcomes[0]], []):
+        with pytest.raises(protocol.Malformed):
+            grade._judge(task, protocol.pack_outcomes(wrong))

@@ -1,4 +1,4 @@
-"""The homework's files: students get what the source says and no solution, a stub fails in its own cell alone."""
+"""The homework's files: a student's file is what its source says without solutions, and a stub fails only in its own cell."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def cells_of(path: Path) -> list[dict]:
     return json.loads(path.read_text(encoding="utf-8"))["cells"]
 
 
-def test_there_are_five_with_four_to_six_exercises_each():
+def test_there_are_five_homeworks_with_four_to_six_exercises_each():
     assert [path.stem for path in SOURCES] == list(HOMEWORKS) == ["hw1", "hw2", "hw3", "hw4", "hw5"]
     for one in HOMEWORKS.values():
         assert 4 <= len(one.exercises) <= 6
@@ -38,15 +38,15 @@ def test_students_files_are_what_their_sources_say():
 
 @BY_SOURCE
 def test_no_solution_is_in_a_students_file(source):
-    """Looked for in the whole file: cells, outputs, metadata; every line of a solution that is long enough to tell."""
+    """Searches cells, outputs and metadata for every line of a solution that is long enough to be distinctive."""
     regions = REGION.findall(source.read_text(encoding="utf-8"))
     assert len(regions) == len(HOMEWORKS[source.stem].order)
     notebook = json.loads(student_file(source).read_text(encoding="utf-8"))
     text = "\n".join(every_string(notebook))
     lines = [line.strip().removeprefix("# ") for region in regions for line in region.splitlines()]
-    telling = [line for line in lines if len(line) > 15]
-    assert len(telling) >= len(HOMEWORKS[source.stem].order)
-    assert [line for line in telling if line in text] == []
+    distinctive = [line for line in lines if len(line) > 15]
+    assert len(distinctive) >= len(HOMEWORKS[source.stem].order)
+    assert [line for line in distinctive if line in text] == []
     assert "SOLUTION" not in text
     assert "Rubric" not in text
 
@@ -56,8 +56,8 @@ def every_string(value) -> list[str]:
     if isinstance(value, str):
         return [value]
     if isinstance(value, list):
-        whole = ["".join(value)] if value and all(isinstance(v, str) for v in value) else []
-        return whole + [text for item in value for text in every_string(item)]
+        joined_lines = ["".join(value)] if value and all(isinstance(v, str) for v in value) else []
+        return joined_lines + [text for item in value for text in every_string(item)]
     if isinstance(value, dict):
         return [text for k, v in value.items() for text in [k, *every_string(v)]]
     return []
@@ -67,10 +67,10 @@ def every_string(value) -> list[str]:
 def test_a_stub_fails_in_its_own_cell_with_its_own_message(source):
     names = [one.name for one in HOMEWORKS[source.stem].exercises]
     cells = [cell for cell in cells_of(student_file(source)) if cell["cell_type"] == "code"]
-    said = {grade_id(cell): outputs(cell) for cell in cells if grade_id(cell).startswith("check-")}
-    assert list(said) == [f"check-{name}" for name in names]
+    printed = {grade_id(cell): outputs(cell) for cell in cells if grade_id(cell).startswith("check-")}
+    assert list(printed) == [f"check-{name}" for name in names]
     for name in names:
-        lines = said[f"check-{name}"].splitlines()
+        lines = printed[f"check-{name}"].splitlines()
         assert lines[0].startswith(f"○ {name}: not written yet")
         assert f"use the workbook's own {name}" in lines[1]
     others = [outputs(cell) for cell in cells[:-1] if not grade_id(cell).startswith("check-")]
@@ -92,7 +92,7 @@ def test_a_stub_fails_in_its_own_cell_with_its_own_message(source):
 def test_every_part_says_points_difficulty_and_minutes_and_has_hints(source):
     nb = build_homework.assemble(source, solved=False)
     text = "\n".join(cell.source for cell in nb.cells)
-    assert not re.search(r"\[\[\w+\]\]", text), "a line of facts that was not filled in"
+    assert not re.search(r"\[\[\w+\]\]", text), "a placeholder that was not filled in"
     exercises = HOMEWORKS[source.stem].exercises
     for one in HOMEWORKS[source.stem].order:
         assert f"difficulty {'●' * one.difficulty}{'○' * (5 - one.difficulty)} · about {one.minutes} minutes" in text
@@ -116,11 +116,11 @@ def test_the_students_notebook_runs_with_nothing_written(source):
 def test_check_sees_drift_and_a_missing_file(tmp_path, monkeypatch):
     monkeypatch.setattr(build_homework, "STUDENTS", tmp_path)
     names = [source.stem for source in SOURCES]
-    assert [line.split(" is missing")[0] for line in build_homework.check()] == [f"homework/{name}.ipynb" for name in names]
+    assert [line.split(" ")[0] for line in build_homework.check()] == [f"homework/{name}.ipynb" for name in names]
     for source in SOURCES:
         text = student_file(source).read_text(encoding="utf-8")
         (tmp_path / student_file(source).name).write_text(text.replace("YOUR CODE HERE", "your code here", 1), encoding="utf-8")
-    assert [line.split(" is not what")[0] for line in build_homework.check()] == [f"homework/{name}.ipynb" for name in names]
+    assert [line.split(" ")[0] for line in build_homework.check()] == [f"homework/{name}.ipynb" for name in names]
 
 
 def test_cells_carry_nbgraders_metadata():
@@ -139,14 +139,14 @@ def test_cells_carry_nbgraders_metadata():
 def test_homeworks_are_chosen_by_name_or_number():
     assert [path.stem for path in build_homework.sources(["3"])] == ["hw3"]
     assert [path.stem for path in build_homework.sources(["hw1", "5"])] == ["hw1", "hw5"]
-    with pytest.raises(ValueError, match="no homework 'hw9'; choose from hw1"):
+    with pytest.raises(ValueError, match=r"'hw9'.* hw1"):
         build_homework.sources(["9"])
 
 
 def test_a_source_that_names_no_exercise_is_refused(tmp_path):
     source = tmp_path / "hw3.py"
     source.write_text('# %% exercise="entropy"\n1\n', encoding="utf-8")
-    with pytest.raises(ValueError, match="hw3 has no exercise 'entropy'; it has reparameterise"):
+    with pytest.raises(ValueError, match=r"hw3 .*'entropy'.* reparameterise"):
         build_homework.assemble(source, solved=False)
 
 
@@ -196,15 +196,15 @@ def test_a_kit_holds_the_workbook_and_no_solution(clone, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [tmp_path / "kit"]
 
 
-def test_a_kit_is_refused_where_something_lies_or_is_not_committed(clone, tmp_path, monkeypatch):
+def test_a_kit_is_refused_in_a_folder_that_is_not_empty_or_with_uncommitted_changes(clone, tmp_path, monkeypatch):
     monkeypatch.setattr(build_homework, "ROOT", clone)
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(ValueError, match="is not empty"):
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path} is not empty")):
         build_homework.release(tmp_path)
     (clone / "README.md").write_text("changed")
-    with pytest.raises(ValueError, match=r"1 files differ from the last commit \(README.md"):
+    with pytest.raises(ValueError, match=r"1 files.*README\.md"):
         build_homework.release(tmp_path / "kit")
     monkeypatch.setattr(build_homework, "ROOT", tmp_path)
-    with pytest.raises(ValueError, match="made from a git clone"):
+    with pytest.raises(ValueError, match="git clone"):
         build_homework.release(tmp_path / "kit")
     assert not (tmp_path / "kit").exists()

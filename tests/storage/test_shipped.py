@@ -1,4 +1,4 @@
-"""The list of shipped files: every kind of damage is named with its mend, and files are written whole or not at all."""
+"""The list of shipped files: every kind of damage is named with its fix, and files are written atomically."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ CONTENT = bytes(range(256)) * 4
 
 
 @pytest.fixture
-def house(tmp_path, monkeypatch):
+def data_folder(tmp_path, monkeypatch):
     """A data folder of its own with one recorded file."""
     monkeypatch.setenv("COURSE_DATA", str(tmp_path))
     (tmp_path / "weights").mkdir()
@@ -29,23 +29,23 @@ def house(tmp_path, monkeypatch):
 
 
 def status(name=NAME):
-    return {row.path: row.status for row in shipped.verify()}[name]
+    return {file.path: file.status for file in shipped.verify()}[name]
 
 
-def test_the_shipped_files_are_whole_and_all_are_listed(monkeypatch):
+def test_the_shipped_files_are_intact_and_all_are_listed(monkeypatch):
     monkeypatch.delenv("COURSE_DATA", raising=False)
-    rows = shipped.verify()
-    damaged = [f"{row.path} {row.status} {row.detail}" for row in rows if row.status != "ok"]
+    found = shipped.verify()
+    damaged = [f"{file.path} {file.status} {file.detail}" for file in found if file.status != "ok"]
     assert damaged == []
-    assert sum(row.path.startswith("fashion_mnist/") for row in rows) == 4
-    for name, entry in shipped.entries().items():  # hashlib over the whole content, not the module's own reading
+    assert sum(file.path.startswith("fashion_mnist/") for file in found) == 4
+    for name, entry in shipped.entries().items():  # hashlib over the full content, not the module's own function
         content = (paths.data_dir() / name).read_bytes()
         assert (entry["bytes"], entry["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
         assert all(entry[key] for key in ("licence", "source", "command")), name
 
 
-def test_an_entry_holds_bytes_sum_licence_source_and_command(house):
-    assert json.loads((house / "manifest.json").read_text())["files"] == {
+def test_an_entry_holds_bytes_checksum_licence_source_and_command(data_folder):
+    assert json.loads((data_folder / "manifest.json").read_text())["files"] == {
         NAME: {
             "bytes": 1024,
             "sha256": hashlib.sha256(CONTENT).hexdigest(),
@@ -54,7 +54,7 @@ def test_an_entry_holds_bytes_sum_licence_source_and_command(house):
             "command": "course train net",
         }
     }
-    assert shipped.path(NAME) == house / NAME
+    assert shipped.path(NAME) == data_folder / NAME
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_an_entry_holds_bytes_sum_licence_source_and_command(house):
         (lambda file: file.write_bytes(b"\xff" + CONTENT[1:]), "altered", "SHA-256"),
     ],
 )
-def test_damage_is_named_with_its_mend(house, damage, expected, words):
+def test_damage_is_named_with_its_fix(data_folder, damage, expected, words):
     assert status() == "ok"
-    damage(house / NAME)
+    damage(data_folder / NAME)
     assert status() == expected
     with pytest.raises(DataError, match=words) as caught:
         shipped.path(NAME)
@@ -79,61 +79,61 @@ def test_damage_is_named_with_its_mend(house, damage, expected, words):
     assert "\n" not in message
 
 
-def test_a_byte_altered_after_the_first_check_is_seen(house):
+def test_a_byte_altered_after_the_first_check_is_seen(data_folder):
     shipped.path(NAME)
     time.sleep(0.01)
-    (house / NAME).write_bytes(CONTENT[::-1])
+    (data_folder / NAME).write_bytes(CONTENT[::-1])
     with pytest.raises(DataError, match="altered"):
         shipped.path(NAME)
 
 
-def test_an_unchanged_file_is_summed_once(house, monkeypatch):
+def test_an_unchanged_file_is_hashed_once(data_folder, monkeypatch):
     shipped.path(NAME)
-    monkeypatch.setattr(shipped, "sha256", lambda file: pytest.fail("summed again"))
-    assert shipped.path(NAME) == house / NAME
+    monkeypatch.setattr(shipped, "sha256", lambda file: pytest.fail("hashed again"))
+    assert shipped.path(NAME) == data_folder / NAME
 
 
-def test_files_that_nobody_listed_are_shown_and_texts_are_not(house):
+def test_unlisted_files_are_shown_and_texts_are_not(data_folder):
     for name in ("stray.bin", "README.md", "weights/LICENSE", ".hidden", "weights/net2.safetensors"):
-        (house / name).write_bytes(b"x")
-    (house / "weights/net2.json").write_text("{}")  # the readable card beside a checkpoint
-    (house / "weights/curve.json").write_text("{}")
-    unlisted = {row.path for row in shipped.verify() if row.status == "unlisted"}
+        (data_folder / name).write_bytes(b"x")
+    (data_folder / "weights/net2.json").write_text("{}")  # the readable metadata next to weights
+    (data_folder / "weights/curve.json").write_text("{}")
+    unlisted = {file.path for file in shipped.verify() if file.status == "unlisted"}
     assert unlisted == {"stray.bin", "weights/net2.safetensors", "weights/curve.json"}
 
 
-def test_recording_again_replaces_the_entry_and_keeps_the_others(house):
-    (house / "other.bin").write_bytes(b"1")
-    shipped.record(house / "other.bin", "CC0-1.0", "here", "true")  # a full path does as well
-    (house / NAME).write_bytes(b"new")
+def test_recording_again_replaces_the_entry_and_keeps_the_others(data_folder):
+    (data_folder / "other.bin").write_bytes(b"1")
+    shipped.record(data_folder / "other.bin", "CC0-1.0", "here", "true")  # a full path does as well
+    (data_folder / NAME).write_bytes(b"new")
     assert status() == "truncated"
     shipped.record(NAME, "MIT", "made again", "course train net")
-    assert [row.status for row in shipped.verify()] == ["ok", "ok"]
+    assert [file.status for file in shipped.verify()] == ["ok", "ok"]
     assert shipped.entries()[NAME]["source"] == "made again"
 
 
-def test_bad_calls_are_explained(house, monkeypatch):
+def test_bad_calls_are_explained(data_folder, monkeypatch):
     with pytest.raises(DataError, match="not among the shipped files"):
         shipped.path("weights/other.bin")
     with pytest.raises(DataError, match="is not a file under"):
         shipped.record("weights/other.bin", "MIT", "", "")
     with pytest.raises(DataError, match="is not a file under"):
         shipped.record(__file__, "MIT", "", "")
-    (house / "manifest.json").write_text("{")
+    (data_folder / "manifest.json").write_text("{")
     with pytest.raises(DataError, match="not valid JSON"):
         shipped.verify()
-    (house / "manifest.json").unlink()
+    (data_folder / "manifest.json").unlink()
     with pytest.raises(DataError, match="is missing"):
         shipped.verify()
-    monkeypatch.setenv("COURSE_DATA", str(house / "nowhere"))
+    monkeypatch.setenv("COURSE_DATA", str(data_folder / "nowhere"))
     with pytest.raises(DataError, match="COURSE_DATA"):
         paths.data_dir()
 
 
-# A process that kills itself at one moment of write_atomically: really killed, so that no clean-up of Python's runs.
+# A process that kills itself at one moment of write_atomically: really killed, so that Python cleans nothing up.
 KILL = """
 import os, signal, sys
-from course_lib import manifest
+from course_lib.storage import atomic
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 moment, file, content = sys.argv[1], sys.argv[2], b"new" * 1000
 if moment == "half written":
@@ -151,12 +151,12 @@ elif moment == "before the name is taken":
 else:
     replace = os.replace
     os.replace = lambda a, b: (replace(a, b), die())
-manifest.write_atomically(file, content)
+atomic.write_atomically(file, content)
 """
 
 
 @pytest.mark.parametrize(
-    ("moment", "whole"),
+    ("moment", "content"),
     [
         ("half written", b"old"),
         ("before it is on the disk", b"old"),
@@ -164,13 +164,13 @@ manifest.write_atomically(file, content)
         ("after the name was taken", b"new" * 1000),
     ],
 )
-def test_a_killed_write_leaves_the_old_file_or_the_new_one(tmp_path, moment, whole):
+def test_a_killed_write_leaves_the_old_file_or_the_new_one(tmp_path, moment, content):
     file = tmp_path / "file.bin"
     file.write_bytes(b"old")
     command = [sys.executable, "-c", KILL, moment, str(file)]
     done = subprocess.run(command, check=False, cwd=Path(__file__).parents[2], timeout=60)
     assert done.returncode == -signal.SIGKILL
-    assert file.read_bytes() == whole
+    assert file.read_bytes() == content
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, monkeypatch):
@@ -186,18 +186,18 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, m
     assert [(f.name, f.read_bytes()) for f in tmp_path.iterdir()] == [("file.bin", b"old")]
 
 
-def test_leftovers_of_killed_writes_are_swept_once_they_are_old(tmp_path):
+def test_drafts_of_killed_writes_are_deleted_once_they_are_old(tmp_path):
     old, young = tmp_path / ".file.bin.1.tmp", tmp_path / ".file.bin.2.tmp"
-    for leftover in (old, young):
-        leftover.write_bytes(b"half")
+    for draft in (old, young):
+        draft.write_bytes(b"half")
     os.utime(old, (time.time() - 2 * 3600,) * 2)
     atomic.write_atomically(tmp_path / "file.bin", b"new")
     assert sorted(f.name for f in tmp_path.iterdir()) == [young.name, "file.bin"]
 
 
-def test_what_is_kept_is_listed_inside_the_data_folder_and_nowhere_else(house, tmp_path_factory):
-    kept = shipped.write_shipped(CONTENT, "results/figures.bin", None, "measured here", "course train figures")
-    assert kept.read_bytes() == CONTENT
+def test_written_files_are_listed_inside_the_data_folder_and_nowhere_else(data_folder, tmp_path_factory):
+    written = shipped.write_shipped(CONTENT, "results/figures.bin", None, "measured here", "course train figures")
+    assert written.read_bytes() == CONTENT
     assert shipped.entries()["results/figures.bin"]["sha256"] == hashlib.sha256(CONTENT).hexdigest()
     elsewhere = tmp_path_factory.mktemp("own") / "mine.bin"
     assert shipped.write_shipped(CONTENT, "results/figures.bin", elsewhere, "measured here", "course train figures") == elsewhere

@@ -1,4 +1,4 @@
-"""Teddies as a data set: what is held out stays out, pictures are those of their factors, and a seed repeats them."""
+"""Teddies as a data set: held-out combinations stay out, images match their factors, and a seed reproduces them."""
 
 import torch
 from torch.testing import assert_close
@@ -18,7 +18,7 @@ def test_a_tenth_of_the_combinations_is_held_out():
             assert len(getattr(every[part], name).unique()) == len(teddies.VALUES[name])
 
 
-def test_only_what_was_asked_for_is_in_the_set():
+def test_a_set_has_only_seen_or_only_held_out_combinations():
     for unseen in (False, True):
         images, factors = teddies.dataset(300, 1, size=16, unseen=unseen)
         assert images.shape == (300, 3, 16, 16)
@@ -26,12 +26,12 @@ def test_only_what_was_asked_for_is_in_the_set():
         assert bool((teddies.is_held_out(factors) == unseen).all())
 
 
-def test_the_pictures_are_those_of_the_factors():
+def test_the_images_are_those_of_the_factors():
     images, factors = teddies.dataset(20, 2, size=32, fine=False)
     assert_close(to_float(images), teddies.render(factors, 32, fine=False), atol=1 / 127.5, rtol=0)
 
 
-def test_a_seed_repeats_a_set_and_a_longer_one_begins_with_it():
+def test_a_seed_reproduces_a_set_and_a_longer_set_starts_with_it():
     few, _ = teddies.dataset(10, 3, size=16)
     many, _ = teddies.dataset(30, 3, size=16)
     assert torch.equal(few, many[:10])
@@ -44,13 +44,15 @@ def test_an_empty_set():
     assert len(factors) == 0
 
 
-def test_the_vae_of_teddies_saves_what_it_says(tmp_path, monkeypatch):
-    runs = tmp_path / "runs"  # not there yet, as in a fresh clone
+def test_the_vae_of_teddies_saves_its_metrics_and_latent_statistics(tmp_path, monkeypatch):
+    runs = tmp_path / "runs"  # does not exist yet, as in a fresh clone
     monkeypatch.setenv("COURSE_RUNS", str(runs))
-    monkeypatch.setattr(configs, "TEDDIES", 64)
+    monkeypatch.setattr(configs, "NUM_TEDDIES", 64)
+    dataset = teddies.dataset  # the recipe evaluates on 1,000 images; the assertions do not depend on how many
+    monkeypatch.setattr(teddies, "dataset", lambda n, *arguments, **options: dataset(min(n, 64), *arguments, **options))
     machine = device.find(device="cpu", precision="fp32")
     recipes.teddies_vae(tmp_path / "vae.safetensors", machine, recipes.RunOptions(steps=2, progress=False))
-    _, card = weights.load(tmp_path / "vae.safetensors")
-    assert set(card["metrics"]) == {"test_psnr", "test_psnr_without_grain_and_texture"}
-    assert len(card["latents"]["mean"]) == 4
+    _, metadata = weights.load(tmp_path / "vae.safetensors")
+    assert set(metadata["metrics"]) == {"test_psnr", "test_psnr_without_grain_and_texture"}
+    assert len(metadata["latents"]["mean"]) == 4
     assert [file.name for file in runs.iterdir()] == []

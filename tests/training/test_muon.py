@@ -1,4 +1,4 @@
-"""Muon against torch's own on matrices, Adam on the rest, and what orthogonalising should do."""
+"""Muon against torch's own on matrices, against Adam on the rest, and the properties of orthogonalisation."""
 
 import torch
 from torch import nn
@@ -10,16 +10,16 @@ def _random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_orthogonalised_keeps_directions_and_evens_out_their_sizes():
+def test_orthogonalise_preserves_directions_and_makes_singular_values_equal():
     for shape in ((20, 50), (50, 20), (30, 30)):
         u, s, vt = torch.linalg.svd(_random(*shape), full_matrices=False)
         x = orthogonalise(u @ torch.diag(s.clamp(min=0.05 * s[0])) @ vt)
-        inside = u.T @ x @ vt.T  # diagonal where the directions are kept
-        assert (inside - inside.diagonal().diag()).abs().max() < 1e-4
-        assert 0.65 < inside.diagonal().min() <= inside.diagonal().max() < 1.25
+        rotated = u.T @ x @ vt.T  # diagonal if the directions are preserved
+        assert (rotated - rotated.diagonal().diag()).abs().max() < 1e-4
+        assert 0.65 < rotated.diagonal().min() <= rotated.diagonal().max() < 1.25
 
 
-def test_matrices_step_as_with_torchs_muon():
+def test_matrices_step_as_with_muon_of_torch():
     ours, theirs = (nn.Parameter(_random(40, 24)) for _ in range(2))
     mine = Muon([ours], lr=0.01)
     reference = torch.optim.Muon([theirs], lr=0.01, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
@@ -52,23 +52,23 @@ def test_vectors_and_narrow_matrices_step_as_with_adam():
     torch.testing.assert_close(ours, theirs)
 
 
-def test_what_has_no_gradient_stays():
+def test_a_weight_without_gradient_stays():
     p = nn.Parameter(_random(20, 20))
     Muon([p], lr=1.0).step()
     assert torch.equal(p, _random(20, 20))
 
 
-def test_a_saved_state_goes_on_as_if_nothing_had_happened():
+def test_a_restored_state_continues_as_the_uninterrupted_one():
     def steps(p, optimizer, seeds):
         for seed in seeds:
             p[0].grad, p[1].grad = _random(20, 30, seed=seed), _random(20, seed=seed)
             optimizer.step()
 
-    whole, halves = ([nn.Parameter(_random(20, 30)), nn.Parameter(_random(20))] for _ in range(2))
-    steps(whole, Muon(whole, lr=0.1), range(6))
+    uninterrupted, halves = ([nn.Parameter(_random(20, 30)), nn.Parameter(_random(20))] for _ in range(2))
+    steps(uninterrupted, Muon(uninterrupted, lr=0.1), range(6))
     first = Muon(halves, lr=0.1)
     steps(halves, first, range(3))
     second = Muon(halves, lr=0.1)
     second.load_state_dict(first.state_dict())
     steps(halves, second, range(3, 6))
-    assert all(torch.equal(p, q) for p, q in zip(whole, halves, strict=True))
+    assert all(torch.equal(p, q) for p, q in zip(uninterrupted, halves, strict=True))

@@ -177,7 +177,7 @@ def test_a_nan_stops_the_run_and_names_the_step(tmp_path, log_every):
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
-    """In step 6 the loss is fine and its gradient is not (the root of 0): the next loss shows it, and the file must not hold them."""
+    """In step 6 the loss is finite and its gradient is not (the root of 0): the next loss shows it; the file stays as it was."""
     count, file = 0, tmp_path / "run.pt"
 
     def loss_fn(net, batch, generator):

@@ -4,7 +4,7 @@ Nothing here is random by itself: every function takes a seed.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from course_lib import dimension, teddies
 
 #: The factors of one teddy, except for its position and tilt.
-FIXED_SCENE = {"count": "one", "fur": "pink", "activity": "waving", "scarf": "green", "background": "meadow", "grain": 7}
-FIXED_SCENE |= {"fabric": "dots", **dict.fromkeys(set(teddies.CONTINUOUS) - {"x", "tilt"}, 0.0)}
+FIXED_SCENE: dict[str, Any] = dict.fromkeys(set(teddies.CONTINUOUS) - {"x", "tilt"}, 0.0)
+FIXED_SCENE |= {"count": "one", "fur": "pink", "activity": "waving", "scarf": "green", "background": "meadow"}
+FIXED_SCENE |= {"fabric": "dots", "grain": 7}
 
 
 class DimensionEstimates(NamedTuple):

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib import metrics, teddies
 from course_lib.experiments.ch1_pixel_space.intrinsic_dimension import FIXED_SCENE
 from course_lib.images import scale_to_norm, to_float
-from course_lib.judges import classifier
+from course_lib.judges.classifier import Classifier, classify
 
 
 class TiltVersusNoise(NamedTuple):
@@ -66,7 +66,7 @@ def shift_right(images: Tensor, pixels: int) -> Tensor:
     return F.pad(images, (pixels, 0), value=-1.0)[..., : images.shape[-1]]
 
 
-def classifier_confidence_and_accuracy(net: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
+def classifier_confidence_and_accuracy(net: Classifier, images: Tensor, labels: Tensor) -> tuple[float, float]:
     """Return the classifier's mean confidence in its own answers, and the fraction of images it assigns to their labels; 0..1."""
-    probabilities = classifier.classify(net, images)[1].softmax(1)
+    probabilities = classify(net, images)[1].softmax(1)
     return probabilities.amax(1).mean().item(), metrics.class_agreement(probabilities, labels)

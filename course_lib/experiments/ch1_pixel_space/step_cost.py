@@ -44,7 +44,7 @@ def step_seconds(make: Callable[[int], nn.Module], side: int, machine: Machine, 
     net = make(side).to(machine.device).eval()
     x = torch.zeros(1, 3, side, side, device=machine.device)
     t = torch.ones(1, dtype=torch.int64, device=machine.device)
-    times = []
+    times: list[float] = []
     while len(times) < 2 or sum(times[1:]) < min_seconds:
         start = time.perf_counter()
         with machine.autocast():

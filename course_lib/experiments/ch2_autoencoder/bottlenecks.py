@@ -4,6 +4,7 @@
 """
 
 from pathlib import Path
+from typing import cast
 
 from torch import Tensor
 
@@ -31,7 +32,8 @@ def train_autoencoder(
     net, training = recipes.untrained_network(
         "fashion-autoencoder", seed, steps, progress, factor=factor, latent_channels=channels
     )
-    return train(net, autoencoder_loss, (fashion_mnist("train", machine.device)[0],), training, machine=machine).ema
+    data = (fashion_mnist("train", machine.device)[0],)
+    return train(cast(Autoencoder, net), autoencoder_loss, data, training, machine=machine).ema
 
 
 def reconstruction_quality(reconstructions: Tensor, images: Tensor) -> dict[str, float]:
@@ -59,7 +61,7 @@ def measure_bottlenecks(steps: int | None = None, seed: int = 0, out: Path | Non
     for factor, channels in SHAPES:
         points.append(bottleneck_point(train_autoencoder(factor, channels, machine, steps, seed), test_images))
         print(points[-1], flush=True)
-    sizes = sorted({p["numbers"] for p in points})
+    sizes = sorted({int(p["numbers"]) for p in points})
     pca = [{"numbers": k, **reconstruction_quality(pca_reconstruct(train_images, test_images, k), test_images)} for k in sizes]
     steps = steps or recipes.untrained_network("fashion-autoencoder")[1].steps
     figures = {"command": RESULT.command, "machine": str(machine), "seed": seed, "steps": steps, "images": len(test_images)}

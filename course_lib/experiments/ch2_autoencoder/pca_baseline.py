@@ -26,14 +26,14 @@ def pca_error(images: Tensor, k: int) -> float:
 def linear_autoencoder_error(images: Tensor, k: int, machine: Machine, steps: int = 1500) -> float:
     """Train a linear autoencoder with k latent dimensions on images [N, C, H, W]; return its mean squared error per pixel."""
     x = (images - images.mean(0, keepdim=True)).flatten(1).to(machine.device)
-    net = nn.Sequential(nn.Linear(x.shape[1], k, bias=False), nn.Linear(k, x.shape[1], bias=False))
-    for layer in net:
+    encoder, decoder = nn.Linear(x.shape[1], k, bias=False), nn.Linear(k, x.shape[1], bias=False)
+    for layer in (encoder, decoder):
         nn.init.orthogonal_(layer.weight, generator=torch.Generator().manual_seed(0))
 
     def squared_error(net: nn.Module, batch: tuple[Tensor], generator: torch.Generator) -> Tensor:
         return (net(batch[0]).float() - batch[0]).square().mean()
 
     config = TrainConfig(steps=steps, batch_size=500, lr=3e-3, ema_decay=0.99, progress=False)
-    ema = train(net, squared_error, (x,), config, machine=machine).ema
+    ema = train(nn.Sequential(encoder, decoder), squared_error, (x,), config, machine=machine).ema
     with torch.no_grad():
         return (ema(x) - x).square().mean().item()

@@ -1,6 +1,7 @@
 """Disentanglement: do the latent dimensions of a VAE find the true factors of teddies?"""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from course_lib.images import to_float, to_uint8
 from course_lib.training import TrainConfig, train
 from course_lib.vae import VAE, elbo_loss
 
-FIXED_FACTORS = {"count": "one", "fur": "brown", "activity": "waving", "scarf": "red", "background": "meadow"}
+FIXED_FACTORS: dict[str, Any] = {"count": "one", "fur": "brown", "activity": "waving", "scarf": "red", "background": "meadow"}
 FIXED_FACTORS |= {"fabric": "plain", "grain": 0} | dict.fromkeys(teddies.CONTINUOUS, 0.0)
 
 

@@ -1,6 +1,7 @@
 """Chapter 3's model with a known marginal likelihood: probabilistic PCA, and the linear VAE that must reach its optimum."""
 
 import math
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -44,7 +45,7 @@ class LinearVAE(nn.Module):
     All posteriors have the same widths. noise_std: that of p(x | z), as in ``VAE``.
     """
 
-    elbo = VAE.elbo  # the same lines that train chapter 3's VAE
+    elbo: Callable[..., ELBO] = VAE.elbo  # the same lines that train chapter 3's VAE
 
     def __init__(self, dims: int, latents: int, noise_std: float) -> None:
         super().__init__()
@@ -81,7 +82,7 @@ def widen_posterior(net: LinearVAE, factor: float) -> LinearVAE:
     """Return a copy whose posteriors are ``factor`` times as wide: p(x) stays the same, but the encoder is now wrong."""
     copy = deepcopy(net)
     with torch.no_grad():
-        copy.logvar += 2 * math.log(factor)
+        copy.logvar.add_(2 * math.log(factor))
     return copy
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib import vae
-from course_lib.vae import VAE, Posterior, active_units, kl_warmup, log_likelihood
+from course_lib.vae import ELBO, VAE, Posterior, active_units, kl_warmup, log_likelihood
 
 
 def _mlp(widths: list[int]) -> nn.Sequential:
@@ -24,7 +24,7 @@ class PlainVAE(nn.Module):
     little of z in the reconstruction. noise_std² = 1/2 makes the likelihood a plain squared error.
     """
 
-    elbo = VAE.elbo  # the same lines that train chapter 3's VAE
+    elbo: Callable[..., ELBO] = VAE.elbo  # the same lines that train chapter 3's VAE
 
     def __init__(self, dims: int, latents: int = 16, width: int = 64, depth: int = 8, noise_std: float = 0.5**0.5) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ One command measures them; chapter 4's own training is one of its points.
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -31,16 +32,16 @@ def measure(steps: int | None = None, seed: int = 0, out: Path | None = None) ->
     ``data/``. Four trainings of the recipe ``fashion-ldm``: about ten minutes on two cores.
     """
     machine = devices.find()
-    evaluator, codec, points = Evaluator(machine), recipes.load_codec("fashion-vae", machine), []
-    figures = {"command": RESULT.command, "machine": str(machine), "samples": 1000, "points": points}
-    figures["steps"] = steps or recipes.untrained_network("fashion-ldm")[1].steps
+    evaluator, codec = Evaluator(machine), recipes.load_codec("fashion-vae", machine)
+    points: list[dict[str, Any]] = []
     for prediction_type, lr_schedule in VARIANTS:
         result = train_variant(prediction_type, lr_schedule, codec, evaluator, steps, seed)
         distances = distances_by_weights(result, prediction_type, codec, evaluator)
         variant = {"kind": prediction_type, "rate": lr_schedule, "seed": seed}
         points.append({**variant, "seconds": round(result.seconds, 1), **distances})
         print(points[-1], flush=True)
-    return RESULT.save(figures, out)
+    figures = {"command": RESULT.command, "machine": str(machine), "samples": 1000, "points": points}
+    return RESULT.save({**figures, "steps": steps or recipes.untrained_network("fashion-ldm")[1].steps}, out)
 
 
 def train_variant(

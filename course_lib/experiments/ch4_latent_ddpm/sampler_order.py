@@ -12,6 +12,7 @@ from torch import Tensor
 
 from course_lib import recipes
 from course_lib.diffusion import Denoiser, add_noise
+from course_lib.experiments.flops import power_law_exponent
 from course_lib.experiments.generate import SAMPLERS
 from course_lib.gaussian_mixture import GaussianMixture, gaussian_mixture
 from course_lib.schedule import Level
@@ -140,5 +141,4 @@ def sliced_wasserstein(a: Tensor, b: Tensor, directions: int = 32) -> float:
 
 def convergence_order(steps: Sequence[int], errors: Sequence[float], last: int = 4) -> float:
     """Return the order of a method: minus the slope of log error against log steps, fitted to the last few points."""
-    x, y = (torch.tensor(values, dtype=torch.float64)[-last:].log() for values in (list(steps), list(errors)))
-    return (-((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()).item()
+    return -power_law_exponent(steps[-last:], errors[-last:])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -172,11 +172,12 @@ def stretch_latents(codec: VAECodec, factor: float) -> VAECodec:
     The encoder's last layer multiplies by the factor, and the decoder's first layer divides by it.
     """
     vae = copy.deepcopy(codec.vae)
-    out, C = vae.encoder[-1], vae.latent_channels
-    out.weight[:C] *= factor
-    out.bias[:C] *= factor
-    out.bias[C:] += 2 * math.log(factor)  # the log-variance
-    vae.decoder[0].weight /= factor
+    last, first, C = cast(nn.Conv2d, vae.encoder[-1]), cast(nn.Conv2d, vae.decoder[0]), vae.latent_channels
+    bias = cast(Tensor, last.bias)
+    last.weight[:C] *= factor
+    bias[:C] *= factor
+    bias[C:] += 2 * math.log(factor)  # the log-variance
+    first.weight /= factor
     return VAECodec(vae, codec.latents_mean.flatten() * factor, codec.latents_std.flatten() * factor)
 
 

@@ -158,21 +158,24 @@ def finetune(
     """Train a copy of the VAE further on images (uint8 [N, 3, 64, 64]) and return it.
 
     The loss is the negative ELBO per dimension of the image, plus `perceptual` times the distance in the reader's features, plus
-    `adversarial` times the adversarial loss at its adaptive weight (Esser et al. 2021, eq. 5 to 7).
+    `adversarial` times the adversarial loss at its adaptive weight (Esser et al. 2021, eq. 5 to 7). Raises ValueError for a
+    perceptual weight without a reader.
     """
+    if perceptual and reader is None:
+        raise ValueError(f"perceptual is {perceptual}, but the perceptual distance needs a reader: give one, or set it to 0.")
     vae = copy.deepcopy(vae).requires_grad_(True)
     if adversarial:
         discriminator = train_discriminator(images, reconstruct(vae, images), machine, seed=seed)
     else:
         discriminator = PatchDiscriminator()
-    dims, last = images[0].numel(), vae.decoder[-1].weight
+    dims, last = images[0].numel(), vae.decoder[-1].get_parameter("weight")
 
     def objective(both: VAEWithDiscriminator, batch: tuple[Tensor], generator: torch.Generator) -> Tensor:
         x = as_float(batch[0])
         q = both.vae.encode(x)
         decoded = both.vae.decode(q.sample(generator))
         loss = ELBO(log_likelihood(x, decoded.float(), vae.noise_std), q.kl()).loss() / dims
-        if perceptual:
+        if perceptual and reader is not None:
             loss = loss + perceptual * perceptual_distance(reader, decoded, x).mean()
         if adversarial:
             for_decoder, for_discriminator = adversarial_losses(both.discriminator, x, decoded, loss, last)

@@ -80,13 +80,10 @@ class Exercise:
     minutes: int
     oracle: Callable
     cases: Callable[[Draw], list[Case]]
-    mistakes: list[Mistake] | tuple[Mistake, ...] = ()
     differentiable: bool = False
     block: Callable | None = None
     tolerance: float = 1e-4
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "mistakes", list(self.mistakes))
+    mistakes: list[Mistake] = field(default_factory=list, init=False)
 
     def mistake(self, message: str) -> Callable[[Function], Function]:
         """Register the decorated function, which makes one known mistake; ``message`` is what the student then reads.

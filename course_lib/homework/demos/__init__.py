@@ -1,1 +1,1 @@
-"""The homework's figures: a student's function at work in the real pipeline, one module for each homework."""
+"""The homework's figures: each runs a student's function in the real pipeline. One module for each homework."""

@@ -1,15 +1,15 @@
 # %% [markdown]
 # # Homework 1 · Pixel space
 #
-# > Write the five functions that measure how much room pictures take in pixel space, and what its distances are worth.
+# > Write the five functions that measure how many dimensions of pixel space images use, and how far its distances can be trusted.
 #
-# You need chapter 1. Each exercise below has a cell for your function, a check, and a figure in which your function works. A check tells what it got, what it
-# expected and what probably went wrong; ask it as often as you like. An exercise left blank stops nothing: the cells after it then use the workbook's own
+# You need chapter 1. Each exercise below has a cell for your function, a check, and a figure that uses your function. A check says what your function gave, what was
+# expected and what probably went wrong; run it as often as you like. You can leave an exercise blank: the cells after it then use the workbook's own
 # block, and say so.
 #
 # [[contents]]
 #
-# `x` is a table of points, one in each row: `N` points of `D` numbers. Pictures are [B, C, H, W]. Do not change what you are given: make new tensors.
+# `x` is a table of points, one in each row: `N` points with `D` dimensions. Images are [B, C, H, W]. Do not change the arguments: make new tensors.
 
 # %%
 import math
@@ -27,7 +27,7 @@ from course_lib.homework.checks import hw1
 #
 # [[patch_statistics]]
 #
-# Cut every image into squares of `size` × `size` pixels that do not overlap. Each square is a point $x_i$ of $D = C \cdot \text{size}^2$ numbers. Of all $N$ squares of all images together, return
+# Cut every image into squares of `size` × `size` pixels that do not overlap. Each square is a point $x_i$ with $D = C \cdot \text{size}^2$ dimensions. Over all $N$ squares of all images together, return
 #
 # $$\bar x = \tfrac1N \textstyle\sum_i x_i, \qquad \Sigma = \tfrac1{N-1} \textstyle\sum_i (x_i - \bar x)(x_i - \bar x)^\top.$$
 #
@@ -37,11 +37,11 @@ from course_lib.homework.checks import hw1
 # | `size` | an int | side of a square, pixels |
 # | returns | ([D], [D, D]) | $\bar x$ and $\Sigma$ |
 #
-# The numbers within a patch are in the order of `F.unfold`: the first channel row by row, then the next channel.
+# The values within a patch are in the order of `F.unfold`: the first channel row by row, then the next channel.
 #
 # <details><summary>Hint 1</summary>
 #
-# First aim at one table of all patches, [N, D]. Try `F.unfold(images, size, stride=size)` on a tiny image that you can read, such as `torch.arange(24.).view(1, 1, 4, 6)`, and look which axis holds what.
+# First aim at one table of all patches, [N, D]. Try `F.unfold(images, size, stride=size)` on a tiny image that you can read, such as `torch.arange(24.).view(1, 1, 4, 6)`, and find out which axis holds what.
 # </details>
 #
 # <details><summary>Hint 2</summary>
@@ -63,24 +63,24 @@ def patch_statistics(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
 statistics = hw1.patch_statistics.check(patch_statistics)
 
 # %% [markdown]
-# **At work.** Your covariance of 12 × 12 squares of real photographs. Its eigenvectors, the principal axes, are pictures themselves; the first 24 of 432 are below, the one with the largest variance first.
-# An axis is a direction, so its sign means nothing, and it is shown stretched; one flat colour means that all pixels change together. Before you look: what will the first one show, and what the 24th?
+# **At work.** Your covariance of 12 × 12 squares of real photographs. Its eigenvectors, the principal axes, are images themselves; the first 24 of 432 are below, the one with the largest variance first.
+# An axis is a direction, so its sign is arbitrary, and its contrast is stretched; one flat colour means that all pixels change together. Before you look: what will the first axis show?
 
 # %%
-pictures, share = demos.axes(statistics)
-viz.grid(pictures, 12, scale=4, alt=demos.ALT["patch_statistics"])
+axes, fractions = demos.principal_axes(statistics)
+viz.grid(axes, 12, scale=4, alt=demos.ALT["patch_statistics"])
 
 # %%
 print(
-    f"Of the variance of 432 numbers, the first axis holds {share[0]:.0%}, the first three {share[:3].sum():.0%}, all 24 {share.sum():.0%}."
+    f"Of the variance in 432 dimensions, the first axis holds {fractions[0]:.0%}, the first three {fractions[:3].sum():.0%}, all 24 {fractions.sum():.0%}."
 )
 
 # %% [markdown]
-# ## 2 · How much do a few axes hold?
+# ## 2 · How much variance do a few axes hold?
 #
 # [[explained_variance_ratio]]
 #
-# The eigenvalues $\lambda_1 \ge \lambda_2 \ge \dots$ of the covariance are the variances along the principal axes. Return the share of the first `k`:
+# The eigenvalues $\lambda_1 \ge \lambda_2 \ge \dots$ of the covariance are the variances along the principal axes. Return the fraction of the variance that the first `k` explain:
 #
 # $$\frac{\lambda_1 + \dots + \lambda_k}{\lambda_1 + \lambda_2 + \dots}.$$
 #
@@ -97,13 +97,13 @@ print(
 #
 # <details><summary>Hint 2</summary>
 #
-# Another way: the squares of the singular values of the *centred* table, `torch.linalg.svdvals`, are $(N - 1)\,\lambda$. In the ratio, $N - 1$ cancels.
+# Alternatively, use the squares of the singular values of the *centred* table, `torch.linalg.svdvals`: they are $(N - 1)\,\lambda$, and $N - 1$ cancels in the ratio.
 # </details>
 
 
 # %% exercise="explained_variance_ratio"
 def explained_variance_ratio(x: Tensor, k: int) -> float:
-    """The share of the variance of points x [N, D] that their first k principal axes hold, 0 to 1."""
+    """The fraction of the variance of points x [N, D] that their first k principal axes explain, 0 to 1."""
     ### BEGIN SOLUTION
     variances = torch.linalg.svdvals(x - x.mean(0)) ** 2  # descending
     return (variances[:k].sum() / variances.sum()).item()
@@ -111,26 +111,26 @@ def explained_variance_ratio(x: Tensor, k: int) -> float:
 
 
 # %% check="explained_variance_ratio"
-held = hw1.explained_variance_ratio.check(explained_variance_ratio)
+explained = hw1.explained_variance_ratio.check(explained_variance_ratio)
 
 # %% [markdown]
-# **At work.** Three sets of points with 192 numbers each: squares of photographs, whole teddies made as small as these squares, and noise. Which of the curves rises first?
+# **At work.** Three sets of points with 192 dimensions: squares of photographs, entire teddies shrunk to the size of these squares, and noise. Which curve rises fastest?
 
 # %%
 ks = [1, 2, 4, 8, 16, 32, 64, 128]
-curves = {name: (ks, [held(x, k) for k in ks]) for name, x in demos.squares().items()}
-viz.lines(curves, log="x", xlabel="principal axes kept, of 192", ylabel="share of the variance", alt=demos.ALT["explained_variance_ratio"])
+curves = {name: (ks, [explained(x, k) for k in ks]) for name, x in demos.point_sets().items()}
+viz.lines(curves, log="x", xlabel="principal axes used, of 192", ylabel="fraction of the variance", alt=demos.ALT["explained_variance_ratio"])
 
 # %% [markdown]
 # ## 3 · One number for a spectrum
 #
 # [[participation_ratio]]
 #
-# Where does one stop counting axes? The participation ratio needs no threshold (Gao et al. 2017):
+# How many axes matter? The participation ratio answers without a threshold (Gao et al. 2017):
 #
 # $$\frac{\left(\sum_i \lambda_i\right)^2}{\sum_i \lambda_i^2}.$$
 #
-# It is $D$ where all axes hold the same variance, and 1 where one holds everything.
+# It is $D$ if all axes hold the same variance, and 1 if one axis holds all of it.
 #
 # | argument | shape | what it is |
 # |---|---|---|
@@ -156,14 +156,14 @@ def participation_ratio(x: Tensor) -> float:
 participation = hw1.participation_ratio.check(participation_ratio)
 
 # %% [markdown]
-# **At work.** Teddies in which exactly 1, 2, 4 or 8 continuous factors vary: lean, place, size, light and so on. With one factor free, all pictures lie on one path through pixel space: one number says where. Will the participation ratio say 1?
+# **At work.** Teddies in which exactly 1, 2, 4 or 8 continuous factors vary: lean, position, size, light and so on. With one free factor, all images lie on one curve in pixel space, and a single number gives the position on it. Will the participation ratio be 1?
 
 # %%
-bears = demos.swaying()
-viz.rows({f"{k} free": x[:8] for k, x in bears.items()}, scale=1, alt=demos.ALT["participation_ratio"])
+free = demos.teddies_with_free_factors()
+viz.rows({f"{k} free": x[:8] for k, x in free.items()}, scale=1, alt=demos.ALT["participation_ratio"])
 
 # %%
-points = {k: x.flatten(1) for k, x in bears.items()}
+points = {k: x.flatten(1) for k, x in free.items()}
 ratios = {k: participation(x) for k, x in points.items()}
 claims.table(["factors free", "participation ratio"], list(ratios.items()))
 
@@ -172,21 +172,21 @@ claims.table(["factors free", "participation ratio"], list(ratios.items()))
 #
 # [[two_nn]]
 #
-# TwoNN (Facco et al. 2017) asks each point for the distances $r_1$ and $r_2$ to its nearest and second nearest neighbour. In $d$ dimensions, and if the density hardly changes out to the second neighbour, $\log (r_2/r_1)$ follows the exponential law with rate $d$.
-# The rate's maximum likelihood is $N$ over the sum of these logarithms; with $N-1$ in its place it is right on average (Denti et al. 2022):
+# TwoNN (Facco et al. 2017) measures the distances $r_1$ and $r_2$ of each point to its nearest and second nearest neighbour. In $d$ dimensions, if the density hardly changes out to the second neighbour, $\log (r_2/r_1)$ follows an exponential distribution with rate $d$.
+# The maximum-likelihood estimate of the rate is $N$ over the sum of these logarithms; with $N-1$ in the numerator it is unbiased (Denti et al. 2022):
 #
 # $$\hat d = \frac{N - 1}{\sum_{i=1}^N \log\,(r_{2,i} / r_{1,i})}.$$
 #
 # | argument | shape | what it is |
 # |---|---|---|
-# | `x` | [N, D] | points, no two of them alike |
+# | `x` | [N, D] | points, no two of them equal |
 # | returns | a float | $\hat d$, by exactly this formula |
 #
-# Distances are Euclidean, the logarithm is natural, no point is left out.
+# Distances are Euclidean, the logarithm is natural, no point is discarded.
 #
 # <details><summary>Hint 1</summary>
 #
-# `torch.cdist(x, x)` holds all distances. Who is the nearest neighbour of a point in this table?
+# `torch.cdist(x, x)` holds all distances. Which point is the nearest neighbour of a point in this table?
 # </details>
 #
 # <details><summary>Hint 2</summary>
@@ -208,13 +208,13 @@ def two_nn(x: Tensor) -> float:
 estimate = hw1.two_nn.check(two_nn)
 
 # %% [markdown]
-# **At work.** An instrument is calibrated before it is used. First, 1,000 points each, drawn evenly from cubes of known dimension that lie in a space of 50 axes. Up to where do you expect to trust it?
+# **At work.** An instrument is calibrated before it is used. First, 1,000 points each, sampled uniformly from cubes of known dimension in a space with 50 axes. Up to which dimension do you expect a correct estimate?
 
 # %%
 known = [1, 2, 3, 5, 8, 12, 20]
 cubes = {
-    "TwoNN": [estimate(demos.cube(d)) for d in known],
-    "participation ratio": [participation(demos.cube(d)) for d in known],
+    "TwoNN": [estimate(demos.sample_cube(d)) for d in known],
+    "participation ratio": [participation(demos.sample_cube(d)) for d in known],
 }
 viz.lines(
     {name: (known, values) for name, values in cubes.items()} | {"the truth": (known, known)},
@@ -225,16 +225,16 @@ viz.lines(
 )
 
 # %% [markdown]
-# Now the teddies of exercise 3, where the truth is known as well, and garments, where nobody knows it. Which of the two estimators do you believe for the garments?
+# Now the teddies of exercise 3, where the truth is known as well, and Fashion-MNIST images, where it is not. Which of the two estimators do you believe for Fashion-MNIST?
 
 # %%
-garments = demos.garments(4000)
+fashion = demos.fashion_points(4000)
 rows = [[f"{len(x)} teddies, {k} free", k, estimate(x.double()), ratios[k]] for k, x in points.items()]
 for n in (250, 1000, 4000):
-    parts = garments.double().split(n)
+    parts = fashion.double().split(n)
     rows.append(
         [
-            f"{n} garments" + f", mean of {len(parts)} such sets" * (len(parts) > 1),
+            f"{n} Fashion-MNIST images" + f", mean of {len(parts)} such sets" * (len(parts) > 1),
             "?",
             *(sum(map(f, parts)) / len(parts) for f in (estimate, participation)),
         ]
@@ -246,46 +246,46 @@ claims.table(["points", "truth", "TwoNN", "participation ratio"], rows)
 #
 # [[triplet_error_rate]]
 #
-# Three pictures: an anchor, one that means the like of it, and one that means something else. The squared error of pixels gets the triplet **wrong** when it puts the unlike picture *nearer* to the anchor than the like one. A tie is not wrong.
+# A triplet has three images: an anchor, a *positive* with the same meaning, and a *negative* with another meaning. The squared error of pixels makes an **error** if it puts the negative *nearer* to the anchor than the positive. A tie is not an error.
 #
 # $$\text{MSE}(a, b) = \tfrac1{CHW} \textstyle\sum (a - b)^2$$
 #
 # | argument | shape | what it is |
 # |---|---|---|
-# | `anchor`, `like`, `unlike` | [B, C, H, W] each | row b of all three is one triplet |
-# | returns | a float | the share of wrong triplets, 0 to 1 |
+# | `anchor`, `positive`, `negative` | [B, C, H, W] each | row b of all three is one triplet |
+# | returns | a float | the fraction of triplets that are errors, 0 to 1 |
 #
 # <details><summary>Hint</summary>
 #
-# First one distance for each triplet, a tensor [B], twice. A comparison of two such tensors gives True and False; as numbers, their mean is a share.
+# First one distance for each triplet, a tensor [B], twice. A comparison of two such tensors gives True and False; as numbers, their mean is a fraction.
 # </details>
 
 
 # %% exercise="triplet_error_rate"
-def triplet_error_rate(anchor: Tensor, like: Tensor, unlike: Tensor) -> float:
-    """The share of triplets of which pixel MSE puts the unlike picture nearer to the anchor than the like one."""
+def triplet_error_rate(anchor: Tensor, positive: Tensor, negative: Tensor) -> float:
+    """The fraction of triplets in which pixel MSE puts the negative image nearer to the anchor than the positive one."""
     ### BEGIN SOLUTION
-    to_like, to_unlike = ((anchor - other).square().flatten(1).mean(1) for other in (like, unlike))
-    return (to_unlike < to_like).double().mean().item()
+    to_positive, to_negative = ((anchor - other).square().flatten(1).mean(1) for other in (positive, negative))
+    return (to_negative < to_positive).double().mean().item()
     ### END SOLUTION
 
 
 # %% check="triplet_error_rate"
-wrong = hw1.triplet_error_rate.check(triplet_error_rate)
+error_rate = hw1.triplet_error_rate.check(triplet_error_rate)
 
 # %% [markdown]
-# **At work.** In each triplet, *like* has every word of the anchor's caption and another place, size, lean, light, tint, grain and fabric. *Unlike* keeps all of these and changes one word: the count, the fur's colour, the activity, the scarf's colour or the background. Guess for each: in how many of a hundred triplets does the pixel distance err?
+# **At work.** In each triplet, the *positive* has every word of the anchor's caption, but another position, size, lean, light, tint, grain and fabric. The *negative* has the same appearance, but one other word: the count, the fur's colour, the activity, the scarf's colour or the background. For which word is the error rate of the pixel distance highest?
 
 # %%
 sets = demos.triplets()
 shown = sets["activity"]
 viz.rows(
-    {"anchor": shown.anchor[:4], "like": shown.same[:4], "unlike": shown.other[:4]}, scale=1, alt=demos.ALT["triplet_error_rate"]
+    {"anchor": shown.anchor[:4], "positive": shown.same[:4], "negative": shown.other[:4]}, scale=1, alt=demos.ALT["triplet_error_rate"]
 )
 
 # %%
 viz.bars(
-    {word: wrong(*three) for word, three in sets.items()}, ylabel="share of triplets wrong", alt=demos.ALT["triplet_error_rate 2"]
+    {word: error_rate(*three) for word, three in sets.items()}, ylabel="triplet error rate", alt=demos.ALT["triplet_error_rate 2"]
 )
 
 # %% [markdown]
@@ -293,21 +293,21 @@ viz.bars(
 #
 # [[far_and_near]]
 #
-# Three questions on what you have just measured; two sentences for each are enough.
+# Three questions about what you have just measured; two sentences for each are enough.
 #
-# 1. For the teddies, TwoNN and the participation ratio differ. What does each of them count, and why does a teddy that only leans fill more than one principal axis?
-# 2. TwoNN's estimate for the garments changes when there are more of them. Which way, and why? Why may neither estimator be taken for the truth there, and why can the participation ratio be too low as well as too high?
-# 3. Why does the pixel distance get so many triplets wrong, and why are some words harder for it than others?
+# 1. For the teddies, TwoNN and the participation ratio differ. What does each of them count, and why does a teddy that only leans need more than one principal axis?
+# 2. TwoNN's estimate for Fashion-MNIST changes with the number of images. In which direction, and why? Why is neither estimate the true dimension there, and why can the participation ratio be too low as well as too high?
+# 3. Why does the pixel distance make so many errors, and why are some words harder for it than others?
 
 # %% [markdown] written="far_and_near"
 # ### BEGIN SOLUTION
-# **Model answer.** 1. TwoNN looks only at the nearest neighbours and counts in how many directions one can go *within* the set, curved or not: one. The participation ratio counts the straight axes that hold the variance of the whole set. When a teddy leans, edges move over pixels; each pixel
-# turns on and off at another angle, so the curve bends through ever new directions of pixel space. 2. It grows: with more points the neighbours come nearer, and finer differences count as dimensions. TwoNN also reads too low in high dimension, as the cubes show, because the nearest of a thousand
-# points is not near; the participation ratio would be right only for a flat set that is equally wide in all its directions, and counts narrow directions as nearly nothing. 3. MSE compares what stands at the same place: a teddy that moves a few pixels changes nearly all of its pixels and no word. A word that paints many pixels (the background) is large for MSE as well, one that paints few
-# (a scarf, what it reads) is drowned by place and light.
+# **Model answer.** 1. TwoNN uses only the nearest neighbours and counts the directions *within* the set, curved or not: one. The participation ratio counts the straight axes that hold the variance of the entire set. When a teddy leans, edges move over pixels; each pixel
+# turns on and off at another angle, so the curve keeps turning into new directions of pixel space. 2. It grows: with more points the neighbours are nearer, and finer differences count as dimensions. TwoNN is also too low in high dimensions, as the cubes show, because the nearest of a thousand
+# points is not near; the participation ratio is right only for a flat set that is equally wide in all its directions, and hardly counts narrow directions. 3. MSE compares pixels at the same position: a teddy that moves by a few pixels changes nearly all of its pixels, but no word. A word that affects many pixels (the background) is large for MSE as well; the effect of a word that affects few pixels
+# (the scarf, the activity) is smaller than that of position and light.
 #
-# **Rubric, 3 points.** 1 for each question. 1: half for local or curved against global and straight, half for the reason (a moving edge is no straight line in pixels). 2: half for the direction with its reason, half for why either is no truth (scale, too low in high dimension, curved or unequal directions). 3: half for
-# "pixel by pixel at the same place", half for the size of what a word paints.
+# **Rubric, 3 points.** 1 for each question. 1: half for local or curved against global and straight, half for the reason (a moving edge is not a straight line in pixel space). 2: half for the direction with its reason, half for why neither is the truth (scale, too low in high dimensions, curved or unequal directions). 3: half for
+# "pixel by pixel at the same position", half for the number of pixels that a word affects.
 # ### END SOLUTION
 
 # %% [markdown]

@@ -1,15 +1,15 @@
 # %% [markdown]
 # # Homework 2 · The autoencoder
 #
-# > Write the six functions that say how small a picture becomes, make it so, and measure what is lost.
+# > Write the six functions that calculate the size of a latent, compute it, and measure what is lost.
 #
-# You need chapter 2. Each exercise below has a cell for your function, a check, and a figure in which your function works. A check tells what it got, what it
-# expected and what probably went wrong; ask it as often as you like. An exercise left blank stops nothing: the cells after it then use the workbook's own
+# You need chapter 2. Each exercise below has a cell for your function, a check, and a figure that uses your function. A check says what your function gave, what was
+# expected and what probably went wrong; run it as often as you like. You can leave an exercise blank: the cells after it then use the workbook's own
 # block, and say so.
 #
 # [[contents]]
 #
-# Images are [B, C, H, W] with pixels from -1 to 1. Do not change what you are given: make new tensors.
+# Images are [B, C, H, W] with pixels from -1 to 1. Do not change the arguments: make new tensors.
 
 # %%
 import math
@@ -26,76 +26,76 @@ from course_lib.homework.checks import hw2
 print(device.find())
 
 # %% [markdown]
-# ## 1 · How long is a side after a convolution?
+# ## 1 · The output size of a convolution
 #
 # [[conv_output_size]]
 #
-# A convolution lays its kernel on the first `kernel` pixels of the padded side, then moves it on by `stride` pixels, again and again, as long as it fits. Each place gives one number. How many are there (Dumoulin & Visin 2016, relationship 6)?
+# A convolution puts its kernel on the first `kernel` pixels of the padded input, then moves it by `stride` pixels, again and again, as long as it fits. Each position gives one output value. How many are there (Dumoulin & Visin 2016, relationship 6)?
 #
 # | argument | type | what it is |
 # |---|---|---|
-# | `side` | an int | pixels along one side of the input |
+# | `size` | an int | pixels along one side of the input |
 # | `kernel`, `stride` | ints | pixels |
 # | `padding` | an int | pixels of zeros, put at **both** ends |
-# | returns | an int | numbers along the same side of the output |
+# | returns | an int | values along the same side of the output |
 #
 # <details><summary>Hint 1</summary>
 #
-# Draw it: 7 pixels, no padding, kernel 3, stride 2. Where does the kernel stand first, where last? How many moves lie between?
+# Draw it: 7 pixels, no padding, kernel 3, stride 2. Where is the kernel first, and where last? How many moves are between the two?
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# The first place costs `kernel` pixels, each further one `stride`. What is left over at the end is lost: `//` rounds down.
+# The first position needs `kernel` pixels, each further one `stride`. A remainder at the end is lost: `//` rounds down.
 # </details>
 
 
 # %% exercise="conv_output_size"
-def conv_output_size(side: int, kernel: int, stride: int, padding: int) -> int:
-    """The side of a convolution's output, for an input of this side; padding is put at both ends."""
+def conv_output_size(size: int, kernel: int, stride: int, padding: int) -> int:
+    """The output size of a convolution along one side, for an input of this size; padding is put at both ends."""
     ### BEGIN SOLUTION
-    return (side + 2 * padding - kernel) // stride + 1
+    return (size + 2 * padding - kernel) // stride + 1
     ### END SOLUTION
 
 
 # %% check="conv_output_size"
-side_after = hw2.conv_output_size.check(conv_output_size)
+output_size = hw2.conv_output_size.check(conv_output_size)
 
 # %% [markdown]
-# **At work.** One teddy on its way down the encoder of the workbook's VAE. Of each convolution you see the first channel, a list of numbers that your function lays out as a square (the first halves twice at once). Before you look: at which side does the teddy stop being a teddy for you?
+# **At work.** One teddy in the encoder of the workbook's VAE. You see the first channel after each convolution: a list of values that your function reshapes to a square (the first convolution halves the side twice at once). Before you look: at which size do you no longer recognise the teddy?
 
 # %%
-way = demos.way_down(side_after)
-viz.grid(torch.cat(list(way.values())), len(way), titles=list(way), scale=3, alt=demos.ALT["conv_output_size"])
+channels = demos.encoder_channels(output_size)
+viz.grid(torch.cat(list(channels.values())), len(channels), titles=list(channels), scale=3, alt=demos.ALT["conv_output_size"])
 
 # %% [markdown]
-# ## 2 · What becomes of an image?
+# ## 2 · The shape of a latent
 #
 # [[latent_shape]]
 #
-# An encoder with `halvings` convolutions of stride 2, kernel 4 and padding 1 takes RGB images [B, 3, height, width]. Its last layer gives `channels` channels. What is the shape of a latent, and how many times fewer numbers does it have than the image?
+# An encoder with `halvings` convolutions of stride 2, kernel 4 and padding 1 takes RGB images [B, 3, height, width]. Its last layer outputs `channels` channels. What is the shape of a latent, and by what factor does it have fewer values than the image (the compression ratio)?
 #
 # | argument | type | what it is |
 # |---|---|---|
 # | `height`, `width` | ints | of the image, multiples of $2^{\text{halvings}}$, and not equal |
 # | `halvings` | an int | how many times each side is halved |
 # | `channels` | an int | of the latent |
-# | returns | (int, int, int, float) | the latent's channels, height and width, and the ratio |
+# | returns | (int, int, int, float) | the latent's channels, height and width, and the compression ratio |
 #
 # <details><summary>Hint 1</summary>
 #
-# By your `conv_output_size`, what do kernel 4, stride 2, padding 1 do to an even side? And to the result once more?
+# According to your `conv_output_size`, what do kernel 4, stride 2, padding 1 do to an even side? And to the result in turn?
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# Count numbers, not pixels: an RGB image has three for each pixel, a latent has `channels` for each of its places. The ratio need not be whole.
+# Count values, not pixels: an RGB image has three for each pixel, a latent has `channels` for each of its positions. The ratio need not be an integer.
 # </details>
 
 
 # %% exercise="latent_shape"
 def latent_shape(height: int, width: int, halvings: int, channels: int) -> tuple[int, int, int, float]:
-    """Channels, height and width of the latent of an RGB image, and how many times fewer numbers it has."""
+    """Channels, height and width of the latent of an RGB image, and the compression ratio."""
     ### BEGIN SOLUTION
     for _ in range(halvings):
         height, width = height // 2, width // 2
@@ -107,66 +107,66 @@ def latent_shape(height: int, width: int, halvings: int, channels: int) -> tuple
 shape_of = hw2.latent_shape.check(latent_shape)
 
 # %% [markdown]
-# **At work.** The autoencoders of Stable Diffusion (SD) 1 and 3, that of SANA, and the workbook's own. All but SANA's halve a side three times; their latents have 4 channels, SD 3's has 16. SANA's halves it five times and has 32. Which of the four, would you say, shrinks a picture most?
+# **At work.** The autoencoders of Stable Diffusion (SD) 1 and 3, that of SANA, and the workbook's own. All but SANA's halve a side three times; their latents have 4 channels, SD 3's has 16. SANA's halves it five times and has 32. Which of the four compresses an image most?
 
 # %%
-kinds = demos.catalogue(shape_of)
-claims.table(["autoencoder", "image → latent"], [[name, shape] for name, (shape, _) in kinds.items()])
-viz.bars({name: times for name, (_, times) in kinds.items()}, ylabel="times fewer numbers", alt=demos.ALT["latent_shape"])
+ratios = demos.compression_ratios(shape_of)
+claims.table(["autoencoder", "image → latent"], [[name, shape] for name, (shape, _) in ratios.items()])
+viz.bars({name: ratio for name, (_, ratio) in ratios.items()}, ylabel="compression ratio", alt=demos.ALT["latent_shape"])
 
 # %% [markdown]
-# ## 3 · And back?
+# ## 3 · The output size of a transposed convolution
 #
 # [[conv_transpose_output_size]]
 #
-# A transposed convolution goes the other way. Each of the `side` input numbers stamps its kernel on an empty line, each stamp `stride` pixels after the one before; where stamps overlap, they add up. Then `padding` pixels are **cut off at both ends**, and `output_padding`
+# A transposed convolution goes in the other direction. Each of the `size` input values stamps its kernel on an empty line, each stamp `stride` pixels after the previous one; where stamps overlap, they add up. Then `padding` pixels are **cut off at both ends**, and `output_padding`
 # pixels are added at one end (Dumoulin & Visin 2016, relationship 14). How long is the line?
 #
 # | argument | type | what it is |
 # |---|---|---|
-# | `side` | an int | numbers along one side of the input |
+# | `size` | an int | values along one side of the input |
 # | `kernel`, `stride`, `padding` | ints | pixels of the output |
 # | `output_padding` | an int | pixels added at one end, fewer than `stride` |
 # | returns | an int | pixels along the same side of the output |
 #
 # <details><summary>Hint</summary>
 #
-# From where the first stamp begins to where the last one begins, there are `side - 1` steps. Where does the last one end?
+# From the beginning of the first stamp to the beginning of the last one there are `size - 1` steps. Where does the last stamp end?
 # </details>
 
 
 # %% exercise="conv_transpose_output_size"
-def conv_transpose_output_size(side: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
-    """The side of a transposed convolution's output, for an input of this side."""
+def conv_transpose_output_size(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
+    """The output size of a transposed convolution along one side, for an input of this size."""
     ### BEGIN SOLUTION
-    last = (side - 1) * stride + kernel
-    return last - 2 * padding + output_padding
+    end_of_last = (size - 1) * stride + kernel
+    return end_of_last - 2 * padding + output_padding
     ### END SOLUTION
 
 
 # %% check="conv_transpose_output_size"
-side_back = hw2.conv_transpose_output_size.check(conv_transpose_output_size)
+transposed_size = hw2.conv_transpose_output_size.check(conv_transpose_output_size)
 
 # %% [markdown]
-# **At work.** Your function says how large the canvas must be; then stamps with stride 2 are laid on it. Stamps lie in both directions, so they are squares; shown are 4 × 4 pixels from the middle. Within a square, the brighter a pixel, the more stamps touch it; above stand the fewest and the most. Decoders that are careless about this draw checkerboards (Odena et al. 2016). Which of the kernels 2, 3, 4 and 5 would you choose?
+# **At work.** Your function gives the size of the canvas; then stamps with stride 2 are put on it. Stamps extend in both directions, so they are squares; shown are 4 × 4 pixels from the middle. Within a square, the brighter a pixel, the more stamps touch it; the title gives the smallest and the largest number. Decoders with an unfavourable kernel draw checkerboards (Odena et al. 2016). Which of the kernels 2, 3, 4 and 5 would you choose?
 
 # %%
-touched = demos.stamps(side_back)
-viz.grid(torch.cat(list(touched.values())), len(touched), titles=list(touched), scale=5, alt=demos.ALT["conv_transpose_output_size"])
+overlaps = demos.kernel_overlaps(transposed_size)
+viz.grid(torch.cat(list(overlaps.values())), len(overlaps), titles=list(overlaps), scale=5, alt=demos.ALT["conv_transpose_output_size"])
 
 # %% [markdown]
 # ## 4 · A bottleneck
 #
 # [[bottleneck]]
 #
-# Write the narrow end of an encoder as a function of its weights: a convolution, SiLU, a second convolution. Both convolutions have stride 2 and one pixel of padding; SiLU is $x \cdot \text{sigmoid}(x)$. After the second there is no SiLU, for a code may be any number.
+# Write the narrow end of an encoder as a function of its weights: a convolution, SiLU, a second convolution. Both convolutions have stride 2 and one pixel of padding; SiLU is $x \cdot \text{sigmoid}(x)$. There is no SiLU after the second one, because a latent may have any value.
 #
 # | argument | shape | what it is |
 # |---|---|---|
-# | `images` | [B, C, H, W] | images, or what an earlier layer made of them; H and W are multiples of 4 |
+# | `images` | [B, C, H, W] | images, or the output of an earlier layer; H and W are multiples of 4 |
 # | `weight1`, `bias1` | [M, C, 4, 4], [M] | of the first convolution |
 # | `weight2`, `bias2` | [K, M, 4, 4], [K] | of the second |
-# | returns | [B, K, H/4, W/4] | codes |
+# | returns | [B, K, H/4, W/4] | latents |
 #
 # <details><summary>Hint 1</summary>
 #
@@ -175,13 +175,13 @@ viz.grid(torch.cat(list(touched.values())), len(touched), titles=list(touched), 
 #
 # <details><summary>Hint 2</summary>
 #
-# `F.silu` exists. Look at the shapes after each line: `print(x.shape)` in a cell of your own, with small random tensors.
+# `F.silu` exists. Print the shape after each line, `print(x.shape)`, in a new cell with small random tensors.
 # </details>
 
 
 # %% exercise="bottleneck"
 def bottleneck(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
-    """Images [B, C, H, W] → codes [B, K, H/4, W/4]: convolution, SiLU, convolution, each with stride 2 and padding 1."""
+    """Images [B, C, H, W] → latents [B, K, H/4, W/4]: convolution, SiLU, convolution, each with stride 2 and padding 1."""
     ### BEGIN SOLUTION
     hidden = F.conv2d(images, weight1, bias1, stride=2, padding=1)
     return F.conv2d(F.silu(hidden), weight2, bias2, stride=2, padding=1)
@@ -189,34 +189,34 @@ def bottleneck(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, 
 
 
 # %% check="bottleneck"
-narrow = hw2.bottleneck.check(bottleneck)
+encode = hw2.bottleneck.check(bottleneck)
 
 # %% [markdown]
-# **At work.** Your function is the end of an encoder that makes 16 numbers of a garment with 1,024 pixels. The whole is trained for 600 steps, about 15 seconds on a laptop. What do you expect 16 numbers to keep?
+# **At work.** Your function is the end of an encoder that compresses Fashion-MNIST images of 1,024 pixels to 16 latent dimensions. The autoencoder is trained for 600 steps, about 15 seconds on a laptop. Which details do you expect in the reconstructions?
 
 # %%
-result = demos.train_small(narrow)
+result = demos.train_autoencoder(encode)
 viz.loss_curve(result.losses, ylabel="squared error (nats per image)", alt=demos.ALT["bottleneck"])
 
 # %%
-train, test = demos.garments("train", 4000), demos.garments("test", 1000)
-by_network = demos.copies(result.ema, test)
-viz.rows({"garments": test[:10], "copies by 16 numbers": by_network[:10]}, scale=2, alt=demos.ALT["bottleneck 2"])
+train, test = demos.fashion_images("train", 4000), demos.fashion_images("test", 1000)
+by_network = demos.reconstruct(result.ema, test)
+viz.rows({"images": test[:10], "16 dimensions, network": by_network[:10]}, scale=2, alt=demos.ALT["bottleneck 2"])
 
 # %% [markdown]
-# ## 5 · The best that a straight line can do
+# ## 5 · The best linear autoencoder
 #
 # [[pca_reconstructions]]
 #
-# Principal component analysis is an autoencoder without bends. Subtract the mean point of `train`. The `k` directions in which the centred points vary most are the axes, of length 1 and at right angles to each other; they are the first right singular vectors of the centred table.
-# A point's code is its length along each axis. The copy is the mean plus the axes in these amounts. Both the mean and the axes are learned on `train`; what is copied is `test`.
+# Principal component analysis is an autoencoder without nonlinearities. Subtract the mean point of `train`. The `k` directions in which the centred points vary most are the axes, of length 1 and orthogonal to each other; they are the first right singular vectors of the centred table.
+# A point's latent holds its coordinate along each axis. The reconstruction is the mean plus the axes times these coordinates. Both the mean and the axes are learned on `train`; the points to reconstruct are `test`.
 #
 # | argument | shape | what it is |
 # |---|---|---|
 # | `train` | [N, D] | points to learn from, more or fewer than D |
-# | `test` | [M, D] | points to copy |
-# | `k` | an int | how many numbers a code has, fewer than N and D |
-# | returns | [M, D] | the copies |
+# | `test` | [M, D] | points to reconstruct |
+# | `k` | an int | latent dimensions, fewer than N and D |
+# | returns | [M, D] | the reconstructions |
 #
 # <details><summary>Hint 1</summary>
 #
@@ -225,13 +225,13 @@ viz.rows({"garments": test[:10], "copies by 16 numbers": by_network[:10]}, scale
 #
 # <details><summary>Hint 2</summary>
 #
-# With `axes` [k, D], codes are `centred @ axes.T`, [M, k]. What takes them back to [M, D]?
+# With `axes` [k, D], the latents are `centred @ axes.T`, [M, k]. How do you get back to [M, D]?
 # </details>
 
 
 # %% exercise="pca_reconstructions"
 def pca_reconstructions(train: Tensor, test: Tensor, k: int) -> Tensor:
-    """Copies of test [M, D] by their first k principal components, learned on train [N, D]."""
+    """Reconstructions of test [M, D] from their first k principal components, learned on train [N, D]."""
     ### BEGIN SOLUTION
     mean = train.mean(0)
     axes = torch.linalg.svd(train - mean, full_matrices=False).Vh[:k]
@@ -240,34 +240,34 @@ def pca_reconstructions(train: Tensor, test: Tensor, k: int) -> Tensor:
 
 
 # %% check="pca_reconstructions"
-straight = hw2.pca_reconstructions.check(pca_reconstructions)
+reconstruct = hw2.pca_reconstructions.check(pca_reconstructions)
 
 # %% [markdown]
-# **At work.** The same garments by 16 numbers of PCA, between them and the network's copies. Which do you find better, and at what?
+# **At work.** From top to bottom: the same images, their reconstructions from 16 dimensions of PCA, and those of the network. Which reconstructions do you find better, and at what?
 
 # %%
-by_pca = demos.linear_copies(straight, train, test, 16)
+by_pca = demos.reconstruct_by_pca(reconstruct, train, test, 16)
 viz.rows(
-    {"garments": test[:10], "16 numbers, PCA": by_pca[:10], "16 numbers, network": by_network[:10]},
+    {"images": test[:10], "16 dimensions, PCA": by_pca[:10], "16 dimensions, network": by_network[:10]},
     scale=2,
     alt=demos.ALT["pca_reconstructions"],
 )
 
 # %% [markdown]
-# ## 6 · How good is a copy?
+# ## 6 · How good is a reconstruction?
 #
 # [[psnr]]
 #
-# Eyes differ; decibels can be compared. The peak signal-to-noise ratio of one image is
+# Judgements by eye differ; decibels can be compared. The peak signal-to-noise ratio of one image is
 #
 # $$10 \log_{10} \frac{\text{peak}^2}{\text{MSE}},$$
 #
-# where MSE is the mean squared error over all numbers of this image, and the peak is how far the largest pixel can be from the smallest. Here pixels go from -1 to 1.
+# where MSE is the mean squared error over all values of this image, and the peak is the largest possible difference between two pixels. Here pixels go from -1 to 1.
 #
 # | argument | shape | what it is |
 # |---|---|---|
-# | `images`, `copies` | [B, C, H, W] | from -1 to 1; a copy may go a little beyond, and is taken as it is |
-# | returns | [B] | decibels, for each image its own |
+# | `images`, `reconstructions` | [B, C, H, W] | from -1 to 1; a reconstruction may go a little beyond, and is taken as it is |
+# | returns | [B] | decibels, one value for each image |
 #
 # <details><summary>Hint</summary>
 #
@@ -276,10 +276,10 @@ viz.rows(
 
 
 # %% exercise="psnr"
-def psnr(images: Tensor, copies: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each copy in decibels, [B], for pixels from -1 to 1."""
+def psnr(images: Tensor, reconstructions: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each reconstruction in decibels, [B], for pixels from -1 to 1."""
     ### BEGIN SOLUTION
-    mse = (images - copies).square().mean(dim=(1, 2, 3))
+    mse = (images - reconstructions).square().mean(dim=(1, 2, 3))
     return 10 * torch.log10(4 / mse)
     ### END SOLUTION
 
@@ -288,16 +288,16 @@ def psnr(images: Tensor, copies: Tensor) -> Tensor:
 decibels = hw2.psnr.check(psnr)
 
 # %% [markdown]
-# **At work.** Your network's 16 numbers beside PCA with ever more. Before you look: how many numbers will PCA need to copy as well as the network?
+# **At work.** Your network with 16 latent dimensions, compared with PCA with more and more of them. Before you look: how many dimensions will PCA need to match the network?
 
 # %%
 ks = [4, 8, 12, 16, 24, 32, 48, 64]
-linear = [decibels(test, demos.linear_copies(straight, train, test, k)).mean().item() for k in ks]
+linear = [decibels(test, demos.reconstruct_by_pca(reconstruct, train, test, k)).mean().item() for k in ks]
 yours = decibels(test, by_network)
 viz.lines(
     {"PCA": (ks, linear), "your network": ([16], [yours.mean().item()])},
     log="x",
-    xlabel="numbers in a code",
+    xlabel="latent dimensions",
     ylabel="mean PSNR (dB)",
     alt=demos.ALT["psnr"],
 )
@@ -310,7 +310,7 @@ viz.rows(
         for name, i in (("worst", order[:5]), ("best", order[-5:]))
     },
     scale=2,
-    titles=["garment"] * 5 + ["its copy"] * 5,
+    titles=["image"] * 5 + ["reconstruction"] * 5,
     alt=demos.ALT["psnr 2"],
 )
 
@@ -319,26 +319,26 @@ viz.rows(
 #
 # [[holes]]
 #
-# An autoencoder copies. Can it also draw? Here are codes that are no picture's, decoded by your network: half way between the garment above and another; drawn from the Gaussian with the codes' own mean and covariance; drawn from $\mathcal N(0, I)$. The printed numbers are the standard deviations of the sixteen numbers of a code, over a thousand garments.
+# An autoencoder reconstructs. Can it also generate? Here your network decodes latents that belong to no image: half way between the image above and another; sampled from the Gaussian with the mean and covariance of the latents; sampled from $\mathcal N(0, I)$. The printed values are the standard deviations of the sixteen latent dimensions over a thousand images.
 
 # %%
-print("codes:", *(f"{std:.1f}" for std in demos.spread(result.ema, test)))
-viz.rows(demos.drawn(result.ema, test), scale=2, alt=demos.ALT["holes"])
+print("latents:", *(f"{std:.1f}" for std in demos.latent_stds(result.ema, test)))
+viz.rows(demos.decode_new_latents(result.ema, test), scale=2, alt=demos.ALT["holes"])
 
 # %% [markdown]
 # Three questions; two sentences for each are enough.
 #
-# 1. With 16 numbers the network leads PCA; chapter 2 found that with 256 it hardly does. Why does bending pay where numbers are few?
-# 2. Your best and your worst copies differ by many decibels. What have the best in common, and why does a high PSNR not say that they are good pictures?
-# 3. What in the training loss told the decoder what to make of a code that is no picture's? Why are draws from $\mathcal N(0, I)$ worse than codes half way between two garments, and what would you change in the training so that one may draw?
+# 1. With 16 latent dimensions the network is better than PCA; chapter 2 found that with 256 it hardly is. Why do nonlinearities help more when there are few dimensions?
+# 2. Your best and your worst reconstructions differ by many decibels. What have the best in common, and why does a high PSNR not mean that they are good images?
+# 3. Which part of the training loss trains the decoder on latents that belong to no image? Why are samples from $\mathcal N(0, I)$ worse than latents half way between two images, and how would you change the training so that you can sample?
 
 # %% [markdown] written="holes"
 # ### BEGIN SOLUTION
-# **Model answer.** 1. Pictures of garments lie near a curved sheet of few dimensions. PCA can only lay a flat space through it, and needs many axes to follow the bends; a network bends its own sheet. With many axes the flat space holds nearly everything, and there is little left to gain. 2. They are plain and of one tone (dark, or empty around a small garment): there is
-# little to err in. PSNR compares with the *possible* range and not with what there is to see, and squared error forgives the loss of all fine texture. 3. Nothing: the loss asks only at the codes of training pictures. Between two of them the decoder is smooth, so it gives something like a mixture of neighbours; codes of N(0, I) have another scale (see the printed numbers) and other
-# correlations than the pictures' codes and mostly fall where no picture ever was. One adds a term that pulls the codes towards a known distribution and makes the decoder see clouds instead of points: the VAE of chapter 3 (noise on the codes in training is half of it).
+# **Model answer.** 1. Fashion-MNIST images lie near a curved surface of few dimensions. PCA can only fit a flat space to it, and needs many axes to follow the curvature; a network learns a curved surface. With many axes the flat space holds nearly everything, and there is little left to gain. 2. They are plain and of one tone (dark, or empty around a small item): there is
+# little to get wrong. PSNR compares with the *possible* range and not with the content, and squared error hardly punishes the loss of all fine texture. 3. Nothing: the loss only uses the latents of training images. Between two of them the decoder is smooth, so it gives something like a mixture of neighbours; samples of N(0, I) have another scale (see the printed values) and other
+# correlations than the images' latents and mostly fall where no image was encoded. One adds a term that pulls the latents towards a known distribution and trains the decoder on noisy latents instead of single points: the VAE of chapter 3 (noise on the latents during training is half of it).
 #
-# **Rubric, 3 points.** 1 for each question. 1: half for curved against flat, half for why the lead melts. 2: half for plain or dark pictures, half for what PSNR does not see. 3: half for "the loss is asked at training codes only", half for a change that fits (a prior, noise on the codes).
+# **Rubric, 3 points.** 1 for each question. 1: half for curved against flat, half for why the advantage disappears. 2: half for plain or dark images, half for what PSNR does not measure. 3: half for "the loss only uses the latents of training images", half for a suitable change (a prior, noise on the latents).
 # ### END SOLUTION
 
 # %% [markdown]

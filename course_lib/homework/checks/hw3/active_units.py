@@ -15,7 +15,7 @@ def _active_units(mean: Tensor, threshold: float) -> Tensor:
 def _cases(draw: Draw) -> list[Case]:
     cases = []
     for shape in ((9, 2, 3, 4), (12, 16)):
-        # Standard deviations on both sides of the threshold and of its root; some dimensions are far from 0 and (almost) constant.
+        # Standard deviations on both sides of the threshold and of its root; some are far from 0 and nearly constant.
         n = math.prod(shape[1:])
         spread = draw.tensor([1.0, 0.0, 0.05, 0.4, 0.02, 0.2]).repeat(8)[:n].view(shape[1:])
         centre = draw.tensor([0.0, 1.5, -0.3, 0.2, -2.0, 0.6]).repeat(8)[:n].view(shape[1:])
