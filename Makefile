@@ -16,10 +16,16 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 COURSE := .venv/installed
 DEV := .venv/installed-dev
-BROWSER := tests/browser
+# One process of one thread on each core is faster than one process with all threads, for small tests and for notebooks.
+PARALLEL := COURSE_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8
+UNIT := $(PARALLEL) --dist loadfile -m "not notebooks and not browser" tests
+# Chapters 3 to 5 run one after another (see conftest.py), so they start first.
+CHAPTERS := $(sort $(wildcard notebooks/0[345]_*.ipynb)) $(sort $(filter-out $(wildcard notebooks/0[345]_*.ipynb),$(wildcard notebooks/[0-9]*.ipynb)))
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900 -p no:randomly
-# Small tests on small tensors: a process of one thread on each core is twice as fast as one process with all of them.
-UNIT := COURSE_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile -m "not browser" tests
+# What nbval trains is loaded again in the browser test: see course_lib/training/cache.py.
+CACHE := build/training-cache
+NOTEBOOKS := COURSE_TRAINING_CACHE=$(CURDIR)/$(CACHE) $(PARALLEL) --dist loadgroup $(NBVAL) -m notebooks $(CHAPTERS) tests/homework
+BROWSER := COURSE_TRAINING_CACHE=$(CURDIR)/$(CACHE) $(PARALLEL) --dist loadgroup -m browser tests/browser
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test unit browser-test lint notebooks bench gpu-test gpu-check lock clean
@@ -32,13 +38,15 @@ lab: $(COURSE)  ## install what is missing, then open JupyterLab at the start pa
 
 test: $(DEV)  ## install what is missing, then run the unit tests and every notebook, cell by cell
 	$(UNIT)
-	$(BIN)/python -m pytest $(NBVAL) $(BROWSER) $(sort $(wildcard notebooks/[0-9]*.ipynb))
+	@rm -rf $(CACHE)
+	$(NOTEBOOKS)
+	$(BROWSER)
 
 unit: $(DEV)  ## run the unit tests alone
 	$(UNIT)
 
 browser-test: $(DEV)  ## run every notebook in JupyterLab in Chromium, where it is installed, and move every slider
-	$(BIN)/python -m pytest -m browser tests
+	$(BROWSER)
 
 lint: $(DEV)  ## check style, format, types, and that notebooks and homework equal their sources
 	$(BIN)/ruff check .
@@ -48,7 +56,7 @@ lint: $(DEV)  ## check style, format, types, and that notebooks and homework equ
 	$(BIN)/mypy
 
 notebooks: $(COURSE)  ## execute every source into its notebook, and record the times
-	$(BIN)/course notebooks --record
+	$(BIN)/course notebooks
 	$(BIN)/course homework build
 
 bench: $(DEV)  ## compare this machine's speed with other libraries, into benchmarks/RESULTS.md; about an hour on two cores

@@ -8,7 +8,7 @@ import pytest
 
 from course_lib.tools import lab
 
-collect_ignore = ["tests/submissions"]  # programs that attack whoever runs them
+collect_ignore = ["tests/submissions"]  # programs that attack the machine on which they run
 
 os.environ.update(lab.environment())  # before nbval or a build starts its first kernel
 
@@ -22,6 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.suffix == ".ipynb":
             group = "chapters 3 to 5" if item.path.name.startswith(CHAIN) else item.path.stem
             item.add_marker(pytest.mark.xdist_group(group))
+            item.add_marker(pytest.mark.notebooks)
     skip_without_gpu([item for item in items if item.get_closest_marker("gpu")])
 
 

@@ -46,9 +46,9 @@ def attention(machine: Machine) -> dict[str, dict]:
 def guidance(machine: Machine) -> dict[str, dict]:
     """Seconds of one guided step for n images, as two calls of n or one of 2n, with chapter 4's network and the Teddies'."""
     found = {}
-    garments = UNet(in_channels=4, **configs.FASHION_DENOISER["cpu"][0]), torch.tensor(0), (4, 4, 4)
+    fashion = UNet(in_channels=4, **configs.FASHION_DENOISER["cpu"][0]), torch.tensor(0), (4, 4, 4)
     teddies = UNet(**configs.TEDDIES_DENOISER[0]), torch.zeros(len(NUM_VALUES), dtype=torch.long), (4, 8, 8)
-    for name, (net, label, shape) in {"garments": garments, "teddies": teddies}.items():
+    for name, (net, label, shape) in {"Fashion-MNIST": fashion, "teddies": teddies}.items():
         net.to(machine.device, memory_format=torch.channels_last).eval()
         for n in (1, 8, MAX_FUSED_BATCH, 128, 512):
             x, t = torch.randn(n, *shape, device=machine.device), torch.full((n,), 500, device=machine.device)

@@ -38,7 +38,7 @@ def measure(machine: Machine) -> dict:
     took = interleaved(
         {
             "Teddies drawn at 64×64": lambda: teddies.render(factors, 64),
-            "garments encoded to latents": lambda: cache(codec, images),
+            "Fashion-MNIST encoded to latents": lambda: cache(codec, images),
             "Fréchet distance, 64 features": lambda: metrics.frechet_distance(a, b),
             "SSIM at 64×64": lambda: metrics.ssim(x, y),
         },

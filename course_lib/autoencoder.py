@@ -4,6 +4,8 @@ Convolutions halve the side until it is ``factor`` times smaller; transposed con
 low resolution, where a convolution costs least.
 """
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from course_lib.layers import GroupNorm, ResBlock
@@ -108,6 +110,6 @@ class Autoencoder(EncoderDecoder):
         return self.decode(self.encode(images))
 
 
-def reconstruction_loss(net: Autoencoder, images: Tensor, noise_std: float = 0.14) -> Tensor:
+def reconstruction_loss(net: Callable[[Tensor], Tensor], images: Tensor, noise_std: float = 0.14) -> Tensor:
     """The autoencoder's loss in nats per image, a scalar: the squared error's term of −log N(images; net(images), noise_std²)."""
     return ((net(images).float() - images) / noise_std).square().flatten(1).sum(1).mean() / 2

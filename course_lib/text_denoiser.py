@@ -1,5 +1,7 @@
 """A denoising network conditioned on text: a text transformer, and a UNet with cross-attention to its tokens."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from course_lib.text import TextTransformer, tokenise
@@ -14,7 +16,7 @@ class TextDenoiser(nn.Module):
     used where y is None; unlike labels, the tokens of a caption are dropped all together, never one by one.
     """
 
-    def __init__(self, text_dim: int = 128, text_depth: int = 2, **unet) -> None:
+    def __init__(self, text_dim: int = 128, text_depth: int = 2, **unet: Any) -> None:
         super().__init__()
         self.null_label = tuple(tokenise("")[0].tolist())
         self.text = TextTransformer(text_dim, text_depth)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -11,7 +10,7 @@ from torch import Tensor
 from course_lib import metrics, recipes
 from course_lib.data import fashion_mnist
 from course_lib.device import Machine
-from course_lib.judges.classifier import Classifier, classify
+from course_lib.judges.classifier import classify
 from course_lib.metrics import Interval, bootstrap, frechet_distance, in_support, kid
 
 
@@ -40,7 +39,7 @@ class Evaluator:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self.net = cast(Classifier, recipes.load_or_train("fashion-classifier", machine))
+        self.net = recipes.load_or_train("fashion-classifier", machine)
         self.images, self.labels = fashion_mnist("test", machine.device)
         self.features, self.logits = classify(self.net, self.images)
 

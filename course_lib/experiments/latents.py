@@ -1,18 +1,31 @@
 """Experiments with the latents of an autoencoder: encode, decode, interpolate between them, and sample a Gaussian like them."""
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
-from course_lib.autoencoder import Autoencoder
 from course_lib.images import as_float
 from course_lib.metrics import nearest_neighbours
-from course_lib.vae import VAE, Posterior
+from course_lib.vae import Posterior
 
 READABLE_CONFIDENCE = 0.9  # an image is called readable if the classifier's confidence is above this
 
 
+class Encoder(Protocol):
+    """What `encode` needs of a network: an autoencoder's latents, or a VAE's posterior."""
+
+    def encode(self, images: Tensor) -> Tensor | Posterior: ...
+
+
+class Decoder(Protocol):
+    """What `decode` needs of a network."""
+
+    def decode(self, latents: Tensor) -> Tensor: ...
+
+
 @torch.no_grad()
-def encode(net: Autoencoder | VAE, images: Tensor, batch: int = 500) -> Tensor:
+def encode(net: Encoder, images: Tensor, batch: int = 500) -> Tensor:
     """Encode images [N, C, H, W] (uint8 or [-1, 1]) batch by batch: latents [N, c, h, w], the posterior means for a VAE."""
     parts = []
     for x in images.split(batch):
@@ -22,7 +35,7 @@ def encode(net: Autoencoder | VAE, images: Tensor, batch: int = 500) -> Tensor:
 
 
 @torch.no_grad()
-def decode(net: Autoencoder | VAE, latents: Tensor, batch: int = 500) -> Tensor:
+def decode(net: Decoder, latents: Tensor, batch: int = 500) -> Tensor:
     """Decode latents [N, c, h, w] batch by batch: images in [-1, 1]."""
     return torch.cat([net.decode(z).float().clamp(-1, 1) for z in latents.split(batch)])
 

@@ -45,7 +45,8 @@ class Claims:
     """The claims of one chapter."""
 
     def __init__(self, chapter: str) -> None:
-        self.chapter, self.claims = chapter, {}
+        self.chapter = chapter
+        self.claims: dict[str, Claim] = {}
 
     def claim(
         self,
@@ -150,7 +151,9 @@ def source_text(block: Callable, docstring: bool = True) -> str:
 
 def _without_docstring(text: str) -> str:
     """The source of one function or class without its docstring."""
-    first = ast.parse(text).body[0].body[0]
+    block = ast.parse(text).body[0]
+    assert isinstance(block, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    first = block.body[0]
     if not (isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)):
         return text
     lines = text.splitlines(keepends=True)

@@ -48,7 +48,7 @@ class Picture:
         text = html.escape(self.alt, quote=True)
         return f'<img alt="{text}"{width} src="data:image/{self.kind};base64,{base64.b64encode(self.data).decode()}">'
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/html": self.html(), "text/plain": f"[picture: {self.alt}]"}
 
     def __repr__(self) -> str:
@@ -171,7 +171,9 @@ def _few_colours(picture: Image.Image) -> Image.Image:
     palette = sample.quantize(255, Image.Quantize.MEDIANCUT, kmeans=3)
     index = np.asarray(picture.quantize(palette=palette, dither=Image.Dither.NONE)).copy()
     index[(np.asarray(picture) == 255).all(-1)] = 255
-    colours = palette.getpalette()[: 3 * 255]
+    colours = palette.getpalette()
+    assert colours is not None  # quantize() makes one
+    colours = colours[: 3 * 255]
     found = Image.fromarray(index, "P")
     found.putpalette(colours + [0] * (3 * 255 - len(colours)) + [255] * 3)
     return found

@@ -5,7 +5,8 @@ No pyplot and no rcParams: a figure is created, rendered and dropped, so that no
 
 import functools
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from matplotlib import rc_context
@@ -18,6 +19,9 @@ from torch import Tensor
 
 from course_lib.notebook.pictures import Picture, compress
 from course_lib.notebook.style import COLOURS, DASHES, DPI, FINE, MARKERS, STYLE
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
 
 
 class Panels:
@@ -76,11 +80,11 @@ def _render(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _styled(draw):
+def _styled(draw: Callable[Params, Result]) -> Callable[Params, Result]:
     """Draw with our style, which Matplotlib would otherwise take from global settings."""
 
     @functools.wraps(draw)
-    def styled(*args, **options):
+    def styled(*args: Params.args, **options: Params.kwargs) -> Result:
         with rc_context(STYLE):
             return draw(*args, **options)
 
@@ -148,7 +152,7 @@ def draw_lines(
         axes.legend(fontsize=9)
 
 
-def lines(curves: Mapping[str, tuple], *, alt: str, width: float = 6.0, height: float = 3.6, **options) -> Picture:
+def lines(curves: Mapping[str, tuple], *, alt: str, width: float = 6.0, height: float = 3.6, **options: Any) -> Picture:
     """Plot curves; options as in ``draw_lines``."""
     panels = Panels(1, width, height)
     draw_lines(panels[0], curves, **options)
@@ -158,13 +162,13 @@ def lines(curves: Mapping[str, tuple], *, alt: str, width: float = 6.0, height: 
 @_styled
 def loss_curve(values: Tensor, *, ylabel: str, alt: str, smooth: int = 50) -> Picture:
     """Plot a training curve [steps]: each loss faint, the running mean over ``smooth`` steps on top."""
-    values = _array(values)
-    smooth = min(smooth, len(values))
-    mean = np.convolve(values, np.ones(smooth) / smooth, "valid")
+    losses = _array(values)
+    smooth = min(smooth, len(losses))
+    mean = np.convolve(losses, np.ones(smooth) / smooth, "valid")
     panels = Panels(1, 6.0, 3.2)
-    panels[0].plot(np.arange(1, len(values) + 1), values, color=COLOURS[5], alpha=0.35, linewidth=0.8, label="each step")
-    panels[0].plot(np.arange(smooth, len(values) + 1), mean, color=COLOURS[0], label=f"mean of {smooth} steps")
-    low, high = np.quantile(values, [0.0, 0.99])
+    panels[0].plot(np.arange(1, len(losses) + 1), losses, color=COLOURS[5], alpha=0.35, linewidth=0.8, label="each step")
+    panels[0].plot(np.arange(smooth, len(losses) + 1), mean, color=COLOURS[0], label=f"mean of {smooth} steps")
+    low, high = np.quantile(losses, [0.0, 0.99])
     panels[0].set(xlabel="training step", ylabel=ylabel, ylim=(low - 0.05 * (high - low), high + 0.1 * (high - low)))
     panels[0].legend(fontsize=9)
     return panels.picture(alt)
@@ -220,11 +224,11 @@ def draw_points(
     """Draw clouds of points {"name": [N, 2]} on one plot, equal scales on both axes."""
     for i, (name, points) in enumerate(groups.items()):
         xy = _array(points.flatten(1))
-        style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]}
-        axes.scatter(xy[:, 0], xy[:, 1], s=size, alpha=0.5, linewidths=0, label=name, **style)
+        colour, marker = COLOURS[i % len(COLOURS)], MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]
+        axes.scatter(xy[:, 0], xy[:, 1], s=size, alpha=0.5, linewidths=0, label=name, color=colour, marker=marker)
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title, aspect="equal")
     if len(groups) > 1:
-        outside = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(groups) > 5 else {}
+        outside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(groups) > 5 else {}
         axes.legend(fontsize=9, markerscale=2, **outside)
 
 
@@ -236,28 +240,29 @@ def draw_histogram(axes: Axes, groups: Mapping[str, Tensor], *, xlabel: str, bin
         raise ValueError(f"The histogram {bad[0]!r} has no values, or some that are not finite numbers.")
     edges = np.histogram_bin_edges(np.concatenate(list(flat.values())), bins)
     for i, (name, values) in enumerate(flat.items()):
-        style = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)], "linewidth": 2}
-        axes.stairs(np.histogram(values, edges, density=True)[0], edges, label=name, **style)
+        colour, dash = COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
+        density = np.histogram(values, edges, density=True)[0]
+        axes.stairs(density, edges, label=name, color=colour, linestyle=dash, linewidth=2)
     axes.set(xlabel=xlabel, ylabel="density", title=title)
     if len(groups) > 1:
         axes.legend(fontsize=9)
 
 
-def scatter(groups: Mapping[str, Tensor], *, alt: str, width: float = 6.0, height: float = 4.2, **options) -> Picture:
+def scatter(groups: Mapping[str, Tensor], *, alt: str, width: float = 6.0, height: float = 4.2, **options: Any) -> Picture:
     """Plot points {"name": [N, 2]}; options as in ``draw_points``."""
     panels = Panels(1, width, height)
     draw_points(panels[0], groups, **options)
     return panels.picture(alt)
 
 
-def histogram(groups: Mapping[str, Tensor], *, alt: str, width: float = 6.0, height: float = 3.4, **options) -> Picture:
+def histogram(groups: Mapping[str, Tensor], *, alt: str, width: float = 6.0, height: float = 3.4, **options: Any) -> Picture:
     """Plot histograms {"name": values}; options as in ``draw_histogram``."""
     panels = Panels(1, width, height)
     draw_histogram(panels[0], groups, **options)
     return panels.picture(alt)
 
 
-def spectrum(variances: Mapping[str, Tensor], *, alt: str, fraction: float = 0.95, **options) -> Picture:
+def spectrum(variances: Mapping[str, Tensor], *, alt: str, fraction: float = 0.95, **options: Any) -> Picture:
     """Plot the variance (%) explained by the first k principal components over k: {"name": their variances, largest first}.
 
     fraction: drawn as a reference line; options as in ``lines``.

@@ -74,7 +74,16 @@ def _label_width(labels: Sequence[str]) -> int:
     return 8 * max((len(part) for t in labels for part in t.splitlines()), default=0) + 6 * bool(labels)
 
 
-def _sheet(pixels: np.ndarray, columns: int, zoom: int, fine: int, titles, row_labels, title: str, alt: str) -> Picture:
+def _sheet(
+    pixels: np.ndarray,
+    columns: int,
+    zoom: int,
+    fine: int,
+    titles: Sequence[str] | None,
+    row_labels: Sequence[str] | None,
+    title: str,
+    alt: str,
+) -> Picture:
     """Place every image on white, on the pixel grid, and write the names next to them. All lengths are in picture pixels."""
     checked_alt(alt)
     n, h, w, gap, line = len(pixels), pixels.shape[1] * zoom, pixels.shape[2] * zoom, 3 * fine, 15 * fine

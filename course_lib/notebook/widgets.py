@@ -1,8 +1,8 @@
 """Sliders that answer with a picture: the one module that uses ipywidgets.
 
 A picture is sent as PNG bytes to ``ipywidgets.Image``, which is several times faster than a matplotlib figure. Pictures are
-cached. A caption below the sliders gives the exact values. While a picture is being drawn, the browser keeps only the latest move, so
-that fast moves do not pile up work.
+cached. A caption below the sliders gives the exact values. While a picture is being drawn, the browser keeps only the latest
+move, so that fast moves do not pile up work.
 
 A widget lives only as long as its kernel, and a stored notebook does not contain it. There, in print and on code hosts, `strip`
 shows the same experiment as a still figure, in a cell of its own.
@@ -12,7 +12,8 @@ import functools
 import html
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import ipywidgets
 import torch
@@ -21,7 +22,9 @@ from torch import Tensor
 
 from course_lib.notebook import viz
 
-Drawn = Tensor | viz.Picture | bytes | tuple[Tensor | viz.Picture | bytes, str]
+Shown = Tensor | viz.Picture | bytes
+Drawn = Shown | tuple[Shown, str]
+AnyShown = TypeVar("AnyShown", bound=Shown)
 CACHE_SIZE = 256  # pictures cached for each slider: a few megabytes at most
 
 
@@ -47,7 +50,7 @@ class ImageSlider:
         self,
         draw: Callable[..., Drawn],
         controls: dict[str, ipywidgets.ValueWidget],
-        positions: dict[str, Sequence],
+        positions: Mapping[str, Sequence],
         alt: str,
         columns: int | None,
         scale: int | None,
@@ -129,7 +132,7 @@ class ImageSlider:
             sentence = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             self.status.value = f"<b>No picture here:</b> {html.escape(sentence)}"
 
-    def _repr_mimebundle_(self, **options) -> dict[str, object]:
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, object]:
         return {**self.box._repr_mimebundle_(**options), "text/plain": f"[{self.label}: {self.alt}]"}
 
 
@@ -142,12 +145,12 @@ class PromptBox(ImageSlider):
     label = "prompt box"
     busy = "Drawing …"
 
-    def __init__(self, *args) -> None:
+    def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.box.children = (*self.sliders.values(), self.status, self.image, self.caption)
 
 
-def _parts(drawn: Drawn) -> tuple[Tensor | viz.Picture | bytes, str]:
+def _parts(drawn: AnyShown | tuple[AnyShown, str]) -> tuple[AnyShown, str]:
     return (drawn[0], str(drawn[1])) if isinstance(drawn, tuple) else (drawn, "")
 
 
@@ -233,7 +236,13 @@ def _positions(sliders: dict[str, Sequence]) -> dict[str, list]:
 
 
 def strip(
-    draw: Callable[..., Drawn], name: str, values: Sequence, *, alt: str, scale: int | None = None, **fixed: object
+    draw: Callable[..., Tensor | tuple[Tensor, str]],
+    name: str,
+    values: Sequence,
+    *,
+    alt: str,
+    scale: int | None = None,
+    **fixed: object,
 ) -> viz.Picture:
     """Show a slider as a still figure: its images at some positions, next to each other, each under its value.
 

@@ -1,8 +1,7 @@
 """The recipes of Fashion-MNIST: autoencoder, VAE, latent denoiser, and a denoiser of pixels to compare with."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar, overload
 
 from torch import nn
 
@@ -28,6 +27,8 @@ from course_lib.training import OnStep, TrainConfig, TrainResult, train
 from course_lib.unet import UNet
 from course_lib.vae import VAE
 
+AnyAutoencoder = TypeVar("AnyAutoencoder", Autoencoder, VAE)
+
 _SETTINGS = {
     "fashion-autoencoder": configs.FASHION_VAE,
     "fashion-vae": configs.FASHION_VAE,
@@ -39,7 +40,7 @@ _SETTINGS = {
 @recipe("fashion-autoencoder", Autoencoder, FASHION_MNIST)
 def fashion_autoencoder(
     out: Path | None = None, machine: Machine | None = None, options: RunOptions | None = None
-) -> TrainResult[Autoencoder | VAE]:
+) -> TrainResult[Autoencoder]:
     """Chapter 2's autoencoder on Fashion-MNIST, from 1,024 pixels to 64 latent dimensions: the VAE's network without the prior.
 
     About a minute on two cores; test PSNR 23 dB or more.
@@ -48,9 +49,7 @@ def fashion_autoencoder(
 
 
 @recipe("fashion-vae", VAE, FASHION_MNIST)
-def fashion_vae(
-    out: Path | None = None, machine: Machine | None = None, options: RunOptions | None = None
-) -> TrainResult[Autoencoder | VAE]:
+def fashion_vae(out: Path | None = None, machine: Machine | None = None, options: RunOptions | None = None) -> TrainResult[VAE]:
     """Chapter 3's VAE on Fashion-MNIST, from 1,024 pixels to 64 latent dimensions.
 
     About a minute on two cores; test PSNR 23 dB or more with every latent channel active.
@@ -89,6 +88,26 @@ def fashion_pixel_ddpm(
     return _train_denoiser("fashion-pixel-ddpm", PixelCodec(), out, machine or devices.find(), options, on_step)
 
 
+@overload
+def untrained_network(
+    name: Literal["fashion-autoencoder"], seed: int = 0, steps: int | None = None, progress: bool = True, **shape: Any
+) -> tuple[Autoencoder, TrainConfig]: ...
+@overload
+def untrained_network(
+    name: Literal["fashion-vae"], seed: int = 0, steps: int | None = None, progress: bool = True, **shape: Any
+) -> tuple[VAE, TrainConfig]: ...
+@overload
+def untrained_network(
+    name: Literal["fashion-ldm", "fashion-pixel-ddpm"],
+    seed: int = 0,
+    steps: int | None = None,
+    progress: bool = True,
+    **shape: Any,
+) -> tuple[UNet, TrainConfig]: ...
+@overload
+def untrained_network(
+    name: str, seed: int = 0, steps: int | None = None, progress: bool = True, **shape: Any
+) -> tuple[nn.Module, TrainConfig]: ...
 def untrained_network(
     name: str, seed: int = 0, steps: int | None = None, progress: bool = True, **shape: Any
 ) -> tuple[nn.Module, TrainConfig]:
@@ -103,11 +122,11 @@ def untrained_network(
 
 def _train_autoencoder(
     name: str,
-    network: Callable[..., Autoencoder | VAE],
+    network: type[AnyAutoencoder],
     out: Path | None,
     machine: Machine | None,
     options: RunOptions | None,
-) -> TrainResult[Autoencoder | VAE]:
+) -> TrainResult[AnyAutoencoder]:
     machine, options = machine or devices.find(), options or RunOptions()
     config, training = _SETTINGS[name][configs.profile(machine)]
     training = options.apply(training)

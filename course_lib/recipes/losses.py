@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib import teddies, text
-from course_lib.autoencoder import Autoencoder, reconstruction_loss
+from course_lib.autoencoder import reconstruction_loss
 from course_lib.diffusion import drop_labels, loss
 from course_lib.images import to_float
 from course_lib.recipes.configs import PREDICTION_TYPE, make_schedule
@@ -12,8 +12,8 @@ from course_lib.training import LossFn
 from course_lib.vae import VAE, elbo_loss
 
 
-def autoencoder_loss(net: Autoencoder | VAE, batch: tuple[Tensor], generator: torch.Generator) -> Tensor:
-    """Loss of the autoencoder recipes in nats per image: the negative ELBO for a VAE, the squared error for an autoencoder."""
+def autoencoder_loss(net: nn.Module, batch: tuple[Tensor], generator: torch.Generator) -> Tensor:
+    """Loss of the autoencoder recipes in nats per image: the negative ELBO for a VAE, the squared error for any other network."""
     images = to_float(batch[0])
     return elbo_loss(net, images, generator=generator) if isinstance(net, VAE) else reconstruction_loss(net, images)
 

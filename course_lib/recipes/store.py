@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
@@ -13,17 +13,21 @@ from course_lib.autoencoder import Autoencoder
 from course_lib.codec import VAECodec, channel_statistics
 from course_lib.device import Machine
 from course_lib.images import to_float
+from course_lib.judges.classifier import Classifier
+from course_lib.judges.factor_reader import FactorReader
 from course_lib.metrics import psnr
 from course_lib.storage import shipped, weights
 from course_lib.storage.paths import data_dir, runs_dir
+from course_lib.text_denoiser import TextDenoiser
 from course_lib.training import TrainConfig, TrainResult
+from course_lib.unet import UNet
 from course_lib.vae import VAE
 
 FASHION_MNIST, TEDDIES = "Fashion-MNIST", "Teddies"
 _FASHION_FILE = "fashion_mnist/train-images-idx3-ubyte.xz"
 
 Network = TypeVar("Network", bound=nn.Module)
-TrainFn = TypeVar("TrainFn", bound=Callable[..., TrainResult])
+TrainFn = TypeVar("TrainFn", bound=Callable[..., TrainResult[Any]])
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Recipe:
     """
 
     name: str
-    train: Callable[..., TrainResult]
+    train: Callable[..., TrainResult[Any]]
     network: type[nn.Module]
     data: str
     shipped: bool
@@ -87,6 +91,35 @@ def recipe(name: str, network: type[nn.Module], data: str, shipped: bool = False
     return register
 
 
+# The class of each network, for type checkers; a test compares these names with the registry.
+@overload
+def load_or_train(
+    name: Literal["fashion-autoencoder"], machine: Machine | None = None, options: RunOptions | None = None
+) -> Autoencoder: ...
+@overload
+def load_or_train(
+    name: Literal["fashion-vae", "teddies-vae"], machine: Machine | None = None, options: RunOptions | None = None
+) -> VAE: ...
+@overload
+def load_or_train(
+    name: Literal["fashion-ldm", "fashion-pixel-ddpm", "teddies-ldm"],
+    machine: Machine | None = None,
+    options: RunOptions | None = None,
+) -> UNet: ...
+@overload
+def load_or_train(
+    name: Literal["teddies-words"], machine: Machine | None = None, options: RunOptions | None = None
+) -> TextDenoiser: ...
+@overload
+def load_or_train(
+    name: Literal["fashion-classifier"], machine: Machine | None = None, options: RunOptions | None = None
+) -> Classifier: ...
+@overload
+def load_or_train(
+    name: Literal["teddies-reader"], machine: Machine | None = None, options: RunOptions | None = None
+) -> FactorReader: ...
+@overload
+def load_or_train(name: str, machine: Machine | None = None, options: RunOptions | None = None) -> nn.Module: ...
 def load_or_train(name: str, machine: Machine | None = None, options: RunOptions | None = None) -> nn.Module:
     """Return the network of a recipe, in eval mode on the machine's device: as shipped, as saved earlier, or trained now.
 
@@ -144,7 +177,7 @@ def resume_path(name: str) -> Path:
 
 def save(
     name: str,
-    result: TrainResult,
+    result: TrainResult[Any],
     training: TrainConfig,
     config: dict[str, Any],
     out: Path | None = None,

@@ -1,4 +1,4 @@
-"""Network weights in one file: safetensors (no code in it, unlike a pickle) with JSON metadata and a checksum inside.
+"""Network weights in one file: safetensors (no code in it, unlike a pickle) that also holds JSON metadata and a checksum.
 
 The metadata say what the weights are and how they were made; by custom they have the keys recipe, command, seed, data_checksum,
 metrics and config. Everything that `load` needs is in the one `.safetensors` file, so that a process killed at any

@@ -29,7 +29,7 @@ FOLDER = ROOT / "notebooks"
 CELL_TIMEOUT = 900  # seconds: a hung cell must end one day, a slow laptop must not be cut off
 MAX_BYTES = 2_000_000  # larger files are slow to open, and code hosts do not render them
 MAX_LINES = 25  # lines in one code cell; what needs more belongs in the package
-KEPT_METADATA = ("tags", "jupyter", "editable", "deletable", "nbgrader")
+STORED_METADATA = ("tags", "jupyter", "editable", "deletable", "nbgrader")
 METADATA = {
     "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
     "language_info": {"name": "python", "pygments_lexer": "ipython3"},  # no version: it differs between machines
@@ -96,7 +96,7 @@ def assemble(source: Path, change: Callable[[NotebookNode], None] | None = None)
         if change is not None:
             change(cell)
         new = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
-        metadata = {k: v for k, v in cell.metadata.items() if k in KEPT_METADATA}
+        metadata = {k: v for k, v in cell.metadata.items() if k in STORED_METADATA}
         name = hashlib.sha256(f"{text}\n{seen[text]}".encode()).hexdigest()[:12]
         cells.append(new(cell.source, id=name, metadata=metadata))
     return nbformat.v4.new_notebook(cells=cells, metadata=METADATA)

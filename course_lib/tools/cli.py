@@ -153,7 +153,7 @@ def sample(
     if out.suffix.lower() != ".png":
         raise ValueError(f"--out is {out}, but the sheet is a PNG: give a name that ends in .png.")
     for text in (caption, negative):
-        teddies.parse_caption(text)  # a wrong word is told before the networks are loaded
+        teddies.parse_caption(text)  # an unknown word is reported before the networks are loaded
     with tqdm(total=steps, unit="step", desc="drawing", leave=False) as bar:
         images = text_to_image.load().generate(caption, n, scale, steps, seed, negative, callback=lambda *_: bar.update())
     atomic.write_atomically(out, pictures.encode(pictures.tile(images, scale=2)))
@@ -165,7 +165,7 @@ def bench(
     parts: Annotated[list[str] | None, typer.Argument(help="Which ones; none means all. A wrong name lists them.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where RESULTS.md goes; default: benchmarks/.")] = None,
 ) -> None:
-    """Measure this machine: training steps, samplers and recipes beside other libraries' (an hour on two cores)."""
+    """Measure this machine: training steps, samplers and recipes, compared with other libraries (an hour on two cores)."""
     import subprocess
 
     from course_lib.storage.paths import ROOT

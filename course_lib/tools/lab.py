@@ -1,5 +1,5 @@
-"""JupyterLab for this workbook: on this machine only, with its token, silent towards the outside, and leaving the
-home folder alone.
+"""JupyterLab for this workbook: served on this machine only, with its token, without outside connections, and without files in
+the home folder.
 """
 
 import json
@@ -10,12 +10,12 @@ from course_lib.storage.paths import ROOT
 
 START_PAGE = "notebooks/00_start_here.ipynb"
 JUPYTER_FILES = ROOT / "build" / "jupyter"
-# JupyterLab's defaults here: what its Settings menu says goes before them.
+# Defaults: the user's choices in JupyterLab's Settings menu override them.
 SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
 
 QUIET = (
     "--ServerApp.ip=127.0.0.1",
-    "--LabApp.news_url=None",  # no news feed; `prepare` also answers the question whether one is wanted
+    "--LabApp.news_url=None",  # no news feed; `prepare` also declines JupyterLab's offer of one
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",  # the other manager asks a registry for its catalogue
     "--LanguageServerManager.autodetect=False",  # the search for language servers starts other programs, npm among them
@@ -25,7 +25,7 @@ QUIET = (
 
 
 def environment(base: Path = JUPYTER_FILES) -> dict[str, str]:
-    """Variables that keep Jupyter's and IPython's files in ``base``, within this workbook, and not in the home folder.
+    """Return variables that keep Jupyter's and IPython's files in ``base``, inside this workbook, and not in the home folder.
 
     A user's own kernels, start-up scripts and settings therefore cannot change what a notebook does here.
     """
@@ -40,7 +40,7 @@ def environment(base: Path = JUPYTER_FILES) -> dict[str, str]:
 
 
 def prepare(base: Path = JUPYTER_FILES) -> dict[str, str]:
-    """`environment`, once JupyterLab finds its `SETTINGS` there."""
+    """Write JupyterLab's `SETTINGS`, and return the variables of `environment`."""
     variables = environment(base)
     defaults = Path(variables["JUPYTER_CONFIG_DIR"], "labconfig", "default_setting_overrides.json")
     defaults.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def prepare(base: Path = JUPYTER_FILES) -> dict[str, str]:
 
 
 def arguments(extra: list[str]) -> list[str]:
-    """JupyterLab's command line: our settings, then ``extra``, which wins: Jupyter refuses a setting given twice."""
+    """Return JupyterLab's command line: our settings, except those in ``extra``, then ``extra``. Jupyter refuses duplicates."""
     # in a container people are root, and Jupyter would refuse to start
     root = ["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
     ours = [*QUIET, *root, f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{START_PAGE}"]
@@ -60,7 +60,7 @@ def arguments(extra: list[str]) -> list[str]:
 def main(extra: list[str]) -> None:
     """Run JupyterLab at the start page until it is stopped (Ctrl-C).
 
-    Raises FileNotFoundError when this package was installed without the notebooks beside it.
+    Raises FileNotFoundError when this package was installed without the notebooks.
     """
     if not (ROOT / START_PAGE).exists():
         raise FileNotFoundError(

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class Incomparable(TypeError):
     """A loss function refers to something that cannot be compared between processes."""
 
 
-def cache_key(net: nn.Module, loss_fn: LossFn, data: Batch, config: TrainConfig, machine: Machine) -> str | None:
+def cache_key(net: Net, loss_fn: LossFn[Net], data: Batch, config: TrainConfig, machine: Machine) -> str | None:
     """Return the name under which a run's result is cached, or None if the cache is off or the run cannot be compared."""
     if not os.environ.get(VARIABLE) or config.world_size > 1:
         return None
@@ -65,7 +66,7 @@ def load_cached(key: str, net: Net, config: TrainConfig, machine: Machine) -> Tr
     return TrainResult(net, ema, state["losses"].cpu(), state["seconds"], state["images_per_second"], state["steps"])
 
 
-def save_cached(key: str, result: TrainResult) -> None:
+def save_cached(key: str, result: TrainResult[Any]) -> None:
     """Store a finished run under its key."""
     state = {
         "net": result.net.state_dict(),

@@ -48,7 +48,7 @@ class LossModule(nn.Module):
     """The loss as a module. Fabric (and DDP) then wrap one forward pass per step, whichever methods of the network it calls,
     and the batch itself does not pass through Fabric's conversion of float inputs to bf16."""
 
-    def __init__(self, net: nn.Module, loss_fn: LossFn, data: Batch) -> None:
+    def __init__(self, net: nn.Module, loss_fn: LossFn[Any], data: Batch) -> None:
         super().__init__()
         self.net, self.loss_fn, self.data = net, loss_fn, data
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from course_lib import device as devices
 from course_lib.device import Machine
@@ -154,7 +154,7 @@ class _Run:
 
     @classmethod
     def set_up(
-        cls, net: nn.Module, loss_fn: LossFn, data: Batch, config: TrainConfig, machine: Machine, file: ResumeFile | None
+        cls, net: Net, loss_fn: LossFn[Net], data: Batch, config: TrainConfig, machine: Machine, file: ResumeFile | None
     ) -> "_Run":
         """Start the processes, prepare the first step, and continue from the resume file where there is one."""
         fabric = launch(machine, config)

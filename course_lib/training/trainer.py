@@ -9,7 +9,7 @@ from torch import nn
 
 from course_lib.device import Machine
 from course_lib.training import fsdp
-from course_lib.training.config import Batch, LossFn, TrainConfig
+from course_lib.training.config import Batch, LossFn, Net, TrainConfig
 from course_lib.training.determinism import BatchSampler
 from course_lib.training.ema import Ema
 from course_lib.training.fabric import LossModule, make_optimizer
@@ -41,9 +41,7 @@ class Trainer:
         return self.average.net if self.average else self.net
 
 
-def make_trainer(
-    fabric: "Fabric", net: nn.Module, loss_fn: LossFn, data: Batch, config: TrainConfig, machine: Machine
-) -> Trainer:
+def make_trainer(fabric: "Fabric", net: Net, loss_fn: LossFn[Net], data: Batch, config: TrainConfig, machine: Machine) -> Trainer:
     """Move network and data to the device, and let Fabric wrap them."""
     layout = torch.channels_last if config.channels_last else torch.preserve_format
     sharded = config.strategy == "fsdp"

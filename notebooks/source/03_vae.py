@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 3 · The variational autoencoder
 #
-# > Can one *train* a space in which every place near the origin is a garment, and so is every place between two garments?
+# > Can a network *learn* a space in which every point near the origin decodes to an item of clothing, and so does every point between two of them?
 #
 # Chapter 2 made images few. But its space is a map without a scale: nobody knows where the garments are and where there is nothing.
 #
@@ -733,9 +733,7 @@ def set_dimension(value: float = 0.0, dim: int = 1) -> tuple[torch.Tensor, str]:
     index = order[dim - 1]
     images = latent_space.traverse(vae, base, index, value)
     change = (images - latent_space.traverse(vae, base, index, 0.0)).square().mean().sqrt().item()
-    caption = (
-        f"latent dimension {dim} at {value:+.1f}: the images differ from those at 0 by {change:.3f} (root mean square)"
-    )
+    caption = f"latent dimension {dim} at {value:+.1f}: the images differ from those at 0 by {change:.3f} (root mean square)"
     return images.cpu(), caption
 
 

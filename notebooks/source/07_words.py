@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 7 · Further reading: words
 #
-# > Our denoiser is told *labels*. How do the image generators that you know understand a *sentence*, one that they have perhaps never read?
+# > Our denoiser is conditioned on *labels*. How do the image generators that you know understand a *sentence* that they have perhaps never read?
 #
 # **After this notebook you can**
 #

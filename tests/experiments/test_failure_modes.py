@@ -18,7 +18,7 @@ from course_lib.experiments.ch5_guidance import failure_modes
 from course_lib.vae import VAE, Posterior
 
 MACHINE = device.find("cpu", "fp32")
-SCHEDULE = recipes.make_schedule()
+schedule = recipes.make_schedule()
 STD = 0.6  # of each class; the variance of the means brings the total to 1
 MEANS = (1 - STD**2) ** 0.5 * normal(10, 4, 4, 4, seed=3, dtype=torch.float32).sign()
 UNIT = 22.0  # the stand-in VAE's latents are pixels times this: 5.5 where a latent of the denoiser's is 1
@@ -30,7 +30,7 @@ class Exact(nn.Module):
     """The best possible v-network of the ten classes; label 10 means any of them."""
 
     def forward(self, x_t, t, y):
-        level = SCHEDULE.at(t.clamp(min=1))
+        level = schedule.at(t.clamp(min=1))
         precision = STD**2 / (level.alpha**2 * STD**2 + level.sigma**2)
         gap = x_t[:, None] - level.alpha[:, None] * MEANS  # [B, 10, C, h, w]
         x0_hats = MEANS + (level.alpha * precision)[:, None] * gap
@@ -43,7 +43,7 @@ class Zero(nn.Module):
     """Predicts that all data are 0: v = alpha · x_t / sigma."""
 
     def forward(self, x_t, t, y):
-        level = SCHEDULE.at(t)
+        level = schedule.at(t)
         return level.alpha * x_t / level.sigma
 
 
@@ -72,7 +72,7 @@ class Nearest(nn.Module):
 
 def healthy(net=None):
     codec = VAECodec(Pixels(), torch.zeros(4), torch.full((4,), 5.5))
-    return failure_modes.Run(MACHINE, codec, codec, net or Exact(), SCHEDULE.grid(failure_modes.STEPS))
+    return failure_modes.Run(MACHINE, codec, codec, net or Exact(), schedule.grid(failure_modes.STEPS))
 
 
 HEALTHY, EVALUATOR = healthy(), SimpleNamespace(net=Nearest(), machine=MACHINE)
@@ -122,14 +122,14 @@ def test_each_fault_has_one_probe_that_identifies_it(readings, part):
 @pytest.mark.parametrize("t", [100, 500, 900])
 def test_error_of_the_best_network_is_the_posterior_variance(t):
     """Var[x0 | x_t] = s² sigma² / (alpha² s² + sigma²) within a class, and an error of v is that over sigma²."""
-    level = SCHEDULE.level(t)
+    level = schedule.level(t)
     best = STD**2 / (level.alpha**2 * STD**2 + level.sigma**2)
     assert failure_modes.denoising_error(HEALTHY, X0, LABELS, t) == pytest.approx(best, rel=0.05)
 
 
 def test_error_where_nothing_was_learned():
     """v = 0 means x0_hat = alpha · x_t: its error in v is the mean square of v itself, sigma² E[x0²] + alpha²."""
-    level = SCHEDULE.level(300)
+    level = schedule.level(300)
     broken = next(run for run in BROKEN.values() if changed(run) == ["net"])
     expected = level.sigma**2 * X0.square().mean().item() + level.alpha**2
     assert failure_modes.denoising_error(broken, X0, LABELS, 300) == pytest.approx(expected, rel=0.02)

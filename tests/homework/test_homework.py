@@ -101,6 +101,7 @@ def test_every_part_says_points_difficulty_and_minutes_and_has_hints(source):
     assert all("→" in cell.source or "->" in cell.source for cell in nb.cells if grade_id(cell) in {e.name for e in exercises})
 
 
+@pytest.mark.notebooks
 @BY_SOURCE
 def test_the_students_notebook_runs_with_nothing_written(source):
     nb = build_homework.assemble(source, solved=False)

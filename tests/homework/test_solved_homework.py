@@ -14,6 +14,7 @@ from course_lib.tools import build_homework
 from course_lib.tools import build_notebooks as book
 
 
+@pytest.mark.notebooks
 @BY_SOURCE
 def test_the_solved_notebook_runs_and_every_check_passes(source):
     nb = build_homework.assemble(source, solved=True)

@@ -290,7 +290,7 @@ def test_the_text_reaches_the_reader_of_the_html():
 
 
 def test_a_sheet_for_a_slider_is_quick():
-    """64 garments of 32x32 and one image of 256x256 together: a slider has 100 ms for all it does."""
+    """64 images of 32x32 and one image of 256x256 together: a slider has 100 ms for all it does."""
     times = []
     for _ in range(5):
         began = time.process_time()

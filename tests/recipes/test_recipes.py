@@ -1,5 +1,7 @@
 """The recipes: what they save can be loaded, fits its data, and repeats."""
 
+import typing
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -24,7 +26,7 @@ def machine():
 
 @pytest.fixture(scope="module")
 def trained(machine, tmp_path_factory):
-    """A VAE of a few steps, saved in a folder of its own for the whole module."""
+    """A VAE of a few steps, saved in a folder of its own for all tests of the module."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COURSE_RUNS", str(tmp_path_factory.mktemp("runs")))
         yield recipes.fashion_vae(None, machine, quiet(12))
@@ -74,6 +76,12 @@ def test_the_denoiser_trains_on_the_saved_vae(trained, machine, tmp_path):
 def test_an_unknown_network_is_named_with_the_choices(machine):
     with pytest.raises(ValueError, match=r"'mona-lisa'; choose from fashion-autoencoder"):
         recipes.load_or_train("mona-lisa", machine)
+
+
+def test_type_checkers_know_the_class_of_every_recipes_network():
+    hints = [typing.get_type_hints(one) for one in typing.get_overloads(store.load_or_train)]
+    stated = {name: hint["return"] for hint in hints for name in typing.get_args(hint["name"])}
+    assert stated == {name: entry.network for name, entry in recipes.RECIPES.items()}
 
 
 def test_only_a_vae_has_a_codec(machine):

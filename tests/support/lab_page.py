@@ -220,7 +220,7 @@ class LabPage:
         return self.page.evaluate("([name, args]) => jupyterapp.commands.execute(name, args)", [name, arguments])
 
     def change_theme(self, name: str) -> None:
-        """To "JupyterLab Light", "JupyterLab Dark", …; returns when JupyterLab has drawn itself anew."""
+        """To "JupyterLab Light", "JupyterLab Dark", …; returns when JupyterLab has redrawn itself."""
         self.command("apputils:change-theme", theme=name)
         self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 

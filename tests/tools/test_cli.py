@@ -1,17 +1,24 @@
 """The command line: what it prints, its exit codes, and that an error is one sentence."""
 
 import hashlib
+import inspect
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner
 
+from course_lib import recipes
+from course_lib.experiments import readme_picture
+from course_lib.experiments.ch2_autoencoder import bottlenecks
+from course_lib.experiments.ch3_vae import rate_distortion
+from course_lib.experiments.ch4_latent_ddpm import equal_quality, equal_time, prediction_types, sampler_steps
 from course_lib.storage import paths
+from course_lib.storage import shipped as shipped_files
 from course_lib.tools import cli, lab
 
 
@@ -24,7 +31,7 @@ def course(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
 
 @pytest.fixture
 def shipped(tmp_path):
-    """A data folder of two files, listed with their true sums (computed here, not by the library)."""
+    """A data folder of two files, listed with their true checksums (computed here, not by the library)."""
     files = {}
     for name, content in (("pictures.bin", b"a" * 1000), ("weights.bin", b"b" * 500)):
         (tmp_path / name).write_bytes(content)
@@ -35,22 +42,20 @@ def shipped(tmp_path):
 
 
 @pytest.fixture
-def recipes(monkeypatch):
-    """A stand-in for the real recipes, which would train."""
+def trained(monkeypatch):
+    """The calls of a recipe, whose training is replaced."""
     calls = []
 
-    def fashion_vae(seconds: float = 60, seed: int = 0) -> str:
-        """A VAE on garments.
+    def train(out=None, machine=None, options=None) -> str:
+        """A VAE of Fashion-MNIST.
 
         More words.
         """
-        calls.append((seconds, seed))
+        calls.append((out, options))
         return "trained"
 
-    module = ModuleType("course_lib.recipes")
-    module.RECIPES = {"fashion-vae": fashion_vae}
-    monkeypatch.setitem(sys.modules, "course_lib.recipes", module)
-    monkeypatch.setattr("course_lib.recipes", module, raising=False)
+    entry = recipes.RECIPES["fashion-vae"]
+    monkeypatch.setitem(recipes.RECIPES, "fashion-vae", replace(entry, train=train))
     return calls
 
 
@@ -65,7 +70,7 @@ def test_help_names_every_command():
         assert command in result.stdout
 
 
-def test_data_that_is_whole(shipped):
+def test_data_that_is_intact(shipped):
     result = course("data", COURSE_DATA=str(shipped))
     assert (result.returncode, result.stderr) == (0, "")
     assert "2 files" in result.stdout
@@ -80,7 +85,7 @@ def test_data_that_is_whole(shipped):
         (lambda file: file.write_bytes(b"a" * 999 + b"b"), "altered"),
     ],
 )
-def test_data_that_is_not_whole_is_named_with_its_mend(shipped, damage, word):
+def test_data_that_is_damaged_is_named_with_its_fix(shipped, damage, word):
     damage(shipped / "pictures.bin")
     result = course("data", COURSE_DATA=str(shipped))
     assert result.returncode == 1
@@ -105,53 +110,73 @@ def test_course_debug_shows_the_traceback(tmp_path):
     assert "Traceback" in result.stderr
 
 
-def test_train_passes_on_what_was_given_and_nothing_else(recipes):
+def test_train_passes_its_options_to_the_recipe(trained):
     assert "trained" in run("train", "fashion-vae").stdout
-    run("train", "fashion-vae", "--seconds", "1.5", "--seed", "7")
-    run("train", "fashion-vae", "--seed", "0")
-    assert recipes == [(60, 0), (1.5, 7), (60, 0)]
-
-
-def test_train_passes_options_through_a_recipe_that_takes_any(recipes):
-    def fashion_ldm(**options) -> str:
-        """A denoiser."""
-        return f"trained with {options}"
-
-    sys.modules["course_lib.recipes"].RECIPES["fashion-ldm"] = fashion_ldm
-    result = run("train", "fashion-ldm", "--steps", "5", "--seed", "0", "--out", "here")
-    assert result.stdout.strip() == f"trained with {dict(steps=5, seed=0, out=Path('here'))}"
+    run("train", "fashion-vae", "--seconds", "1.5", "--seed", "7", "--out", "here", "--devices", "2", "--strategy", "ddp")
+    options = recipes.RunOptions(seed=7, max_seconds=1.5, devices=2, strategy="ddp")
+    assert trained == [(None, recipes.RunOptions()), (Path("here"), options)]
 
 
 @pytest.mark.parametrize("arguments", [["train"], ["train", "--list"]])
-def test_train_lists_the_recipes(recipes, arguments):
-    result = run(*arguments)
-    assert result.stdout.splitlines()[:3] == ["fashion-vae", "    A VAE on garments.", "bottlenecks"]
-    assert recipes == []
+def test_train_lists_the_recipes(trained, arguments):
+    lines = run(*arguments).stdout.splitlines()
+    assert lines[::2] == list(recipes.RECIPES)
+    assert lines[2 * lines[::2].index("fashion-vae") + 1] == "    A VAE of Fashion-MNIST."
+    assert all(line.startswith("    ") and line.strip() for line in lines[1::2])
+    assert trained == []
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (
-            ["no-such"],
-            "there is no recipe 'no-such'; choose from "
-            "fashion-vae, bottlenecks, rate-distortion, pixel-vs-latent, matched-quality, predictions, sampler-steps, "
-            "readme-picture",
-        ),
-        (["fashion-vae", "--steps", "5"], "recipe fashion-vae takes no --steps; it takes seconds, seed"),
-    ],
-)
-def test_train_says_what_cannot_be(recipes, arguments, sentence):
-    result = run("train", *arguments)
+def test_an_unknown_recipe_is_refused_with_the_known_ones(trained):
+    result = run("train", "no-such")
     assert isinstance(result.exception, ValueError)
-    assert str(result.exception) == sentence
-    assert recipes == []
+    for name in ("no-such", *recipes.RECIPES):
+        assert name in str(result.exception)
+    assert trained == []
+
+
+MEASUREMENTS = {  # command: (the function that measures, what it must get from the options below)
+    "bottlenecks": (bottlenecks, "measure_bottlenecks", (5, 7, Path("here"))),
+    "rate-distortion": (rate_distortion, "measure_rate_distortion", (5, 7, Path("here"))),
+    "predictions": (prediction_types, "measure", (5, 7, Path("here"))),
+    "sampler-steps": (sampler_steps, "measure", (9, Path("here"))),
+    "pixel-vs-latent": (equal_time, "measure", (2.5, 7, Path("here"))),
+    "matched-quality": (equal_quality, "measure", (2.5, 7, Path("here"), 9)),
+    "readme-picture": (readme_picture, "draw_readme_picture", (7, Path("here"))),
+}
+
+
+@pytest.mark.parametrize("name", MEASUREMENTS)
+def test_measure_passes_its_options_on(monkeypatch, name):
+    module, function, expected = MEASUREMENTS[name]
+    signature, calls = inspect.signature(getattr(module, function)), []
+    monkeypatch.setattr(module, function, lambda *given: calls.append(given) or "measured")
+    every = {"--steps": "5", "--seconds": "2.5", "--samples": "9", "--seed": "7", "--out": "here"}
+    known = run("measure", name, "--help").stdout
+    result = run("measure", name, *(part for option, value in every.items() if option in known for part in (option, value)))
+    assert result.stdout.strip() == "measured", result.exception
+    assert calls == [expected]
+    signature.bind(*expected)  # the real function takes them
+    assert {option for option in every if option in known} == set(every) - {
+        option for option, value in every.items() if value not in [str(e) for e in expected]
+    }
+
+
+def test_each_stored_result_names_its_command():
+    """What an error about a missing file tells the reader to type must exist."""
+    results = [module.RESULT for module, *_ in MEASUREMENTS.values() if hasattr(module, "RESULT")]
+    assert len(results) == 6
+    listed = {name: entry["command"] for name, entry in shipped_files.entries().items() if name.startswith("results/")}
+    for result in results:
+        assert result.command == f"course measure {result.name}" == listed[result.file]
+        assert result.name in MEASUREMENTS
+    assert {command.removeprefix("course measure ") for command in listed.values()} == set(MEASUREMENTS)
 
 
 def test_notebooks_names_what_there_is():
     result = course("notebooks", "no_such_chapter")
     assert result.returncode == 2
-    assert "there is no notebook 'no_such_chapter'; choose from 00_start_here" in result.stderr
+    for name in ("no_such_chapter", "00_start_here"):
+        assert name in result.stderr
 
 
 def test_lab_hands_its_options_to_jupyterlab(monkeypatch):

@@ -277,7 +277,7 @@ def test_sources_are_chosen_by_number_or_name(tmp_path):
     assert [path.stem for path in book.sources(["2", "01_one"], tmp_path)] == ["01_one", "02_two"]
     assert [path.stem for path in book.sources(["0"], tmp_path)] == ["00_start"]
     assert len(book.sources(None, tmp_path)) == 3
-    with pytest.raises(ValueError, match="'7'.*00_start, 01_one, 02_two"):
+    with pytest.raises(ValueError, match=r"'7'.*00_start, 01_one, 02_two"):
         book.sources(["7"], tmp_path)
 
 
@@ -286,13 +286,13 @@ def test_record_keeps_other_devices_and_names_each_machine(tmp_path):
         written(tmp_path, "# %% [markdown]\n# # One\n#\n# > Why\n# > so?\n", name)
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{chapter_table.BEGIN}\nold\n{chapter_table.END}\nafter\n")
-    runs = [("01_one", 90, "cpu", "a laptop"), ("01_one", 12, "cuda", "a card"), ("01_one", 96.2, "cpu", "a better laptop")]
+    runs = [("01_one", 90, "cpu", "a laptop"), ("01_one", 12, "cuda", "a GPU"), ("01_one", 96.2, "cpu", "a better laptop")]
     for name, seconds, device, machine in [*runs, ("02_two", 30, "cpu", "a laptop")]:
         chapter_table.record(book.Built(name, seconds, None, 10), device, machine, tmp_path, readme)
     text = readme.read_text()
     assert f"| [One]({tmp_path.name}/01_one.ipynb) | Why so? | 1.6 min | 0.2 min |" in text
     assert f"| [One]({tmp_path.name}/02_two.ipynb) | Why so? | 0.5 min | not yet measured |" in text
-    for line in ("on a CPU, a better laptop: notebooks 01", "on a CPU, a laptop: notebooks 02", "on a GPU, a card: notebooks 01"):
+    for line in ("on a CPU, a better laptop: notebooks 01", "on a CPU, a laptop: notebooks 02", "on a GPU, a GPU: notebooks 01"):
         assert line in text
     assert text.startswith(f"before\n{chapter_table.BEGIN}\n| notebook")
     assert text.endswith(f"{chapter_table.END}\nafter\n")

@@ -36,12 +36,29 @@ RETIRED = {
     r"does not hold that": "the claim that … fails here",
 }
 # Names that were replaced by the field's terms.
-OLD_NAMES = (
-    "as_said at_work fall_ill first_process kept_generators log_snr Painter Patient read_prior ruined SCHEDULE shortened Spikes "
-    "spoil told_of_a_loss who_is_blue _at_home _manners"
-).split()
+OLD_NAMES = [
+    "as_said",
+    "at_work",
+    "fall_ill",
+    "first_process",
+    "kept_generators",
+    "log_snr",
+    "Painter",
+    "Patient",
+    "read_prior",
+    "ruined",
+    "SCHEDULE",
+    "shortened",
+    "Spikes",
+    "spoil",
+    "told_of_a_loss",
+    "who_is_blue",
+    "_at_home",
+    "_manners",
+]
 TEXTS = ("*.md", "Makefile", ".ci/run", "notebooks/*.md", "data/**/*.md", "benchmarks/*.md", ".github/**/*.md")
 CODE = ("course_lib/**/*.py", "benchmarks/**/*.py", "tests/**/*.py", "conftest.py", "notebooks/source/homework/*.py")
+ALLOWED = {("course_lib/storage/weights.py", r"cards?")}  # the key under which shipped files hold their metadata
 WORD = {word: re.compile(rf"(?<![A-Za-z])(?:{word})(?![A-Za-z])", re.I) for word in RETIRED}
 
 
@@ -68,11 +85,11 @@ def texts() -> Iterator[tuple[Path, str]]:
 TEXT = dict(texts())
 
 
-def found(pattern: re.Pattern) -> list[str]:
+def found(pattern: re.Pattern, word: str = "") -> list[str]:
     return [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()[:120]}"
         for path, text in TEXT.items()
-        if pattern.search(text)
+        if pattern.search(text) and (path.relative_to(ROOT).as_posix(), word) not in ALLOWED
         for number, line in enumerate(text.splitlines(), 1)
         if pattern.search(line)
     ]
@@ -80,7 +97,7 @@ def found(pattern: re.Pattern) -> list[str]:
 
 @pytest.mark.parametrize("word", RETIRED)
 def test_no_retired_word(word):
-    lines = found(WORD[word])
+    lines = found(WORD[word], word)
     assert not lines, f"write {RETIRED[word]!r} instead:\n" + "\n".join(lines)
 
 

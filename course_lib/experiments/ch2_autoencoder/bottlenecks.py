@@ -4,7 +4,6 @@
 """
 
 from pathlib import Path
-from typing import cast
 
 from torch import Tensor
 
@@ -33,7 +32,7 @@ def train_autoencoder(
         "fashion-autoencoder", seed, steps, progress, factor=factor, latent_channels=channels
     )
     data = (fashion_mnist("train", machine.device)[0],)
-    return train(cast(Autoencoder, net), autoencoder_loss, data, training, machine=machine).ema
+    return train(net, autoencoder_loss, data, training, machine=machine).ema
 
 
 def reconstruction_quality(reconstructions: Tensor, images: Tensor) -> dict[str, float]:

@@ -6,7 +6,6 @@
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -34,9 +33,9 @@ def load_or_train_base(machine: Machine) -> VAE:
     On a CPU it is loaded if an earlier run saved it; on a GPU it is always trained.
     """
     if configs.profile(machine) == "cpu":
-        return cast(VAE, recipes.load_or_train("fashion-vae", machine))
+        return recipes.load_or_train("fashion-vae", machine)
     net, training = recipes.untrained_network("fashion-vae")
-    return _train(cast(VAE, net), 1.0, machine, training)
+    return _train(net, 1.0, machine, training)
 
 
 def train_beta_vae(beta: float, net: VAE, machine: Machine, steps: int = STEPS, seed: int = 0, progress: bool = True) -> VAE:

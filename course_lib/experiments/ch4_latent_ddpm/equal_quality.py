@@ -26,6 +26,7 @@ from course_lib.experiments.generate import balanced_labels, generate
 from course_lib.images import to_float
 from course_lib.storage.results import StoredResult
 from course_lib.training import TrainResult
+from course_lib.unet import UNet
 
 RESULT = StoredResult("matched-quality", "results/matched_quality.json")
 PIXEL_TIME_FACTOR = 4  # training time of the pixel model over that of the latent model
@@ -98,7 +99,7 @@ def measure_pixel_model(folder: Path, evaluator: Evaluator, seconds: float, seed
 
 
 def quality_curve(
-    space: str, snapshots: EmaSnapshots, result: TrainResult, codec: Codec, evaluator: Evaluator, before: float, n: int
+    space: str, snapshots: EmaSnapshots, result: TrainResult[UNet], codec: Codec, evaluator: Evaluator, before: float, n: int
 ) -> list[list[float]]:
     """Evaluate each snapshot and the final network: pairs [seconds of training, Fréchet distance of n samples].
 
@@ -131,6 +132,6 @@ def frechet_floor(evaluator: Evaluator, n: int = 1000, seed: int = 0) -> float:
     return evaluator.frechet(to_float(images[chosen.to(images.device)]))
 
 
-def _forward_flops(result: TrainResult, shape: tuple[int, ...]) -> float:
+def _forward_flops(result: TrainResult[UNet], shape: tuple[int, ...]) -> float:
     """Operations of all forward passes of a training."""
     return flops_per_step(result.ema, shape) * result.images_per_second * result.seconds

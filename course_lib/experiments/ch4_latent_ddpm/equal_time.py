@@ -79,7 +79,7 @@ def train_latent(
     seed: int = 0,
     progress: bool = False,
     on_step: Callable[[int, nn.Module, nn.Module], None] | None = None,
-) -> tuple[VAECodec, TrainResult, dict[str, float]]:
+) -> tuple[VAECodec, TrainResult[UNet], dict[str, float]]:
     """Train VAE, codec and latent denoiser in this many seconds altogether, the encoding of the training set included.
 
     folder: where the weights are saved. on_step: called after each step of the denoiser, as in `course_lib.training.train`.
@@ -98,7 +98,7 @@ def train_latent(
     return codec, result, {"vae_seconds": round(vae.seconds, 1), "vae_rate": rate, "encoding_seconds": round(encoding, 1)}
 
 
-def _evaluate_model(space: str, result: TrainResult, codec: Codec, evaluator: Evaluator, n: int) -> dict:
+def _evaluate_model(space: str, result: TrainResult[UNet], codec: Codec, evaluator: Evaluator, n: int) -> dict:
     """All figures of one of the two models; its keys are those of the stored JSON."""
     machine, shape, labels = evaluator.machine, SHAPES[space], balanced_labels(n, evaluator.machine)
     scores = {}

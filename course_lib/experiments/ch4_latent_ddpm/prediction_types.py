@@ -19,6 +19,7 @@ from course_lib.experiments.generate import balanced_labels, conditional_factory
 from course_lib.recipes.losses import denoising_loss
 from course_lib.storage.results import StoredResult
 from course_lib.training import TrainResult, train
+from course_lib.unet import UNet
 
 RESULT = StoredResult("predictions", "results/predictions.json")
 VARIANTS = (("eps", "cosine"), ("x0", "cosine"), ("v", "cosine"), ("v", "constant"))  # prediction type, learning-rate schedule
@@ -52,7 +53,7 @@ def train_variant(
     steps: int | None = None,
     seed: int = 0,
     progress: bool = True,
-) -> TrainResult:
+) -> TrainResult[UNet]:
     """Train the denoiser of ``fashion-ldm`` with this prediction type and otherwise as the recipe does (in its CPU size).
 
     lr_schedule: "cosine" for the recipe's learning rate, "constant" for one that does not fall.
@@ -65,7 +66,7 @@ def train_variant(
 
 
 def distances_by_weights(
-    result: TrainResult, prediction_type: str, codec: Codec, evaluator: Evaluator, n: int = 1000
+    result: TrainResult[UNet], prediction_type: str, codec: Codec, evaluator: Evaluator, n: int = 1000
 ) -> dict[str, dict[str, float]]:
     """Evaluate the "average" (EMA) and the "last" weights of a training: Fréchet distance by start timestep."""
     return {

@@ -40,7 +40,7 @@ class NoisyClassifier(nn.Module):
 
 def train_noisy_classifier(
     latents: Tensor, labels: Tensor, machine: Machine, steps: int = 3000, max_timestep: int | None = None
-) -> TrainResult:
+) -> TrainResult[NoisyClassifier]:
     """Train a ``NoisyClassifier`` on latents [N, C, h, w] at the noise levels of the recipes' schedule: some seconds.
 
     max_timestep: the noisiest timestep in training; all of them where None, next to no noise with 1.

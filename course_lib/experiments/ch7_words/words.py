@@ -67,7 +67,7 @@ def loss_lower_bound(labels: Tensor) -> float:
 
 def train_pair(
     latents: Tensor, labels: Tensor, machine: Machine, steps: int = 400, drop: float = 0.2, seed: int = 0, progress: bool = True
-) -> TrainResult:
+) -> TrainResult[ImageTextPair]:
     """Train a contrastive pair on latents and the captions of their labels.
 
     drop: probability that a caption leaves a factor out, sampled again in each step.

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from course_lib.homework.answers.standins import Net
 
-DTYPES = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+DTYPES: tuple[torch.dtype, ...] = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 DTYPES += (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 MAX_NUMEL = 10**6  # a larger tensor is Unsupported; no exercise returns one as large
@@ -54,14 +54,18 @@ class Outcome:
         return bool(self.error) or isinstance(self.value, Unsupported)
 
 
-def copy_arguments(value: object, grad: bool = False) -> object:
+def copy_arguments(args: tuple, grad: bool = False) -> tuple:
     """Copy arguments, so that a call cannot change the originals. grad: floating-point tensors require gradients."""
+    return tuple(_copy(value, grad) for value in args)
+
+
+def _copy(value: object, grad: bool) -> object:
     if isinstance(value, Tensor):
         return value.detach().clone().requires_grad_(grad and value.is_floating_point())
     if isinstance(value, Net) and grad:
         return Net(*(torch.tensor(parameter, requires_grad=True) for parameter in vars(value).values()))
     if isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
-        return type(value)(copy_arguments(item, grad) for item in value)
+        return type(value)(_copy(item, grad) for item in value)
     return value
 
 

@@ -10,11 +10,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Net:
-    """A denoising network (x_t [B, C, H, W], t [B], y [B]) → [B, C, H, W]: one coefficient each for image, time and label."""
+    """A denoising network (x_t [B, C, H, W], t [B], y [B]) → [B, C, H, W]: one coefficient each for image, time and label.
 
-    image: float
-    time: float
-    label: float
+    Where gradients are asked for, the coefficients are tensors.
+    """
+
+    image: float | Tensor
+    time: float | Tensor
+    label: float | Tensor
 
     def __call__(self, x_t: Tensor, t: Tensor, y: Tensor) -> Tensor:
         t, y = (x.view(-1, 1, 1, 1).to(x_t.dtype) for x in (t, y))
@@ -32,4 +35,4 @@ class LogProb:
         return -((x_t - self.centre) / self.width).square().flatten(1).sum(1) / 2
 
 
-STANDINS = {one.__name__: one for one in (Net, LogProb)}
+STANDINS: dict[str, type[Net] | type[LogProb]] = {one.__name__: one for one in (Net, LogProb)}

@@ -99,8 +99,8 @@ class Exercise:
 
     def draws(self, seed: int, devices: Sequence[torch.device]) -> list[Case]:
         """Every case of every dtype on the CPU, and in float32 on the other devices."""
-        places = [(dtype, device) for device in devices for dtype in (DTYPES if device.type == "cpu" else DTYPES[:1])]
-        return [case for dtype, device in places for case in self.cases(Draw(seed, dtype, device))]
+        variants = [(dtype, device) for device in devices for dtype in (DTYPES if device.type == "cpu" else DTYPES[:1])]
+        return [case for dtype, device in variants for case in self.cases(Draw(seed, dtype, device))]
 
     def explain(self, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Complaint | None:
         """What is wrong with these outcomes of these cases, or None."""
@@ -194,8 +194,8 @@ class Homework:
             mark, points = ("✓", one.points) if found is None else ("○" if found.blank else "✗", 0)
             earned += points
             print(f"{mark} {one.name:<28} {points} of {_points(one.points)}")
-        for one in self.written:
-            print(f"  {one.name:<28} {_points(one.points)}, marked by a person")
+        for question in self.written:
+            print(f"  {question.name:<28} {_points(question.points)}, marked by a person")
         print(f"{earned} of {_points(sum(one.points for one in self.exercises))}.")
 
     def __getattr__(self, name: str) -> Exercise:

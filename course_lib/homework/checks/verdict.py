@@ -117,8 +117,8 @@ def _complaint(case: Case, outcome: Outcome, truth: Outcome, likely: str, tolera
         if type(outcome.value) is tuple:
             likely = likely or "It is a list or a tuple. Return one tensor: torch.stack of tensors, torch.tensor of numbers."
         return Complaint(problem, given, got, expected, likely)
-    if isinstance(truth.value, tuple):
-        return _tuple_complaint(given, outcome, truth, likely, tolerance)
+    if isinstance(outcome.value, tuple) and isinstance(truth.value, tuple):
+        return _tuple_complaint(given, outcome.value, truth.value, likely, tolerance)
     problem = form_difference(outcome.value, truth.value) if is_numeric(truth.value) else ""
     if not problem and got == expected:
         problem = largest_difference(outcome.value, truth.value)
@@ -132,13 +132,13 @@ def _complaint(case: Case, outcome: Outcome, truth: Outcome, likely: str, tolera
     )
 
 
-def _tuple_complaint(given: str, outcome: Outcome, truth: Outcome, likely: str, tolerance: float) -> Complaint:
-    if len(outcome.value) != len(truth.value):
-        problem = f"It returned {len(outcome.value)} values, expected {len(truth.value)}."
-        return Complaint(problem, given, format_value(outcome.value), format_value(truth.value), likely)
-    pairs = enumerate(zip(outcome.value, truth.value, strict=True), 1)
+def _tuple_complaint(given: str, got: tuple, expected: tuple, likely: str, tolerance: float) -> Complaint:
+    if len(got) != len(expected):
+        problem = f"It returned {len(got)} values, expected {len(expected)}."
+        return Complaint(problem, given, format_value(got), format_value(expected), likely)
+    pairs = enumerate(zip(got, expected, strict=True), 1)
     number, (a, b) = next((n, pair) for n, pair in pairs if not answers_match(*pair, tolerance))
-    problem = f"Value {number} of {len(truth.value)} is wrong."
+    problem = f"Value {number} of {len(expected)} is wrong."
     if _type_name(a) != _type_name(b):
         problem += f" It is {_type_name(a)}, expected {_type_name(b)}."
     elif is_numeric(b):

@@ -72,7 +72,7 @@ def largest_difference(got: object, expected: object) -> str:
     x, y = (torch.as_tensor(value, dtype=torch.float64, device="cpu").detach() for value in (got, expected))
     position = tuple(int(i) for i in torch.unravel_index((x - y).abs().argmax(), x.shape))
     if torch.as_tensor(expected).dtype == torch.bool:
-        a, b = bool(x[position]), bool(y[position])
+        a, b = str(bool(x[position])), str(bool(y[position]))
     else:
         a, b = (_short(v[position].item()) for v in (x, y))
         a, b = (a, b) if a != b else (f"{v[position].item():.12g}" for v in (x, y))

@@ -27,7 +27,7 @@ ALT = {
         "prints and seams are not."
     ),
     "pca_reconstructions": (
-        "Ten Fashion-MNIST images; PCA's reconstructions, ghostly with waves around them; the network's, softer, with fewer waves."
+        "Ten Fashion-MNIST images; PCA's reconstructions, ghostly, with waves around them; the network's, softer, fewer waves."
     ),
     "psnr": "PSNR of PCA rises with the latent dimensions; the network's point at 16 dimensions lies above PCA's curve.",
     "psnr 2": "The five images with the worst reconstructions, strongly patterned, and the five with the best, plain.",
@@ -50,7 +50,8 @@ def encoder_channels(conv_output_size: Callable[[int, int, int, int], int]) -> d
     for layer in vae.encoder:
         x = layer(x)
         if isinstance(layer, nn.Conv2d):
-            (kernel, _), (stride, _), (padding, _) = layer.kernel_size, layer.stride, layer.padding
+            assert not isinstance(layer.padding, str)  # PyTorch also takes "same" and "valid"
+            kernel, stride, padding = layer.kernel_size[0], layer.stride[0], layer.padding[0]
             size = conv_output_size(size, kernel, stride, padding)
             channel = x[0, 0].reshape(size, size)
             channel = 2 * (channel - channel.min()) / (channel.max() - channel.min()) - 1
@@ -73,9 +74,9 @@ def compression_ratios(latent_shape: Callable[[int, int, int, int], tuple]) -> d
     vae = recipes.load_or_train("teddies-vae", device.find())
     ours = ("this workbook", 64, 64, vae.factor.bit_length() - 1, vae.latent_channels)
     ratios = {}
-    for name, *settings in (ours, *PUBLISHED):
-        channels, height, width, ratio = latent_shape(*settings)
-        ratios[name] = f"3 × {settings[0]} × {settings[1]} → {channels} × {height} × {width}", ratio
+    for name, height, width, halvings, latent_channels in (ours, *PUBLISHED):
+        channels, latent_height, latent_width, ratio = latent_shape(height, width, halvings, latent_channels)
+        ratios[name] = f"3 × {height} × {width} → {channels} × {latent_height} × {latent_width}", ratio
     return ratios
 
 
@@ -121,7 +122,7 @@ class SmallAutoencoder(nn.Module):
         return self.decode(self.encode(images))
 
 
-def train_autoencoder(bottleneck: Callable[..., Tensor], steps: int = 600) -> TrainResult:
+def train_autoencoder(bottleneck: Callable[..., Tensor], steps: int = 600) -> TrainResult[SmallAutoencoder]:
     """Train an autoencoder around this bottleneck on Fashion-MNIST, for some seconds. See the result's ``ema`` and ``losses``."""
     machine = device.find()
     with torch.random.fork_rng(devices=[]):

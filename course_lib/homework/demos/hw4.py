@@ -136,7 +136,7 @@ def sample_for_each_eta(ddim_step: DDIMStep, etas: tuple[float, ...] = (0.0, 0.5
     return {f"eta = {eta:g}": _codec().decode(sample_latents(ddim_step, eta, n)) for eta in etas}
 
 
-def train_colour_denoiser(training_loss: Callable[..., Tensor], steps: int = 250, n: int = 1000) -> TrainResult:
+def train_colour_denoiser(training_loss: Callable[..., Tensor], steps: int = 250, n: int = 1000) -> TrainResult[UNet]:
     """Train a small denoiser of teddies' latents, conditioned on the fur colour alone, with this loss.
 
     About 10 seconds on one core. See the result's ``ema`` and ``losses``.
@@ -210,7 +210,16 @@ def broken_runs(
 ) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
     """Sample a healthy run and three broken ones: the last z of each, its decoder's input, and its images."""
 
-    def step_with_all_old_noise(x_t, x0_hat, alpha, sigma, alpha_next, sigma_next, eta, noise):
+    def step_with_all_old_noise(
+        x_t: Tensor,
+        x0_hat: Tensor,
+        alpha: float,
+        sigma: float,
+        alpha_next: float,
+        sigma_next: float,
+        eta: float,
+        noise: Tensor,
+    ) -> Tensor:
         fresh = eta * sigma_next / sigma * math.sqrt(1 - (alpha / alpha_next) ** 2)
         return alpha_next * x0_hat + sigma_next * (x_t - alpha * x0_hat) / sigma + fresh * noise
 

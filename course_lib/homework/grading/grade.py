@@ -139,6 +139,7 @@ def _judge(task: Task, reply: bytes) -> Complaint | None:
     stopped = 0 < len(outcomes) < len(task.hidden_inputs) and outcomes[-1].is_fatal
     if not (complete or stopped):
         raise protocol.Malformed("it does not answer every input")
+    assert task.explain is not None  # only a question in words has none, and no worker answers it
     try:
         return task.explain(task.hidden_inputs[: len(outcomes)], outcomes)
     except (TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError, LookupError) as error:  # forged to fail here

@@ -18,7 +18,7 @@ HEAD = struct.Struct("<II")  # bytes of the JSON, bytes of the tensors
 LIMIT = 16 * 2**20  # bytes of one message
 JSON_LIMIT = 2**20
 DEPTH = 6  # collections within collections
-TEXT = 2000  # characters kept of a string
+TEXT = 2000  # characters of a string; the rest is cut off
 # How the process of one exercise ended: the second integer before a reply.
 FINE, TOO_LONG, TOO_MUCH, DIED = range(4)
 
@@ -42,11 +42,9 @@ def _tree(value: object, tensors: dict[str, Tensor]) -> object:
         return {"tensor": name}
     if isinstance(value, Unsupported):
         return {"unsupported": value.type_name}
-    if type(value).__name__ in STANDINS:
-        return {
-            "standin": type(value).__name__,
-            "fields": _tree([getattr(value, f.name) for f in dataclasses.fields(value)], tensors),
-        }
+    if standin := STANDINS.get(type(value).__name__):
+        fields = [getattr(value, f.name) for f in dataclasses.fields(standin)]
+        return {"standin": standin.__name__, "fields": _tree(fields, tensors)}
     if isinstance(value, (tuple, list)):
         return [_tree(item, tensors) for item in value]
     return value
@@ -90,7 +88,10 @@ def _value(tree: object, tensors: dict[str, Tensor], depth: int) -> object:
             return tensors[tree["tensor"]]
         if "unsupported" in tree:
             return Unsupported(str(tree["unsupported"])[:60])
-        return STANDINS[tree["standin"]](*_value(tree["fields"], tensors, depth - 1))
+        standin, fields = STANDINS[tree["standin"]], _value(tree["fields"], tensors, depth - 1)
+        if not isinstance(fields, tuple):
+            raise Malformed("a stand-in's fields are no list")
+        return standin(*fields)
     if isinstance(tree, str):
         return tree[:TEXT]
     if isinstance(tree, int) and not isinstance(tree, bool) and abs(tree) >= 2**63:

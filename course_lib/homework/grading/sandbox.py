@@ -76,8 +76,8 @@ def bwrap_command(user: int, limits: Limits) -> list[str]:
             if parent != Path("/tmp") and not any(parent.is_relative_to(one) for one in shown):
                 line += ["--perms", "0755", "--dir", str(parent)]
         line += ["--ro-bind", str(path), str(path)]
-    for path in ("/etc/ld.so.cache", "/etc/alternatives", "/etc/ld.so.conf", "/etc/ld.so.conf.d"):
-        line += ["--ro-bind-try", path, path]
+    for optional in ("/etc/ld.so.cache", "/etc/alternatives", "/etc/ld.so.conf", "/etc/ld.so.conf.d"):
+        line += ["--ro-bind-try", optional, optional]
     checks = str(PACKAGE / "homework" / "checks")  # oracles and known mistakes: not for students' programs
     line += ["--tmpfs", checks, "--remount-ro", checks]
     line += ["--proc", "/proc", "--dev", "/dev", *scratch, "/dev/shm"]
@@ -127,15 +127,20 @@ class Sandbox:
             env=environment,
             cwd="/" if safe else None,
         )
-        os.set_blocking(self.process.stdout.fileno(), False)
-        os.set_blocking(self.process.stdin.fileno(), False)
+        stdin, stdout, stderr = self.process.stdin, self.process.stdout, self.process.stderr
+        assert stdin is not None  # all three are pipes
+        assert stdout is not None
+        assert stderr is not None
+        self._stdin, self._stdout = stdin, stdout
+        os.set_blocking(stdout.fileno(), False)
+        os.set_blocking(stdin.fileno(), False)
         try:
             self._read(len(READY), time.monotonic() + limits.start, "it took too long")
         except SandboxDied as error:
             self.process.kill()
             said = self.process.communicate()[1].decode(errors="replace").strip().splitlines()
             raise NoSandbox(BLOCKED.format(why=said[-1] if said else error)) from error
-        self.process.stderr.close()
+        stderr.close()
 
     def ask(self, request: bytes) -> bytes:
         """Return the reply to one request. Raises NoAnswer where the program gave none, SandboxDied where the sandbox ended."""
@@ -167,7 +172,7 @@ class Sandbox:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
-        for pipe in (self.process.stdin, self.process.stdout):
+        for pipe in (self._stdin, self._stdout):
             try:
                 pipe.close()
             except BrokenPipeError:
@@ -178,8 +183,8 @@ class Sandbox:
         parts = b""
         while len(parts) < size:
             self._check_limits(deadline, late)
-            if select.select([self.process.stdout], [], [], 0.05)[0]:
-                part = self.process.stdout.read(size - len(parts))
+            if select.select([self._stdout], [], [], 0.05)[0]:
+                part = self._stdout.read(size - len(parts))
                 if part == b"":
                     raise SandboxDied("It ended the process that graded it.")
                 parts += part or b""
@@ -189,9 +194,9 @@ class Sandbox:
         left = memoryview(message)
         while left:
             self._check_limits(deadline, late)
-            if select.select([], [self.process.stdin], [], 0.05)[1]:
+            if select.select([], [self._stdin], [], 0.05)[1]:
                 try:
-                    left = left[os.write(self.process.stdin.fileno(), left) :]
+                    left = left[os.write(self._stdin.fileno(), left) :]
                 except BrokenPipeError as error:
                     raise SandboxDied("It ended the process that graded it.") from error
 

@@ -109,7 +109,7 @@ def read_cells(path: Path, folder: Path, written: Sequence[str]) -> Cells:
     return Cells(tuple(text for cell_type, text, _ in cells if cell_type == "code"), answers)
 
 
-def _text(source: object) -> str:
+def _text(source: str | list[str]) -> str:
     text = source if isinstance(source, str) else "".join(source)
     return text.replace("\0", "")
 

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 import types
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,12 +45,12 @@ class _Anything:
         return given[0] if given else None
 
 
-def namespace() -> dict[str, object]:
+def namespace() -> dict[str, Any]:
     """The names that every homework's first cell imports."""
     return {"math": math, "np": np, "torch": torch, "Tensor": Tensor, "nn": nn, "F": F, "__name__": "__main__"}
 
 
-def define_names(space: dict[str, object], cell: str) -> None:
+def define_names(space: dict[str, Any], cell: str) -> None:
     """Run only the parts of a cell that other cells may need: imports, functions, classes and constants, but no experiments."""
     try:
         tree = ast.parse(cell)
@@ -102,7 +103,9 @@ def run_in_process(request: bytes, seconds: float, memory: int) -> tuple[bytes, 
             for stream in (0, 1, 2):
                 os.dup2(devnull, stream)
             set_limits(memory, seconds)
-            reply = protocol.pack_outcomes(run_exercise(*protocol.unpack(request)))
+            arguments = protocol.unpack(request)
+            assert isinstance(arguments, tuple)  # the grader packed it
+            reply = protocol.pack_outcomes(run_exercise(*arguments))
             with os.fdopen(writer, "wb") as pipe:
                 pipe.write(reply)
         finally:
@@ -125,7 +128,8 @@ def set_limits(memory: int, seconds: float) -> None:
 
 def read_all(pipe: int, deadline: float) -> tuple[bytes, int]:
     """All bytes until the pipe's end, or b"" and the reason: TOO_LONG, TOO_MUCH or DIED."""
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     while (left := deadline - time.monotonic()) > 0:
         if not select.select([pipe], [], [], left)[0]:
             break

@@ -119,7 +119,13 @@ explained = hw1.explained_variance_ratio.check(explained_variance_ratio)
 # %%
 ks = [1, 2, 4, 8, 16, 32, 64, 128]
 curves = {name: (ks, [explained(x, k) for k in ks]) for name, x in demos.point_sets().items()}
-viz.lines(curves, log="x", xlabel="principal axes used, of 192", ylabel="fraction of the variance", alt=demos.ALT["explained_variance_ratio"])
+viz.lines(
+    curves,
+    log="x",
+    xlabel="principal axes used, of 192",
+    ylabel="fraction of the variance",
+    alt=demos.ALT["explained_variance_ratio"],
+)
 
 # %% [markdown]
 # ## 3 · One number for a spectrum
@@ -280,7 +286,9 @@ error_rate = hw1.triplet_error_rate.check(triplet_error_rate)
 sets = demos.triplets()
 shown = sets["activity"]
 viz.rows(
-    {"anchor": shown.anchor[:4], "positive": shown.same[:4], "negative": shown.other[:4]}, scale=1, alt=demos.ALT["triplet_error_rate"]
+    {"anchor": shown.anchor[:4], "positive": shown.same[:4], "negative": shown.other[:4]},
+    scale=1,
+    alt=demos.ALT["triplet_error_rate"],
 )
 
 # %%

@@ -152,7 +152,9 @@ transposed_size = hw2.conv_transpose_output_size.check(conv_transpose_output_siz
 
 # %%
 overlaps = demos.kernel_overlaps(transposed_size)
-viz.grid(torch.cat(list(overlaps.values())), len(overlaps), titles=list(overlaps), scale=5, alt=demos.ALT["conv_transpose_output_size"])
+viz.grid(
+    torch.cat(list(overlaps.values())), len(overlaps), titles=list(overlaps), scale=5, alt=demos.ALT["conv_transpose_output_size"]
+)
 
 # %% [markdown]
 # ## 4 · A bottleneck

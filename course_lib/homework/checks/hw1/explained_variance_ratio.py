@@ -38,7 +38,7 @@ def _cases(draw: Draw) -> list[Case]:
         (25, 9, 4, "more points than axes"),
     ):
         cases.append(Case(f"x [{n}, {d}] ({why}), k = {k}; {draw.dtype_name}", (correlated_points(draw, n, d), k)))
-    # Principal axes that are the columns already, of integer widths, the narrowest first: a solver that does not sort leaves them so.
+    # Principal axes that are the columns, of integer widths, the narrowest first: a solver that does not sort leaves them so.
     pairs = torch.tensor([[1.0, 1.0], [1.0, -1.0]])
     signs = torch.kron(torch.kron(pairs, pairs), pairs)[:, 1:]
     widths = torch.tensor([1.0 + draw.integer(0, 2) + 2 * i for i in range(7)])

@@ -1,4 +1,4 @@
-"""What the exercises of homework 1 share: points to try, their spectrum, and mistakes that can happen in more than one of them."""
+"""What the exercises of homework 1 share: test points, their spectrum, and mistakes that are possible in several of them."""
 
 import numpy as np
 import torch

@@ -155,10 +155,10 @@ def anchor_ignored(anchor: Tensor, positive: Tensor, negative: Tensor) -> float:
 
 
 @TRIPLET_ERROR_RATE.mistake("True and False have no mean. Convert them to numbers first: .float().mean().")
-def mean_of_booleans(anchor: Tensor, positive: Tensor, negative: Tensor) -> float:
+def mean_of_booleans(anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     return (_mse(anchor, negative) < _mse(anchor, positive)).mean()
 
 
 @TRIPLET_ERROR_RATE.mistake("This is a mask, one True or False for each triplet. Its mean is the rate.")
-def mask(anchor: Tensor, positive: Tensor, negative: Tensor) -> float:
+def mask(anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     return _mse(anchor, negative) < _mse(anchor, positive)

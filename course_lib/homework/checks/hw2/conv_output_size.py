@@ -24,7 +24,7 @@ CONV_OUTPUT_SIZE = Exercise("conv_output_size", points=1, difficulty=1, minutes=
 
 
 @CONV_OUTPUT_SIZE.mistake("The result is not rounded down: a kernel that would stick out at the end is not placed. Use //.")
-def not_rounded(size: int, kernel: int, stride: int, padding: int) -> int:
+def not_rounded(size: int, kernel: int, stride: int, padding: int) -> float:
     return (size + 2 * padding - kernel) / stride + 1
 
 

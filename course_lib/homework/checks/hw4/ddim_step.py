@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -81,55 +82,55 @@ class _Step:
     "The term of the old noise ignores eta. Where fresh noise comes in, less of the old noise may stay, sqrt(sigma_next² - s²); "
     "otherwise there is more noise than the level allows."
 )
-def old_noise_not_reduced(*args) -> Tensor:
+def old_noise_not_reduced(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(old_std=step.sigma_next)
 
 
 @DDIM_STEP.mistake("x0_hat is multiplied by alpha, which belongs to the current level. Multiply it by alpha_next.")
-def x0_with_current_alpha(*args) -> Tensor:
+def x0_with_current_alpha(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(x0=step.alpha * step.x0_hat)
 
 
 @DDIM_STEP.mistake("x0_hat is not multiplied by alpha_next.")
-def x0_not_scaled(*args) -> Tensor:
+def x0_not_scaled(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(x0=step.x0_hat)
 
 
 @DDIM_STEP.mistake("alpha is missing from the implied noise: eps = (x_t - alpha · x0_hat) / sigma.")
-def implied_noise_without_alpha(*args) -> Tensor:
+def implied_noise_without_alpha(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(old_noise=(step.x_t - step.x0_hat) / step.sigma)
 
 
 @DDIM_STEP.mistake("The implied noise is not divided by sigma: x_t - alpha · x0_hat is sigma · eps.")
-def implied_noise_not_divided(*args) -> Tensor:
+def implied_noise_not_divided(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(old_noise=step.x_t - step.alpha * step.x0_hat)
 
 
 @DDIM_STEP.mistake("The implied noise is divided by sigma_next. x_t is at the current level: divide by sigma.")
-def implied_noise_divided_by_sigma_next(*args) -> Tensor:
+def implied_noise_divided_by_sigma_next(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(old_noise=(step.x_t - step.alpha * step.x0_hat) / (step.sigma_next or step.sigma))
 
 
 @DDIM_STEP.mistake("The implied noise is computed with alpha_next. x_t is at the current level: use alpha.")
-def implied_noise_with_alpha_next(*args) -> Tensor:
+def implied_noise_with_alpha_next(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(old_noise=(step.x_t - step.alpha_next * step.x0_hat) / step.sigma)
 
 
 @DDIM_STEP.mistake("x_t itself is used in place of eps, the noise that x_t and x0_hat imply: (x_t - alpha · x0_hat) / sigma.")
-def x_t_for_implied_noise(*args) -> Tensor:
+def x_t_for_implied_noise(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(old_noise=step.x_t)
 
 
 @DDIM_STEP.mistake("The sign of the implied noise is reversed: it is x_t minus alpha · x0_hat.")
-def implied_noise_negated(*args) -> Tensor:
+def implied_noise_negated(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(old_noise=(step.alpha * step.x0_hat - step.x_t) / step.sigma)
 
@@ -138,18 +139,18 @@ def implied_noise_negated(*args) -> Tensor:
 
 
 @DDIM_STEP.mistake("eta has no effect, so fresh noise is added even at eta = 0. Multiply s by eta.")
-def eta_ignored(*args) -> Tensor:
+def eta_ignored(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(fresh_std=replace(step, eta=1.0).fresh_std)
 
 
 @DDIM_STEP.mistake("Fresh noise is never added, which is right at eta = 0 alone. Add fresh noise of standard deviation s.")
-def always_deterministic(*args) -> Tensor:
+def always_deterministic(*args: Any) -> Tensor:
     return _Step(*args).mix(fresh_std=0.0)
 
 
 @DDIM_STEP.mistake("The fresh noise is missing: the old noise was reduced to make room for it, so add it.")
-def fresh_noise_missing(*args) -> Tensor:
+def fresh_noise_missing(*args: Any) -> Tensor:
     step = _Step(*args)
     return replace(step, noise=0 * step.noise).mix()
 
@@ -157,43 +158,43 @@ def fresh_noise_missing(*args) -> Tensor:
 @DDIM_STEP.mistake(
     "eta alone is used as the standard deviation of the fresh noise. It is a factor: multiply it by the rest of s."
 )
-def eta_as_fresh_std(*args) -> Tensor:
+def eta_as_fresh_std(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(fresh_std=step.eta)
 
 
 @DDIM_STEP.mistake("eta · sigma_next is used as the standard deviation of the fresh noise: the second root in s is missing.")
-def second_root_missing(*args) -> Tensor:
+def second_root_missing(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(fresh_std=step.eta * step.sigma_next)
 
 
 @DDIM_STEP.mistake("The fresh noise is multiplied by its variance. Multiply it by its standard deviation.")
-def fresh_noise_times_variance(*args) -> Tensor:
+def fresh_noise_times_variance(*args: Any) -> Tensor:
     step = _Step(*args)
     return replace(step, noise=step.fresh_std * step.noise).mix()
 
 
 @DDIM_STEP.mistake("s is squared everywhere, so it is a variance. It is a standard deviation: take the root.")
-def variance_for_fresh_std(*args) -> Tensor:
+def variance_for_fresh_std(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(fresh_std=step.fresh_std**2)
 
 
 @DDIM_STEP.mistake("eta is squared. It multiplies the standard deviation, not the variance.")
-def eta_squared(*args) -> Tensor:
+def eta_squared(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(fresh_std=replace(step, eta=step.eta**2).fresh_std)
 
 
 @DDIM_STEP.mistake("s lacks its root: eta · (sigma_next / sigma) · sqrt(1 - (alpha / alpha_next)²).")
-def fresh_std_without_root(*args) -> Tensor:
+def fresh_std_without_root(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(fresh_std=step.eta * step.sigma_next / step.sigma * (1 - (step.alpha / step.alpha_next) ** 2))
 
 
 @DDIM_STEP.mistake("In s the two sigmas are swapped: it contains sigma_next / sigma.")
-def sigmas_swapped(*args) -> Tensor:
+def sigmas_swapped(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(fresh_std=step.eta * step.sigma / step.sigma_next * step.second_root if step.sigma_next else 0.0)
 
@@ -202,7 +203,7 @@ def sigmas_swapped(*args) -> Tensor:
 
 
 @DDIM_STEP.mistake("The given noise replaces the old noise, which x_t and x0_hat imply. The formula contains both.")
-def fresh_for_old_noise(*args) -> Tensor:
+def fresh_for_old_noise(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(old_noise=step.noise)
 
@@ -210,25 +211,25 @@ def fresh_for_old_noise(*args) -> Tensor:
 @DDIM_STEP.mistake(
     "s is subtracted from sigma_next. Variances add, standard deviations do not: the factor is sqrt(sigma_next² - s²)."
 )
-def stds_subtracted(*args) -> Tensor:
+def stds_subtracted(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(old_std=step.sigma_next - step.fresh_std)
 
 
 @DDIM_STEP.mistake("In the factor of the old noise s is not squared: sqrt(sigma_next² - s²).")
-def fresh_std_not_squared(*args) -> Tensor:
+def fresh_std_not_squared(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(old_std=math.sqrt(max(step.sigma_next**2 - step.fresh_std, 0.0)))
 
 
 @DDIM_STEP.mistake("The factor of the old noise lacks its root: sqrt(sigma_next² - s²).")
-def old_std_without_root(*args) -> Tensor:
+def old_std_without_root(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(old_std=step.sigma_next**2 - step.fresh_std**2)
 
 
 @DDIM_STEP.mistake("The factor of the old noise contains sigma. The new level allows sigma_next: sqrt(sigma_next² - s²).")
-def old_std_with_current_sigma(*args) -> Tensor:
+def old_std_with_current_sigma(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(old_std=math.sqrt(step.sigma**2 - step.fresh_std**2))
 
@@ -237,7 +238,7 @@ def old_std_with_current_sigma(*args) -> Tensor:
 
 
 @DDIM_STEP.mistake("The second root of s contains the ratio of the squares: 1 - (alpha / alpha_next)².")
-def ratio_not_squared(*args) -> Tensor:
+def ratio_not_squared(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(fresh_std=step.eta * step.sigma_next / step.sigma * math.sqrt(1 - step.alpha / step.alpha_next))
 
@@ -245,7 +246,7 @@ def ratio_not_squared(*args) -> Tensor:
 @DDIM_STEP.mistake(
     "The roots of the rates are taken again. alpha and sigma are roots already; the paper's alpha is the square of ours."
 )
-def roots_of_the_rates(*args) -> Tensor:
+def roots_of_the_rates(*args: Any) -> Tensor:
     step = _Step(*args)
     now, then = step.alpha, step.alpha_next
     rates = math.sqrt(now), math.sqrt(1 - now), math.sqrt(then), math.sqrt(1 - then)
@@ -253,10 +254,10 @@ def roots_of_the_rates(*args) -> Tensor:
 
 
 @DDIM_STEP.mistake("This returns x0_hat unchanged. Mix it with noise again, for the next level.")
-def no_noise_added(*args) -> Tensor:
+def no_noise_added(*args: Any) -> Tensor:
     return _Step(*args).x0_hat
 
 
 @DDIM_STEP.mistake("The rates are plain floats, but torch.sqrt takes tensors. Use math.sqrt.")
-def torch_sqrt_of_a_float(*args) -> Tensor:
+def torch_sqrt_of_a_float(*args: Any) -> Tensor:
     return torch.sqrt(1.0)  # type: ignore[arg-type]  # the mistake itself: TypeError

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -127,31 +128,31 @@ def _mse(out: Tensor, target: Tensor) -> Tensor:
 
 
 @TRAINING_LOSS.mistake("The mask is inverted: replace the labels where drop is True, and keep them where it is False.")
-def mask_inverted(*args) -> Tensor:
+def mask_inverted(*args: Any) -> Tensor:
     b = _Batch(*args)
     return _mse(b.net(b.x_t, b.t, torch.where(b.drop, b.y, b.null_label)), b.v)
 
 
 @TRAINING_LOSS.mistake("No label is dropped: where drop is True, give the network null_label.")
-def no_label_dropped(*args) -> Tensor:
+def no_label_dropped(*args: Any) -> Tensor:
     b = _Batch(*args)
     return _mse(b.net(b.x_t, b.t, b.y), b.v)
 
 
 @TRAINING_LOSS.mistake("All labels are dropped. Replace them only where drop is True.")
-def all_labels_dropped(*args) -> Tensor:
+def all_labels_dropped(*args: Any) -> Tensor:
     b = _Batch(*args)
     return _mse(b.net(b.x_t, b.t, torch.full_like(b.y, b.null_label)), b.v)
 
 
 @TRAINING_LOSS.mistake("Where drop is True the label becomes 0, which is an ordinary class. Use null_label.")
-def class_0_as_null_label(*args) -> Tensor:
+def class_0_as_null_label(*args: Any) -> Tensor:
     b = _Batch(*args)
     return _mse(b.net(b.x_t, b.t, torch.where(b.drop, 0, b.y)), b.v)
 
 
 @TRAINING_LOSS.mistake("null_label is added to the labels. It should replace them.")
-def null_label_added(*args) -> Tensor:
+def null_label_added(*args: Any) -> Tensor:
     b = _Batch(*args)
     return _mse(b.net(b.x_t, b.t, b.y + b.null_label * b.drop), b.v)
 
@@ -159,19 +160,19 @@ def null_label_added(*args) -> Tensor:
 @TRAINING_LOSS.mistake(
     "The network is given t - 1. Only the table is indexed with t - 1; the network expects t itself, from 1 to T."
 )
-def network_given_t_minus_1(*args) -> Tensor:
+def network_given_t_minus_1(*args: Any) -> Tensor:
     b = _Batch(*args)
     return _mse(b.net(b.x_t, b.t - 1, b.labels), b.v)
 
 
 @TRAINING_LOSS.mistake("The network is given the clean x0. Give it x_t.")
-def network_given_x0(*args) -> Tensor:
+def network_given_x0(*args: Any) -> Tensor:
     b = _Batch(*args)
     return _mse(b.net(b.x0, b.t, b.labels), b.v)
 
 
 @TRAINING_LOSS.mistake("The table is read one entry too late: entry 0 belongs to t = 1, so step t has index t - 1.")
-def one_entry_late(*args) -> Tensor:
+def one_entry_late(*args: Any) -> Tensor:
     b = _Batch(*args)
     alpha, sigma = rates(b.t + 1, b.alphas_cumprod)
     return _mse(b.net(alpha * b.x0 + sigma * b.eps, b.t, b.labels), alpha * b.eps - sigma * b.x0)
@@ -183,43 +184,43 @@ def one_entry_late(*args) -> Tensor:
 @TRAINING_LOSS.mistake(
     "The error is summed over everything. Take the mean, or the learning rate would depend on the batch size and the image size."
 )
-def summed(*args) -> Tensor:
+def summed(*args: Any) -> Tensor:
     b = _Batch(*args)
     return (b.out - b.v).square().sum()
 
 
 @TRAINING_LOSS.mistake("The error is summed over each image and averaged over the batch. Take the mean over everything.")
-def summed_per_image(*args) -> Tensor:
+def summed_per_image(*args: Any) -> Tensor:
     b = _Batch(*args)
     return (b.out - b.v).square().flatten(1).sum(1).mean()
 
 
 @TRAINING_LOSS.mistake("This returns one error for each image. Average over the batch as well: training needs a single number.")
-def batch_not_averaged(*args) -> Tensor:
+def batch_not_averaged(*args: Any) -> Tensor:
     b = _Batch(*args)
     return (b.out - b.v).square().flatten(1).mean(1)
 
 
 @TRAINING_LOSS.mistake("Nothing is averaged yet: these are the squared errors of every value.")
-def nothing_averaged(*args) -> Tensor:
+def nothing_averaged(*args: Any) -> Tensor:
     b = _Batch(*args)
     return (b.out - b.v).square()
 
 
 @TRAINING_LOSS.mistake("A root is taken. Return the mean squared error itself.")
-def root_taken(*args) -> Tensor:
+def root_taken(*args: Any) -> Tensor:
     b = _Batch(*args)
     return _mse(b.out, b.v).sqrt()
 
 
 @TRAINING_LOSS.mistake("The absolute error stands in place of its square.")
-def absolute_error(*args) -> Tensor:
+def absolute_error(*args: Any) -> Tensor:
     b = _Batch(*args)
     return (b.out - b.v).abs().mean()
 
 
 @TRAINING_LOSS.mistake("There is an extra factor of one half. Return the plain mean of the squares.")
-def halved(*args) -> Tensor:
+def halved(*args: Any) -> Tensor:
     b = _Batch(*args)
     return _mse(b.out, b.v) / 2
 
@@ -228,37 +229,37 @@ def halved(*args) -> Tensor:
 
 
 @TRAINING_LOSS.mistake("The target is the noise. This network predicts v = alpha · eps - sigma · x0.")
-def target_eps(*args) -> Tensor:
+def target_eps(*args: Any) -> Tensor:
     b = _Batch(*args)
     return _mse(b.out, b.eps)
 
 
 @TRAINING_LOSS.mistake("The target is the clean data. This network predicts v = alpha · eps - sigma · x0.")
-def target_x0(*args) -> Tensor:
+def target_x0(*args: Any) -> Tensor:
     b = _Batch(*args)
     return _mse(b.out, b.x0)
 
 
 @TRAINING_LOSS.mistake("The target is -v. It should be v = alpha · eps - sigma · x0.")
-def target_negated(*args) -> Tensor:
+def target_negated(*args: Any) -> Tensor:
     b = _Batch(*args)
     return _mse(b.out, b.sigma * b.x0 - b.alpha * b.eps)
 
 
 @TRAINING_LOSS.mistake("In the target v the rates are swapped: alpha goes with eps, sigma with x0.")
-def target_rates_swapped(*args) -> Tensor:
+def target_rates_swapped(*args: Any) -> Tensor:
     b = _Batch(*args)
     return _mse(b.out, b.sigma * b.eps - b.alpha * b.x0)
 
 
 @TRAINING_LOSS.mistake("In the target v the two terms are added. sigma · x0 is subtracted.")
-def target_terms_added(*args) -> Tensor:
+def target_terms_added(*args: Any) -> Tensor:
     b = _Batch(*args)
     return _mse(b.out, b.alpha * b.eps + b.sigma * b.x0)
 
 
 @TRAINING_LOSS.mistake("The rates lack their roots: the table holds alpha².")
-def rates_without_roots(*args) -> Tensor:
+def rates_without_roots(*args: Any) -> Tensor:
     b = _Batch(*args)
     alpha = per_image(b.alphas_cumprod[b.t - 1])
     return _mse(b.net(alpha * b.x0 + (1 - alpha) * b.eps, b.t, b.labels), alpha * b.eps - (1 - alpha) * b.x0)
@@ -268,7 +269,7 @@ def rates_without_roots(*args) -> Tensor:
     "The loss is detached from the network's weights, so nothing would be learned. "
     "Remove .item() or float(…) at the end, and .detach() or torch.no_grad() around the network."
 )
-def detached(net: Callable[..., Tensor], *rest) -> Tensor:
+def detached(net: Callable[..., Tensor], *rest: Any) -> Tensor:
     def detached_net(*inputs: Tensor) -> Tensor:
         return net(*inputs).detach()
 

@@ -23,7 +23,7 @@ from packaging.utils import canonicalize_name
 
 import course_lib
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = SETTINGS["project"]
 STUDENT, DEV = "requirements.lock", "requirements-dev.lock"
@@ -239,7 +239,7 @@ def test_the_hook_runs_make_lint_and_fetches_nothing():
 
 @pytest.fixture
 def ci(tmp_path):
-    """Run a copy of .ci/run where only stand-ins are found: each logs its name and arguments, and fails when it is told to."""
+    """Run a copy of .ci/run where only stand-ins are found: each logs its name and arguments, and fails on request."""
     if not (bash := shutil.which("bash")):
         pytest.skip("there is no bash on this machine")
     programs, log = tmp_path / "bin", tmp_path / "log"
@@ -344,7 +344,7 @@ def test_the_console_script_is_there():
 
 
 # --- the Makefile --------------------------------------------------------------------------------------------------
-# A stand-in for Python notes what it is asked and can be told to fail, so that no test installs anything.
+# A stand-in for Python notes what it is asked and can be made to fail, so that no test installs anything.
 
 STAND_IN = """#!/bin/sh
 called="$(basename "$0")${*:+ $*}"
@@ -477,7 +477,7 @@ def test_a_python_that_is_too_old_is_refused(make):
     assert all(python in said for python in [*PYTHONS, "PYTHON="])
 
 
-@pytest.mark.parametrize("run", ["not browser tests", "--nbval-lax"])
+@pytest.mark.parametrize("run", ["not browser tests", "-m notebooks", "-m browser"])
 def test_a_failing_test_run_fails_make(make, run):
     make("lab")
     code, asked, _ = make("test", fails_on=run)
