@@ -22,10 +22,8 @@ UNIT := $(PARALLEL) --dist loadfile -m "not notebooks and not browser" tests
 # Chapters 3 to 5 run one after another (see conftest.py), so they start first.
 CHAPTERS := $(sort $(wildcard notebooks/0[345]_*.ipynb)) $(sort $(filter-out $(wildcard notebooks/0[345]_*.ipynb),$(wildcard notebooks/[0-9]*.ipynb)))
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900 -p no:randomly
-# What nbval trains is loaded again in the browser test: see course_lib/training/cache.py.
-CACHE := build/training-cache
-NOTEBOOKS := COURSE_TRAINING_CACHE=$(CURDIR)/$(CACHE) $(PARALLEL) --dist loadgroup $(NBVAL) -m notebooks $(CHAPTERS) tests/homework
-BROWSER := COURSE_TRAINING_CACHE=$(CURDIR)/$(CACHE) $(PARALLEL) --dist loadgroup -m browser tests/browser
+# Each notebook runs once: nbval executes it in JupyterLab, and the browser test opens the page on that kernel.
+NOTEBOOKS := $(PARALLEL) --dist loadgroup $(NBVAL) --in-jupyterlab -m "notebooks or browser" $(CHAPTERS) tests/browser tests/homework
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test unit browser-test lint notebooks bench gpu-test gpu-check lock clean
@@ -38,15 +36,13 @@ lab: $(COURSE)  ## install what is missing, then open JupyterLab at the start pa
 
 test: $(DEV)  ## install what is missing, then run the unit tests and every notebook, cell by cell
 	$(UNIT)
-	@rm -rf $(CACHE)
 	$(NOTEBOOKS)
-	$(BROWSER)
 
 unit: $(DEV)  ## run the unit tests alone
 	$(UNIT)
 
 browser-test: $(DEV)  ## run every notebook in JupyterLab in Chromium, where it is installed, and move every slider
-	$(BROWSER)
+	$(BIN)/python -m pytest -m browser tests/browser
 
 lint: $(DEV)  ## check style, format, types, and that notebooks and homework equal their sources
 	$(BIN)/ruff check .

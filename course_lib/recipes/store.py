@@ -32,7 +32,7 @@ TrainFn = TypeVar("TrainFn", bound=Callable[..., TrainResult[Any]])
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a caller may choose of a recipe's run, with the meanings of `TrainConfig`; all else is the recipe's own.
+    """Options of a recipe's run that the caller may set, as in `TrainConfig`; the recipe fixes the rest.
 
     steps: None for the recipe's number.
     """

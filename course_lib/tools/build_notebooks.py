@@ -26,7 +26,7 @@ from course_lib.storage.paths import ROOT
 from course_lib.tools.lab import environment
 
 FOLDER = ROOT / "notebooks"
-CELL_TIMEOUT = 900  # seconds: a hung cell must end one day, a slow laptop must not be cut off
+CELL_TIMEOUT = 900  # seconds: long enough for a slow laptop, but a hung cell is stopped
 MAX_BYTES = 2_000_000  # larger files are slow to open, and code hosts do not render them
 MAX_LINES = 25  # lines in one code cell; what needs more belongs in the package
 STORED_METADATA = ("tags", "jupyter", "editable", "deletable", "nbgrader")
@@ -254,7 +254,7 @@ def differences(path: Path, source: Path, expected: NotebookNode, command: str, 
 
 
 def stale_sources(nb: NotebookNode) -> list[str]:
-    """Name the library blocks whose displayed source (`claims.source`) is no longer their source."""
+    """Name the library blocks whose displayed source (`claims.source`) is out of date."""
     stale = []
     for cell in nb.cells:
         for out in cell.get("outputs", []):

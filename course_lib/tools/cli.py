@@ -138,9 +138,9 @@ def sample(
     caption: Annotated[str, typer.Argument(help='What to draw, as "two brown teddy bears reading at night".')],
     out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("teddies.png"),
     n: Annotated[int, typer.Option("--number", "-n", min=1, max=1000, help="How many pictures.")] = 16,
-    scale: Annotated[float, typer.Option(help="Of guidance; 1 is none.")] = 3.0,
-    steps: Annotated[int, typer.Option(help="Of the sampler.")] = 20,
-    seed: Annotated[int, typer.Option(help="Of the noise that it starts from.")] = 0,
+    scale: Annotated[float, typer.Option(help="Guidance scale; 1 means no guidance.")] = 3.0,
+    steps: Annotated[int, typer.Option(help="Steps of the sampler.")] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of the initial noise.")] = 0,
     negative: Annotated[str, typer.Option(help="A caption of what is not wanted.")] = "",
 ) -> None:
     """Draw teddies that a caption describes, as one sheet of pictures."""
@@ -162,7 +162,7 @@ def sample(
 
 @cli.command()
 def bench(
-    parts: Annotated[list[str] | None, typer.Argument(help="Which ones; none means all. A wrong name lists them.")] = None,
+    parts: Annotated[list[str] | None, typer.Argument(help="Which parts; omit for all. An unknown name prints the list.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where RESULTS.md goes; default: benchmarks/.")] = None,
 ) -> None:
     """Measure this machine: training steps, samplers and recipes, compared with other libraries (an hour on two cores)."""
@@ -177,7 +177,7 @@ def bench(
 
 @cli.command()
 def notebooks(
-    names: Annotated[list[str] | None, typer.Argument(help="Which ones, as 03_vae or 3; none means all.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Which ones, for example 03_vae or 3; omit for all.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only compare the notebooks with their sources.")] = False,
 ) -> None:
     """Execute notebooks/source/*.py into notebooks/*.ipynb, each from a clean kernel; stop at the first that fails.
@@ -189,7 +189,7 @@ def notebooks(
     if check:
         if problems := build_notebooks.check(names):
             raise ValueError("\n".join(problems))
-        print("Every notebook equals its source.")
+        print("Every notebook matches its source.")
         return
     from course_lib import device
     from course_lib.tools import chapter_table
@@ -207,7 +207,7 @@ cli.add_typer(homework, name="homework")
 
 @homework.command("build")
 def homework_build(
-    names: Annotated[list[str] | None, typer.Argument(help="Which ones, as hw3 or 3; none means all.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Which ones, for example hw3 or 3; omit for all.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only compare the students' files with their sources.")] = False,
 ) -> None:
     """Execute notebooks/source/homework/*.py: the student's files into notebooks/homework, the solved into build/homework."""
@@ -216,7 +216,7 @@ def homework_build(
     if check:
         if problems := works.check():
             raise ValueError("\n".join(problems))
-        print("Every homework is what its source says.")
+        print("Every homework matches its source.")
         return
     for source in works.sources(names):
         for solved in (False, True):
@@ -235,7 +235,7 @@ def homework_release(folder: Annotated[Path, typer.Argument(help="A new folder f
 def grade(
     submissions: Annotated[Path, typer.Argument(help="The folder in which the submissions lie.")],
     out: Annotated[Path, typer.Option(help="Where grades.csv and the pages go.")],
-    homework: Annotated[str | None, typer.Option(help="Grade this one alone, as hw3.")] = None,
+    homework: Annotated[str | None, typer.Option(help="Grade only this one, for example hw3.")] = None,
     secret: Annotated[Path | None, typer.Option(help="Your secret; by default .grading-secret in the workbook.")] = None,
     unsafe: Annotated[bool, typer.Option("--unsafe-no-sandbox", help="Run strangers' programs with all your rights.")] = False,
 ) -> None:

@@ -22,7 +22,6 @@ from torch import Tensor
 from course_lib import device as devices
 from course_lib.device import Machine
 from course_lib.training import fsdp
-from course_lib.training.cache import cache_key, load_cached, save_cached
 from course_lib.training.config import Batch, LossFn, Net, OnStep, TrainConfig, TrainResult
 from course_lib.training.determinism import (
     defer_interrupt,
@@ -55,7 +54,7 @@ def train(
 
     Args:
         net: any module; it is moved to the machine's device and stays there. With ``strategy="fsdp"`` it may be too large for
-            a device and stays where it is; a sharded copy trains, whose weights it gets when the run is over.
+            a device and stays where it is; a sharded copy is trained, and its weights are copied back at the end.
         loss_fn: ``loss_fn(net, batch, generator) -> scalar``. It runs under autocast: write ``.float()`` on what the
             network returns before arithmetic that needs precision. The generator is on the device and is freshly
             seeded for this step; torch's global generators are too (their state is restored afterwards), for dropout.
@@ -66,12 +65,12 @@ def train(
         resume_file: a file name. The state of the run is written there every ``config.save_every`` steps, atomically,
             and by an interrupt. Where the file exists already, the run continues from it. A completed run removes
             it: from then on saving the result is up to the caller.
-        on_step: called after each step with (steps done, net, ema), ema being net where there is none; its time is not
+        on_step: called after each step with (steps done, net, ema), ema is net if there is no average; its time is not
             counted. It must leave both networks as they are, and net in train mode. With "fsdp" both are sharded, and cannot
             be called.
 
     Raises:
-        ValueError: data that is empty, ragged or smaller than a batch; a loss that is no scalar; a resume file of
+        ValueError: data that is empty, ragged or smaller than a batch; a loss that is not a scalar; a resume file of
             another run.
         DivergenceError: (a ValueError) the loss is no longer finite. The resume file holds the last good state.
         RuntimeError: another process of a run on several devices ended; the message says which step is saved.
@@ -82,9 +81,6 @@ def train(
     machine = machine or devices.find()
     file = ResumeFile(resume_file) if resume_file is not None else None
     data = checked_data(data, config.batch_size)
-    key = cache_key(net, loss_fn, data, config, machine) if not (file or on_step) else None
-    if key and (cached := load_cached(key, net, config, machine)):
-        return cached
     run = _Run.set_up(net, loss_fn, data, config, machine, file)
     try:
         with preserve_rng_state(run.fabric.device), defer_interrupt() as interrupted:
@@ -100,10 +96,7 @@ def train(
     if file and run.fabric.global_rank == 0:
         file.remove()
     history = run.history
-    result = TrainResult(net, ema, history.losses, history.elapsed, history.images_per_second, history.step)
-    if key:
-        save_cached(key, result)
-    return result
+    return TrainResult(net, ema, history.losses, history.elapsed, history.images_per_second, history.step)
 
 
 def training_step(trainer: Trainer, config: TrainConfig, step: int, fraction: float) -> Tensor:
@@ -137,7 +130,7 @@ def training_step(trainer: Trainer, config: TrainConfig, step: int, fraction: fl
 
 @dataclass(frozen=True)
 class _Run:
-    """One call of `train`: what computes its steps, how far it is, and where its state is saved."""
+    """One call of `train`: its trainer, its progress, and its resume file."""
 
     config: TrainConfig
     trainer: Trainer
@@ -231,7 +224,7 @@ class _Run:
     def dead_process_message(self) -> str:
         """What to say when another process of this run has ended."""
         state = self.file.read() if self.file else None
-        saved = f"{self.file.path} holds step {state['step']}" if self.file and state else "no step was saved"
+        saved = f"{self.file.path} contains the state at step {state['step']}" if self.file and state else "no step was saved"
         return (
             f"another process of this run ended, in step {self.history.step + 1}; {saved}: start the same command again to "
             "continue."

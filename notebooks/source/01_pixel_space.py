@@ -58,10 +58,7 @@ book.claim(
     "Lecture: it has 'about a million' numbers", numbers, at_most=1_100_000, expected=False,
     reason="a million is the number of pixels; each has three channels",
 )  # fmt: skip
-claims.table(
-    ["what is counted", "how many"],
-    [["pixels", pixel_count], ["numbers: red, green and blue of each", numbers], ["values that each can take", 256]],
-)
+claims.table(["what is counted", "how many"], [["pixels", pixel_count], ["numbers: red, green and blue of each", numbers], ["values that each can take", 256]])
 
 # %% [markdown]
 # <details><summary>Answer</summary>
@@ -136,9 +133,7 @@ clock = {n: power_law_exponent(timed[n], seconds[n]) for n in makers}
 doubling = {n: power_law_exponent(timed[n][-2:], seconds[n][-2:]) for n in makers}
 guess = {n: seconds[n][-2] * flops[n][sides.index(timed[n][-1])] / flops[n][sides.index(timed[n][-2])] for n in makers}
 missed = {n: guess[n] / seconds[n][-1] for n in makers}  # had we extrapolated the largest measured side from the one before
-book.claim(
-    "Convolution: the FLOPs of a step grow with the side to the power 2", steep["convolution"], at_least=1.99, at_most=2.01
-)
+book.claim("Convolution: the FLOPs of a step grow with the side to the power 2", steep["convolution"], at_least=1.99, at_most=2.01)
 book.claim("Attention over pixels: they grow to the power 4", steep["attention"], at_least=3.95, at_most=4.01)
 book.claim("Measured seconds of convolution grow with a power between 1 and 3", clock["convolution"], at_least=1, at_most=3)
 book.claim(
@@ -221,10 +216,7 @@ viz.spectrum(spectra, alt="Variance held against components used: photographs ne
 # %%
 claims.table(
     ["images", "correlation at 1 px", "at 8 px", "R² from 4 neighbours", "bits a pixel, packed", "of"],
-    [
-        [n, f"{r.correlation[1]:.2f}", f"{r.correlation[8]:.2f}", f"{r.r2:.3f}", f"{r.bits:.1f}", r.raw_bits]
-        for n, r in found.items()
-    ],
+    [[n, f"{r.correlation[1]:.2f}", f"{r.correlation[8]:.2f}", f"{r.r2:.3f}", f"{r.bits:.1f}", r.raw_bits] for n, r in found.items()],
 )
 
 # %%
@@ -242,10 +234,7 @@ percentage = {name: 100 * axes[name] / x.shape[1] for name, x in views.items()}
 book.claim("A tenth of the axes holds 95 % of the variance of photographs' squares", percentage["photographs, 16×16 RGB"],
            at_most=10, unit="%")  # fmt: skip
 book.claim("… and of noise it takes most of them", percentage["white noise, 16×16 RGB"], at_least=80, unit="%")
-claims.table(
-    ["images", "numbers", "axes for 95 % of the variance", "of all axes (%)"],
-    [[n, views[n].shape[1], axes[n], f"{percentage[n]:.0f}"] for n in views],
-)
+claims.table(["images", "numbers", "axes for 95 % of the variance", "of all axes (%)"], [[n, views[n].shape[1], axes[n], f"{percentage[n]:.0f}"] for n in views])
 
 # %% [markdown]
 # <details><summary>Answer</summary>
@@ -280,10 +269,7 @@ claims.table(
 claims.source(dimension.participation_ratio)
 truth = {"subspace": [2, 4, 8, 16, 32], "sphere": [2, 4, 8, 16, 32], "swiss roll": [2]}
 whiff = {"subspace": 0.0005, "sphere": 0.0, "swiss roll": 0.0}
-points = {
-    kind: [intrinsic_dimension.sample_manifold(kind, d, 2000, seed=d, noise=whiff[kind]) for d in ds]
-    for kind, ds in truth.items()
-}
+points = {kind: [intrinsic_dimension.sample_manifold(kind, d, 2000, seed=d, noise=whiff[kind]) for d in ds] for kind, ds in truth.items()}
 truth["teddies"] = [1, 2, 4, 8]
 points["teddies"] = [intrinsic_dimension.render_free_factors(k, 2000, seed=3) for k in truth["teddies"]]
 measured = {kind: [intrinsic_dimension.estimate_dimensions(x) for x in sets] for kind, sets in points.items()}
@@ -425,9 +411,7 @@ def compared(step):
     return shown, f"both changes have length {steps_taken.distance[i, 0]:.1f}; {near}"
 
 
-slider = widgets.image_slider(
-    compared, alt="Three teddies: the start, tilted, and noisy; both changes equally long.", columns=3, scale=3, step=steps
-)
+slider = widgets.image_slider(compared, alt="Three teddies: the start, tilted, and noisy; both changes equally long.", columns=3, scale=3, step=steps)
 slider
 
 # %%
@@ -466,10 +450,7 @@ claims.table(
 lengths = [0, 30, 60, 120, 240]
 direction = torch.randn(drawn[:400].shape, generator=generator)
 through_noise = {n: drawn[:400] + scale_to_norm(direction, torch.full((400,), float(n))) for n in lengths}
-noisy_read = {
-    n: [v.mean().item() for v in meaning.reader_confidence_and_accuracy(bear_reader, x, fresh[:400])]
-    for n, x in through_noise.items()
-}
+noisy_read = {n: [v.mean().item() for v in meaning.reader_confidence_and_accuracy(bear_reader, x, fresh[:400])] for n, x in through_noise.items()}
 viz.lines(
     {"words read right": (lengths, [100 * noisy_read[n][1] for n in lengths]),
      "confidence": (lengths, [100 * noisy_read[n][0] for n in lengths])},
@@ -483,15 +464,9 @@ viz.grid(torch.stack([x[0] for x in through_noise.values()]), titles=[f"noise {n
 
 # %%
 book.claim("The reader reads each word right in at least 97 of 100 teddies drawn afresh", right.min(), at_least=0.97)
-book.claim(
-    "Noise of 30 units, about the longest tilt, leaves at least 97 words in a hundred readable", noisy_read[30][1], at_least=0.97
-)
-book.claim(
-    "… though it is at least 1.5 times as much as the reader ever saw", 30 / (0.15 * 12_288**0.5), at_least=1.5, unit="times"
-)
-book.claim(
-    "After 240 units of noise it has lost at least 20 points in a hundred", noisy_read[0][1] - noisy_read[240][1], at_least=0.2
-)
+book.claim("Noise of 30 units, about the longest tilt, leaves at least 97 words in a hundred readable", noisy_read[30][1], at_least=0.97)
+book.claim("… though it is at least 1.5 times as much as the reader ever saw", 30 / (0.15 * 12_288**0.5), at_least=1.5, unit="times")
+book.claim("After 240 units of noise it has lost at least 20 points in a hundred", noisy_read[0][1] - noisy_read[240][1], at_least=0.2)
 book.claim("… and is surer than it is right: its own confidence is no alarm", noisy_read[240][0] - noisy_read[240][1],
            at_least=0.1)  # fmt: skip
 
@@ -521,21 +496,13 @@ noise = torch.randn(x0.shape, generator=generator).to(x0)
 changed = {"as they are": x0, "moved by 2 pixels": moved}
 changed["noise, just as far"] = x0 + scale_to_norm(noise, (moved - x0).flatten(1).norm(dim=1))
 changed["average of two"] = (x0 + x0.roll(1, 0)) / 2
-viz.rows(
-    {**{n: x[1:9] for n, x in changed.items()}},
-    alt="Rows of Fashion-MNIST images: as they are, moved, noisy, and averages of two.",
-)
+viz.rows({**{n: x[1:9] for n, x in changed.items()}}, alt="Rows of Fashion-MNIST images: as they are, moved, noisy, and averages of two.")
 
 # %%
 base = steps_taken.tilted_to_bank[0].mean()
 book.claim("A change of tilt by half its range ends no further from the nearest teddy than 1.5 times the start",
            steps_taken.tilted_to_bank[-1].mean() / base, at_most=1.5, unit="times")  # fmt: skip
-book.claim(
-    "Noise of the same length ends at least 5 times further",
-    steps_taken.noisy_to_bank[-1].mean() / base,
-    at_least=5,
-    unit="times",
-)
+book.claim("Noise of the same length ends at least 5 times further", steps_taken.noisy_to_bank[-1].mean() / base, at_least=5, unit="times")
 book.claim("The average of two teddies is at least 3 times further than a teddy", ghost_distance / base, at_least=3, unit="times")
 viz.grid(ghosts[:5], alt="Five averages of two teddies each: two transparent ghosts in every picture.", scale=2,
          title="averages of two teddies")  # fmt: skip
@@ -543,20 +510,14 @@ viz.grid(ghosts[:5], alt="Five averages of two teddies each: two transparent gho
 # %%
 judge = recipes.load_or_train("fashion-classifier", machine)
 read = {n: off_manifold.classifier_confidence_and_accuracy(judge, x, y) for n, x in changed.items()}
-near = {
-    n: off_manifold.distance_to_bank(x[:100], train).mean().item() for n, x in changed.items()
-}  # the first 100: it takes long
+near = {n: off_manifold.distance_to_bank(x[:100], train).mean().item() for n, x in changed.items()}  # the first 100: it takes long
 length = {n: (x - x0)[:100].flatten(1).norm(dim=1).mean().item() for n, x in changed.items()}
 
 # %%
 plain, shift, noised, average = changed
 book.claim("The classifier reads moved images almost as well as unchanged ones", read[plain][1] - read[shift][1], at_most=0.08)
-book.claim(
-    "… but loses at least 10 points in a hundred under noise of the same length", read[plain][1] - read[noised][1], at_least=0.1
-)
-book.claim(
-    "The classifier is less confident in averages than in the images themselves", read[plain][0] - read[average][0], at_least=0.08
-)
+book.claim("… but loses at least 10 points in a hundred under noise of the same length", read[plain][1] - read[noised][1], at_least=0.1)
+book.claim("The classifier is less confident in averages than in the images themselves", read[plain][0] - read[average][0], at_least=0.08)
 book.claim("… and less confident in averages than in moved images", read[shift][0] - read[average][0], at_least=0.03)
 book.claim("Noise ends further from the 60,000 images than the move", near[noised] / near[shift], at_least=1.15, unit="times")
 book.claim("The average of two is further from them than an image is", near[average] / near[plain], at_least=1.1, unit="times")
@@ -614,27 +575,16 @@ claims.table(
 )  # fmt: skip
 
 # %%
-book.claim(
-    "In one dimension, at least 50 of 4,000 kernels contribute at a new image", fashion_fits[0].effective_kernels, at_least=50
-)
-book.claim(
-    "In 16 principal dimensions of Fashion-MNIST fewer than ten do", fashion_fits[dims.index(16)].effective_kernels, at_most=10
-)
+book.claim("In one dimension, at least 50 of 4,000 kernels contribute at a new image", fashion_fits[0].effective_kernels, at_least=50)
+book.claim("In 16 principal dimensions of Fashion-MNIST fewer than ten do", fashion_fits[dims.index(16)].effective_kernels, at_most=10)
 book.claim("In 256 it is one", fashion_fits[-1].effective_kernels, at_most=1.5)
 book.claim("In 256 dimensions fewer than 5 contribute even for a Gaussian", gauss[-1].effective_kernels, at_most=5)
 book.claim("In one dimension the kernels lose almost nothing against the truth", lost[0], at_most=0.3, unit="nats")
 book.claim("… in 256, at least 20 nats for each point", lost[-1], at_least=20, unit="nats")
-book.claim(
-    "On Fashion-MNIST, its own images are within 0.5 nats of held-out ones in one dimension",
-    abs(gap[0]),
-    at_most=0.5,
-    unit="nats",
-)
+book.claim("On Fashion-MNIST, its own images are within 0.5 nats of held-out ones in one dimension", abs(gap[0]), at_most=0.5, unit="nats")
 book.claim("… and at least 50 nats more likely in 256: memorised", gap[-1], at_least=50, unit="nats")
 won = [c.log_likelihood - o for c, o in zip(fashion_fits, single, strict=True)]
-book.claim(
-    "In 8 dimensions 4,000 kernels model Fashion-MNIST better than one Gaussian", won[dims.index(8)], at_least=1, unit="nats"
-)
+book.claim("In 8 dimensions 4,000 kernels model Fashion-MNIST better than one Gaussian", won[dims.index(8)], at_least=1, unit="nats")
 book.claim("… in 256 the one Gaussian models it better", -won[-1], at_least=10, unit="nats")
 
 # %%
@@ -704,9 +654,7 @@ for i, factor in enumerate(teddies.SEMANTIC):
     three, moved_three = (meaning.sample_triplets(each, factor, moved_too, seed=100 + i) for moved_too in (False, True))
     anchor, another = representation(three.anchor), representation(three.other)
     errors[factor, False] = meaning.triplet_error_rates(anchor, representation(three.same), another)
-    errors[factor, True] = meaning.triplet_error_rates(
-        anchor, representation(moved_three.same), another
-    )  # its anchors and others are the very same
+    errors[factor, True] = meaning.triplet_error_rates(anchor, representation(moved_three.same), another)  # its anchors and others are the very same
 
 # %%
 distances = list(meaning.DISTANCES)
@@ -726,18 +674,14 @@ book.claim("When the same meaning also moves a little, MSE gets at least half of
 book.claim("… and SSIM at least half", mean["SSIM", True], at_least=50, unit="%")
 book.claim("Over a changed scarf SSIM errs in at least 80 % even when nothing moves", 100 * errors["scarf", False]["SSIM"],
            at_least=80, unit="%")  # fmt: skip
-book.claim(
-    "A changed background is hardly ever missed when nothing moves", 100 * errors["background", False]["MSE"], at_most=5, unit="%"
-)
+book.claim("A changed background is hardly ever missed when nothing moves", 100 * errors["background", False]["MSE"], at_most=5, unit="%")
 book.claim(
     "MSE gets at least half wrong even when only the appearance differs", mean["MSE", False], at_least=50,
     unit="%", expected=False, reason="a new background or a second bear repaints so many pixels that MSE notices; small meanings are lost",
 )  # fmt: skip
 
 # %%
-book.claim(
-    "The latent of a VAE, trained without labels, still errs in at least 20 %", mean["latent", False], at_least=20, unit="%"
-)
+book.claim("The latent of a VAE, trained without labels, still errs in at least 20 %", mean["latent", False], at_least=20, unit="%")
 book.claim("… and over a scarf in at least half, for it learned to preserve what changes many pixels", 100 * errors["scarf", False]["latent"],
            at_least=50, unit="%")  # fmt: skip
 book.claim("The words that the reader answers err in at most 2 %, moved or not", max(mean["words", m] for m in (False, True)),
@@ -768,9 +712,7 @@ for name, appearance in appearances.items():
                    for i, factor in enumerate(teddies.SEMANTIC)]  # fmt: skip
     parts[name] = {d: 100 * sum(e[d] for e in found_wrong) / len(found_wrong) for d in distances}
 book.claim("When the same meaning differs in the fabric alone, MSE hardly errs", parts["fabric"]["MSE"], at_most=15, unit="%")
-book.claim(
-    "… and the features, which were trained on it, do in at least 30 %", parts["fabric"]["features"], at_least=30, unit="%"
-)
+book.claim("… and the features, which were trained on it, do in at least 30 %", parts["fabric"]["features"], at_least=30, unit="%")
 book.claim("… more than for light and colours", parts["fabric"]["features"] - parts["light and colours"]["features"], at_least=8,
            unit="points")  # fmt: skip
 book.claim("When it differs in the grain alone, which they were not, the features hardly err", parts["grain"]["features"],
@@ -806,9 +748,7 @@ start = representation(still)
 positions = [(words, appearance) for words in range(6) for appearance in (0.0, 0.25, 0.5, 0.75, 1.0)]
 each = [meaning.morph(left, other, *position) for position in positions]
 drawn = torch.cat([teddies.render(factors) for factors in each])
-apart = meaning.paired_distances(
-    {view: v.expand(len(each), *v.shape[1:]) for view, v in start.items()}, representation(drawn)
-)  # measured in one go
+apart = meaning.paired_distances({view: v.expand(len(each), *v.shape[1:]) for view, v in start.items()}, representation(drawn))  # measured in one go
 
 
 def morphed(words, appearance):
@@ -833,19 +773,13 @@ viz.rows({k: torch.stack(v) for k, v in grids.items()}, scale=2,
 # %%
 word, dress = ({name: d[positions.index(at)].item() for name, d in apart.items()} for at in [(1, 0.0), (0, 1.0)])
 for name in ("MSE", "latent", "features"):
-    book.claim(
-        f"{name} calls another appearance further away than another scarf", dress[name] / word[name], at_least=1, unit="times"
-    )
+    book.claim(f"{name} calls another appearance further away than another scarf", dress[name] / word[name], at_least=1, unit="times")
 book.claim("… the reader's words call it nearer", dress["words"] / word["words"], at_most=0.2, unit="times")
 counted = [apart["words"][positions.index((w, 1.0))].item() for w in range(6)]
 book.claim("Whatever the appearance, the reader counts the changed words: the largest error", max(abs(c - w) for w, c in enumerate(counted)),
            at_most=0.3, unit="words")  # fmt: skip
 claims.table(
-    ["what changes", *distances],
-    [
-        ["one word, the scarf", *(f"{word[d]:.3g}" for d in distances)],
-        ["the full appearance", *(f"{dress[d]:.3g}" for d in distances)],
-    ],
+    ["what changes", *distances], [["one word, the scarf", *(f"{word[d]:.3g}" for d in distances)], ["the full appearance", *(f"{dress[d]:.3g}" for d in distances)]]
 )
 
 # %% [markdown]

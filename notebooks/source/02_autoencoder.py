@@ -75,11 +75,7 @@ book.claim("The latent has 16 times fewer dimensions than the image", 1024 / net
 # %%
 result = recipes.fashion_autoencoder(machine=machine)
 net = result.ema
-viz.loss_curve(
-    result.losses,
-    ylabel="squared error (nats per image)",
-    alt="The training loss falls steeply at first and then ever more slowly.",
-)
+viz.loss_curve(result.losses, ylabel="squared error (nats per image)", alt="The training loss falls steeply at first and then ever more slowly.")
 
 # %% [markdown]
 # Beside it we put the best that any *linear* method can do: **principal component analysis** (PCA). Subtract the mean picture; find the 64 directions in which
@@ -118,9 +114,7 @@ for name, images in {"autoencoder": decoded, "PCA": by_pca}.items():
     rows.append([name, 64, *quality])
 claims.table(["method", "dimensions", "PSNR (dB)", "SSIM", "Fréchet distance"], rows)
 book.claim("With 64 dimensions the autoencoder beats PCA", rows[0][2] - rows[1][2], at_least=1.0, unit="dB PSNR")
-book.claim(
-    "… and is nearer to Fashion-MNIST in the classifier's features", rows[1][4] / rows[0][4], at_least=1.5, unit="× less distance"
-)
+book.claim("… and is nearer to Fashion-MNIST in the classifier's features", rows[1][4] / rows[0][4], at_least=1.5, unit="× less distance")
 # %% [markdown]
 # ## Is it the network, or the bend in it?
 #
@@ -159,9 +153,7 @@ viz.lines(
 
 # %%
 rows = [
-    [name, p["numbers"], 1024 / p["numbers"], f"{p['parameters']:,}" if "parameters" in p else "–", p["psnr"], p["ssim"]]
-    for name, found in sweep.items()
-    for p in found
+    [name, p["numbers"], 1024 / p["numbers"], f"{p['parameters']:,}" if "parameters" in p else "–", p["psnr"], p["ssim"]] for name, found in sweep.items() for p in found
 ]
 claims.table(["bottleneck", "dimensions", "compression (times)", "weights", "PSNR (dB)", "SSIM"], rows)
 
@@ -170,39 +162,12 @@ deep, shallow, pca = ({p["numbers"]: p["psnr"] for p in found} for found in list
 gain = {k: deep[k] - pca[k] for k in deep}
 small_net, large_net = (next(p["parameters"] for p in stored["points"] if p["factor"] == f) for f in (4, 8))
 most = 0.5 if machine.device.type == "cpu" else None  # a GPU's recipe is larger: it may lie above the curve
-book.claim(
-    "The network you trained lies on the stored curve: its distance",
-    live["psnr"] - deep[64],
-    at_least=-0.5,
-    at_most=most,
-    unit="dB",
-)
-book.claim(
-    "From 16 to 128 dimensions the autoencoder leads PCA everywhere",
-    min(gain[k] for k in (16, 32, 64, 128)),
-    at_least=1.5,
-    unit="dB",
-)
+book.claim("The network you trained lies on the stored curve: its distance", live["psnr"] - deep[64], at_least=-0.5, at_most=most, unit="dB")
+book.claim("From 16 to 128 dimensions the autoencoder leads PCA everywhere", min(gain[k] for k in (16, 32, 64, 128)), at_least=1.5, unit="dB")
 book.claim("From 16 to 256 dimensions it loses of that lead", gain[16] - gain[256], at_least=1.5, unit="dB")
-book.claim(
-    "With 256 dimensions, a quarter of the pixels, PCA has all but caught up: the lead",
-    gain[256],
-    at_least=0,
-    at_most=1.2,
-    unit="dB",
-)
-book.claim(
-    "64 dimensions: 4 channels at 4×4 positions reconstruct better than 1 channel at 8×8",
-    deep[64] - shallow[64],
-    at_least=0.4,
-    unit="dB",
-)
-book.claim(
-    "256 dimensions: 16 channels at 4×4 and 4 channels at 8×8 reconstruct alike: the difference",
-    abs(deep[256] - shallow[256]),
-    at_most=0.5,
-    unit="dB",
-)
+book.claim("With 256 dimensions, a quarter of the pixels, PCA has all but caught up: the lead", gain[256], at_least=0, at_most=1.2, unit="dB")
+book.claim("64 dimensions: 4 channels at 4×4 positions reconstruct better than 1 channel at 8×8", deep[64] - shallow[64], at_least=0.4, unit="dB")
+book.claim("256 dimensions: 16 channels at 4×4 and 4 channels at 8×8 reconstruct alike: the difference", abs(deep[256] - shallow[256]), at_most=0.5, unit="dB")
 book.claim("The 4× network does it with a fraction of the weights", small_net / large_net, at_most=0.25)
 # %% [markdown]
 # <details><summary><b>Your prediction</b></summary>
@@ -247,9 +212,7 @@ book.claim("What a bear does arrives less than where it is", arrived["background
 
 # %%
 shown = to_float(pictures)
-reconstructions = {"drawn": shown} | {
-    f"{n} dimensions": latents.decode(net, latents.encode(net, shown)) for n, net in reversed(nets.items())
-}
+reconstructions = {"drawn": shown} | {f"{n} dimensions": latents.decode(net, latents.encode(net, shown)) for n, net in reversed(nets.items())}
 viz.rows(
     {k: v[:8] for k, v in reconstructions.items()},
     alt="Eight teddies and their reconstructions from 256, 64 and 16 dimensions: from row to row more of the bears is lost, the background last.",
@@ -271,22 +234,11 @@ least = accuracy["16 dimensions"]
 skill = {k: {name: (v[name] - guess[name]) / (1 - guess[name]) for name in guess} for k, v in accuracy.items()}
 facts = sorted(guess, key=lambda name: -skill["64 dimensions"][name])
 claims.table(
-    ["factor", *(f"read from {k}" for k in skill)],
-    [[name, *(skill[k][name] for k in skill)] for name in facts],
-    title="Skill, sorted by that from 64 dimensions",
+    ["factor", *(f"read from {k}" for k in skill)], [[name, *(skill[k][name] for k in skill)] for name in facts], title="Skill, sorted by that from 64 dimensions"
 )
-book.claim(
-    "The reader knows what was drawn", min(accuracy["drawn"][name] for name in teddies.SEMANTIC), at_least=0.95, unit="right"
-)
-book.claim(
-    "Through 16 dimensions, 768 times fewer, the background still arrives", least["background"], at_least=0.8, unit="right"
-)
-book.claim(
-    "What the bear does does not fit through 64 dimensions",
-    accuracy["drawn"]["activity"] - accuracy["64 dimensions"]["activity"],
-    at_least=0.2,
-    unit="lost",
-)
+book.claim("The reader knows what was drawn", min(accuracy["drawn"][name] for name in teddies.SEMANTIC), at_least=0.95, unit="right")
+book.claim("Through 16 dimensions, 768 times fewer, the background still arrives", least["background"], at_least=0.8, unit="right")
+book.claim("What the bear does does not fit through 64 dimensions", accuracy["drawn"]["activity"] - accuracy["64 dimensions"]["activity"], at_least=0.2, unit="lost")
 book.claim(
     "Through 64 dimensions the cloth's pattern is lost while the background is intact: difference",
     skill["64 dimensions"]["background"] - skill["64 dimensions"]["fabric"],
@@ -331,29 +283,13 @@ viz.rows(
 # from fewer pictures, so compare it within this table only, and not with the one above, which is of 10,000.
 
 # %%
-image_sets = {
-    "photographs": tests,
-    "reconstructions": decoded,
-    "middle of a line": middle,
-    "fitted Gaussian": fitted,
-    "N(0, I)": unit,
-}
+image_sets = {"photographs": tests, "reconstructions": decoded, "middle of a line": middle, "fitted Gaussian": fitted, "N(0, I)": unit}
 readable = {k: (evaluator.confidence(v) > latents.READABLE_CONFIDENCE).double().mean().item() for k, v in image_sets.items()}
 distance = {k: evaluator.frechet(v[:1500]) for k, v in image_sets.items()}
 claims.table(["images", "readable (fraction)", "Fréchet distance"], [[k, readable[k], distance[k]] for k in image_sets])
-book.claim(
-    "Midpoints of lines are less readable than reconstructions",
-    readable["reconstructions"] - readable["middle of a line"],
-    at_least=0.1,
-)
-book.claim(
-    "Samples of a fitted Gaussian are less readable than reconstructions",
-    readable["reconstructions"] - readable["fitted Gaussian"],
-    at_least=0.1,
-)
-book.claim(
-    "N(0, I) decodes to something far from Fashion-MNIST", distance["N(0, I)"] / distance["reconstructions"], at_least=4, unit="×"
-)
+book.claim("Midpoints of lines are less readable than reconstructions", readable["reconstructions"] - readable["middle of a line"], at_least=0.1)
+book.claim("Samples of a fitted Gaussian are less readable than reconstructions", readable["reconstructions"] - readable["fitted Gaussian"], at_least=0.1)
+book.claim("N(0, I) decodes to something far from Fashion-MNIST", distance["N(0, I)"] / distance["reconstructions"], at_least=4, unit="×")
 book.claim(
     "The same reconstructions are further away when fewer are used: 1,500 instead of 10,000",
     distance["reconstructions"] / evaluator.frechet(decoded),
@@ -387,30 +323,18 @@ def walk(position: float = 0.0) -> tuple[torch.Tensor, str]:
 
 
 positions = [round(0.05 * i, 2) for i in range(21)]
-slider = widgets.image_slider(
-    walk, alt="A Fashion-MNIST image on the straight line from an ankle boot to a dress.", scale=8, position=positions
-)
+slider = widgets.image_slider(walk, alt="A Fashion-MNIST image on the straight line from an ankle boot to a dress.", scale=8, position=positions)
 slider
 
 # %%
-widgets.strip(
-    walk,
-    "position",
-    [0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0],
-    alt="Seven stops on the line: boot, ever less of a boot, a smear, a dress.",
-)
+widgets.strip(walk, "position", [0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0], alt="Seven stops on the line: boot, ever less of a boot, a smear, a dress.")
 
 # %%
 for stop in (0.0, 0.5, 1.0):
     print(f"{stop:.1f}: {slider.set(position=stop)}")
 line = latents.decode(net, latents.interpolate(z[pairs[0][:300]], z[pairs[1][:300]], 5).flatten(0, 1))
 sure = evaluator.confidence(line).view(300, 5).mean(0)
-book.claim(
-    "On a line, the classifier is least confident in the middle",
-    (min(sure[0], sure[4]) - sure[2]).item(),
-    at_least=0.05,
-    unit="confidence",
-)
+book.claim("On a line, the classifier is least confident in the middle", (min(sure[0], sure[4]) - sure[2]).item(), at_least=0.05, unit="confidence")
 # %% [markdown]
 # ## Are neighbours still neighbours?
 #
@@ -425,11 +349,7 @@ for name, x in {"pixels": tests[some], "latents": z[some]}.items():
     found = metrics.nearest_neighbours(x, k=10)[1]
     same[name] = (test_labels[some][found] == test_labels[some][:, None]).double().mean().item()
 claims.table(
-    ["question", "fraction"],
-    [
-        ["neighbours in pixels that are neighbours in latents", agree],
-        *[[f"neighbours in {k} of the same class", v] for k, v in same.items()],
-    ],
+    ["question", "fraction"], [["neighbours in pixels that are neighbours in latents", agree], *[[f"neighbours in {k} of the same class", v] for k, v in same.items()]]
 )
 book.claim("Latents preserve much of the pixels' neighbourhoods", 10 * agree, at_least=3, unit="of ten")
 book.claim(

@@ -28,15 +28,7 @@ from course_lib.images import to_float
 from course_lib.notebook import claims, viz, widgets
 from course_lib.vae import Posterior, VAE
 from course_lib.codec import posterior
-from course_lib.experiments.ch3_vae import (
-    blur,
-    disentanglement,
-    elbo,
-    latent_space,
-    marginal_likelihood,
-    posterior_collapse,
-    rate_distortion,
-)
+from course_lib.experiments.ch3_vae import blur, disentanglement, elbo, latent_space, marginal_likelihood, posterior_collapse, rate_distortion
 from course_lib.experiments import latents
 from course_lib.experiments.evaluator import Evaluator
 
@@ -52,10 +44,7 @@ generator = torch.Generator(machine.device).manual_seed(0)
 boot, dress = tests[test_labels == 9][:1], tests[test_labels == 3][:1]
 some = to_float(train_images[:4000])
 viz.rows(
-    {
-        "a line, in pixels": latents.interpolate(boot, dress, 9)[0],
-        "a fitted Gaussian, in pixels": latents.sample_fitted_gaussian(some, 9, generator),
-    },
+    {"a line, in pixels": latents.interpolate(boot, dress, 9)[0], "a fitted Gaussian, in pixels": latents.sample_fitted_gaussian(some, 9, generator)},
     scale=2,
     alt="From a boot to a dress in pixels: the two fade into each other. Below: Gaussian pixels, ghosts of clothes in noise.",
 )
@@ -120,13 +109,7 @@ viz.lines(
 
 # %%
 best = elbo.toy_elbo(1.0, mean, torch.full_like(mean, right)).value
-book.claim(
-    "The ELBO touches log p(x) where q is the true posterior",
-    (log_p - best.max()).item(),
-    at_least=-1e-6,
-    at_most=1e-4,
-    unit="nats",
-)
+book.claim("The ELBO touches log p(x) where q is the true posterior", (log_p - best.max()).item(), at_least=-1e-6, at_most=1e-4, unit="nats")
 book.claim("… and is nowhere above it", max(c.max().item() for _, c in curves.values()) - log_p, at_most=1e-6, unit="nats")
 book.claim("The best mean lies between prior and pixel", mean[best.argmax()], at_least=0.79, at_most=0.81)
 
@@ -185,9 +168,7 @@ def bill(terms: dict) -> None:
     columns = ["test images", "nats per image", "standard error", "bits per dimension", "standard error (bits)"]
     errors = {name: (v.std() / len(v) ** 0.5).item() for name, v in terms.items()}
     bits = 1 / (P * math.log(2))
-    rows = [
-        [name, len(v), v.mean().item(), errors[name], v.mean().item() * bits, errors[name] * bits] for name, v in terms.items()
-    ]
+    rows = [[name, len(v), v.mean().item(), errors[name], v.mean().item() * bits, errors[name] * bits] for name, v in terms.items()]
     claims.table(["what an image costs", *columns], rows)
 
 
@@ -206,19 +187,9 @@ viz.rows(
 psnr = metrics.psnr(decoded, tests).item()
 book.claim("Test PSNR with 64 latent dimensions instead of 1,024 pixels", psnr, at_least=22.0, unit="dB")
 bits = bound.bits_per_dim(P).mean()
-book.claim(
-    "Bits per dimension are the nats of −ELBO ÷ (1,024 · ln 2)",
-    bits + bound.value.mean() / (P * math.log(2)),
-    at_least=-1e-4,
-    at_most=1e-4,
-)
+book.claim("Bits per dimension are the nats of −ELBO ÷ (1,024 · ln 2)", bits + bound.value.mean() / (P * math.log(2)), at_least=-1e-4, at_most=1e-4)
 book.claim("An image's latent costs this much", bound.kl.mean(), at_least=40, at_most=400, unit="nats")
-book.claim(
-    "A sample of the posterior reconstructs nearly as well as its mean",
-    metrics.psnr(drawn.clamp(-1, 1), tests).item() - psnr,
-    at_least=-3.0,
-    unit="dB",
-)
+book.claim("A sample of the posterior reconstructs nearly as well as its mean", metrics.psnr(drawn.clamp(-1, 1), tests).item() - psnr, at_least=-3.0, unit="dB")
 
 # %% [markdown]
 # ## How tight is the bound?
@@ -256,9 +227,7 @@ rows = [
 claims.table(["Fashion-MNIST at 8×8 pixels", "nats per image"], rows)
 book.claim("The linear VAE's ELBO misses the closed-form optimum by", gap / abs(best.evidence), at_most=0.01, unit="of it")
 book.claim("… and by this fraction of what eight dimensions gain at all", gap / (best.evidence - nothing.evidence), at_most=0.01)
-book.claim(
-    "No model that it passed through was better than the closed form", (truth.max() - best.evidence), at_most=1e-3, unit="nats"
-)
+book.claim("No model that it passed through was better than the closed form", (truth.max() - best.evidence), at_most=1e-3, unit="nats")
 book.claim("In the end its bound is nearly tight", (truth[-1] - bounds[-1]), at_least=-1e-3, at_most=0.3, unit="nats")
 
 # %% [markdown]
@@ -289,18 +258,8 @@ known, tighter = ({k: iwae(w, k) for k in draws} for w in (weights, ours))
 panels = viz.Panels(2)
 for axes, curve, title in ((panels[0], known, "linear VAE, posteriors too wide"), (panels[1], tighter, "our VAE")):
     truth = {"log p(x)": wrong.evidence(small).mean().item()} if curve is known else None
-    viz.draw_lines(
-        axes,
-        {"": (draws, [v.mean().item() for v in curve.values()])},
-        references=truth,
-        log="x",
-        xlabel="draws k",
-        ylabel="bound (nats)",
-        title=title,
-    )
-panels.picture(
-    "Left: the bound of the linear model rises with k to the dashed truth. Right: that of our VAE rises too, towards a truth unknown."
-)
+    viz.draw_lines(axes, {"": (draws, [v.mean().item() for v in curve.values()])}, references=truth, log="x", xlabel="draws k", ylabel="bound (nats)", title=title)
+panels.picture("Left: the bound of the linear model rises with k to the dashed truth. Right: that of our VAE rises too, towards a truth unknown.")
 
 # %% [markdown]
 # In the bill below, $k = 1$ and the −ELBO are one quantity, and yet differ: the bounds are of the first 1,000 test pictures, since 50 draws of each take their time, the
@@ -311,9 +270,7 @@ bill(terms | {f"−IWAE bound, k = {k}": -tighter[k] for k in (1, 5, 50)})
 left = (wrong.evidence(small) - known[50]).mean() / (wrong.evidence(small) - known[1]).mean()
 rise = tighter[50] - tighter[1]
 book.claim("With 50 draws, what is left of the linear model's gap", left, at_least=-0.01, at_most=0.25)
-book.claim(
-    "The bound never passes log p(x) where that is known", (known[50] - wrong.evidence(small)).mean(), at_most=0.02, unit="nats"
-)
+book.claim("The bound never passes log p(x) where that is known", (known[50] - wrong.evidence(small)).mean(), at_most=0.02, unit="nats")
 book.claim(
     "Our VAE's bound rises with k for every image: the least rise",
     min((tighter[b] - tighter[a]).min().item() for a, b in ((1, 5), (5, 25), (1, 50))),
@@ -384,12 +341,7 @@ book.claim("The closed form is torch.distributions' own", (q.kl_per_dim() - true
 
 # %%
 dims = [1, 2, 4, 8, 16, 32, 64]
-toy = [
-    elbo.estimate_gradients(
-        lambda z: -z.square().sum(1) / 2, torch.zeros(d), torch.ones(d), 20_000, torch.Generator().manual_seed(d)
-    ).variances()
-    for d in dims
-]
+toy = [elbo.estimate_gradients(lambda z: -z.square().sum(1) / 2, torch.zeros(d), torch.ones(d), 20_000, torch.Generator().manual_seed(d)).variances() for d in dims]
 closed = {"score": [(d + 2) * (d + 4) / 4 for d in dims], "baseline": [(d + 4) / 2 for d in dims]}
 ratios = {k: [v[k] / v["reparameterised"] for v in toy] for k in closed}
 panels = viz.Panels(2)
@@ -398,9 +350,7 @@ viz.draw_lines(panels[0], curves, log="xy", xlabel="dimensions d", ylabel="varia
 real = elbo.estimate_decoder_gradients(vae, tests[:1], 512, generator)
 panels[1].bar(list(real.variances()), list(real.variances().values()), color=viz.COLOURS[:3])
 panels[1].set(yscale="log", ylabel="variance of a gradient (nats²)", title="the VAE's own likelihood")
-panels.picture(
-    "Left: the variance ratio rises with dimension, on its closed form, steeper without a baseline. Right: the same ranking for the VAE."
-)
+panels.picture("Left: the variance ratio rises with dimension, on its closed form, steeper without a baseline. Right: the same ranking for the VAE.")
 
 # %%
 v, parabola = real.variances(), toy[-1]
@@ -439,16 +389,8 @@ claims.table(
 squares = (drawn - tests).square()
 wrong = squares.flatten(1).mean(1) + q.kl_per_dim().flatten(1).mean(1)
 right = squares.flatten(1).sum(1) / (2 * vae.noise_std**2) + elbo.effective_beta(1, P, D, vae.noise_std) * q.kl()
-book.claim(
-    "Averaging both is our ELBO at the computed beta, up to one factor",
-    (right / wrong).std() / (right / wrong).mean(),
-    at_most=1e-3,
-)
-book.claim(
-    "Averaging only the error multiplies beta by the number of pixels",
-    elbo.effective_beta(1, P) / elbo.effective_beta(1),
-    equals=P,
-)
+book.claim("Averaging both is our ELBO at the computed beta, up to one factor", (right / wrong).std() / (right / wrong).mean(), at_most=1e-3)
+book.claim("Averaging only the error multiplies beta by the number of pixels", elbo.effective_beta(1, P) / elbo.effective_beta(1), equals=P)
 
 # %% [markdown]
 # **Predict.** Three VAEs, a few seconds each: the true ELBO, "both averaged", and "error averaged, KL summed". How many of the 64 numbers will each use?
@@ -456,39 +398,22 @@ book.claim(
 # does not carries nothing.
 
 # %%
-effective = {
-    k: elbo.effective_beta(1, *ways[k], noise_std=vae.noise_std) for k in ("both averaged", "error averaged over pixels")
-}
+effective = {k: elbo.effective_beta(1, *ways[k], noise_std=vae.noise_std) for k in ("both averaged", "error averaged over pixels")}
 trained = {name: elbo.train_short_vae(train_images, beta, machine) for name, beta in {"the ELBO": 1.0, **effective}.items()}
 shown, rows = {"original": tests[pick]}, []
 for name, (net, trained_q) in trained.items():
     shown[name] = latents.decode(net, latents.encode(net, tests[pick]))
     active = active_units(trained_q).sum().item()
-    rows.append(
-        [
-            name,
-            {"the ELBO": 1.0, **effective}[name],
-            active,
-            trained_q.kl().mean().item(),
-            metrics.psnr(shown[name], tests[pick]).item(),
-        ]
-    )
+    rows.append([name, {"the ELBO": 1.0, **effective}[name], active, trained_q.kl().mean().item(), metrics.psnr(shown[name], tests[pick]).item()])
 claims.table(["loss", "effective beta", "active units of 64", "KL (nats per image)", "PSNR (dB)"], rows)
 viz.rows(
-    shown,
-    scale=2,
-    alt="Reconstructions by three losses: the ELBO gives clear images, averaging both gives faint shapes, averaging the error one grey blur for all.",
+    shown, scale=2, alt="Reconstructions by three losses: the ELBO gives clear images, averaging both gives faint shapes, averaging the error one grey blur for all."
 )
 
 # %%
 book.claim("After seconds of training, the true ELBO uses the dimensions", rows[0][2], at_least=32, unit="of 64")
 book.claim("Averaging the error and summing the KL kills all of them", rows[2][2], at_most=0, unit="of 64")
-book.claim(
-    "Averaging both leaves little of the information in the ELBO's latents",
-    rows[1][3] / rows[0][3],
-    at_most=0.3,
-    unit="of its KL",
-)
+book.claim("Averaging both leaves little of the information in the ELBO's latents", rows[1][3] / rows[0][3], at_most=0.3, unit="of its KL")
 
 # %% [markdown]
 # <details><summary><b>All, fewer, none</b></summary>
@@ -510,8 +435,7 @@ book.claim(
 # %%
 stored = rate_distortion.RESULT.read()
 claims.table(
-    ["made by", "seed", "steps for each beta", "test images", "machine"],
-    [[rate_distortion.RESULT.command, *(stored[k] for k in ("seed", "steps", "images", "machine"))]],
+    ["made by", "seed", "steps for each beta", "test images", "machine"], [[rate_distortion.RESULT.command, *(stored[k] for k in ("seed", "steps", "images", "machine"))]]
 )
 names = {
     "beta": "beta",
@@ -531,9 +455,7 @@ claims.table(list(names.values()), [[point[k] for k in names] for point in store
 strong = rate_distortion.train_beta_vae(16.0, rate_distortion.load_or_train_base(machine), machine, steps=stored["steps"], seed=1)
 live = rate_distortion.rate_distortion_point(strong, tests)
 by_beta = {point["beta"]: point for point in stored["points"]}
-price, rate, distortion, elbos = (
-    torch.tensor([point[k] for point in stored["points"]]) for k in ("beta", "rate", "distortion", "elbo")
-)
+price, rate, distortion, elbos = (torch.tensor([point[k] for point in stored["points"]]) for k in ("beta", "rate", "distortion", "elbo"))
 panels = viz.Panels(2)
 viz.draw_lines(
     panels[0],
@@ -544,35 +466,23 @@ viz.draw_lines(
 for point in stored["points"]:
     panels[0].annotate(f"{point['beta']:g}", (point["rate"], point["distortion"]), xytext=(3, 4), textcoords="offset points")
 viz.draw_lines(panels[1], {"": (price, elbos)}, log="x", xlabel="beta", ylabel="ELBO (nats)")
-panels.picture(
-    "Left: distortion falls as rate rises, steeply at first; the live point lies on the curve. Right: the ELBO peaks near beta 1."
-)
+panels.picture("Left: distortion falls as rate rises, steeply at first; the live point lies on the curve. Right: the ELBO peaks near beta 1.")
 
 # %%
 slopes = -distortion.diff() / rate.diff()  # between neighbours, nats of distortion saved for each nat of rate
 between = (price[1:] * price[:-1]).sqrt()
 claims.table(
-    ["from beta", "to beta", "nats of distortion for a nat of rate"],
-    [[a.item(), b.item(), c.item()] for a, b, c in zip(price[:-1], price[1:], slopes, strict=True)],
+    ["from beta", "to beta", "nats of distortion for a nat of rate"], [[a.item(), b.item(), c.item()] for a, b, c in zip(price[:-1], price[1:], slopes, strict=True)]
 )
 twin = by_beta[16.0]
 book.claim("Betas on the stored curve", len(stored["points"]), at_least=6)
 book.claim("The live point's rate, of the stored one", live["rate"] / twin["rate"], at_least=0.9, at_most=1.1)
 reach = distortion.max() - distortion.min()
-book.claim(
-    "The live point's distance from the stored distortion, of the curve's height",
-    abs(live["distortion"] - twin["distortion"]) / reach,
-    at_most=0.03,
-)
+book.claim("The live point's distance from the stored distortion, of the curve's height", abs(live["distortion"] - twin["distortion"]) / reach, at_most=0.03)
 book.claim("A higher beta always spends less rate: the largest step", rate.diff().max(), at_most=0, unit="nats")
 book.claim("… for more distortion: the least step", distortion.diff().min(), at_least=0, unit="nats")
 book.claim("The beta with the highest ELBO", price[elbos.argmax()], at_least=0.5, at_most=2)
-book.claim(
-    "The curve's slope, of beta: the worst of all pairs of neighbours",
-    (slopes / between).log2().abs().max(),
-    at_most=1,
-    unit="factors of two",
-)
+book.claim("The curve's slope, of beta: the worst of all pairs of neighbours", (slopes / between).log2().abs().max(), at_most=1, unit="factors of two")
 
 # %% [markdown]
 # <details><summary><b>At 1, and as steep as beta</b></summary>
@@ -607,9 +517,7 @@ panels[0].axvline(600, color="grey", ls=":", lw=1)
 ranks = torch.arange(1, 17)
 curves = {name: (ranks, p.posterior.kl_per_dim().mean(0).sort(descending=True).values) for name, p in runs.items()}
 viz.draw_lines(panels[1], curves, xlabel="latent dimension, the largest KL first", ylabel="mean KL (nats)")
-panels.picture(
-    "Left: KL stays at zero without a remedy and rises with either. Right: KL of each of 16 dimensions, all zero without a remedy."
-)
+panels.picture("Left: KL stays at zero without a remedy and rises with either. Right: KL of each of 16 dimensions, all zero without a remedy.")
 
 # %% [markdown]
 # The diagnosis has three parts: the KL of each number (above), the active units (below), and what *different* codes decode to. Eight draws, twice as wide as the prior, the same for all:
@@ -618,11 +526,7 @@ panels.picture(
 z = torch.randn(8, 16, generator=generator, device=machine.device).double()
 with torch.no_grad():
     shown = {name: p.net.decode(2 * z).float().clamp(-1, 1).view(-1, 1, 8, 8) for name, p in runs.items()}
-viz.rows(
-    shown,
-    scale=8,
-    alt="Eight latents decoded: without a remedy the same grey shape eight times, with either remedy different items of clothing.",
-)
+viz.rows(shown, scale=8, alt="Eight latents decoded: without a remedy the same grey shape eight times, with either remedy different items of clothing.")
 
 # %%
 difference = {name: x.std(0).mean().item() for name, x in shown.items()}
@@ -630,19 +534,9 @@ columns = ["", "active units of 16", "KL (nats)", "true ELBO (nats)", "how decod
 claims.table(columns, [[name, p.active, p.posterior.kl().mean().item(), p.elbo, difference[name]] for name, p in runs.items()])
 collapsed, warm, free = runs.values()
 book.claim("The deep plain network collapses under the right loss: active units", collapsed.active, equals=0, unit="of 16")
-book.claim(
-    "… and decodes every latent to the same image",
-    difference["no remedy"] / difference["KL warm-up"],
-    at_most=0.15,
-    unit="of the difference after warm-up",
-)
+book.claim("… and decodes every latent to the same image", difference["no remedy"] / difference["KL warm-up"], at_most=0.15, unit="of the difference after warm-up")
 book.claim("KL warm-up prevents the collapse: active units", warm.active, at_least=1, unit="of 16")
-book.claim(
-    "… and it does not collapse later, when the weight is 1: true ELBO gained",
-    warm.elbo - collapsed.elbo,
-    at_least=1,
-    unit="nats",
-)
+book.claim("… and it does not collapse later, when the weight is 1: true ELBO gained", warm.elbo - collapsed.elbo, at_least=1, unit="nats")
 book.claim("Free bits prevent the collapse: active units", free.active, at_least=1, unit="of 16")
 book.claim("… and the true ELBO gains too", free.elbo - collapsed.elbo, at_least=0.5, unit="nats")
 
@@ -659,15 +553,9 @@ book.claim("… and the true ELBO gains too", free.elbo - collapsed.elbo, at_lea
 
 # %%
 beta = elbo.effective_beta(1, error=small.shape[1])
-wrong_beta = {
-    name: posterior_collapse.train_with_remedy(small, beta=beta, depth=4, seed=1, **remedy) for name, remedy in remedies.items()
-}
+wrong_beta = {name: posterior_collapse.train_with_remedy(small, beta=beta, depth=4, seed=1, **remedy) for name, remedy in remedies.items()}
 healthy = {"the right factor instead": posterior_collapse.train_with_remedy(small, depth=4, seed=1)}
-claims.table(
-    columns[:4],
-    [[name, p.active, p.posterior.kl().mean().item(), p.elbo] for name, p in (wrong_beta | healthy).items()],
-    title=f"effective beta: {beta:.0f}",
-)
+claims.table(columns[:4], [[name, p.active, p.posterior.kl().mean().item(), p.elbo] for name, p in (wrong_beta | healthy).items()], title=f"effective beta: {beta:.0f}")
 viz.lines(
     {name: tuple(zip(*p.history, strict=True)) for name, p in (wrong_beta | healthy).items()},
     marker=False,
@@ -680,21 +568,9 @@ viz.lines(
 (collapsed, warm, free), (right_beta,) = wrong_beta.values(), healthy.values()
 never = "at this beta the collapse is the optimum itself, and a schedule that ends at this beta ends there"
 book.claim("With the error averaged the posterior collapses: active units", collapsed.active, equals=0, unit="of 16")
-book.claim(
-    "KL warm-up prevents it under the wrong factor too: active units",
-    warm.active,
-    at_least=1,
-    unit="of 16",
-    expected=False,
-    reason=never,
-)
+book.claim("KL warm-up prevents it under the wrong factor too: active units", warm.active, at_least=1, unit="of 16", expected=False, reason=never)
 book.claim("Free bits prevent it even so: active units", free.active, at_least=1, unit="of 16")
-book.claim(
-    "… but only the right factor gives the ELBO back: more than free bits by",
-    right_beta.elbo - free.elbo,
-    at_least=0.5,
-    unit="nats",
-)
+book.claim("… but only the right factor gives the ELBO back: more than free bits by", right_beta.elbo - free.elbo, at_least=0.5, unit="nats")
 book.claim("… and more than the collapsed run by", right_beta.elbo - collapsed.elbo, at_least=1, unit="nats")
 
 # %% [markdown]
@@ -739,23 +615,14 @@ def set_dimension(value: float = 0.0, dim: int = 1) -> tuple[torch.Tensor, str]:
 
 values = [round(0.5 * i, 1) for i in range(-6, 7)]
 traversal = widgets.image_slider(
-    set_dimension,
-    alt="Six items of clothing that change as one latent dimension is changed.",
-    columns=6,
-    scale=4,
-    value=values,
-    dim=[1, 2, 3, 8, 32, 64],
+    set_dimension, alt="Six items of clothing that change as one latent dimension is changed.", columns=6, scale=4, value=values, dim=[1, 2, 3, 8, 32, 64]
 )
 traversal
 
 # %%
 stops = [-3.0, -1.5, 0.0, 1.5, 3.0]
 rows = {f"{stop:+.1f}": set_dimension(stop, 1)[0] for stop in stops}
-viz.rows(
-    rows,
-    scale=2,
-    alt="Five rows of six items of clothing: the latent dimension with the largest KL set to -3, -1.5, 0, 1.5 and 3 changes one part of each.",
-)
+viz.rows(rows, scale=2, alt="Five rows of six items of clothing: the latent dimension with the largest KL set to -3, -1.5, 0, 1.5 and 3 changes one part of each.")
 
 # %%
 for rank in (1, 64):
@@ -777,14 +644,8 @@ for rank in (1, 64):
 # %%
 plain = recipes.load_or_train("fashion-autoencoder", machine)
 evaluator, nets = Evaluator(machine), {"autoencoder": plain, "VAE": vae, "VAE, beta 16": strong}
-report = {
-    name: latent_space.latent_space_report(net, tests[:2000], test_labels[:2000], evaluator, generator)
-    for name, net in nets.items()
-}
-claims.table(
-    ["measured on 2,000 test images", *nets],
-    [[row, *(report[name][row] for name in nets)] for row in report["VAE"]],
-)
+report = {name: latent_space.latent_space_report(net, tests[:2000], test_labels[:2000], evaluator, generator) for name, net in nets.items()}
+claims.table(["measured on 2,000 test images", *nets], [[row, *(report[name][row] for name in nets)] for row in report["VAE"]])
 
 # %%
 noise = torch.randn(8, *base.shape[1:], generator=generator, device=machine.device)
@@ -812,23 +673,11 @@ viz.rows(
 
 # %%
 a, v, s = report.values()
-perturbed, unit, fitted, middle = (
-    "latents perturbed by half their std: PSNR (dB)",
-    "decoded N(0, I): Fréchet",
-    "decoded fitted Gaussian: Fréchet",
-    "halfway: Fréchet",
-)
+perturbed, unit, fitted, middle = ("latents perturbed by half their std: PSNR (dB)", "decoded N(0, I): Fréchet", "decoded fitted Gaussian: Fréchet", "halfway: Fréchet")
 book.claim("A perturbed latent keeps more of the image with the prior", v[perturbed] - a[perturbed], at_least=0.3, unit="dB")
 reconstruction = "reconstruction: Fréchet"
-book.claim(
-    "A more expensive latent (beta 16) brings N(0, I) nearer to Fashion-MNIST",
-    v[unit] / s[unit],
-    at_least=1.1,
-    unit="× less distance",
-)
-book.claim(
-    "… and its own reconstructions farther from it", s[reconstruction] / v[reconstruction], at_least=2, unit="× more distance"
-)
+book.claim("A more expensive latent (beta 16) brings N(0, I) nearer to Fashion-MNIST", v[unit] / s[unit], at_least=1.1, unit="× less distance")
+book.claim("… and its own reconstructions farther from it", s[reconstruction] / v[reconstruction], at_least=2, unit="× more distance")
 book.claim("… and costs sharpness", v["reconstruction: PSNR (dB)"] - s["reconstruction: PSNR (dB)"], at_least=1.5, unit="dB")
 book.claim("The prior makes the midpoint of a line a clear image", a[middle] / v[middle], at_least=1.5, unit="× less distance", expected=False,
            reason="the midpoint of two latents is not the latent of an image here either, and wider posteriors (beta 16) do not help")  # fmt: skip
@@ -871,15 +720,11 @@ def walk(position: float = 0.0) -> tuple[torch.Tensor, str]:
     step = round(20 * position)
     pictures = torch.cat([latents.decode(net, paths[name][step][None]) for name, net in nets.items()])
     sure = evaluator.confidence(pictures).tolist()
-    return pictures.cpu(), "the classifier's confidence: " + ", ".join(
-        f"{name} {c:.0%}" for name, c in zip(nets, sure, strict=True)
-    )
+    return pictures.cpu(), "the classifier's confidence: " + ", ".join(f"{name} {c:.0%}" for name, c in zip(nets, sure, strict=True))
 
 
 positions = [round(0.05 * i, 2) for i in range(21)]
-slider = widgets.image_slider(
-    walk, alt="From a boot to a dress: autoencoder, VAE, VAE with beta 16, side by side.", columns=3, scale=5, position=positions
-)
+slider = widgets.image_slider(walk, alt="From a boot to a dress: autoencoder, VAE, VAE with beta 16, side by side.", columns=3, scale=5, position=positions)
 slider
 
 # %%
@@ -900,22 +745,12 @@ for stop in (0.0, 0.5, 1.0):
 # %%
 total = latent_space.aggregate_posterior(q)
 panels = viz.Panels(2)
-viz.draw_histogram(
-    panels[0], {"mean": total.mean, "standard deviation": total.std}, bins=24, xlabel="over the 64 latent dimensions"
-)
+viz.draw_histogram(panels[0], {"mean": total.mean, "standard deviation": total.std}, bins=24, xlabel="over the 64 latent dimensions")
 ranks = torch.arange(1, len(total.mean) + 1)
 viz.draw_lines(
-    panels[1],
-    {"": (ranks, total.eigenvalues)},
-    references={"N(0, I)": 1.0},
-    log="y",
-    marker=False,
-    xlabel="direction, widest first",
-    ylabel="variance of q(z)",
+    panels[1], {"": (ranks, total.eigenvalues)}, references={"N(0, I)": 1.0}, log="y", marker=False, xlabel="direction, widest first", ylabel="variance of q(z)"
 )
-panels.picture(
-    "Left: means spread around 0 and standard deviations around 1. Right: variances along principal directions from far above 1 to far below 1."
-)
+panels.picture("Left: means spread around 0 and standard deviations around 1. Right: variances along principal directions from far above 1 to far below 1.")
 
 # %%
 with torch.no_grad():
@@ -935,15 +770,8 @@ ratio = total.eigenvalues[0] / total.eigenvalues[-1]
 book.claim("Each dimension's own standard deviation is near the prior's", total.std.mean(), at_least=0.5, at_most=1.5)
 book.claim("But together: widest ÷ narrowest direction of q(z), in variance", ratio, at_least=10, unit="×")
 book.claim("KL of the fitted Gaussian from N(0, I), a lower bound for q(z)'s", total.kl(), at_least=5, unit="nats")
-book.claim(
-    "N(0, I) decodes farther from Fashion-MNIST than reconstructions do",
-    v[unit] / v["reconstruction: Fréchet"],
-    at_least=10,
-    unit="×",
-)
-book.claim(
-    "So does even the fitted Gaussian: two moments are not enough", v[fitted] / v["reconstruction: Fréchet"], at_least=3, unit="×"
-)
+book.claim("N(0, I) decodes farther from Fashion-MNIST than reconstructions do", v[unit] / v["reconstruction: Fréchet"], at_least=10, unit="×")
+book.claim("So does even the fitted Gaussian: two moments are not enough", v[fitted] / v["reconstruction: Fréchet"], at_least=3, unit="×")
 
 # %% [markdown]
 # One by one the numbers look like the prior's; together they do not. They are strongly correlated, and even a Gaussian with the covariance of the clouds' means does not fix it:
@@ -963,17 +791,11 @@ guess = torch.linspace(-1.5, 1.5, 61)
 risk = (((guess - 1) ** 2 + (guess + 1) ** 2) / 2, ((guess.abs() - 1) ** 2))
 panels = viz.Panels(2)
 viz.draw_lines(
-    panels[0],
-    {"truth is +1 or −1": (guess, risk[0]), "if one knew which": (guess, risk[1])},
-    xlabel="the one answer",
-    ylabel="mean squared error",
-    marker=False,
+    panels[0], {"truth is +1 or −1": (guess, risk[0]), "if one knew which": (guess, risk[1])}, xlabel="the one answer", ylabel="mean squared error", marker=False
 )
 curves = {"one edge": (position, signals[0]), "another": (position, signals[1]), "least squared error": (position, answer)}
 viz.draw_lines(panels[1], curves, xlabel="position", ylabel="brightness", marker=False)
-panels.picture(
-    "Left: the risk of an answer to a truth of +1 or -1 is least at 0, which is never true. Right: two edges, and the best answer, a ramp."
-)
+panels.picture("Left: the risk of an answer to a truth of +1 or -1 is least at 0, which is never true. Right: two edges, and the best answer, a ramp.")
 
 # %%
 book.claim("The least-squares answer is the mean of all possible edges", (answer - signals.mean(0)).abs().max(), at_most=1e-4)
@@ -982,24 +804,12 @@ sharp = {"photographs": blur.sharpness(tests[:2000])}
 for name, net in nets.items():
     sharp[name] = blur.sharpness(latents.decode(net, latents.encode(net, tests[:2000])))
 viz.bars(
-    sharp,
-    ylabel="difference of neighbouring pixels (rms)",
-    alt="Sharpness of photographs and of three networks' reconstructions: each is softer, beta 16 the softest.",
+    sharp, ylabel="difference of neighbouring pixels (rms)", alt="Sharpness of photographs and of three networks' reconstructions: each is softer, beta 16 the softest."
 )
 
 # %%
-book.claim(
-    "The VAE's reconstructions are softer than photographs",
-    sharp["VAE"] / sharp["photographs"],
-    at_most=0.92,
-    unit="of their sharpness",
-)
-book.claim(
-    "A plain autoencoder's reconstructions blur too, without any prior",
-    sharp["autoencoder"] / sharp["photographs"],
-    at_most=0.95,
-    unit="of their sharpness",
-)
+book.claim("The VAE's reconstructions are softer than photographs", sharp["VAE"] / sharp["photographs"], at_most=0.92, unit="of their sharpness")
+book.claim("A plain autoencoder's reconstructions blur too, without any prior", sharp["autoencoder"] / sharp["photographs"], at_most=0.95, unit="of their sharpness")
 book.claim("A more expensive latent blurs more", sharp["VAE"] - sharp["VAE, beta 16"], at_least=0.01)
 
 # %% [markdown]
@@ -1022,9 +832,7 @@ free = ("x", "y", "size")
 teddy_net, bears, factors = disentanglement.train_teddy_vae(free, 3000, 600, machine)
 tq, truth = posterior(teddy_net, bears), torch.stack([getattr(factors, name) for name in free], 1)
 viz.rows(
-    {"drawn": bears[:10], "decoded": latents.decode(teddy_net, tq.mode()[:10])},
-    scale=2,
-    alt="Ten bears at different positions and sizes, and their reconstructions.",
+    {"drawn": bears[:10], "decoded": latents.decode(teddy_net, tq.mode()[:10])}, scale=2, alt="Ten bears at different positions and sizes, and their reconstructions."
 )
 
 # %%
@@ -1045,14 +853,7 @@ viz.heatmap(
 two_nn = {"true factors": truth, "latent means": tq.mean.flatten(1), "pixels": bears.flatten(1)}
 two_nn = {name: dimension.two_nn(x).dimension for name, x in two_nn.items()}
 active = active_units(tq).sum().item()
-claims.table(
-    ["", "number"],
-    [
-        ["free factors", len(free)],
-        ["active units (of 8)", active],
-        *[[f"TwoNN dimension of the {k}", d] for k, d in two_nn.items()],
-    ],
-)
+claims.table(["", "number"], [["free factors", len(free)], ["active units (of 8)", active], *[[f"TwoNN dimension of the {k}", d] for k, d in two_nn.items()]])
 squares = torch.cat([tq.mean.flatten(1), tq.mean.flatten(1).square(), torch.ones(len(truth), 1, device=bears.device)], 1).cpu()
 residual = truth - squares @ torch.linalg.lstsq(squares, truth).solution
 r2 = 1 - residual.square().sum(0) / (truth - truth.mean(0)).square().sum(0)

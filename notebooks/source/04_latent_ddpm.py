@@ -22,14 +22,7 @@ from course_lib import codec, data, device, diffusion, recipes, samplers, schedu
 from course_lib.images import to_float
 from course_lib.notebook import claims, viz, widgets
 from course_lib.experiments import flops, generate
-from course_lib.experiments.ch4_latent_ddpm import (
-    equal_quality,
-    equal_time,
-    prediction_types,
-    sampler_order,
-    sampler_steps,
-    schedules_and_scaling,
-)
+from course_lib.experiments.ch4_latent_ddpm import equal_quality, equal_time, prediction_types, sampler_order, sampler_steps, schedules_and_scaling
 from course_lib.experiments.evaluator import Evaluator
 
 machine = device.find()
@@ -48,22 +41,12 @@ print(machine)
 # %%
 claims.source(diffusion.add_noise)
 images, labels = data.fashion_mnist("test", machine.device)
-SCHEDULES = {
-    "linear": schedule.linear(),
-    "cosine": schedule.cosine(),
-    "scaled linear": schedule.scaled_linear(),
-    "flow": schedule.flow(),
-}
+SCHEDULES = {"linear": schedule.linear(), "cosine": schedule.cosine(), "scaled linear": schedule.scaled_linear(), "flow": schedule.flow()}
 boot = to_float(images[labels == 9][:1])
 eps = generate.seeded_noise(1, (1, 32, 32), machine)
 ts = [1, 125, 250, 375, 500, 625, 750, 875, 1000]
 noisy = {name: torch.cat([diffusion.add_noise(boot, eps, s.level(t)) for t in ts]) for name, s in SCHEDULES.items()}
-viz.rows(
-    noisy,
-    titles=[f"t = {t}" for t in ts],
-    scale=2,
-    alt="One ankle boot under four noise schedules; linear ruins it earliest, cosine and the flow latest.",
-)
+viz.rows(noisy, titles=[f"t = {t}" for t in ts], scale=2, alt="One ankle boot under four noise schedules; linear ruins it earliest, cosine and the flow latest.")
 
 # %% [markdown]
 # The same boot, the same noise, four paces. The honest way to compare them is the **signal-to-noise ratio**
@@ -107,27 +90,14 @@ for name, s in SCHEDULES.items():
 # %%
 dbs = [20, 10, 5, 0, -5, -10, -20]
 same = {name: schedules_and_scaling.noised(boot, eps, s, dbs) for name, s in SCHEDULES.items()}
-viz.rows(
-    same,
-    titles=[f"{db} dB" for db in dbs],
-    scale=2,
-    alt="The ankle boot at seven signal-to-noise ratios, one row for each schedule: all four rows look the same.",
-)
+viz.rows(same, titles=[f"{db} dB" for db in dbs], scale=2, alt="The ankle boot at seven signal-to-noise ratios, one row for each schedule: all four rows look the same.")
 
 # %%
 steps_at = {name: [schedules_and_scaling.level_at_snr(s, db).t for db in dbs] for name, s in SCHEDULES.items()}
 claims.table(["schedule", *(f"{db} dB at t =" for db in dbs)], [[name, *found] for name, found in steps_at.items()])
 apart = max(float((noisy - same["cosine"]).abs().max()) for noisy in same.values())
-book.claim(
-    "At the same signal-to-noise ratio all four schedules show the same image: largest difference of a pixel",
-    apart,
-    at_most=0.05,
-)
-book.claim(
-    "They get there at different steps: 0 dB, latest over earliest t",
-    max(f[3] for f in steps_at.values()) / min(f[3] for f in steps_at.values()),
-    at_least=1.5,
-)
+book.claim("At the same signal-to-noise ratio all four schedules show the same image: largest difference of a pixel", apart, at_most=0.05)
+book.claim("They get there at different steps: 0 dB, latest over earliest t", max(f[3] for f in steps_at.values()) / min(f[3] for f in steps_at.values()), at_least=1.5)
 
 # %%
 residue = float(SCHEDULES["scaled linear"].alphas[-1])
@@ -158,11 +128,7 @@ claims.source(diffusion.target, diffusion.to_x0)
 # %%
 s = recipes.make_schedule()
 alpha, sigma = s.alphas[1:-1], s.sigmas[1:-1]
-factors = {
-    "predicts eps": (t[:-1], sigma / alpha),
-    "predicts x0": (t[:-1], torch.ones_like(alpha)),
-    "predicts v": (t[:-1], sigma),
-}
+factors = {"predicts eps": (t[:-1], sigma / alpha), "predicts x0": (t[:-1], torch.ones_like(alpha)), "predicts v": (t[:-1], sigma)}
 viz.lines(
     factors,
     xlabel="step t",
@@ -198,9 +164,7 @@ middle = sampler_order.sampler_errors(mixture, steps, first=900, last=100)
 full = sampler_order.sampler_errors(mixture, all_steps)
 panels = viz.Panels(2)
 options = {"xlabel": "steps", "ylabel": "distance from the exact end (toy's unit)", "log": "xy"}
-viz.draw_lines(
-    panels[0], {k: (steps, v) for k, v in middle.items()}, title="the middle of the trajectory: t = 900 to 100", **options
-)
+viz.draw_lines(panels[0], {k: (steps, v) for k, v in middle.items()}, title="the middle of the trajectory: t = 900 to 100", **options)
 viz.draw_lines(panels[1], {k: (all_steps, v) for k, v in full.items()}, title="the full trajectory: t = 1000 to 0", **options)
 panels.picture(
     "Error against steps on log axes. In the middle of the trajectory DDIM falls with slope one, the two others with slope two; over the full trajectory the two others lose part of their slope."
@@ -213,19 +177,14 @@ panels.picture(
 parts, others = {"900 to 100": (steps, middle), "1000 to 0": (all_steps, full)}, (10, 20, 25, 50, 100, 150, 300)
 parts["1000 to 100"] = others, sampler_order.sampler_errors(mixture, others, 1000, 100, n=100)
 parts["900 to 0"] = others, sampler_order.sampler_errors(mixture, others, 900, 0, n=100)
-fitted = {
-    part: {name: sampler_order.convergence_order(x, values) for name, values in errors.items()}
-    for part, (x, errors) in parts.items()
-}
+fitted = {part: {name: sampler_order.convergence_order(x, values) for name, values in errors.items()} for part, (x, errors) in parts.items()}
 shown = ["900 to 100", "1000 to 100", "900 to 0", "1000 to 0"]
 claims.table(["fitted order, from t to t", *shown], [[name, *(fitted[part][name] for part in shown)] for name in middle])
 
 # %%
 core, start, end = (fitted[part] for part in shown[:3])
 book.claim("DDIM is a first-order method: order in the middle of the trajectory", core["DDIM"], at_least=0.8, at_most=1.2)
-book.claim(
-    "DPM-Solver++(2M) is of second order: in the middle of the trajectory", core["DPM-Solver++(2M)"], at_least=1.8, at_most=2.2
-)
+book.claim("DPM-Solver++(2M) is of second order: in the middle of the trajectory", core["DPM-Solver++(2M)"], at_least=1.8, at_most=2.2)
 book.claim("Heun's method is of second order: in the middle of the trajectory", core["Heun"], at_least=1.8, at_most=2.2)
 book.claim("A start from pure noise leaves Heun's order alone", start["Heun"], at_least=1.8, at_most=2.2)
 for name in ("DPM-Solver++(2M)", "Heun"):
@@ -266,11 +225,7 @@ viz.lines(
 )
 
 # %%
-book.claim(
-    "At 10 steps DDPM's points are further off than DPM-Solver++'s: times",
-    sets["DDPM"][1] / sets["DPM-Solver++(2M)"][1],
-    at_least=1.05,
-)
+book.claim("At 10 steps DDPM's points are further off than DPM-Solver++'s: times", sets["DDPM"][1] / sets["DPM-Solver++(2M)"][1], at_least=1.05)
 # %% [markdown]
 # ## From pixels to latents, and the famous constant
 #
@@ -293,9 +248,7 @@ latent_mixture = sampler_order.latent_mixture(latents, train_labels)
 in_latents = sampler_order.sampler_errors(latent_mixture, steps, first=900, last=100, n=24)
 orders_there = {name: sampler_order.convergence_order(steps, values) for name, values in in_latents.items()}
 for name, theory in {"DDIM": 1, "DPM-Solver++(2M)": 2, "Heun": 2}.items():
-    book.claim(
-        f"In 64 dimensions {name} has order {theory}, too", orders_there[name], at_least=theory - 0.2, at_most=theory + 0.2
-    )
+    book.claim(f"In 64 dimensions {name} has order {theory}, too", orders_there[name], at_least=theory - 0.2, at_most=theory + 0.2)
 viz.lines(
     {k: (steps, v) for k, v in in_latents.items()},
     xlabel="steps, t = 900 to 100",
@@ -321,10 +274,7 @@ claims.table(
     [[i, m, d] for i, (m, d) in enumerate(zip(latent_codec.latents_mean.flatten().tolist(), std.tolist(), strict=True))],
 )
 teddies_constant = schedules_and_scaling.scaling_factor(recipes.load_codec("teddies-vae", machine))
-claims.table(
-    ["VAE", "scaling_factor = 1 / std of all its latent values"],
-    [["this one, of Fashion-MNIST", constant], ["the one of Teddies", teddies_constant]],
-)
+claims.table(["VAE", "scaling_factor = 1 / std of all its latent values"], [["this one, of Fashion-MNIST", constant], ["the one of Teddies", teddies_constant]])
 book.claim(
     "The statistics of the channels alone give the same constant: theirs over the latents'",
     schedules_and_scaling.scaling_factor(latent_codec) / constant,
@@ -339,20 +289,12 @@ book.claim(
 # %%
 cosine, stds = recipes.make_schedule(), (1 / 5, 1.0, 5.0)
 shifted = {
-    f"std {x:g}": (
-        t[:-1],
-        torch.tensor(
-            [schedules_and_scaling.snr_db(cosine.level(int(i))) + schedules_and_scaling.snr_offset_db(x) for i in t[:-1]]
-        ),
-    )
-    for x in stds
+    f"std {x:g}": (t[:-1], torch.tensor([schedules_and_scaling.snr_db(cosine.level(int(i))) + schedules_and_scaling.snr_offset_db(x) for i in t[:-1]])) for x in stds
 }
 panels = viz.Panels(1, 6.0, 3.4)
 viz.draw_lines(panels[0], shifted, xlabel="step t", ylabel="signal-to-noise ratio (dB)")
 panels[0].set_ylim(-60, 60)
-panels.picture(
-    "Signal-to-noise ratio against step for latents of standard deviation one fifth, one and five: the same curve, shifted by fourteen decibels down and up."
-)
+panels.picture("Signal-to-noise ratio against step for latents of standard deviation one fifth, one and five: the same curve, shifted by fourteen decibels down and up.")
 
 # %%
 scaled_codecs = schedules_and_scaling.scaling_codecs(latent_codec, latents)
@@ -368,10 +310,7 @@ viz.rows(
 )
 
 # %%
-measured = [
-    float((level.alpha * schedules_and_scaling.rescale_latents(latents, latent_codec, scaled_codecs[name])).var())
-    for name in ("5× too large", "per channel")
-]
+measured = [float((level.alpha * schedules_and_scaling.rescale_latents(latents, latent_codec, scaled_codecs[name])).var()) for name in ("5× too large", "per channel")]
 lift = 10 * torch.tensor(measured[0] / measured[1]).log10()
 book.claim(
     "Latents 5× too large lift the signal-to-noise ratio by 20 log10(5) dB: measured on the latents, minus computed",
@@ -409,16 +348,8 @@ viz.rows(
 # %%
 by_name = {a.name: a.score.frechet for a in results}
 wrong = min(by_name["5× too large"], by_name["5× too small"])
-book.claim(
-    "After scaling, every channel has standard deviation 1: largest departure",
-    float((latents.std(dim=(0, 2, 3)) - 1).abs().max()),
-    at_most=0.01,
-)
-book.claim(
-    "A wrong unit costs quality: the better of the two wrong ones, times per channel",
-    wrong / by_name["per channel"],
-    at_least=1.1,
-)
+book.claim("After scaling, every channel has standard deviation 1: largest departure", float((latents.std(dim=(0, 2, 3)) - 1).abs().max()), at_most=0.01)
+book.claim("A wrong unit costs quality: the better of the two wrong ones, times per channel", wrong / by_name["per channel"], at_least=1.1)
 book.claim(
     "Without any scaling latent diffusion fails: Fréchet distance, times per channel",
     by_name["none"] / by_name["per channel"],
@@ -448,11 +379,7 @@ claims.source(diffusion.loss)
 result = recipes.fashion_ldm(machine=machine)
 
 # %%
-viz.loss_curve(
-    result.losses,
-    ylabel="mean squared error of v",
-    alt="Training loss of the latent denoiser against step: a steep fall, then a long slow decline.",
-)
+viz.loss_curve(result.losses, ylabel="mean squared error of v", alt="Training loss of the latent denoiser against step: a steep fall, then a long slow decline.")
 
 # %% [markdown]
 # The curve flattens early and never comes near zero, and it should not: given only noise, nobody can know *which* garment it was. What the
@@ -478,12 +405,7 @@ first, last = result.losses[:20].mean(), result.losses[-200:].mean()
 book.claim("Training lowers the loss: first 20 steps over last 200", first / last, at_least=1.3)
 book.claim("With little noise (t = 50) the denoiser knows nearly all: unexplained fraction", left[1], at_most=0.1)
 book.claim("From noise alone (t = 999) it knows little, but more than nothing: the label", left[-1], at_least=0.3, at_most=0.98)
-book.claim(
-    "There ten Gaussians know as much: unexplained fraction, network's over theirs",
-    left[-1] / gauss[-1],
-    at_least=0.9,
-    at_most=1.1,
-)
+book.claim("There ten Gaussians know as much: unexplained fraction, network's over theirs", left[-1] / gauss[-1], at_least=0.9, at_most=1.1)
 book.claim("Between, the network has learned beyond means and covariances: the same at t = 500", left[6] / gauss[6], at_most=0.97)
 
 # %% [markdown]
@@ -506,16 +428,9 @@ viz.lines(
 
 # %%
 learned_orders = {name: sampler_order.convergence_order(counts, values) for name, values in learned.items()}
-claims.table(
-    ["sampler", "fitted order, exact denoiser in latents", "fitted order, trained denoiser"],
-    [[k, orders_there[k], learned_orders[k]] for k in learned],
-)
+claims.table(["sampler", "fitted order, exact denoiser in latents", "fitted order, trained denoiser"], [[k, orders_there[k], learned_orders[k]] for k in learned])
 book.claim("With the trained denoiser DDIM is of first order, too", learned_orders["DDIM"], at_least=0.8, at_most=1.2)
-book.claim(
-    "And DPM-Solver++(2M) is nearer to the reference solution at 10 steps than DDIM: times",
-    learned["DDIM"][1] / learned["DPM-Solver++(2M)"][1],
-    at_least=2,
-)
+book.claim("And DPM-Solver++(2M) is nearer to the reference solution at 10 steps than DDIM: times", learned["DDIM"][1] / learned["DPM-Solver++(2M)"][1], at_least=2)
 book.claim(
     "Heun's method keeps its second order with the trained denoiser",
     learned_orders["Heun"],
@@ -535,13 +450,7 @@ wanted = generate.balanced_labels(1000, machine)
 prior = schedules_and_scaling.decode_prior(latent_codec, 1000, shape, machine)
 drawn = generate.generate(make, wanted, latent_codec, shape, machine)
 real = to_float(images[:1000])
-sheet = {
-    "real": real[:12],
-    "prior": prior[:12],
-    "prior, more": prior[12:24],
-    "sampled": drawn[:12],
-    "sampled, more": drawn[12:24],
-}
+sheet = {"real": real[:12], "prior": prior[:12], "prior, more": prior[12:24], "sampled": drawn[:12], "sampled, more": drawn[12:24]}
 viz.rows(
     sheet,
     scale=2,
@@ -553,10 +462,7 @@ rebuilt = codec.decode_all(latent_codec, test_latents)
 scores = {"real images": real, "decoded from N(0, I)": prior, "latent diffusion": drawn, "the VAE's reconstructions": rebuilt}
 distances = {name: evaluator.frechet(x) for name, x in scores.items()}
 sure = {name: float((evaluator.confidence(x) > 0.9).float().mean()) for name, x in scores.items()}
-claims.table(
-    ["1,000 images", "Fréchet distance to the test images", "read with 90 % confidence"],
-    [[k, distances[k], f"{sure[k]:.0%}"] for k in scores],
-)
+claims.table(["1,000 images", "Fréchet distance to the test images", "read with 90 % confidence"], [[k, distances[k], f"{sure[k]:.0%}"] for k in scores])
 
 # %% [markdown]
 # <details><summary>The answer</summary>
@@ -569,21 +475,13 @@ claims.table(
 
 # %%
 book.claim(
-    "Samples of the latent model are nearer to real than decoded prior noise: times",
-    distances["decoded from N(0, I)"] / distances["latent diffusion"],
-    at_least=2,
+    "Samples of the latent model are nearer to real than decoded prior noise: times", distances["decoded from N(0, I)"] / distances["latent diffusion"], at_least=2
 )
-book.claim(
-    "The classifier is sure of more of them: fraction, minus the prior's",
-    sure["latent diffusion"] - sure["decoded from N(0, I)"],
-    at_least=0.1,
-)
+book.claim("The classifier is sure of more of them: fraction, minus the prior's", sure["latent diffusion"] - sure["decoded from N(0, I)"], at_least=0.1)
 agreed = evaluator.score(drawn, wanted).agreement
 book.claim("They show the class that was asked for: fraction", agreed, at_least=0.6)
 book.claim(
-    "The VAE's own blur is a part of the distance: reconstructions over real images",
-    distances["the VAE's reconstructions"] / distances["real images"],
-    at_least=1.5,
+    "The VAE's own blur is a part of the distance: reconstructions over real images", distances["the VAE's reconstructions"] / distances["real images"], at_least=1.5
 )
 # %% [markdown]
 # ## Watch one walk
@@ -600,9 +498,7 @@ trajectory = schedules_and_scaling.record_trajectory(make(six), x_T, levels, lat
 
 def at_step(step):
     level = trajectory.levels[step]
-    return torch.cat(
-        [trajectory.x_t[step], trajectory.x0_hat[step]]
-    ), f"step {step} of 20: t = {level.t}, alpha {level.alpha:.3f}, sigma {level.sigma:.3f}"
+    return torch.cat([trajectory.x_t[step], trajectory.x0_hat[step]]), f"step {step} of 20: t = {level.t}, alpha {level.alpha:.3f}, sigma {level.sigma:.3f}"
 
 
 shown = [0, 4, 8, 10, 12, 14, 16, 18, 20]
@@ -643,16 +539,8 @@ slider.set(step=10), slider.set(step=20)
 measured = sampler_steps.RESULT.read()
 print(f"measured by `{sampler_steps.RESULT.command}`, {measured['samples']:,} samples a point, on {measured['machine']}")
 panels = viz.Panels(2)
-viz.draw_lines(
-    panels[0], sampler_steps.metric_curves(measured, "frechet"), xlabel="network calls", ylabel="Fréchet distance", log="xy"
-)
-viz.draw_lines(
-    panels[1],
-    sampler_steps.metric_curves(measured, "frechet", "seconds"),
-    xlabel="seconds for all samples",
-    ylabel="Fréchet distance",
-    log="xy",
-)
+viz.draw_lines(panels[0], sampler_steps.metric_curves(measured, "frechet"), xlabel="network calls", ylabel="Fréchet distance", log="xy")
+viz.draw_lines(panels[1], sampler_steps.metric_curves(measured, "frechet", "seconds"), xlabel="seconds for all samples", ylabel="Fréchet distance", log="xy")
 panels.picture(
     "Fréchet distance against network calls, left, and against seconds, right, with intervals, for four samplers; DPM-Solver++ falls first and is flat from ten calls on, DDPM needs the most."
 )
@@ -660,13 +548,7 @@ panels.picture(
 # %%
 panels = viz.Panels(3, width=2.9)
 for panel, metric in zip((panels[0], panels[1], panels[2]), ("kid", "precision", "recall"), strict=True):
-    viz.draw_lines(
-        panel,
-        sampler_steps.metric_curves(measured, metric),
-        xlabel="network calls",
-        ylabel=metric if metric != "kid" else "KID",
-        log="x",
-    )
+    viz.draw_lines(panel, sampler_steps.metric_curves(measured, metric), xlabel="network calls", ylabel=metric if metric != "kid" else "KID", log="x")
 panels.picture(
     "KID, precision and recall against network calls for four samplers, with intervals: with few calls precision is highest and recall lowest; recall rises with more calls, precision sinks a little."
 )
@@ -674,18 +556,10 @@ panels.picture(
 
 # %%
 def show(p):
-    return [
-        p["sampler"],
-        p["steps"],
-        p["calls"],
-        *(f"{p[m][0]:.3g} ({p[m][1]:.3g} to {p[m][2]:.3g})" for m in ("frechet", "kid", "precision", "recall")),
-    ]
+    return [p["sampler"], p["steps"], p["calls"], *(f"{p[m][0]:.3g} ({p[m][1]:.3g} to {p[m][2]:.3g})" for m in ("frechet", "kid", "precision", "recall"))]
 
 
-claims.table(
-    ["sampler", "steps", "network calls", "Fréchet distance (95 % interval)", "KID", "precision", "recall"],
-    [show(p) for p in measured["points"]],
-)
+claims.table(["sampler", "steps", "network calls", "Fréchet distance (95 % interval)", "KID", "precision", "recall"], [show(p) for p in measured["points"]])
 
 # %% [markdown]
 # One point, live: DPM-Solver++(2M) in 10 steps, as many samples, from the same noise, with the network that you have just trained.
@@ -693,51 +567,15 @@ claims.table(
 # %%
 at = {(p["sampler"], p["steps"]): p for p in measured["points"]}
 solver = "DPM-Solver++(2M)"
-again = generate.generate(
-    make,
-    generate.balanced_labels(measured["samples"], machine),
-    latent_codec,
-    shape,
-    machine,
-    levels=recipes.make_schedule().grid(10),
-)
+again = generate.generate(make, generate.balanced_labels(measured["samples"], machine), latent_codec, shape, machine, levels=recipes.make_schedule().grid(10))
 today = evaluator.frechet(again)
-book.claim(
-    "Today's point lies on the stored curve: Fréchet distance at 10 steps, today over stored",
-    today / at[solver, 10]["frechet"][0],
-    at_least=0.4,
-    at_most=1.6,
-)
-book.claim(
-    "DPM-Solver++(2M): 10 steps are nearly as good as 20; Fréchet distance, 10 over 20",
-    at[solver, 10]["frechet"][0] / at[solver, 20]["frechet"][0],
-    at_most=1.25,
-)
-book.claim(
-    "Three steps are further from real: Fréchet distance, 3 steps over 20",
-    at[solver, 3]["frechet"][0] / at[solver, 20]["frechet"][0],
-    at_least=1.5,
-)
-book.claim(
-    "At 5 steps DDPM is worse than DPM-Solver++(2M): times",
-    at["DDPM", 5]["frechet"][0] / at[solver, 5]["frechet"][0],
-    at_least=1.1,
-)
-book.claim(
-    "Three steps cover less of what is real: recall, minus that of 20",
-    at[solver, 3]["recall"][0] - at[solver, 20]["recall"][0],
-    at_most=-0.1,
-)
-book.claim(
-    "Yet more of their samples look real: precision, minus that of 20",
-    at[solver, 3]["precision"][0] - at[solver, 20]["precision"][0],
-    at_least=0.0,
-)
-book.claim(
-    "And they hit the wanted class no less often: fraction, minus that of 20",
-    at[solver, 3]["agreement"][0] - at[solver, 20]["agreement"][0],
-    at_least=-0.03,
-)
+book.claim("Today's point lies on the stored curve: Fréchet distance at 10 steps, today over stored", today / at[solver, 10]["frechet"][0], at_least=0.4, at_most=1.6)
+book.claim("DPM-Solver++(2M): 10 steps are nearly as good as 20; Fréchet distance, 10 over 20", at[solver, 10]["frechet"][0] / at[solver, 20]["frechet"][0], at_most=1.25)
+book.claim("Three steps are further from real: Fréchet distance, 3 steps over 20", at[solver, 3]["frechet"][0] / at[solver, 20]["frechet"][0], at_least=1.5)
+book.claim("At 5 steps DDPM is worse than DPM-Solver++(2M): times", at["DDPM", 5]["frechet"][0] / at[solver, 5]["frechet"][0], at_least=1.1)
+book.claim("Three steps cover less of what is real: recall, minus that of 20", at[solver, 3]["recall"][0] - at[solver, 20]["recall"][0], at_most=-0.1)
+book.claim("Yet more of their samples look real: precision, minus that of 20", at[solver, 3]["precision"][0] - at[solver, 20]["precision"][0], at_least=0.0)
+book.claim("And they hit the wanted class no less often: fraction, minus that of 20", at[solver, 3]["agreement"][0] - at[solver, 20]["agreement"][0], at_least=-0.03)
 book.claim(
     "Heun's 9 calls do no better than 10 of DPM-Solver++(2M): Fréchet distance, Heun's over the other's",
     at["Heun", 5]["frechet"][0] / at[solver, 10]["frechet"][0],
@@ -776,11 +614,7 @@ viz.bars(
 )
 
 # %%
-weights = {
-    (w, rate): prediction_types.distances_by_variant(trained, w)["v", rate]
-    for rate in ("cosine", "constant")
-    for w in ("last", "average")
-}
+weights = {(w, rate): prediction_types.distances_by_variant(trained, w)["v", rate] for rate in ("cosine", "constant") for w in ("last", "average")}
 ema = {key: sum(v) / len(v) for key, v in weights.items()}
 names = {
     ("last", "cosine"): "last weights,\nfalling rate",
@@ -795,22 +629,12 @@ viz.bars(
 )
 
 # %%
-book.claim(
-    "A network that predicts eps cannot start from pure noise: Fréchet distance from t = 1000, over 980",
-    mean["eps", 1000] / mean["eps", 980],
-    at_least=2,
-)
+book.claim("A network that predicts eps cannot start from pure noise: Fréchet distance from t = 1000, over 980", mean["eps", 1000] / mean["eps", 980], at_least=2)
 book.claim("One that predicts v can: the same ratio", mean["v", 1000] / mean["v", 980], at_most=1.3)
 book.claim(
-    "From t = 980 it is no worse than the others: Fréchet distance, over the better of the two",
-    mean["eps", 980] / min(mean["x0", 980], mean["v", 980]),
-    at_most=1.2,
+    "From t = 980 it is no worse than the others: Fréchet distance, over the better of the two", mean["eps", 980] / min(mean["x0", 980], mean["v", 980]), at_most=1.2
 )
-book.claim(
-    "Between x0 and v there is little to choose: worse over better",
-    max(mean["x0", 1000], mean["v", 1000]) / min(mean["x0", 1000], mean["v", 1000]),
-    at_most=1.6,
-)
+book.claim("Between x0 and v there is little to choose: worse over better", max(mean["x0", 1000], mean["v", 1000]) / min(mean["x0", 1000], mean["v", 1000]), at_most=1.6)
 book.claim(
     "With a learning rate that falls, averaging hardly matters: Fréchet distance, average over last",
     ema["average", "cosine"] / ema["last", "cosine"],
@@ -820,10 +644,7 @@ book.claim(
 book.claim("With a constant one it does: the same ratio", ema["average", "constant"] / ema["last", "constant"], at_most=0.95)
 stored_v = next(p for p in trained["points"] if (p["kind"], p["rate"], p["seed"]) == ("v", "cosine", 0))
 book.claim(
-    "Today's training is one of these points: Fréchet distance, today over stored",
-    distances["latent diffusion"] / stored_v["average"]["1000"],
-    at_least=0.4,
-    at_most=1.6,
+    "Today's training is one of these points: Fréchet distance, today over stored", distances["latent diffusion"] / stored_v["average"]["1000"], at_least=0.4, at_most=1.6
 )
 # %% [markdown]
 # <details><summary>The answer</summary>
@@ -849,9 +670,7 @@ book.claim(
 
 # %%
 comparison = equal_time.RESULT.read()
-print(
-    f"measured by `{equal_time.RESULT.command}`, seed {comparison['seed']}, {comparison['seconds']:.0f} s of training each, on {comparison['machine']}"
-)
+print(f"measured by `{equal_time.RESULT.command}`, seed {comparison['seed']}, {comparison['seconds']:.0f} s of training each, on {comparison['machine']}")
 names = {
     "numbers": "dimensions of what is denoised",
     "flops_per_step": "operations of one network call",
@@ -859,17 +678,12 @@ names = {
     "images_per_second": "samples per second, 20 steps",
 }
 rows = [[label, comparison["latent"][key], comparison["pixel"][key]] for key, label in names.items()]
-rows += [
-    [f"Fréchet distance at guidance scale {k}", v, comparison["pixel"]["frechet_by_scale"][k]]
-    for k, v in comparison["latent"]["frechet_by_scale"].items()
-]
+rows += [[f"Fréchet distance at guidance scale {k}", v, comparison["pixel"]["frechet_by_scale"][k]] for k, v in comparison["latent"]["frechet_by_scale"].items()]
 claims.table(["", "latent", "pixel"], rows, title="The same seconds, two spaces")
 
 # %%
 scales = list(comparison["latent"]["frechet_by_scale"])
-curves = {
-    side: ([float(k) for k in scales], [comparison[side]["frechet_by_scale"][k] for k in scales]) for side in ("latent", "pixel")
-}
+curves = {side: ([float(k) for k in scales], [comparison[side]["frechet_by_scale"][k] for k in scales]) for side in ("latent", "pixel")}
 viz.lines(
     curves,
     xlabel="guidance scale (1 = none; chapter 5)",
@@ -887,14 +701,7 @@ floor = equal_quality.frechet_floor(evaluator, 2000)
 vae_floor = evaluator.frechet(codec.decode_all(latent_codec, codec.cache(latent_codec, images[:2000])))
 above = {side: comparison[side]["frechet_by_scale"]["1"] - floor for side in ("latent", "pixel")}
 rows = [["Fréchet distance above the floor", above["latent"], above["pixel"], above["pixel"] / above["latent"]]]
-rows += [
-    [
-        "memory that training holds, batch of 64 (MB)",
-        memory["latent"] / 1e6,
-        memory["pixel"] / 1e6,
-        memory["pixel"] / memory["latent"],
-    ]
-]
+rows += [["memory that training holds, batch of 64 (MB)", memory["latent"] / 1e6, memory["pixel"] / 1e6, memory["pixel"] / memory["latent"]]]
 claims.table(["", "latent", "pixel", "ratio"], rows, title=f"floor {floor:.2f}, the VAE's reconstructions {vae_floor:.2f}")
 
 # %%
@@ -918,16 +725,8 @@ book.claim("The latent has fewer dimensions than the image: times", train_images
 book.claim("A network call in pixel space costs more operations: times", work["pixel"] / work["latent"], at_least=5)
 book.claim("Training in pixel space holds more memory: times", memory["pixel"] / memory["latent"], at_least=5)
 book.claim("Sampling in latent space is faster, decoding included: times", speed["latent"] / speed["pixel"], at_least=3)
-book.claim(
-    "Undisturbed (stored) it is ten times faster: times",
-    comparison["latent"]["images_per_second"] / comparison["pixel"]["images_per_second"],
-    at_least=10,
-)
-book.claim(
-    "After equal seconds the latent model is nearer to real (stored, unguided): times",
-    comparison["pixel"]["frechet_by_scale"]["1"] / stored,
-    at_least=1.2,
-)
+book.claim("Undisturbed (stored) it is ten times faster: times", comparison["latent"]["images_per_second"] / comparison["pixel"]["images_per_second"], at_least=10)
+book.claim("After equal seconds the latent model is nearer to real (stored, unguided): times", comparison["pixel"]["frechet_by_scale"]["1"] / stored, at_least=1.2)
 book.claim("The same above the floor of real images: times", above["pixel"] / above["latent"], at_least=2)
 book.claim(
     "Above that floor it is five times nearer",
@@ -936,12 +735,7 @@ book.claim(
     expected=False,
     reason="much of what is left of the latent side's distance is the blur of a VAE that had one minute",
 )
-book.claim(
-    "Today's run agrees with the stored one: Fréchet distance, today over stored",
-    distances["latent diffusion"] / stored,
-    at_least=0.4,
-    at_most=2.0,
-)
+book.claim("Today's run agrees with the stored one: Fréchet distance, today over stored", distances["latent diffusion"] / stored, at_least=0.4, at_most=2.0)
 # %% [markdown]
 # ### The same quality, instead of the same seconds
 #
@@ -979,18 +773,14 @@ rows = [
 rows += [["latents, to be as good as the pixel model is after the same seconds", f"{early:.0f}", early / goal[0]]]
 claims.table(["who", "seconds", f"times {goal[0]:.0f} s"], rows)
 book.claim(
-    "To match the latent model's quality, pixels must train longer: times its seconds, the VAE's included, or more",
-    min(needed, last_pixel[0]) / goal[0],
-    at_least=2,
+    "To match the latent model's quality, pixels must train longer: times its seconds, the VAE's included, or more", min(needed, last_pixel[0]) / goal[0], at_least=2
 )
 book.claim(
     "That costs more operations as well: full training in pixels over that in latents",
     matched["pixel"]["training_flops"] / matched["latent"]["training_flops"],
     at_least=1.5,
 )
-book.claim(
-    "Latents pass the pixels' quality before the time is over: seconds, as a fraction of all", early / goal[0], at_most=0.9
-)
+book.claim("Latents pass the pixels' quality before the time is over: seconds, as a fraction of all", early / goal[0], at_most=0.9)
 # %% [markdown]
 # ### And larger pictures?
 #
@@ -1004,22 +794,8 @@ claims.source(flops.cost_at_side)
 sides = (16, 32, 64)
 counted = [flops.cost_at_side(side) for side in sides]
 held = [flops.memory_at_side(side) for side in sides]
-rows = [
-    [c.side, c.pixel / 1e6, c.latent / 1e6, c.ratio(), m["pixel"] / 1e6, m["latent"] / 1e6, m["pixel"] / m["latent"]]
-    for c, m in zip(counted, held, strict=True)
-]
-claims.table(
-    [
-        "side (pixels)",
-        "pixel call (MFLOP)",
-        "latent call (MFLOP)",
-        "ratio for 20 steps, decoded",
-        "pixel training (MB)",
-        "latent training (MB)",
-        "ratio",
-    ],
-    rows,
-)
+rows = [[c.side, c.pixel / 1e6, c.latent / 1e6, c.ratio(), m["pixel"] / 1e6, m["latent"] / 1e6, m["pixel"] / m["latent"]] for c, m in zip(counted, held, strict=True)]
+claims.table(["side (pixels)", "pixel call (MFLOP)", "latent call (MFLOP)", "ratio for 20 steps, decoded", "pixel training (MB)", "latent training (MB)", "ratio"], rows)
 
 # %%
 extrapolated = flops.extrapolate_power_law(sides, [c.ratio() for c in counted], 1024)
@@ -1040,11 +816,7 @@ viz.lines(
 # %%
 ratios = [c.ratio() for c in every]
 book.claim("The ratio of operations grows with resolution, from 16 to 64 pixels: times", ratios[2] / ratios[0], at_least=1.05)
-book.claim(
-    "The ratio of memory grows, too: times",
-    (held[2]["pixel"] / held[2]["latent"]) / (held[0]["pixel"] / held[0]["latent"]),
-    at_least=1.5,
-)
+book.claim("The ratio of memory grows, too: times", (held[2]["pixel"] / held[2]["latent"]) / (held[0]["pixel"] / held[0]["latent"]), at_least=1.5)
 book.claim("At 1024 pixels a sample in pixel space takes more operations (counted, not run): times", ratios[-1], at_least=30)
 book.claim(
     "A straight line through 16, 32 and 64 predicts the ratio at 1024: extrapolated over counted",

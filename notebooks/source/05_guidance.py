@@ -113,9 +113,7 @@ book.claim("Its twin that never saw noise reads far less there: accuracy lost at
 knots = [1, 150, 300, 450, 600, 750, 900]
 honest = {name: noisy_classifier.calibrate_by_level(net, *held_out, knots) for name, net in readers.items()}
 errors = {name: noisy_classifier.calibration_error_by_level(net, *tested, ts) for name, net in readers.items()}
-errors |= {
-    name + ", calibrated": noisy_classifier.calibration_error_by_level(net, *tested, ts) for name, (net, _) in honest.items()
-}
+errors |= {name + ", calibrated": noisy_classifier.calibration_error_by_level(net, *tested, ts) for name, (net, _) in honest.items()}
 floor = noisy_classifier.calibration_floor(honest["noise-trained"][0], tested[0], ts)
 
 # %%
@@ -147,18 +145,10 @@ twin_reader, _ = honest["clean-trained"]
 worst = {name: max(values) for name, values in errors.items()}
 sentence = "A classifier trained on noise is honest as it is: its calibration error at the worst level"
 book.claim(sentence, worst["noise-trained"], at_most=0.04)
-book.claim(
-    "Calibrated by one temperature a level, it is at every level: the worst", worst["noise-trained, calibrated"], at_most=0.03
-)
+book.claim("Calibrated by one temperature a level, it is at every level: the worst", worst["noise-trained, calibrated"], at_most=0.03)
 book.claim("Its temperatures lie near 1: the largest distance", max(abs(T - 1) for T in temperatures), at_most=0.2)
-book.claim(
-    "Its twin is sure of what it sees in noise: calibration error at the worst level", worst["clean-trained"], at_least=0.3
-)
-book.claim(
-    "Temperatures repair most of the twin's error: what is left at the worst level",
-    worst["clean-trained, calibrated"],
-    at_most=0.2,
-)
+book.claim("Its twin is sure of what it sees in noise: calibration error at the worst level", worst["clean-trained"], at_least=0.3)
+book.claim("Temperatures repair most of the twin's error: what is left at the worst level", worst["clean-trained, calibrated"], at_most=0.2)
 after = noisy_classifier.accuracy_by_level(twin_reader, *tested, [500])[0]
 book.claim("Temperatures change no verdict: the twin's accuracy at t = 500, calibrated minus raw", after - twin[5], equals=0)
 
@@ -196,12 +186,8 @@ steps_to_dress = {}
 for t in steps:
     level = recipes.make_schedule().level(t)
     x_t = level.alpha * start + level.sigma * eps
-    steps_to_dress[t] = noisy_classifier.classifier_step(
-        null(y), noisy_classifier.label_log_prob(reader, y), x_t, level, length=2.0
-    )
-before, after = (
-    torch.stack([latent_codec.decode(steps_to_dress[t][i]) for t in steps]) for i in (0, 1)
-)  # [levels, 100, 1, 32, 32]
+    steps_to_dress[t] = noisy_classifier.classifier_step(null(y), noisy_classifier.label_log_prob(reader, y), x_t, level, length=2.0)
+before, after = (torch.stack([latent_codec.decode(steps_to_dress[t][i]) for t in steps]) for i in (0, 1))  # [levels, 100, 1, 32, 32]
 
 # %%
 one = 3
@@ -215,25 +201,15 @@ viz.lines({"": (steps, asked)}, xlabel="step t (cosine schedule)", ylabel="lengt
 
 # %%
 evaluator = Evaluator(machine)
-probabilities = {
-    name: classifier.classify(evaluator.net, x)[1].softmax(1).mean(0) for name, x in (("before", before[2]), ("after", after[2]))
-}
+probabilities = {name: classifier.classify(evaluator.net, x)[1].softmax(1).mean(0) for name, x in (("before", before[2]), ("after", after[2]))}
 more = (after[2] - before[2]).mean((0, 1, 2))  # at t = 350, all 100 T-shirts: ink wanted in each of the 32 columns of pixels
 sleeves, middle = torch.cat([more[6:10], more[22:26]]).mean().item(), more[13:19].mean().item()
 book.claim("For a dress the classifier wants less ink where T-shirts have their sleeves (pixels in -1…1)", sleeves, at_most=-0.01)
 book.claim("For a dress it wants more ink down the middle of T-shirts (pixels in -1…1)", middle, at_least=0.01)
 ratio = (probabilities["after"] / probabilities["before"])[wanted]
-book.claim(
-    "The classifier of images, which never saw latents, agrees: a dress, after the step over before it (probability)",
-    ratio,
-    at_least=2.5,
-)
+book.claim("The classifier of images, which never saw latents, agrees: a dress, after the step over before it (probability)", ratio, at_least=2.5)
 still_seen = [classifier.classify(evaluator.net, before[i])[1].argmax(1).eq(0).float().mean() for i in (0, -1)]
-book.claim(
-    "At t = 800 the denoiser has lost the T-shirts: fraction that it still sees, of those at t = 50",
-    still_seen[1] / still_seen[0],
-    at_most=0.6,
-)
+book.claim("At t = 800 the denoiser has lost the T-shirts: fraction that it still sees, of those at t = 50", still_seen[1] / still_seen[0], at_most=0.6)
 book.claim("Guidance acts early: Bayes' step at t = 800 over that at t = 50, medians", asked[-1] / asked[0], at_least=10)
 
 # %% [markdown]
@@ -248,11 +224,7 @@ book.claim("Guidance acts early: Bayes' step at t = 800 over that at t = 50, med
 # of the *perfect* classifier for the class on the left, whose two centres are the dots.
 
 # %%
-toy, plane, arrows = (
-    guided_densities.two_class_mixture(),
-    guided_densities.plane_grid(),
-    guided_densities.plane_grid(side=11, half=2.2),
-)
+toy, plane, arrows = (guided_densities.two_class_mixture(), guided_densities.plane_grid(), guided_densities.plane_grid(side=11, half=2.2))
 centres = toy.means.view(4, 2, 1, 1)  # two of the wanted class, two of the other
 seen = {t: recipes.make_schedule().level(t) for t in (100, 400, 700)}
 pulls = {t: guided_densities.classifier_gradient(toy, arrows.points, 0, level) for t, level in seen.items()}
@@ -271,29 +243,19 @@ for t, level in seen.items():
     hard = guided_densities.classifier_gradient(toy, level.alpha * centres, 0, level).norm(dim=1)
     at_rest[t] = (hard[:2].mean() / hard[2:].mean()).item()
 first, last = at_rest[100], at_rest[700]
-book.claim(
-    "With little noise (t = 100) a perfect classifier lets be what is in its class: pull there over that at the other",
-    first,
-    at_most=0.2,
-)
-book.claim(
-    "With much (t = 700) it pulls at what is right already nearly as hard: pull there over that at the other", last, at_least=0.5
-)
+book.claim("With little noise (t = 100) a perfect classifier lets be what is in its class: pull there over that at the other", first, at_most=0.2)
+book.claim("With much (t = 700) it pulls at what is right already nearly as hard: pull there over that at the other", last, at_least=0.5)
 
 # %% [markdown]
 # Keep that last picture in mind: it comes back below. Now whole walks with the garments' classifier, and with its twin (calibrated, too):
 
 # %%
 weak = frontier.weak_denoiser(net, machine)
-methods, twin_methods = (
-    frontier.guidance_methods(net, weak, partial(noisy_classifier.label_log_prob, one), machine) for one in (reader, twin_reader)
-)
+methods, twin_methods = (frontier.guidance_methods(net, weak, partial(noisy_classifier.label_log_prob, one), machine) for one in (reader, twin_reader))
 many = generate.balanced_labels(500, machine)
 factories = {("noise-trained", w): methods["classifier"].factory(w) for w in (0.0, 1.0, 3.0)}
 factories["clean-trained", 1.0] = twin_methods["classifier"].factory(1.0)
-by_gradient = {
-    k: evaluator.score(generate.generate(factory, many, latent_codec, shape, machine), many) for k, factory in factories.items()
-}
+by_gradient = {k: evaluator.score(generate.generate(factory, many, latent_codec, shape, machine), many) for k, factory in factories.items()}
 rows = [[*k, f"{score.agreement:.0%}", score.frechet] for k, score in by_gradient.items()]
 claims.table(["classifier", "scale", "samples of the wanted class", "Fréchet distance"], rows)
 
@@ -302,9 +264,7 @@ hits = {k: score.agreement for k, score in by_gradient.items()}
 none, bayes, blind = hits["noise-trained", 0.0], hits["noise-trained", 1.0], hits["clean-trained", 1.0]
 book.claim("Without the gradient the unconditional model hits the wanted class by chance", none, at_least=0.03, at_most=0.2)
 book.claim("The gradient alone, at Bayes' own scale 1, makes it hit: fraction", bayes, at_least=0.35)
-book.claim(
-    "That of the clean-trained twin hits less: fraction, the noise-trained one's minus the twin's", bayes - blind, at_least=0.2
-)
+book.claim("That of the clean-trained twin hits less: fraction, the noise-trained one's minus the twin's", bayes - blind, at_least=0.2)
 
 # %% [markdown]
 # ## Classifier-free: the classifier was in the denoiser all along
@@ -330,13 +290,7 @@ claims.source(guidance.guide, guidance.guidance_interval)
 # %%
 # NBVAL_CHECK_OUTPUT
 print("guidance_scale here, in diffusers, EDM2, DiT   w of Ho & Salimans 2022   what it means")
-for scale, meaning in {
-    0.0: "unconditional",
-    1.0: "conditional, no guidance",
-    1.5: "",
-    3.0: "",
-    7.5: "Stable Diffusion's default",
-}.items():
+for scale, meaning in {0.0: "unconditional", 1.0: "conditional, no guidance", 1.5: "", 3.0: "", 7.5: "Stable Diffusion's default"}.items():
     w = guidance.w_from_scale(scale)
     assert guidance.scale_from_w(w) == scale
     print(f"{scale:44.1f}   {w:23.1f}   {meaning}".rstrip())
@@ -405,22 +359,10 @@ book.claim(
 )
 
 # %%
-book.claim(
-    "It overshoots away from the other class: mean of x, sharpened minus guided, at w = 4",
-    middles[4.0][0] - middles[4.0][1],
-    at_least=0.35,
-)
-book.claim(
-    "What is too much lies beyond the class's own centres: fraction of samples there, guided minus sharpened",
-    sides[4.0][1] - sides[4.0][0],
-    at_least=0.4,
-)
+book.claim("It overshoots away from the other class: mean of x, sharpened minus guided, at w = 4", middles[4.0][0] - middles[4.0][1], at_least=0.35)
+book.claim("What is too much lies beyond the class's own centres: fraction of samples there, guided minus sharpened", sides[4.0][1] - sides[4.0][0], at_least=0.4)
 tail = guided_densities.mass_outside(found[4.0], said[1.0])
-book.claim(
-    "It leaves the data behind: where only 1 % of the class lies, guidance puts this many times as much",
-    tail / 0.01,
-    at_least=1.5,
-)
+book.claim("It leaves the data behind: where only 1 % of the class lies, guidance puts this many times as much", tail / 0.01, at_least=1.5)
 
 # %% [markdown]
 # <details><summary>The answer</summary>
@@ -445,12 +387,7 @@ log_p = guided_densities.log_density(guidance.guide(narrow.denoiser(), wide.deno
 width = math.exp(-log_p.item() / 2) / math.sqrt(2 * math.pi)  # a Gaussian in the plane has density 1 / (2π s²) in its middle
 sharp = (w / s1**2 + (1 - w) / s0**2) ** -0.5
 print(f"width at w = {w:g}: guided {width:.4f}, by the formula {s1**w * s0 ** (1 - w):.4f}, sharpened {sharp:.4f}")
-book.claim(
-    "On one Gaussian inside another, guidance multiplies widths: integrated over s1^w s0^(1-w)",
-    width / (s1**w * s0 ** (1 - w)),
-    at_least=0.99,
-    at_most=1.01,
-)
+book.claim("On one Gaussian inside another, guidance multiplies widths: integrated over s1^w s0^(1-w)", width / (s1**w * s0 ** (1 - w)), at_least=0.99, at_most=1.01)
 
 # %% [markdown]
 # ## The frontier
@@ -484,42 +421,22 @@ curves = {name: experiment.sweep(methods[name], scales) for name, scales in plan
 
 # %%
 panels = viz.Panels(3, width=3.7, height=3.8)
-for axes, measure, label in (
-    (panels[0], "frechet", "Fréchet distance (less is better)"),
-    (panels[1], "agreement", "of the wanted class (fraction)"),
-):
-    drawn = {
-        name: ([p.scale for p in ps], [p.mean(measure) for p in ps], [p.std(measure) for p in ps]) for name, ps in curves.items()
-    }
+for axes, measure, label in ((panels[0], "frechet", "Fréchet distance (less is better)"), (panels[1], "agreement", "of the wanted class (fraction)")):
+    drawn = {name: ([p.scale for p in ps], [p.mean(measure) for p in ps], [p.std(measure) for p in ps]) for name, ps in curves.items()}
     viz.draw_lines(axes, drawn, xlabel="guidance scale (1 = none; classifier: 0)", ylabel=label)
-trade = {
-    name: ([p.mean("recall") for p in ps], [p.mean("precision") for p in ps], [p.std("precision") for p in ps])
-    for name, ps in curves.items()
-}
+trade = {name: ([p.mean("recall") for p in ps], [p.mean("precision") for p in ps], [p.std("precision") for p in ps]) for name, ps in curves.items()}
 viz.draw_lines(panels[2], trade, xlabel="recall (fraction of real images covered)", ylabel="precision (fraction that looks real)")
 panels.picture(
     "Three panels for five guidance methods. Fréchet distance falls a little in an interval, for autoguidance and at first for the classifier, and else rises with the scale; the fraction of the wanted class rises; precision is bought with recall."
 )
 
 # %%
-measures = {
-    "frechet": "Fréchet distance",
-    "agreement": "wanted class",
-    "precision": "precision",
-    "recall": "recall",
-    "diversity": "diversity (real = 1)",
-}
+measures = {"frechet": "Fréchet distance", "agreement": "wanted class", "precision": "precision", "recall": "recall", "diversity": "diversity (real = 1)"}
 digits = {"frechet": 1}
 rows = [
-    [name, f"{p.scale:g}", p.steps, *(f"{p.mean(m):.{digits.get(m, 2)}f} ± {p.std(m):.{digits.get(m, 2)}f}" for m in measures)]
-    for name, ps in curves.items()
-    for p in ps
+    [name, f"{p.scale:g}", p.steps, *(f"{p.mean(m):.{digits.get(m, 2)}f} ± {p.std(m):.{digits.get(m, 2)}f}" for m in measures)] for name, ps in curves.items() for p in ps
 ]
-claims.table(
-    ["guidance", "scale", "steps", *measures.values()],
-    rows,
-    title="20 network calls a sample; mean and standard deviation over three seeds of 500 samples",
-)
+claims.table(["guidance", "scale", "steps", *measures.values()], rows, title="20 network calls a sample; mean and standard deviation over three seeds of 500 samples")
 
 # %%
 at = {name: {p.scale: p for p in ps} for name, ps in curves.items()}
@@ -533,31 +450,19 @@ book.claim("Guidance brings the samples nearer to the real ones: Fréchet distan
 book.claim("In an interval it does: unguided over the best", plain / best["in an interval"], at_least=1.03)
 book.claim("So does autoguidance: unguided over the best", plain / best["autoguidance"], at_least=1.05)
 book.claim(
-    "… which makes fewer classes right than classifier-free guidance at scale 2: difference",
-    free[2.0].mean("agreement") - auto[2.0].mean("agreement"),
-    at_least=0.03,
+    "… which makes fewer classes right than classifier-free guidance at scale 2: difference", free[2.0].mean("agreement") - auto[2.0].mean("agreement"), at_least=0.03
 )
 book.claim("… and keeps more variety: recall, difference", auto[2.0].mean("recall") - free[2.0].mean("recall"), at_least=0.05)
-book.claim(
-    "Too much is worse than none: classifier-free at scale 5 over unguided", free[5.0].mean("frechet") / plain, at_least=1.8
-)
+book.claim("Too much is worse than none: classifier-free at scale 5 over unguided", free[5.0].mean("frechet") / plain, at_least=1.8)
 # %%
 rise, unsure = free[5.0].mean("frechet") - plain, max(free[5.0].std("frechet"), free[1.0].std("frechet"))
-book.claim(
-    "The classifier steers a model that knows no classes: fraction at scale 4",
-    at["classifier"][4.0].mean("agreement"),
-    at_least=0.6,
-)
+book.claim("The classifier steers a model that knows no classes: fraction at scale 4", at["classifier"][4.0].mean("agreement"), at_least=0.6)
 book.claim(
     "… but less surely than the denoiser steers itself: classifier-free at 2, difference",
     free[2.0].mean("agreement") - at["classifier"][2.0].mean("agreement"),
     at_least=0.02,
 )
-book.claim(
-    "What scale 5 costs is no accident of a seed: rise of the Fréchet distance over the larger standard deviation",
-    rise / unsure,
-    at_least=5,
-)
+book.claim("What scale 5 costs is no accident of a seed: rise of the Fréchet distance over the larger standard deviation", rise / unsure, at_least=5)
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
@@ -575,10 +480,7 @@ book.claim(
 # %%
 loud = {"unguided": (methods["classifier-free"], 1.0), "scale 5": (methods["classifier-free"], 5.0),
         "rescaled": (methods["rescaled"], 5.0), "in an interval": (methods["in an interval"], 5.0)}  # fmt: skip
-burnt = {
-    name: generate.generate(method.factory(w), ten, latent_codec, shape, machine, levels=method.affordable_levels(w), seed=11)
-    for name, (method, w) in loud.items()
-}
+burnt = {name: generate.generate(method.factory(w), ten, latent_codec, shape, machine, levels=method.affordable_levels(w), seed=11) for name, (method, w) in loud.items()}
 viz.rows(
     burnt,
     scale=2,
@@ -595,20 +497,12 @@ shown = {
     "recall": "recall",
     "frechet": "Fréchet distance",
 }
-claims.table(
-    ["guidance", *shown.values()], [[name, *(f"{p.mean(m):.2f} ± {p.std(m):.2f}" for m in shown)] for name, p in dark.items()]
-)
+claims.table(["guidance", *shown.values()], [[name, *(f"{p.mean(m):.2f} ± {p.std(m):.2f}" for m in shown)] for name, p in dark.items()])
 book.claim("Scale 5 saturates: white pixels over those of real images", dark["scale 5"].mean("saturation"), at_least=2.5)
 book.claim("… and has more contrast than real images", dark["scale 5"].mean("contrast"), at_least=1.05)
+book.claim("… and loses variety: diversity over the unguided one's", dark["scale 5"].mean("diversity") / dark["unguided"].mean("diversity"), at_most=0.8)
 book.claim(
-    "… and loses variety: diversity over the unguided one's",
-    dark["scale 5"].mean("diversity") / dark["unguided"].mean("diversity"),
-    at_most=0.8,
-)
-book.claim(
-    "Rescaling repairs the saturation: white pixels over those of plain guidance",
-    dark["rescaled"].mean("saturation") / dark["scale 5"].mean("saturation"),
-    at_most=0.5,
+    "Rescaling repairs the saturation: white pixels over those of plain guidance", dark["rescaled"].mean("saturation") / dark["scale 5"].mean("saturation"), at_most=0.5
 )
 book.claim("… and the contrast: difference from real images", abs(dark["rescaled"].mean("contrast") - 1), at_most=0.05)
 book.claim(
@@ -616,11 +510,7 @@ book.claim(
     dark["in an interval"].mean("diversity") - dark["rescaled"].mean("diversity"),
     at_least=0.02,
 )
-book.claim(
-    "… and less of the saturation: white pixels, ratio",
-    dark["in an interval"].mean("saturation") / dark["rescaled"].mean("saturation"),
-    at_least=1.1,
-)
+book.claim("… and less of the saturation: white pixels, ratio", dark["in an interval"].mean("saturation") / dark["rescaled"].mean("saturation"), at_least=1.1)
 # %% [markdown]
 # Both cures help against both ills, but not equally. Rescaling mends the *looks* better: white pixels, contrast. The interval mends the *variety* better: diversity and recall, for it leaves alone the levels at which guidance decides
 # which garments are drawn.
@@ -638,9 +528,7 @@ parts = {name: frontier.interval_guidance(name, net, interval, machine) for name
 once = frontier.GuidanceExperiment(latent_codec, evaluator, seeds=(0,))
 swept = {name: once.sweep(method, stops) for name, method in parts.items()}
 turned = {
-    (name, w): generate.generate(
-        method.factory(w), ten, latent_codec, shape, machine, levels=method.affordable_levels(w), seed=11
-    )
+    (name, w): generate.generate(method.factory(w), ten, latent_codec, shape, machine, levels=method.affordable_levels(w), seed=11)
     for name, method in parts.items()
     for w in stops
 }
@@ -661,9 +549,7 @@ def at_scale(guidance_scale, guided_at):
     point = swept[guided_at][stops.index(guidance_scale)]
     agreement, recall = point.mean("agreement"), point.mean("recall")
     page = viz.side_by_side(viz.tile(turned[guided_at, guidance_scale], 4, 3), chart.at(agreement, recall))
-    return viz.encode(
-        page
-    ), f"scale {guidance_scale:g} at {guided_at}: the class is right in {agreement:.0%}, recall {recall:.2f}"
+    return viz.encode(page), f"scale {guidance_scale:g} at {guided_at}: the class is right in {agreement:.0%}, recall {recall:.2f}"
 
 
 picture
@@ -683,22 +569,10 @@ print(slider.set(guidance_scale=5.0, guided_at="low noise"))
 book.claim("A position of these sliders is drawn in less than a second here", slider.latency(), at_most=1000, unit="ms")
 five = {name: ps[-1] for name, ps in swept.items()}
 book.claim("At scale 5, high noise alone makes the class right: fraction", five["high noise"].mean("agreement"), at_least=0.93)
-book.claim(
-    "… at the price of recall: unguided minus guided there",
-    free[1.0].mean("recall") - five["high noise"].mean("recall"),
-    at_least=0.15,
-)
+book.claim("… at the price of recall: unguided minus guided there", free[1.0].mean("recall") - five["high noise"].mean("recall"), at_least=0.15)
 book.claim("The middle makes it right as well: fraction", five["middle"].mean("agreement"), at_least=0.93)
-book.claim(
-    "… for less: recall, middle minus high noise",
-    five["middle"].mean("recall") - five["high noise"].mean("recall"),
-    at_least=0.02,
-)
-book.claim(
-    "Low noise alone does little for the class: fraction minus the unguided one",
-    five["low noise"].mean("agreement") - free[1.0].mean("agreement"),
-    at_most=0.08,
-)
+book.claim("… for less: recall, middle minus high noise", five["middle"].mean("recall") - five["high noise"].mean("recall"), at_least=0.02)
+book.claim("Low noise alone does little for the class: fraction minus the unguided one", five["low noise"].mean("agreement") - free[1.0].mean("agreement"), at_most=0.08)
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
@@ -764,19 +638,14 @@ claims.table(["run", *(f"channel {c} (1 = as encoded)" for c in range(4))], ente
 # **Does guidance help?** The share of garments of the wanted class should rise with the scale. **And what does it point away from?** At scale 0 only the reference draws: it should draw a bit of everything.
 
 # %%
-followed = [
-    [name, *failure_modes.agreement_by_scale(run, evaluator), *failure_modes.reference_class(run, evaluator)]
-    for name, run in both.items()
-]
+followed = [[name, *failure_modes.agreement_by_scale(run, evaluator), *failure_modes.reference_class(run, evaluator)] for name, run in both.items()]
 claims.table(["run", "of the wanted class, scale 0", "scale 1", "scale 2", "most frequent at scale 0", "its fraction"], followed)
 
 # %% [markdown]
 # **How is the walk paced?** How far $x_t$ moves in each step, root mean square.
 
 # %%
-paces = {
-    name: (list(range(1, len(failure_modes.step_sizes(run)) + 1)), failure_modes.step_sizes(run)) for name, run in both.items()
-}
+paces = {name: (list(range(1, len(failure_modes.step_sizes(run)) + 1)), failure_modes.step_sizes(run)) for name, run in both.items()}
 viz.lines(
     paces,
     xlabel="sampling step",
@@ -790,10 +659,7 @@ viz.lines(
 
 # %%
 some = (tested[0][:300], test_labels[:300])
-errors = [
-    [name, *(failure_modes.denoising_error(run, *some, t=t) for t in (100, 500, 900)), failure_modes.timestep_offset(run, *some)]
-    for name, run in both.items()
-]
+errors = [[name, *(failure_modes.denoising_error(run, *some, t=t) for t in (100, 500, 900)), failure_modes.timestep_offset(run, *some)] for name, run in both.items()]
 claims.table(["run", "error at t = 100", "t = 500", "t = 900", "correction of t (steps)"], errors)
 
 # %% [markdown]
@@ -854,22 +720,11 @@ claims.table(["run", *diagnoses["healthy"]], [[name, *readings.values()] for nam
 
 # %%
 shifts = list(range(-100, 101, 25))
-corrected = {
-    name: (shifts, [failure_modes.denoising_error(runs[name], *some, t=300, shift=s) for s in shifts])
-    for name in ("healthy", "B")
-}
-paces = {
-    name: (list(range(1, len(failure_modes.step_sizes(runs[name])) + 1)), failure_modes.step_sizes(runs[name]))
-    for name in ("healthy", "A", "D")
-}
+corrected = {name: (shifts, [failure_modes.denoising_error(runs[name], *some, t=300, shift=s) for s in shifts]) for name in ("healthy", "B")}
+paces = {name: (list(range(1, len(failure_modes.step_sizes(runs[name])) + 1)), failure_modes.step_sizes(runs[name])) for name in ("healthy", "A", "D")}
 panels = viz.Panels(2)
 viz.draw_lines(panels[0], paces, xlabel="sampling step", ylabel="distance that x_t moves (1)")
-viz.draw_lines(
-    panels[1],
-    corrected,
-    xlabel="correction of the t that the network is given (steps)",
-    ylabel="error at t = 300 (1 = no training)",
-)
+viz.draw_lines(panels[1], corrected, xlabel="correction of the t that the network is given (steps)", ylabel="error at t = 300 (1 = no training)")
 panels.picture(
     "Left: distance moved in each sampling step: even for the healthy run, next to nothing for D, and for A a last step many times as long as the others. Right: error against correction of t, least at 0 for the healthy run and at plus 50 for B."
 )
@@ -887,11 +742,7 @@ b, rest = reads("timestep", "B")
 book.claim("B's timestep is behind by one stride of the grid", b, equals=failure_modes.STRIDE, unit="steps")
 book.claim("And no other run's is behind or ahead: largest correction", max(map(abs, rest)), equals=0, unit="steps")
 c, rest = reads("std", "C")
-book.claim(
-    "C's decoder is handed too small latents: standard deviation over the smallest of the other runs, times",
-    c / min(rest),
-    at_most=0.4,
-)
+book.claim("C's decoder is handed too small latents: standard deviation over the smallest of the other runs, times", c / min(rest), at_most=0.4)
 
 # %%
 d, rest = reads("error", "D")
@@ -906,28 +757,17 @@ book.claim("And no other run does: least agreement gained", min(rest), at_least=
 
 # %%
 agreed = {name: failure_modes.agreement_by_scale(run, evaluator, (2.0,))[0] for name, run in runs.items()}
-book.claim(
-    "A, B and E draw what is asked for as well as the healthy run: least difference",
-    min(agreed[k] for k in "ABE") - agreed["healthy"],
-    at_least=-0.1,
-)
+book.claim("A, B and E draw what is asked for as well as the healthy run: least difference", min(agreed[k] for k in "ABE") - agreed["healthy"], at_least=-0.1)
 stds = {name: next(iter(readings.values())) for name, readings in diagnoses.items()}
-book.claim(
-    "A's latents have a smaller standard deviation than the healthy run's, as averages have: times",
-    stds["A"] / stds["healthy"],
-    at_most=0.98,
-)
+book.claim("A's latents have a smaller standard deviation than the healthy run's, as averages have: times", stds["A"] / stds["healthy"], at_most=0.98)
 book.claim("D's latents have the right standard deviation although they mean nothing", stds["D"], at_least=0.85, at_most=1.15)
 least, most = (float(f(latent_codec.latents_std)) for f in (torch.min, torch.max))
 book.claim("Chapter 3's own latents would have hidden C's fault: their least standard deviation", least, at_least=0.6)
 book.claim("And their largest", most, at_most=1.6)
 one, healthy_error, late_error = (
-    failure_modes.denoising_error(run, *some, t=100)
-    for run in (replace(healthy, reported_timestep=lambda t: t - 1), healthy, broken_runs["B"])
+    failure_modes.denoising_error(run, *some, t=100) for run in (replace(healthy, reported_timestep=lambda t: t - 1), healthy, broken_runs["B"])
 )
-book.claim(
-    "Off by one in a thousand is beyond measuring: error over the healthy one's", one / healthy_error, at_least=0.99, at_most=1.01
-)
+book.claim("Off by one in a thousand is beyond measuring: error over the healthy one's", one / healthy_error, at_least=0.99, at_most=1.01)
 book.claim("Even a full stride costs little: error over the healthy one's", late_error / healthy_error, at_least=1.0, at_most=1.2)
 # %%
 between = {
@@ -948,12 +788,7 @@ for sentence, (these, those) in between.items():
     book.claim(sentence, float((these - those).abs().max()), at_most=0.05)
 units = healthy.images() - latent_codec.decode(failure_modes.sample_latents(healthy).latents[:10])
 book.claim("The VAE in other units draws the same images: largest difference of a pixel", float(units.abs().max()), at_most=0.05)
-book.claim(
-    "A leaps from where noise is as strong as signal: one over the other",
-    broken_runs["A"].levels[-2].ratio,
-    at_least=0.9,
-    at_most=1.1,
-)
+book.claim("A leaps from where noise is as strong as signal: one over the other", broken_runs["A"].levels[-2].ratio, at_least=0.9, at_most=1.1)
 book.claim("D's x_t stands still: its longest step", max(failure_modes.step_sizes(broken_runs["D"])), at_most=0.02)
 # %% [markdown]
 # ## The flagship: teddies to order
@@ -968,9 +803,7 @@ model = text_to_image.load(machine)
 reader = recipes.load_or_train("teddies-reader", machine)
 asked = {"seen": prompt_adherence.sample_prompts(128, 51), "never seen": prompt_adherence.sample_prompts(128, 52, unseen=True)}
 strengths = (1.0, 3.0, 8.0)
-followed = {
-    (which, w): prompt_adherence.adherence(reader, model.sample(y, scale=w), y) for which, y in asked.items() for w in strengths
-}
+followed = {(which, w): prompt_adherence.adherence(reader, model.sample(y, scale=w), y) for which, y in asked.items() for w in strengths}
 claims.table(
     ["combination", "guidance scale", *teddies.SEMANTIC, "all five"],
     [[which, w, *(f"{x:.2f}" for x in fractions.values())] for (which, w), fractions in followed.items()],
@@ -986,14 +819,8 @@ book.claim("Guided (scale 3), all five are right, of combinations seen: fraction
 book.claim("… and of combinations never seen", followed["never seen", 3.0]["all"], at_least=0.8)
 both = {w: sum(followed[which, w]["all"] for which in asked) / 2 for w in strengths}
 book.claim("Unguided it follows nearly as well: fraction, both sets together", both[1.0], at_least=0.9)
-book.claim(
-    "Guidance has little to add to that: fraction at scale 3 minus unguided", both[3.0] - both[1.0], at_least=-0.03, at_most=0.1
-)
-book.claim(
-    "Scale 8 breaks images, and prompt adherence with them: fraction at scale 3 minus at scale 8",
-    both[3.0] - both[8.0],
-    at_least=0.03,
-)
+book.claim("Guidance has little to add to that: fraction at scale 3 minus unguided", both[3.0] - both[1.0], at_least=-0.03, at_most=0.1)
+book.claim("Scale 8 breaks images, and prompt adherence with them: fraction at scale 3 minus at scale 8", both[3.0] - both[8.0], at_least=0.03)
 began = time.perf_counter()
 model.generate("one brown teddy bear", n=16, steps=10)
 book.claim("Sixteen guided teddies of 64×64 take at most half a minute here", time.perf_counter() - began, at_most=30, unit="s")
@@ -1020,12 +847,7 @@ def generate_teddies(prompt, guidance_scale):
 
 prompt = "two pink teddy bears with a green scarf reading"
 box = widgets.prompt_box(
-    generate_teddies,
-    prompt=prompt,
-    columns=4,
-    scale=2,
-    guidance_scale=[1.0, 2.0, 3.0, 5.0, 8.0],
-    alt="Sixteen teddies as the prompt describes them.",
+    generate_teddies, prompt=prompt, columns=4, scale=2, guidance_scale=[1.0, 2.0, 3.0, 5.0, 8.0], alt="Sixteen teddies as the prompt describes them."
 )
 box
 

@@ -45,25 +45,10 @@ viz.rows(
 # *exactly* where an edge runs, and the decoder must draw something nevertheless.
 
 # %%
-accuracy = {
-    name: factor_reader.factor_accuracy(reader, x, factors)
-    for name, x in {"drawn": drawn, "reconstructed": reconstructed}.items()
-}
-claims.table(
-    ["words read correctly", *teddies.SEMANTIC],
-    [[name, *(found[factor] for factor in teddies.SEMANTIC)] for name, found in accuracy.items()],
-)
-book.claim(
-    "The reader reads every word of the reconstructions",
-    min(accuracy["reconstructed"][factor] for factor in teddies.SEMANTIC),
-    at_least=0.97,
-)
-book.claim(
-    "… though detail is missing from them",
-    sharper.high_frequency_rms(reconstructed) / sharper.high_frequency_rms(drawn),
-    at_most=0.9,
-    unit="of the drawings'",
-)
+accuracy = {name: factor_reader.factor_accuracy(reader, x, factors) for name, x in {"drawn": drawn, "reconstructed": reconstructed}.items()}
+claims.table(["words read correctly", *teddies.SEMANTIC], [[name, *(found[factor] for factor in teddies.SEMANTIC)] for name, found in accuracy.items()])
+book.claim("The reader reads every word of the reconstructions", min(accuracy["reconstructed"][factor] for factor in teddies.SEMANTIC), at_least=0.97)
+book.claim("… though detail is missing from them", sharper.high_frequency_rms(reconstructed) / sharper.high_frequency_rms(drawn), at_most=0.9, unit="of the drawings'")
 
 # %% [markdown]
 # ## One pixel, two possibilities
@@ -80,29 +65,20 @@ book.claim(
 # %%
 toy = sharper.one_pixel_losses()
 panels = viz.Panels(3, 2.9, 2.8)
-for panel, (name, loss) in zip(
-    panels, {"squared error": toy.squared, "features |x|": toy.features, "discriminator": toy.discriminator}.items(), strict=True
-):
+for panel, (name, loss) in zip(panels, {"squared error": toy.squared, "features |x|": toy.features, "discriminator": toy.discriminator}.items(), strict=True):
     viz.draw_lines(panel, {"": (toy.answer, loss)}, xlabel="the answer", ylabel=name, marker=False)
     panel.fill_between(toy.answer, 0, toy.density / toy.density.max() * loss.max(), alpha=0.15, color="black")
-panels.picture(
-    "Three curves over the answer, real values shaded at -1 and +1: squared error is least at 0 between them, the other two at -1 and at +1."
-)
+panels.picture("Three curves over the answer, real values shaded at -1 and +1: squared error is least at 0 between them, the other two at -1 and at +1.")
 
 # %%
-best = {
-    name: toy.answer[loss.argmin()].item()
-    for name, loss in {"squared": toy.squared, "features": toy.features, "discriminator": toy.discriminator}.items()
-}
+best = {name: toy.answer[loss.argmin()].item() for name, loss in {"squared": toy.squared, "features": toy.features, "discriminator": toy.discriminator}.items()}
 middle = toy.density[toy.answer == 0].item() / toy.density.max().item()
 book.claim("Squared error likes the mean best", abs(best["squared"]), at_most=0.01)
 book.claim("… a value that never occurs: its density, as a fraction of the highest", middle, at_most=1e-6)
 book.claim("The features like an answer that occurs", abs(best["features"]), at_least=0.97, at_most=1.03)
 book.claim("… and so does the discriminator", abs(best["discriminator"]), at_least=0.97, at_most=1.03)
 cost_of_sharp = toy.squared[(toy.answer - 1).abs().argmin()].item() / toy.squared.min().item()
-book.claim(
-    "By squared error, the sharp answer is twice as bad as the grey one", cost_of_sharp, at_least=1.9, at_most=2.1, unit="times"
-)
+book.claim("By squared error, the sharp answer is twice as bad as the grey one", cost_of_sharp, at_least=1.9, at_most=2.1, unit="times")
 
 # %% [markdown]
 # <details><summary><b>The mean, and twice the price</b></summary>
@@ -141,11 +117,7 @@ claims.source(perceptual.feature_maps, perceptual.perceptual_distance)
 
 # %%
 worse = sharper.distort(drawn[:100], error=0.1, seed=0)
-viz.rows(
-    {"drawn": drawn[some]} | {name: x[some] for name, x in worse.items()},
-    scale=2,
-    alt="Six teddies; a little lighter; blurred; noisy.",
-)
+viz.rows({"drawn": drawn[some]} | {name: x[some] for name, x in worse.items()}, scale=2, alt="Six teddies; a little lighter; blurred; noisy.")
 
 
 # %%
@@ -165,9 +137,7 @@ viz.bars(
 )
 
 # %%
-book.claim(
-    "At equal squared error, these features mind blur more than noise", seen["blurred"] / seen["noisy"], at_least=2, unit="times"
-)
+book.claim("At equal squared error, these features mind blur more than noise", seen["blurred"] / seen["noisy"], at_least=2, unit="times")
 book.claim("… and more than light, though little", seen["blurred"] / seen["lighter"], at_least=1.03, unit="times")
 
 # %% [markdown]
@@ -188,13 +158,7 @@ claims.table(
 )
 
 # %%
-book.claim(
-    "In images too, a sharp answer costs twice the mean by squared error",
-    squared.sharp / squared.mean,
-    at_least=1.999,
-    at_most=2.001,
-    unit="times",
-)
+book.claim("In images too, a sharp answer costs twice the mean by squared error", squared.sharp / squared.mean, at_least=1.999, at_most=2.001, unit="times")
 book.claim("A distance in features charges less for sharpness", features.sharp / features.mean, at_most=1.8, unit="times")
 book.claim(
     "A distance in features prefers a sharp answer to the mean",
@@ -228,10 +192,7 @@ claims.source(adversarial.PatchDiscriminator, adversarial.discriminator_loss, ad
 # %%
 others = to_float(teddies.dataset(400, 22, device=machine.device)[0])
 discriminator = sharper.train_discriminator(others, sharper.horizontal_shifts(others, 2).mean(0), machine)
-sorted_correctly = {
-    "the mean": sharper.discriminator_accuracy(discriminator, few, mean),
-    "a sharp answer": sharper.discriminator_accuracy(discriminator, few, sharp),
-}
+sorted_correctly = {"the mean": sharper.discriminator_accuracy(discriminator, few, mean), "a sharp answer": sharper.discriminator_accuracy(discriminator, few, sharp)}
 viz.bars(
     sorted_correctly,
     ylabel="patches sorted correctly (0.5: guessing)",
@@ -260,9 +221,7 @@ claims.source(adversarial.adaptive_weight, sharper.adversarial_losses, sharper.f
 # %%
 images = teddies.dataset(3000, 20, device=machine.device)[0]
 ways = {"squared error": {}, "+ features": {"perceptual": 20.0}, "+ discriminator": {"perceptual": 20.0, "adversarial": 0.4}}
-nets = {"before": vae} | {
-    name: sharper.finetune(vae, images, machine, reader, steps=200, **weights) for name, weights in ways.items()
-}
+nets = {"before": vae} | {name: sharper.finetune(vae, images, machine, reader, steps=200, **weights) for name, weights in ways.items()}
 reconstructions = {name: sharper.reconstruct(net, tests[:40]) for name, net in nets.items()}
 viz.rows(
     {"drawn": drawn[some]} | {name: x[some] for name, x in reconstructions.items()},
@@ -287,49 +246,17 @@ viz.rows(
 # %%
 training_images = teddies.dataset(1000, 23, device=machine.device)[0]
 reports = {name: sharper.sharpness_report(net, reader, tests, machine, training_images) for name, net in nets.items()}
-columns = [
-    "",
-    "PSNR (dB)",
-    "SSIM",
-    "distance in features",
-    "patches' Fréchet distance",
-    "detail (of the originals')",
-    "new discriminator's accuracy (0.5: guessing)",
-]
-claims.table(
-    columns,
-    [[name, r.psnr, r.ssim, r.features, r.patch_frechet, r.detail, r.discriminator_accuracy] for name, r in reports.items()],
-)
-claims.table(
-    ["latents", "KL (nats)", *(f"std of channel {i}" for i in range(4))],
-    [[name, r.kl, *r.latents_std] for name, r in reports.items()],
-)
+columns = ["", "PSNR (dB)", "SSIM", "distance in features", "patches' Fréchet distance", "detail (of the originals')", "new discriminator's accuracy (0.5: guessing)"]
+claims.table(columns, [[name, r.psnr, r.ssim, r.features, r.patch_frechet, r.detail, r.discriminator_accuracy] for name, r in reports.items()])
+claims.table(["latents", "KL (nats)", *(f"std of channel {i}" for i in range(4))], [[name, r.kl, *r.latents_std] for name, r in reports.items()])
 
 # %%
 before, plain, featured, adversarially = reports.values()
-book.claim(
-    "The features' own distance falls where it is trained for",
-    featured.features / plain.features,
-    at_most=0.985,
-    unit="of squared error's",
-)
-book.claim(
-    "… but the reconstructions' detail does not grow by it",
-    featured.detail - plain.detail,
-    at_least=-0.03,
-    at_most=0.03,
-    unit="of the originals'",
-)
-book.claim(
-    "… and their PSNR stays: the difference from squared error", featured.psnr - plain.psnr, at_least=-0.2, at_most=0.1, unit="dB"
-)
+book.claim("The features' own distance falls where it is trained for", featured.features / plain.features, at_most=0.985, unit="of squared error's")
+book.claim("… but the reconstructions' detail does not grow by it", featured.detail - plain.detail, at_least=-0.03, at_most=0.03, unit="of the originals'")
+book.claim("… and their PSNR stays: the difference from squared error", featured.psnr - plain.psnr, at_least=-0.2, at_most=0.1, unit="dB")
 book.claim("With the discriminator detail grows", adversarially.detail - plain.detail, at_least=0.03, unit="of the originals'")
-book.claim(
-    "… and patches become more like real ones",
-    adversarially.patch_frechet / plain.patch_frechet,
-    at_most=0.9,
-    unit="of the Fréchet distance",
-)
+book.claim("… and patches become more like real ones", adversarially.patch_frechet / plain.patch_frechet, at_most=0.9, unit="of the Fréchet distance")
 book.claim("The price: reconstructions are less faithful", plain.psnr - adversarially.psnr, at_least=0.05, unit="dB")
 book.claim(
     "A new discriminator can no longer distinguish the reconstructions from the originals",
@@ -369,18 +296,13 @@ def between(fraction):
     return torch.cat([drawn[some], made]), caption
 
 
-widgets.image_slider(
-    between, alt="Six teddies and below their reconstructions, from soft to crisp.", columns=6, scale=2, fraction=fractions
-)
+widgets.image_slider(between, alt="Six teddies and below their reconstructions, from soft to crisp.", columns=6, scale=2, fraction=fractions)
 
 # %%
 print(between(0.0)[1], between(1.0)[1], sep="\n")
 
 # %%
-path = [
-    sharper.sharpness_report(sharper.interpolate_weights(*ends, fraction), reader, tests[:200], machine, training_images)
-    for fraction in (0, 0.25, 0.5, 0.75, 1)
-]
+path = [sharper.sharpness_report(sharper.interpolate_weights(*ends, fraction), reader, tests[:200], machine, training_images) for fraction in (0, 0.25, 0.5, 0.75, 1)]
 viz.lines(
     {"": ([r.psnr for r in path], [r.patch_frechet for r in path])},
     xlabel="PSNR (dB)",
@@ -394,12 +316,7 @@ viz.lines(
 
 # %%
 steps = [(b.psnr - a.psnr, b.patch_frechet - a.patch_frechet) for a, b in pairwise(path)]
-book.claim(
-    "On the way to the discriminator every part of it costs fidelity: the largest step",
-    max(s[0] for s in steps),
-    at_most=0.02,
-    unit="dB",
-)
+book.claim("On the way to the discriminator every part of it costs fidelity: the largest step", max(s[0] for s in steps), at_most=0.02, unit="dB")
 book.claim("… and brings patches nearer to real ones: the largest step", max(s[1] for s in steps), at_most=0.003)
 
 # %% [markdown]

@@ -64,13 +64,9 @@ except ValueError as error:
 # %%
 every = torch.cartesian_prod(*(torch.arange(levels + 1) for levels in teddies.NUM_VALUES))
 full = (every < torch.tensor(teddies.NUM_VALUES)).all(1)
-hidden = teddies.is_held_out(
-    teddies.sample_factors(int(full.sum()), 0, **dict(zip(teddies.SEMANTIC, every[full].unbind(1), strict=True)))
-)
+hidden = teddies.is_held_out(teddies.sample_factors(int(full.sum()), 0, **dict(zip(teddies.SEMANTIC, every[full].unbind(1), strict=True))))
 book.claim("The words that the captions are made of", len(text.vocabulary()), at_most=50, unit="words")
-book.claim(
-    "Different captions that they make, the empty one included", len(set(teddies.captions_from_labels(every))), equals=5292
-)
+book.claim("Different captions that they make, the empty one included", len(set(teddies.captions_from_labels(every))), equals=5292)
 book.claim("Full captions, which name all five factors", int(full.sum()), equals=1800)
 book.claim("Of these, never shown to the networks that are examined here", int(hidden.sum()), equals=180)
 
@@ -108,10 +104,7 @@ book.claim(
     equals=0,
 )
 book.claim(
-    "“blue” before “scarf” is another vector than before “teddy bear”, even untrained",
-    (blue - other_blue).norm() / blue.norm(),
-    at_least=0.01,
-    unit="of its length",
+    "“blue” before “scarf” is another vector than before “teddy bear”, even untrained", (blue - other_blue).norm() / blue.norm(), at_least=0.01, unit="of its length"
 )
 
 # %% [markdown]
@@ -138,9 +131,7 @@ train_split = words.make_split(6000, 41, codec, machine)
 result = words.train_pair(train_split.latents, train_split.labels, machine)
 pair = result.ema
 viz.loss_curve(
-    result.losses,
-    ylabel="contrastive loss (nats)",
-    alt="The contrastive loss starts near the logarithm of 256 and falls, steeply and then slowly; it does not reach 0.",
+    result.losses, ylabel="contrastive loss (nats)", alt="The contrastive loss starts near the logarithm of 256 and falls, steeply and then slowly; it does not reach 0."
 )
 
 # %%
@@ -150,9 +141,7 @@ book.claim("The trained pair", result.losses[-50:].mean(), at_most=2, unit="nats
 generator = torch.Generator(machine.device).manual_seed(0)
 floors = [words.loss_lower_bound(words.drop_words(batch, 0.2, generator)) for batch in train_split.labels.split(256)]
 floor = sum(floors) / len(floors)
-book.claim(
-    "A perfect pair would pay, too: images that share a caption cannot be distinguished", floor, at_least=0.02, unit="nats"
-)
+book.claim("A perfect pair would pay, too: images that share a caption cannot be distinguished", floor, at_least=0.02, unit="nats")
 book.claim("The trained pair pays more than that", result.losses[-50:].mean() - floor, at_least=0, unit="nats")
 
 # %% [markdown]
@@ -196,11 +185,7 @@ viz.grid(never.images[:6], titles=list(map(str, range(1, 7))), alt="The six imag
 # %%
 splits = {"seen": tests, "never seen": never}
 orders = {"as always": teddies.captions_from_labels, "in another order": words.reordered_captions}
-found = {
-    (which, order): r
-    for order, make_captions in orders.items()
-    for which, r in words.retrieval_by_split(pair, splits, make_captions).items()
-}
+found = {(which, order): r for order, make_captions in orders.items() for which, r in words.retrieval_by_split(pair, splits, make_captions).items()}
 pool = len(set(teddies.captions_from_labels(torch.cat([tests.labels, never.labels]))))
 rows = [[which, order, *r, 1 / pool] for (which, order), r in found.items()]
 claims.table(
@@ -245,11 +230,7 @@ def searched(said: int = 1) -> tuple[torch.Tensor, str]:
 
 
 slider = widgets.image_slider(
-    searched,
-    alt="The six images that are most similar to the caption, as it grows word by word.",
-    columns=6,
-    scale=2,
-    said=list(range(1, len(line) + 1)),
+    searched, alt="The six images that are most similar to the caption, as it grows word by word.", columns=6, scale=2, said=list(range(1, len(line) + 1))
 )
 slider
 
@@ -293,12 +274,7 @@ claims.table(
 )
 blue = words.attribute_binding_accuracy(pair, words.make_split(600, 44, codec, machine))
 book.claim("Even the worst factor is read well", min(by_words.values()), at_least=0.6, unit="fraction")
-book.claim(
-    "The background is read better than the scarf: difference",
-    by_words["background"] - by_words["scarf"],
-    at_least=0.01,
-    unit="fraction",
-)
+book.claim("The background is read better than the scarf: difference", by_words["background"] - by_words["scarf"], at_least=0.01, unit="fraction")
 book.claim("It knows what is blue, the fur or the scarf (guessing: 0.5)", blue, at_least=0.8, unit="fraction")
 
 # %% [markdown]
@@ -349,9 +325,7 @@ level = recipes.make_schedule().grid(10)[4]
 row = 0
 caption = teddies.captions_from_labels(never.labels[row : row + 1])
 noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)).to(machine.device)
-maps = words.attention_maps(
-    model.net, level.alpha * never.latents[row : row + 1] + level.sigma * noise, level, text.tokenise(caption, machine.device)
-)[0]
+maps = words.attention_maps(model.net, level.alpha * never.latents[row : row + 1] + level.sigma * noise, level, text.tokenise(caption, machine.device))[0]
 names = ["START", *caption[0].split(), "END"]
 attention = maps[: len(names)].mean((1, 2))
 viz.grid(
@@ -399,19 +373,9 @@ viz.bars(
 by_reading, by_factors = table["given words"], table["given factors"]
 book.claim("Given words, it follows captions that it has read", by_reading["seen"]["all"], at_least=0.7, unit="fraction")
 book.claim("… and captions that it has never read", by_reading["never seen"]["all"], at_least=0.55, unit="fraction")
-book.claim(
-    "A caption never read costs it",
-    by_reading["seen"]["all"] - by_reading["never seen"]["all"],
-    at_most=0.25,
-    unit="fraction lost",
-)
+book.claim("A caption never read costs it", by_reading["seen"]["all"] - by_reading["never seen"]["all"], at_most=0.25, unit="fraction lost")
 book.claim("Given factors, it follows combinations never seen", by_factors["never seen"]["all"], at_least=0.55, unit="fraction")
-book.claim(
-    "Words cost, against factors, on captions never read",
-    by_factors["never seen"]["all"] - by_reading["never seen"]["all"],
-    at_most=0.25,
-    unit="fraction lost",
-)
+book.claim("Words cost, against factors, on captions never read", by_factors["never seen"]["all"] - by_reading["never seen"]["all"], at_most=0.25, unit="fraction lost")
 
 # %% [markdown]
 # <details><summary><b>Parts, learned or given</b></summary>
@@ -425,21 +389,11 @@ book.claim(
 
 # %%
 new_prompts = prompt_adherence.sample_prompts(96, 33, unseen=True)
-followed = {
-    name: prompt_adherence.adherence(reader, model.sample(text.tokenise(make_captions(new_prompts))), new_prompts)
-    for name, make_captions in orders.items()
-}
+followed = {name: prompt_adherence.adherence(reader, model.sample(text.tokenise(make_captions(new_prompts))), new_prompts) for name, make_captions in orders.items()}
 claims.table(
-    ["order of the words", *teddies.SEMANTIC, "all five"],
-    [[name, *fractions.values()] for name, fractions in followed.items()],
-    title="Given words (fractions)",
+    ["order of the words", *teddies.SEMANTIC, "all five"], [[name, *fractions.values()] for name, fractions in followed.items()], title="Given words (fractions)"
 )
-book.claim(
-    "An order never read costs the denoiser at most",
-    followed["as always"]["all"] - followed["in another order"]["all"],
-    at_most=0.5,
-    unit="fraction lost",
-)
+book.claim("An order never read costs the denoiser at most", followed["as always"]["all"] - followed["in another order"]["all"], at_most=0.5, unit="fraction lost")
 
 # %% [markdown]
 # <details><summary><b>A little</b></summary>
@@ -472,37 +426,18 @@ viz.rows(
 
 # %%
 worn = {name: words.value_frequencies(reader, images, "scarf") for name, images in sampled.items()}
-followed = {
-    name: prompt_adherence.adherence(reader, images, teddies.labels_from_captions([prompt] * n))["all"]
-    for name, images in sampled.items()
-}
+followed = {name: prompt_adherence.adherence(reader, images, teddies.labels_from_captions([prompt] * n))["all"] for name, images in sampled.items()}
 claims.table(
     ["not wanted", *(f"scarf: {value}" for value in teddies.VALUES["scarf"]), "the prompt is still followed"],
     [[name, *worn[name].values(), followed[name]] for name in ways],
     title="Fractions of 96 images",
 )
 plain, no_green, no_bare = worn.values()
-book.claim(
-    "With no word about scarves, most wear none, although of the rendered teddies one in five does",
-    plain["none"],
-    at_least=0.5,
-    unit="fraction",
-)
+book.claim("With no word about scarves, most wear none, although of the rendered teddies one in five does", plain["none"], at_least=0.5, unit="fraction")
 book.claim("A negative prompt takes the green scarves away", no_green["green"], at_most=0.05, unit="fraction")
-book.claim(
-    "… and adds others, without being asked: bare necks, fraction lost",
-    plain["none"] - no_green["none"],
-    at_least=0.3,
-    unit="fraction",
-)
-book.claim(
-    "“not without a scarf” takes bare necks away: fraction, over that without a negative prompt",
-    no_bare["none"] / plain["none"],
-    at_most=0.7,
-)
-book.claim(
-    "… and the prompt itself suffers little", followed["nothing"] - min(followed.values()), at_most=0.25, unit="fraction lost"
-)
+book.claim("… and adds others, without being asked: bare necks, fraction lost", plain["none"] - no_green["none"], at_least=0.3, unit="fraction")
+book.claim("“not without a scarf” takes bare necks away: fraction, over that without a negative prompt", no_bare["none"] / plain["none"], at_most=0.7)
+book.claim("… and the prompt itself suffers little", followed["nothing"] - min(followed.values()), at_most=0.25, unit="fraction lost")
 
 # %% [markdown]
 # <details><summary><b>Away from is not "not"</b></summary>

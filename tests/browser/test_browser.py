@@ -1,7 +1,10 @@
 """Every notebook in JupyterLab in a real browser: all cells run, and every slider answers the keyboard and the mouse in time.
 
-    pytest -m browser              all notebooks, about 20 minutes on two cores; prints latencies, and where the screenshots lie
-    pytest -m browser -k 05        one of them
+    make browser-test                        all notebooks; prints latencies, and where the screenshots lie
+    .venv/bin/python -m pytest -m browser -k 05    one of them
+
+In `make test` nbval executes the notebooks in the same JupyterLab (see tests/support/lab_kernels.py), and the pages open on its
+kernels; alone, these tests run all cells themselves.
 
 Needs Chromium (Debian's package `chromium`); nothing is downloaded.
 """
@@ -20,7 +23,8 @@ from course_lib.storage import paths
 from course_lib.tools.build_notebooks import METADATA
 
 sync_api = pytest.importorskip("playwright.sync_api")
-import lab_page  # noqa: E402  (it needs playwright)
+import lab_kernels  # noqa: E402  (they need playwright)
+import lab_page  # noqa: E402
 from lab_page import LabPage, Server  # noqa: E402
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -38,8 +42,14 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def jupyterlab(folder) -> Iterator[Server]:
-    with lab_page.server(folder, paths.runs_dir()) as running:
+def jupyterlab(folder, request) -> Iterator[Server]:
+    """The server in which nbval has executed the notebooks, or else a new one, with copies of the networks trained so far."""
+    if request.config.getoption("--in-jupyterlab"):
+        yield lab_kernels.server()
+        return
+    if paths.runs_dir().exists():
+        shutil.copytree(paths.runs_dir(), folder / "runs")
+    with lab_page.server(folder, folder / "runs") as running:
         yield running
 
 
@@ -51,19 +61,23 @@ def browser(folder):
         browser.close()
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NOTEBOOKS])
+@pytest.fixture(scope="module", params=NOTEBOOKS)
 def notebook(request, browser, jupyterlab) -> Iterator[LabPage]:
     """A notebook whose cells have all been run."""
-    with run(request.param, browser, jupyterlab) as page:
+    with opened(request.param, browser, jupyterlab, request.config.getoption("--in-jupyterlab")) as page:
         yield page
 
 
 @contextmanager
-def run(name: str, browser, jupyterlab: Server) -> Iterator[LabPage]:
+def opened(name: str, browser, jupyterlab: Server, executed: bool = False) -> Iterator[LabPage]:
+    """The page of a notebook, all of whose cells are run here, unless nbval has executed them in this JupyterLab."""
     with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         page = LabPage(context.new_page(), jupyterlab)
+        if executed:
+            assert lab_kernels.is_executed(name), f"nbval has not executed {name}: give its path before tests/browser"
         page.open(name)
-        page.run_all()
+        if not executed:
+            page.run_all()
         yield page
         page.close()
 
@@ -84,7 +98,7 @@ def test_a_slider_without_effect_and_errors_are_found(browser, jupyterlab, monke
     cells = [nbformat.v4.new_code_cell(source) for source in (BROKEN, "1 / 0")]
     file = jupyterlab.root / "notebooks" / "broken.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=METADATA), file)
-    with run("broken", browser, jupyterlab) as page:
+    with opened("broken", browser, jupyterlab) as page:
         assert page.problems() == ["cell 1: division by zero"]
         (slider,) = page.sliders()
         assert (slider.label, slider.alt, slider.position, slider.last) == ("level", "Always black", 0, 1)

@@ -1,6 +1,6 @@
 """JupyterLab in a headless Chromium: a server of its own, and a page that runs a notebook and moves its sliders.
 
-For test_browser.py. What the server and its kernels write goes into a folder that the test names, never into the home folder or
+For test_browser.py and lab_kernels.py. What the server and its kernels write goes into a folder that the test names, never into the home folder or
 the workbook: the notebooks opened are copies.
 """
 
@@ -30,11 +30,12 @@ PATIENCE = 180  # seconds for the server to start and for the page to do what it
 
 @dataclass
 class Server:
-    """A running JupyterLab: its address, token and root folder, and the file that holds what it logs."""
+    """A running JupyterLab: its address and token, its root folder, the folder of Jupyter's own files, and its log file."""
 
     url: str
     token: str
     root: Path
+    jupyter: Path
     log: Path
 
     def complaints(self) -> list[str]:
@@ -45,23 +46,21 @@ class Server:
 
 @contextmanager
 def server(folder: Path, runs: Path) -> Iterator[Server]:
-    """JupyterLab as `make lab` starts it, with copies of the notebooks, its files in `folder`; ended when the block is left.
+    """JupyterLab as `make lab` starts it, with copies of the notebooks and all its files in `folder`; ended with the block.
 
-    runs: a folder of trained networks; they are copied too, so that what they hold need not be trained again. RuntimeError where
-    JupyterLab does not start.
+    runs: the folder of trained networks that its kernels read and write. Raises RuntimeError where JupyterLab does not start.
     """
-    root, log = folder / "workbook", folder / "server.log"
+    root, log, jupyter = folder / "workbook", folder / "server.log", folder / "jupyter"
     shutil.copytree(paths.ROOT / "notebooks", root / "notebooks", ignore=shutil.ignore_patterns("source", ".ipynb_checkpoints"))
-    shutil.copytree(runs, root / "runs") if runs.exists() else (root / "runs").mkdir()
-    places = {**lab.prepare(folder / "jupyter"), "HOME": str(folder)}
+    variables = {**lab.prepare(jupyter), "HOME": str(folder)}
     path = os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, **places, "PYTHONPATH": path, "COURSE_RUNS": str(root / "runs")}
+    environment = {**os.environ, **variables, "PYTHONPATH": path, "COURSE_RUNS": str(runs)}
     options = ["--no-browser", "--expose-app-in-browser", f"--ServerApp.root_dir={root}", f"--ServerApp.port={_free_port()}"]
     command = [sys.executable, "-m", "jupyterlab", *lab.arguments(options)]
     with log.open("w") as said:
         process = subprocess.Popen(command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
     try:
-        yield Server(*_address(process, Path(places["JUPYTER_RUNTIME_DIR"]), log), root, log)
+        yield Server(*_address(process, jupyter / "runtime", log), root, jupyter, log)
     finally:
         process.terminate()  # Jupyter then ends its kernels
         try:

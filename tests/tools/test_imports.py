@@ -26,7 +26,7 @@ LAYERS = (
     {"homework/"},
     {"tools/"},
 )
-ALONE = ("notebook/", "training/")  # these know no model: of course_lib, only what lies on the ground, and the device
+ALONE = ("notebook/", "training/")  # these know no model: of course_lib, only the lowest layers
 MODELS = {"autoencoder", "vae", "codec", "unet", "dit", "layers", "text", "text_denoiser", "contrastive", "diffusion", "guidance"}
 ONLY_IN = {
     "matplotlib": {"notebook/"},

@@ -216,7 +216,7 @@ def _unscaled_codec(run: Run) -> VAECodec:
 
 _FAULTS: dict[str, tuple[str, Callable[[Run], dict[str, Any]]]] = {
     "A": ("too large a step at the end", lambda run: {"levels": [*run.levels[: STEPS // 2 + 1], run.levels[-1]]}),
-    "B": ("off by one in t", lambda run: {"reported_timestep": lambda t: max(t - STRIDE, 0)}),
+    "B": ("off by one grid step", lambda run: {"reported_timestep": lambda t: max(t - STRIDE, 0)}),
     "C": ("latents not scaled before decoding", lambda run: {"codec": _unscaled_codec(run)}),
     "D": ("EMA never updated", lambda run: {"net": _untrained_net(run)}),
     "E": ("wrong null label", lambda run: {"null_label": 0}),

@@ -25,8 +25,8 @@ ALT = {
         "the participation ratio follows it throughout."
     ),
     "triplet_error_rate": (
-        "Four teddies; below each the same teddy elsewhere in another light; "
-        "below that a teddy in the same place that does something else."
+        "Four teddies; below each the same teddy at another position in another light; "
+        "below that a teddy at the same position that does something else."
     ),
     "triplet_error_rate 2": (
         "Error rate for each word: nearly one for activity, scarf and fur colour, lower for count and background."

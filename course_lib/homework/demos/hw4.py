@@ -19,11 +19,11 @@ from course_lib.unet import UNet
 #: Alternative texts of the figures. They stay out of the cells, where they would answer the question before the figure.
 ALT = {
     "add_noise": (
-        "One image of teddies, its latent noised at six steps and decoded: first clean, then smeared, at last only blotches."
+        "One image of teddies, its latent noised at six steps and decoded: first clean, then smeared, finally only blotches."
     ),
     "target": (
         "The teddies, the noise, and v at five steps, decoded: "
-        "v looks like the noise at first, and at last like a negative of the teddies."
+        "v looks like the noise at the first step, and like a negative of the teddies at the last."
     ),
     "to_x0": (
         "Error of x0 against step for a perturbed output of each prediction type: "
@@ -31,15 +31,15 @@ ALT = {
     ),
     "to_x0 2": (
         "The clean image that the denoiser predicts from each of exercise 1's six images: "
-        "right for a long time, then greyer, at t = 1000 a blurred average."
+        "right at most steps, then greyer, and a blurred average at t = 1000."
     ),
     "ddim_step": (
         "Three rows of three images of two pink teddies reading, for eta 0, 0.5 and 1: "
-        "all are good, and within a column the scenery may change with eta."
+        "all are good, and within a column the background may change with eta."
     ),
     "training_loss": "The loss starts near one, falls steeply, then more slowly.",
     "training_loss 2": (
-        "A sample for each of six fur colours: blurred teddies in front of plausible sceneries, "
+        "A sample for each of six fur colours: blurred teddies in front of plausible backgrounds, "
         "mostly in the colour that was asked for."
     ),
     "unscale": (

@@ -205,8 +205,8 @@ def _sample(model: text_to_image.TextToImage, denoise: Denoiser, n: int, steps: 
 class GuidanceRun:
     """One way of guiding in the plane, at one scale; both results are computed, not sampled.
 
-    distance: the fraction of the sampled mass that lies elsewhere than the class's (total variation). agreement: the fraction
-    of it that a perfect classifier assigns to the class.
+    distance: the fraction of the sampled mass that is in the wrong place (total variation from the class).
+    agreement: the fraction of the sampled mass that a perfect classifier assigns to the class.
     """
 
     method: str
@@ -218,7 +218,7 @@ class GuidanceRun:
 def evaluate_methods(cfg: CFG, interval_scale: Callable[..., float]) -> list[GuidanceRun]:
     """Evaluate three ways to guide an imperfect network at several scales, and last the class itself: some seconds.
 
-    The data are chapter 5's two classes. The network sees them blurred by 0.3, as if it was trained too briefly;
+    The data are chapter 5's two classes. The network sees them blurred by 0.3, as if it had been trained too briefly;
     autoguidance's weak network sees them blurred by 0.8.
     """
     mixture, grid = guided_densities.two_class_mixture(), guided_densities.plane_grid(side=36)

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Homework 1 · Pixel space
 #
-# > Write the five functions that measure how many dimensions of pixel space images use, and how far its distances can be trusted.
+# > Write five functions that measure how many dimensions of pixel space images occupy, and how far pixel distances can be trusted.
 #
-# You need chapter 1. Each exercise below has a cell for your function, a check, and a figure that uses your function. A check says what your function gave, what was
-# expected and what probably went wrong; run it as often as you like. You can leave an exercise blank: the cells after it then use the workbook's own
-# block, and say so.
+# You need chapter 1. Each exercise below has a cell for your function, a check, and a figure that uses your function. The check reports what your function
+# returned, what was expected and what the likely mistake is; run it as often as you like. If you leave an exercise blank, the notebook still runs: the cells
+# after it use the workbook's own function, and say so.
 #
 # [[contents]]
 #
@@ -63,17 +63,15 @@ def patch_statistics(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
 statistics = hw1.patch_statistics.check(patch_statistics)
 
 # %% [markdown]
-# **At work.** Your covariance of 12 × 12 squares of real photographs. Its eigenvectors, the principal axes, are images themselves; the first 24 of 432 are below, the one with the largest variance first.
-# An axis is a direction, so its sign is arbitrary, and its contrast is stretched; one flat colour means that all pixels change together. Before you look: what will the first axis show?
+# **At work.** Your function computes the covariance of 12 × 12 squares of real photographs. Its eigenvectors, the principal axes, are images themselves; the first 24 of 432 are shown below, in order of decreasing variance.
+# The sign of an axis is arbitrary, because an axis is only a direction, and the contrast of each image is stretched. One flat colour means that all pixels change together. Before you look: what will the first axis show?
 
 # %%
 axes, fractions = demos.principal_axes(statistics)
 viz.grid(axes, 12, scale=4, alt=demos.ALT["patch_statistics"])
 
 # %%
-print(
-    f"Of the variance in 432 dimensions, the first axis holds {fractions[0]:.0%}, the first three {fractions[:3].sum():.0%}, all 24 {fractions.sum():.0%}."
-)
+print(f"Of the variance in 432 dimensions, the first axis holds {fractions[0]:.0%}, the first three {fractions[:3].sum():.0%}, all 24 {fractions.sum():.0%}.")
 
 # %% [markdown]
 # ## 2 · How much variance do a few axes hold?
@@ -119,13 +117,7 @@ explained = hw1.explained_variance_ratio.check(explained_variance_ratio)
 # %%
 ks = [1, 2, 4, 8, 16, 32, 64, 128]
 curves = {name: (ks, [explained(x, k) for k in ks]) for name, x in demos.point_sets().items()}
-viz.lines(
-    curves,
-    log="x",
-    xlabel="principal axes used, of 192",
-    ylabel="fraction of the variance",
-    alt=demos.ALT["explained_variance_ratio"],
-)
+viz.lines(curves, log="x", xlabel="principal axes used, of 192", ylabel="fraction of the variance", alt=demos.ALT["explained_variance_ratio"])
 
 # %% [markdown]
 # ## 3 · One number for a spectrum
@@ -178,7 +170,7 @@ claims.table(["factors free", "participation ratio"], list(ratios.items()))
 #
 # [[two_nn]]
 #
-# TwoNN (Facco et al. 2017) measures the distances $r_1$ and $r_2$ of each point to its nearest and second nearest neighbour. In $d$ dimensions, if the density hardly changes out to the second neighbour, $\log (r_2/r_1)$ follows an exponential distribution with rate $d$.
+# TwoNN (Facco et al. 2017) measures the distances $r_1$ and $r_2$ of each point to its nearest and second nearest neighbour. In $d$ dimensions, if the density is nearly constant out to the second neighbour, $\log (r_2/r_1)$ follows an exponential distribution with rate $d$.
 # The maximum-likelihood estimate of the rate is $N$ over the sum of these logarithms; with $N-1$ in the numerator it is unbiased (Denti et al. 2022):
 #
 # $$\hat d = \frac{N - 1}{\sum_{i=1}^N \log\,(r_{2,i} / r_{1,i})}.$$
@@ -192,12 +184,12 @@ claims.table(["factors free", "participation ratio"], list(ratios.items()))
 #
 # <details><summary>Hint 1</summary>
 #
-# `torch.cdist(x, x)` holds all distances. Which point is the nearest neighbour of a point in this table?
+# `torch.cdist(x, x)` returns all distances. Which point is the nearest neighbour of a point in this table?
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# Sorted along each row, the first distance is that of the point to itself. `topk(3, largest=False)` saves sorting the rest.
+# If you sort each row, the first distance is that of the point to itself. `topk(3, largest=False)` saves sorting the rest.
 # </details>
 
 
@@ -214,14 +206,11 @@ def two_nn(x: Tensor) -> float:
 estimate = hw1.two_nn.check(two_nn)
 
 # %% [markdown]
-# **At work.** An instrument is calibrated before it is used. First, 1,000 points each, sampled uniformly from cubes of known dimension in a space with 50 axes. Up to which dimension do you expect a correct estimate?
+# **At work.** An instrument is calibrated before it is used. First we take cubes of known dimension in a space with 50 axes, and sample 1,000 points uniformly from each cube. Up to which dimension do you expect a correct estimate?
 
 # %%
 known = [1, 2, 3, 5, 8, 12, 20]
-cubes = {
-    "TwoNN": [estimate(demos.sample_cube(d)) for d in known],
-    "participation ratio": [participation(demos.sample_cube(d)) for d in known],
-}
+cubes = {"TwoNN": [estimate(demos.sample_cube(d)) for d in known], "participation ratio": [participation(demos.sample_cube(d)) for d in known]}
 viz.lines(
     {name: (known, values) for name, values in cubes.items()} | {"the truth": (known, known)},
     log="xy",
@@ -231,7 +220,7 @@ viz.lines(
 )
 
 # %% [markdown]
-# Now the teddies of exercise 3, where the truth is known as well, and Fashion-MNIST images, where it is not. Which of the two estimators do you believe for Fashion-MNIST?
+# Next come the teddies of exercise 3, whose true dimension is known as well, and Fashion-MNIST images, whose true dimension is not. Which of the two estimators do you believe for Fashion-MNIST?
 
 # %%
 fashion = demos.fashion_points(4000)
@@ -239,11 +228,7 @@ rows = [[f"{len(x)} teddies, {k} free", k, estimate(x.double()), ratios[k]] for 
 for n in (250, 1000, 4000):
     parts = fashion.double().split(n)
     rows.append(
-        [
-            f"{n} Fashion-MNIST images" + f", mean of {len(parts)} such sets" * (len(parts) > 1),
-            "?",
-            *(sum(map(f, parts)) / len(parts) for f in (estimate, participation)),
-        ]
+        [f"{n} Fashion-MNIST images" + f", mean of {len(parts)} such sets" * (len(parts) > 1), "?", *(sum(map(f, parts)) / len(parts) for f in (estimate, participation))]
     )
 claims.table(["points", "truth", "TwoNN", "participation ratio"], rows)
 
@@ -252,7 +237,7 @@ claims.table(["points", "truth", "TwoNN", "participation ratio"], rows)
 #
 # [[triplet_error_rate]]
 #
-# A triplet has three images: an anchor, a *positive* with the same meaning, and a *negative* with another meaning. The squared error of pixels makes an **error** if it puts the negative *nearer* to the anchor than the positive. A tie is not an error.
+# A triplet has three images: an anchor, a *positive* with the same meaning, and a *negative* with another meaning. The pixel MSE makes an **error** if the negative is *nearer* to the anchor than the positive is. A tie is not an error.
 #
 # $$\text{MSE}(a, b) = \tfrac1{CHW} \textstyle\sum (a - b)^2$$
 #
@@ -263,7 +248,7 @@ claims.table(["points", "truth", "TwoNN", "participation ratio"], rows)
 #
 # <details><summary>Hint</summary>
 #
-# First one distance for each triplet, a tensor [B], twice. A comparison of two such tensors gives True and False; as numbers, their mean is a fraction.
+# First one distance for each triplet, a tensor [B], twice. Comparing two such tensors gives True or False for each triplet; converted to numbers, their mean is the fraction.
 # </details>
 
 
@@ -280,21 +265,15 @@ def triplet_error_rate(anchor: Tensor, positive: Tensor, negative: Tensor) -> fl
 error_rate = hw1.triplet_error_rate.check(triplet_error_rate)
 
 # %% [markdown]
-# **At work.** In each triplet, the *positive* has every word of the anchor's caption, but another position, size, lean, light, tint, grain and fabric. The *negative* has the same appearance, but one other word: the count, the fur's colour, the activity, the scarf's colour or the background. For which word is the error rate of the pixel distance highest?
+# **At work.** In each triplet, the *positive* shares every word of the anchor's caption, but has another position, size, lean, light, tint, grain and fabric. The *negative* has the same appearance, but its caption differs in one word: the count, the fur's colour, the activity, the scarf's colour or the background. For which word is the error rate of the pixel distance highest?
 
 # %%
 sets = demos.triplets()
 shown = sets["activity"]
-viz.rows(
-    {"anchor": shown.anchor[:4], "positive": shown.same[:4], "negative": shown.other[:4]},
-    scale=1,
-    alt=demos.ALT["triplet_error_rate"],
-)
+viz.rows({"anchor": shown.anchor[:4], "positive": shown.same[:4], "negative": shown.other[:4]}, scale=1, alt=demos.ALT["triplet_error_rate"])
 
 # %%
-viz.bars(
-    {word: error_rate(*three) for word, three in sets.items()}, ylabel="triplet error rate", alt=demos.ALT["triplet_error_rate 2"]
-)
+viz.bars({word: error_rate(*three) for word, three in sets.items()}, ylabel="triplet error rate", alt=demos.ALT["triplet_error_rate 2"])
 
 # %% [markdown]
 # ## 6 · Far and near, in words
@@ -310,7 +289,7 @@ viz.bars(
 # %% [markdown] written="far_and_near"
 # ### BEGIN SOLUTION
 # **Model answer.** 1. TwoNN uses only the nearest neighbours and counts the directions *within* the set, curved or not: one. The participation ratio counts the straight axes that hold the variance of the entire set. When a teddy leans, edges move over pixels; each pixel
-# turns on and off at another angle, so the curve keeps turning into new directions of pixel space. 2. It grows: with more points the neighbours are nearer, and finer differences count as dimensions. TwoNN is also too low in high dimensions, as the cubes show, because the nearest of a thousand
+# turns on and off at a different angle, so the curve keeps turning into new directions of pixel space. 2. It grows: with more points the neighbours are nearer, and finer differences count as dimensions. TwoNN is also too low in high dimensions, as the cubes show, because the nearest of a thousand
 # points is not near; the participation ratio is right only for a flat set that is equally wide in all its directions, and hardly counts narrow directions. 3. MSE compares pixels at the same position: a teddy that moves by a few pixels changes nearly all of its pixels, but no word. A word that affects many pixels (the background) is large for MSE as well; the effect of a word that affects few pixels
 # (the scarf, the activity) is smaller than that of position and light.
 #

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Homework 2 · The autoencoder
 #
-# > Write the six functions that calculate the size of a latent, compute it, and measure what is lost.
+# > Write six functions that calculate the shape of a latent, compute the latent, and measure what the reconstruction loses.
 #
-# You need chapter 2. Each exercise below has a cell for your function, a check, and a figure that uses your function. A check says what your function gave, what was
-# expected and what probably went wrong; run it as often as you like. You can leave an exercise blank: the cells after it then use the workbook's own
-# block, and say so.
+# You need chapter 2. Each exercise below has a cell for your function, a check, and a figure that uses your function. The check reports what your function
+# returned, what was expected and what the likely mistake is; run it as often as you like. If you leave an exercise blank, the notebook still runs: the cells
+# after it use the workbook's own function, and say so.
 #
 # [[contents]]
 #
@@ -30,7 +30,7 @@ print(device.find())
 #
 # [[conv_output_size]]
 #
-# A convolution puts its kernel on the first `kernel` pixels of the padded input, then moves it by `stride` pixels, again and again, as long as it fits. Each position gives one output value. How many are there (Dumoulin & Visin 2016, relationship 6)?
+# A convolution places its kernel on the first `kernel` pixels of the padded input, then shifts it by `stride` pixels, again and again, as long as it fits. Each position gives one output value. How many output values are there (Dumoulin & Visin 2016, relationship 6)?
 #
 # | argument | type | what it is |
 # |---|---|---|
@@ -62,7 +62,7 @@ def conv_output_size(size: int, kernel: int, stride: int, padding: int) -> int:
 output_size = hw2.conv_output_size.check(conv_output_size)
 
 # %% [markdown]
-# **At work.** One teddy in the encoder of the workbook's VAE. You see the first channel after each convolution: a list of values that your function reshapes to a square (the first convolution halves the side twice at once). Before you look: at which size do you no longer recognise the teddy?
+# **At work.** One teddy passes through the encoder of the workbook's VAE. You see the first channel after each convolution: a list of values, which is reshaped to a square with the side that your function returns (the first convolution halves the side twice at once). Before you look: at which size do you no longer recognise the teddy?
 
 # %%
 channels = demos.encoder_channels(output_size)
@@ -73,7 +73,7 @@ viz.grid(torch.cat(list(channels.values())), len(channels), titles=list(channels
 #
 # [[latent_shape]]
 #
-# An encoder with `halvings` convolutions of stride 2, kernel 4 and padding 1 takes RGB images [B, 3, height, width]. Its last layer outputs `channels` channels. What is the shape of a latent, and by what factor does it have fewer values than the image (the compression ratio)?
+# An encoder with `halvings` convolutions of stride 2, kernel 4 and padding 1 takes RGB images [B, 3, height, width]. Its last layer outputs `channels` channels. What is the shape of the latent, and how many times as many values as the latent does the image have (the compression ratio)?
 #
 # | argument | type | what it is |
 # |---|---|---|
@@ -107,7 +107,7 @@ def latent_shape(height: int, width: int, halvings: int, channels: int) -> tuple
 shape_of = hw2.latent_shape.check(latent_shape)
 
 # %% [markdown]
-# **At work.** The autoencoders of Stable Diffusion (SD) 1 and 3, that of SANA, and the workbook's own. All but SANA's halve a side three times; their latents have 4 channels, SD 3's has 16. SANA's halves it five times and has 32. Which of the four compresses an image most?
+# **At work.** Your function is applied to the autoencoders of Stable Diffusion (SD) 1 and 3, of SANA, and of this workbook. All but SANA's halve a side three times; their latents have 4 channels, SD 3's has 16. SANA's halves it five times and has 32. Which of the four compresses an image most?
 
 # %%
 ratios = demos.compression_ratios(shape_of)
@@ -148,13 +148,11 @@ def conv_transpose_output_size(size: int, kernel: int, stride: int, padding: int
 transposed_size = hw2.conv_transpose_output_size.check(conv_transpose_output_size)
 
 # %% [markdown]
-# **At work.** Your function gives the size of the canvas; then stamps with stride 2 are put on it. Stamps extend in both directions, so they are squares; shown are 4 × 4 pixels from the middle. Within a square, the brighter a pixel, the more stamps touch it; the title gives the smallest and the largest number. Decoders with an unfavourable kernel draw checkerboards (Odena et al. 2016). Which of the kernels 2, 3, 4 and 5 would you choose?
+# **At work.** Your function gives the size of the canvas; then stamps are placed on it with stride 2. Images have two dimensions, so the stamps are squares; the figure shows 4 × 4 pixels from the middle. The brighter a pixel is, the more stamps touch it; the title gives the smallest and the largest number of stamps. Decoders with an unfavourable kernel size produce checkerboard artefacts (Odena et al. 2016). Which of the kernels 2, 3, 4 and 5 would you choose?
 
 # %%
 overlaps = demos.kernel_overlaps(transposed_size)
-viz.grid(
-    torch.cat(list(overlaps.values())), len(overlaps), titles=list(overlaps), scale=5, alt=demos.ALT["conv_transpose_output_size"]
-)
+viz.grid(torch.cat(list(overlaps.values())), len(overlaps), titles=list(overlaps), scale=5, alt=demos.ALT["conv_transpose_output_size"])
 
 # %% [markdown]
 # ## 4 · A bottleneck
@@ -245,15 +243,11 @@ def pca_reconstructions(train: Tensor, test: Tensor, k: int) -> Tensor:
 reconstruct = hw2.pca_reconstructions.check(pca_reconstructions)
 
 # %% [markdown]
-# **At work.** From top to bottom: the same images, their reconstructions from 16 dimensions of PCA, and those of the network. Which reconstructions do you find better, and at what?
+# **At work.** From top to bottom: the same images, their reconstructions from 16 dimensions of PCA, and those of the network. Which reconstructions look better to you, and in what respect?
 
 # %%
 by_pca = demos.reconstruct_by_pca(reconstruct, train, test, 16)
-viz.rows(
-    {"images": test[:10], "16 dimensions, PCA": by_pca[:10], "16 dimensions, network": by_network[:10]},
-    scale=2,
-    alt=demos.ALT["pca_reconstructions"],
-)
+viz.rows({"images": test[:10], "16 dimensions, PCA": by_pca[:10], "16 dimensions, network": by_network[:10]}, scale=2, alt=demos.ALT["pca_reconstructions"])
 
 # %% [markdown]
 # ## 6 · How good is a reconstruction?
@@ -290,27 +284,18 @@ def psnr(images: Tensor, reconstructions: Tensor) -> Tensor:
 decibels = hw2.psnr.check(psnr)
 
 # %% [markdown]
-# **At work.** Your network with 16 latent dimensions, compared with PCA with more and more of them. Before you look: how many dimensions will PCA need to match the network?
+# **At work.** The figure compares your network, which has 16 latent dimensions, with PCA for a growing number of dimensions. Before you look: how many dimensions will PCA need to match the network?
 
 # %%
 ks = [4, 8, 12, 16, 24, 32, 48, 64]
 linear = [decibels(test, demos.reconstruct_by_pca(reconstruct, train, test, k)).mean().item() for k in ks]
 yours = decibels(test, by_network)
-viz.lines(
-    {"PCA": (ks, linear), "your network": ([16], [yours.mean().item()])},
-    log="x",
-    xlabel="latent dimensions",
-    ylabel="mean PSNR (dB)",
-    alt=demos.ALT["psnr"],
-)
+viz.lines({"PCA": (ks, linear), "your network": ([16], [yours.mean().item()])}, log="x", xlabel="latent dimensions", ylabel="mean PSNR (dB)", alt=demos.ALT["psnr"])
 
 # %%
 order = yours.argsort()
 viz.rows(
-    {
-        f"{name}: {yours[i].min():.0f} to {yours[i].max():.0f} dB": torch.cat([test[i], by_network[i]])
-        for name, i in (("worst", order[:5]), ("best", order[-5:]))
-    },
+    {f"{name}: {yours[i].min():.0f} to {yours[i].max():.0f} dB": torch.cat([test[i], by_network[i]]) for name, i in (("worst", order[:5]), ("best", order[-5:]))},
     scale=2,
     titles=["image"] * 5 + ["reconstruction"] * 5,
     alt=demos.ALT["psnr 2"],
@@ -331,7 +316,7 @@ viz.rows(demos.decode_new_latents(result.ema, test), scale=2, alt=demos.ALT["hol
 # Three questions; two sentences for each are enough.
 #
 # 1. With 16 latent dimensions the network is better than PCA; chapter 2 found that with 256 it hardly is. Why do nonlinearities help more when there are few dimensions?
-# 2. Your best and your worst reconstructions differ by many decibels. What have the best in common, and why does a high PSNR not mean that they are good images?
+# 2. Your best and your worst reconstructions differ by many decibels. What do the best ones have in common, and why does a high PSNR not mean that they are good images?
 # 3. Which part of the training loss trains the decoder on latents that belong to no image? Why are samples from $\mathcal N(0, I)$ worse than latents half way between two images, and how would you change the training so that you can sample?
 
 # %% [markdown] written="holes"

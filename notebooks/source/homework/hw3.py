@@ -62,7 +62,7 @@ def reparameterise(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
 sample_latent = hw3.reparameterise.check(reparameterise)
 
 # %% [markdown]
-# **At work.** The posterior of one teddy, as the workbook's VAE gives it, and the same posterior with its standard deviation multiplied by 0, 1, 10 and 40. Each image is one decoded sample. Before you look: from which factor on do you expect to see a difference?
+# **At work.** We take the posterior of one teddy, as the workbook's VAE computes it, and multiply its standard deviation by 0, 1, 10 and 40. Each image is one decoded sample. Before you look: from which factor on do you expect to see a difference?
 
 # %%
 viz.rows(demos.decode_posterior_samples(sample_latent), scale=1, alt=demos.ALT["reparameterise"])
@@ -107,17 +107,13 @@ def kl(mean: Tensor, logvar: Tensor) -> Tensor:
 latent_kl = hw3.kl.check(kl)
 
 # %% [markdown]
-# **At work.** Your KL for each of the 8 × 8 positions of a teddy's latent separately. Before you look: which positions are expensive, and does any of them cost nothing?
+# **At work.** The maps show your KL separately for each of the 8 × 8 positions of a teddy's latent. Before you look: which positions are expensive, and does any of them cost nothing?
 
 # %%
 images, kl_maps = demos.kl_maps(latent_kl)
 low, high = kl_maps.min(), kl_maps.max()
 maps = (2 * (kl_maps - low) / (high - low) - 1)[:, None].expand(-1, 3, -1, -1)
-viz.rows(
-    {"teddies": images, f"black {low:.0f}, white {high:.0f} nats": maps.repeat_interleave(8, 2).repeat_interleave(8, 3)},
-    scale=1,
-    alt=demos.ALT["kl"],
-)
+viz.rows({"teddies": images, f"black {low:.0f}, white {high:.0f} nats": maps.repeat_interleave(8, 2).repeat_interleave(8, 3)}, scale=1, alt=demos.ALT["kl"])
 
 # %% [markdown]
 # ## 3 · The bound
@@ -162,7 +158,7 @@ def elbo(images: Tensor, copies: Tensor, kl: Tensor, noise_std: float) -> Tensor
 bound = hw3.elbo.check(elbo)
 
 # %% [markdown]
-# **At work.** Now all three train chapter 3's network on Fashion-MNIST, for a few hundred steps. Before you look: which will be recognisable, the reconstructions, the samples from the prior, or both? The loss may fall below 0, because a density can be larger than 1.
+# **At work.** Now your three functions together train chapter 3's network on Fashion-MNIST, for a few hundred steps. Before you look: which will be recognisable, the reconstructions, the samples from the prior, or both? The loss may fall below 0, because a density can be larger than 1.
 
 # %%
 result = demos.train_vae(sample_latent, latent_kl, bound)
@@ -176,7 +172,7 @@ viz.rows(demos.reconstruct_and_sample(result.ema), scale=2, alt=demos.ALT["elbo 
 #
 # [[averaged]]
 #
-# Each training step sees another batch, so the weights jitter. For this reason a training run usually does not return its last weights, but a running average of them, the *exponential moving average* (EMA):
+# Each training step sees a different batch, so the weights jitter. For this reason a training run usually does not return its last weights, but a running average of them, the *exponential moving average* (EMA):
 # after every step the average keeps a fraction `decay` of itself and takes the rest from the new weights.
 #
 # | argument | shape | what it is |
@@ -207,20 +203,14 @@ update_ema = hw3.averaged.check(averaged)
 # **At work.** A small autoencoder trains at a learning rate that is too high for it, and your average follows with a decay of 0.95. Before you look: the average is computed from nothing but these jittering weights; can it be better than all of them?
 
 # %%
-viz.lines(
-    demos.ema_test_errors(update_ema, 0.95),
-    marker=False,
-    xlabel="training step",
-    ylabel="test error (squared, per pixel)",
-    alt=demos.ALT["averaged"],
-)
+viz.lines(demos.ema_test_errors(update_ema, 0.95), marker=False, xlabel="training step", ylabel="test error (squared, per pixel)", alt=demos.ALT["averaged"])
 
 # %% [markdown]
 # ## 5 · Some nats for free
 #
 # [[free_bits]]
 #
-# The posterior of a VAE may collapse onto the prior: the latent then costs nothing and says nothing. Free bits (Kingma et al. 2016, eq. 15) remove the incentive: every latent dimension
+# The posterior of a VAE may collapse onto the prior: the latent then costs nothing and carries no information. Free bits (Kingma et al. 2016, eq. 15) remove the incentive: every latent dimension
 # may spend `floor` nats for free, so the model saves nothing by spending less.
 #
 # $$\sum_j \max\!\big(\text{floor},\ \tfrac1B \textstyle\sum_i \mathrm{KL}_{ij}\big)$$
@@ -256,7 +246,7 @@ def free_bits(kl_per_dim: Tensor, floor: float) -> Tensor:
 kl_with_free_bits = hw3.free_bits.check(free_bits)
 
 # %% [markdown]
-# **At work.** A network as in chapter 3's section on posterior collapse, so deep that its posterior collapses, trained without a floor and with your floor of 0.125 nats. Each mark is one of its 16 latent dimensions. Before you look: will any dimension spend more than the floor?
+# **At work.** We train a network from chapter 3's section on posterior collapse, so deep that its posterior collapses: first without a floor, then with a floor of 0.125 nats in your function. Each mark is one of its 16 latent dimensions. Before you look: will any dimension spend more than the floor?
 
 # %%
 panels = viz.Panels(1, 7.0, 3.0)
@@ -272,7 +262,7 @@ panels.picture(demos.ALT["free_bits"])
 #
 # [[active_units]]
 #
-# A latent dimension that says something has a mean that *changes from image to image*. Burda et al. (2016, section 5.2) call it active when the variance of its posterior mean over the images is above a threshold.
+# A latent dimension that carries information has a mean that *changes from image to image*. Burda et al. (2016, section 5.2) call it active when the variance of its posterior mean over the images is above a threshold.
 #
 # | argument | shape | what it is |
 # |---|---|---|
@@ -282,7 +272,7 @@ panels.picture(demos.ALT["free_bits"])
 #
 # <details><summary>Hint</summary>
 #
-# The images are axis 0. `x.var(dim=0)` subtracts the mean over the images by itself.
+# The images are axis 0. `x.var(dim=0)` already subtracts the mean over the images.
 # </details>
 
 
@@ -304,10 +294,7 @@ is_active = hw3.active_units.check(active_units)
 runs = demos.broken_runs()
 claims.table(
     ["run", "active units of 16", "KL (nats)", "true ELBO (nats)"],
-    [
-        [name, int(is_active(run.posterior.mean, 0.01).sum()), run.posterior.kl().mean().item(), run.elbo]
-        for name, run in runs.items()
-    ],
+    [[name, int(is_active(run.posterior.mean, 0.01).sum()), run.posterior.kl().mean().item(), run.elbo] for name, run in runs.items()],
 )
 
 # %%

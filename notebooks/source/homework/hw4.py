@@ -35,7 +35,7 @@ print(device.find())
 #
 # $$x_t = \sqrt{\bar\alpha_t}\; x_0 + \sqrt{1 - \bar\alpha_t}\;\epsilon.$$
 #
-# The $\bar\alpha_t$ are given as a table, as other libraries store them: **`alphas_cumprod` has `T` entries, and its entry 0 belongs to $t = 1$**. (The table inside the workbook's own schedules has one more entry, for clean data at $t = 0$. This one has not.)
+# The $\bar\alpha_t$ are given as a table, as other libraries store them: **`alphas_cumprod` has `T` entries, and its entry 0 belongs to $t = 1$**. (The table inside the workbook's own schedules has one more entry, for clean data at $t = 0$. This one does not.)
 #
 # | argument | shape | what it is |
 # |---|---|---|
@@ -69,7 +69,7 @@ def add_noise(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor) -> Ten
 noised = hw4.add_noise.check(add_noise)
 
 # %% [markdown]
-# **At work.** One teddy's latent, noised by your function and decoded. Before you look: from which step on will you no longer be able to say what these teddies do?
+# **At work.** One teddy's latent, noised by your function and decoded. Before you look: from which step on will you no longer be able to say what these teddies are doing?
 
 # %%
 ts = [1, 200, 400, 600, 800, 1000]
@@ -80,7 +80,7 @@ viz.grid(demos.decode_noised(noised, ts), titles=[f"t = {t}" for t in ts], scale
 #
 # [[target]]
 #
-# A network may predict the noise, the clean data, or a mixture of both, $v = \alpha\,\epsilon - \sigma\,x_0$ (Salimans & Ho 2022, appendix D). Flow matching's velocity, $\epsilon - x_0$, is another convention and not used here.
+# A network may predict the noise, the clean data, or a mixture of both, $v = \alpha\,\epsilon - \sigma\,x_0$ (Salimans & Ho 2022, appendix D). Flow matching's velocity, $\epsilon - x_0$, is another convention, and is not used here.
 #
 # | argument | shape | what it is |
 # |---|---|---|
@@ -109,7 +109,7 @@ def target(prediction_type: str, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: 
 wanted = hw4.target.check(target)
 
 # %% [markdown]
-# **At work.** What a network should output for one teddy, decoded as if it were a latent. The targets `x0` and `eps` are the same at every step. Before you look: what does `v` show at the first step, and what at the last?
+# **At work.** The figure shows what a network should output for one teddy, decoded as if it were a latent. The targets `x0` and `eps` are the same at every step. Before you look: what does `v` show at the first step, and what at the last?
 
 # %%
 targets = demos.decode_targets(wanted, [1, 400, 600, 800, 1000])
@@ -159,16 +159,10 @@ cleaned = hw4.to_x0.check(to_x0)
 
 # %%
 steps = [1, 50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 950, 980, 990, 999]
-viz.lines(
-    demos.x0_errors(wanted, cleaned, steps),
-    log="y",
-    xlabel="step t",
-    ylabel="error of x0 (latent unit)",
-    alt=demos.ALT["to_x0"],
-)
+viz.lines(demos.x0_errors(wanted, cleaned, steps), log="y", xlabel="step t", ylabel="error of x0 (latent unit)", alt=demos.ALT["to_x0"])
 
 # %% [markdown]
-# Next, the shipped denoiser of Teddies, which predicts `v`. Its inputs are the noised latents of exercise 1 and an empty prompt: which $x_0$ does it predict?
+# Next comes the shipped denoiser of Teddies, which predicts `v`. Its inputs are the noised latents of exercise 1 and an empty prompt: which $x_0$ does it predict?
 
 # %%
 viz.grid(demos.decode_x0_predictions(cleaned, ts), titles=[f"t = {t}" for t in ts], scale=1, alt=demos.ALT["to_x0 2"])
@@ -207,9 +201,7 @@ viz.grid(demos.decode_x0_predictions(cleaned, ts), titles=[f"t = {t}" for t in t
 
 
 # %% exercise="ddim_step"
-def ddim_step(
-    x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, alpha_next: float, sigma_next: float, eta: float, noise: Tensor
-) -> Tensor:
+def ddim_step(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, alpha_next: float, sigma_next: float, eta: float, noise: Tensor) -> Tensor:
     """Return the result of one DDIM step from the level (alpha, sigma) to (alpha_next, sigma_next), [B, C, h, w]."""
     ### BEGIN SOLUTION
     eps = (x_t - alpha * x0_hat) / sigma
@@ -222,7 +214,7 @@ def ddim_step(
 step = hw4.ddim_step.check(ddim_step)
 
 # %% [markdown]
-# **At work.** The shipped denoiser with the prompt "two pink teddy bears with a green scarf reading" at guidance scale 3, and twenty of your steps. Each column starts from the same noise. Before you look: what will the images of one column share, and will the row of $\eta = 1$ look worse?
+# **At work.** The shipped denoiser and twenty of your steps sample the prompt "two pink teddy bears with a green scarf reading" at guidance scale 3. Each column starts from the same noise. Before you look: what will the images of one column share, and will the row of $\eta = 1$ look worse?
 
 # %%
 viz.rows(demos.sample_for_each_eta(step), scale=1, alt=demos.ALT["ddim_step"])
@@ -232,7 +224,7 @@ viz.rows(demos.sample_for_each_eta(step), scale=1, alt=demos.ALT["ddim_step"])
 #
 # [[training_loss]]
 #
-# All of training is one line (Ho et al. 2020, eq. 14, here for $v$), with one addition: now and then an image's label is dropped, so that the same network learns the unconditional distribution as well (Ho & Salimans 2022, algorithm 1). What training samples at random is given to your function here.
+# All of training is one line (Ho et al. 2020, eq. 14, here for $v$), with one addition: occasionally an image's label is dropped, so that the same network learns the unconditional distribution as well (Ho & Salimans 2022, algorithm 1). Here, everything that training samples at random is an argument of your function.
 #
 # | argument | shape | what it is |
 # |---|---|---|
@@ -256,9 +248,7 @@ viz.rows(demos.sample_for_each_eta(step), scale=1, alt=demos.ALT["ddim_step"])
 
 
 # %% exercise="training_loss"
-def training_loss(
-    net, x0: Tensor, y: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor, drop: Tensor, null_label: int
-) -> Tensor:
+def training_loss(net, x0: Tensor, y: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor, drop: Tensor, null_label: int) -> Tensor:
     """Return the mean squared error of the net's v, a scalar; labels are null_label where drop is True."""
     ### BEGIN SOLUTION
     labels = torch.where(drop, null_label, y)
@@ -273,20 +263,14 @@ def training_loss(
 loss = hw4.training_loss.check(training_loss)
 
 # %% [markdown]
-# **At work.** Your loss trains a small denoiser on the latents of a thousand teddies for a few seconds. Its only condition is the fur colour. Unit variance makes a good yardstick: a network that always outputs 0 has a loss of about 1. Before you look: after such a short training, which will be right, the colour or the shape?
+# **At work.** Your loss trains a small denoiser on the latents of a thousand teddies for a few seconds. Its only condition is the fur colour. Because the latents have unit variance, there is a simple baseline: a network that always outputs 0 has a loss of about 1. Before you look: after such a short training, which will be right, the colour or the shape?
 
 # %%
 result = demos.train_colour_denoiser(loss)
 viz.loss_curve(result.losses, ylabel="mean squared error of v", alt=demos.ALT["training_loss"])
 
 # %%
-viz.grid(
-    demos.sample_each_colour(result.ema),
-    len(demos.fur_colours()),
-    titles=demos.fur_colours(),
-    scale=1,
-    alt=demos.ALT["training_loss 2"],
-)
+viz.grid(demos.sample_each_colour(result.ema), len(demos.fur_colours()), titles=demos.fur_colours(), scale=1, alt=demos.ALT["training_loss 2"])
 
 # %% [markdown]
 # ## 6 · Back to the VAE's units
@@ -328,7 +312,7 @@ def unscale(z: Tensor, latents: Tensor) -> Tensor:
 own_units = hw4.unscale.check(unscale)
 
 # %% [markdown]
-# **At work.** The same samples, given to the decoder in three ways. (The KL keeps the teddies' VAE near unit variance, so that a missing unscaling would hardly show. For this figure its latents are given other units, a gain and an offset for each channel, as a VAE with a weaker KL may have.) Before you look: Stable Diffusion's `scaling_factor` is one number for all channels. Is one number enough here?
+# **At work.** The same samples are passed to the decoder in three ways. (The KL keeps the latents of the teddies' VAE near unit variance, so a missing unscaling would hardly be visible. For this figure the latents are given other units, a gain and an offset for each channel, as a VAE with a weaker KL may have.) Before you look: Stable Diffusion's `scaling_factor` is one number for all channels. Is one number enough here?
 
 # %%
 channel_std = demos.unnormalised_latents().std(dim=(0, 2, 3))

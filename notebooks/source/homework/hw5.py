@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Homework 5 · Guidance
 #
-# > Write the formula that guides a generator, four functions that belong to it, and one that shows which way of guiding is worth its price.
+# > Write the guidance formula, four functions that go with it, and one that shows which guidance method is worth its price.
 #
 # You need chapter 5. Each exercise below has a cell for your function, a check, and a figure that uses your function. The check reports what your function
 # returned, what was expected and what the likely mistake is; run it as often as you like. If you leave an exercise blank, the notebook still runs: the cells
@@ -67,13 +67,13 @@ def cfg(cond: Tensor, null: Tensor, scale: float) -> Tensor:
 guide = hw5.cfg.check(cfg)
 
 # %% [markdown]
-# **At work.** Your formula guides the workbook's model of teddies: "two pink teddy bears with a green scarf reading", three times at each scale, always from the same noise. Before you look: what does scale 0 draw? And is scale 8 better than 3?
+# **At work.** Your formula guides the workbook's model of teddies towards "two pink teddy bears with a green scarf reading", three times at each scale, always from the same noise. Before you look: what does scale 0 generate? And is scale 8 better than 3?
 
 # %%
 viz.rows(demos.sample_at_scales(guide, (0.0, 1.0, 3.0, 8.0)), scale=1, alt=demos.ALT["cfg"])
 
 # %% [markdown]
-# The same formula with another `null` is another method: replace it by a *weaker* version of the network, conditioned on the same prompt, and it is autoguidance (Karras et al. 2024). You will meet it in exercise 6.
+# The same formula with another `null` is another method: if `null` is the prediction of a *weaker* version of the network, conditioned on the same prompt, the method is called autoguidance (Karras et al. 2024). You will meet it in exercise 6.
 #
 # ## 2 · Which number means no guidance?
 #
@@ -122,7 +122,7 @@ def to_guidance_scale(value: float, convention: str) -> float:
 converted = hw5.to_guidance_scale.check(to_guidance_scale)
 
 # %% [markdown]
-# **At work.** Two numbers, each as it might stand in three papers, converted by your function, and 32 prompts sampled with each. A factor reader looks at the images: are all five factors of the prompt there (count, fur, activity, scarf, background)? *Clipped* is the percentage of pixel values at
+# **At work.** Your function converts two numbers from the convention of each paper, and 32 prompts are sampled with each result. A factor reader checks whether all five factors of the prompt are in the image (count, fur, activity, scarf, background). *Clipped* is the percentage of pixel values at
 # an end of their range. Before you look: which rows will be equal?
 
 # %%
@@ -132,7 +132,7 @@ claims.table(["value", "convention", "guidance_scale", "prompt adherence", "clip
 # %% [markdown]
 # <details><summary><b>So what does guidance buy?</b></summary>
 #
-# Compare the row of scale 0 with that of scale 1, which is no guidance. These prompts are easy for this network: conditioned on the prompt, it hardly needs guidance. What a larger scale buys here are clearer images, at the price of more clipped values; exercise 4 shows what too large a scale costs.
+# Compare the row of scale 0 with that of scale 1, which is no guidance. These prompts are easy for this network: conditioned on the prompt, it hardly needs guidance. Here, a larger scale buys clearer images, at the price of more clipped values; exercise 4 shows what too large a scale costs.
 # </details>
 
 # %% [markdown]
@@ -163,7 +163,7 @@ claims.table(["value", "convention", "guidance_scale", "prompt adherence", "clip
 #
 # <details><summary>Hint 2</summary>
 #
-# `log_prob` returns B numbers, one for each image, and none depends on the other images. Which *single* number has a gradient that is, for each image, just its own?
+# `log_prob` returns B numbers, one for each image, and none depends on the other images. Which *single* number has a gradient that contains, for each image, exactly that image's own gradient?
 # </details>
 
 
@@ -181,7 +181,7 @@ def classifier_guided(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, l
 guide_by_classifier = hw5.classifier_guided.check(classifier_guided)
 
 # %% [markdown]
-# **At work.** Here the teddies' network gets the *empty* prompt. A small classifier learns to read fur colours from noisy latents, in a few seconds, and your function guides by it to pink; the factor reader counts the pink ones among 32 images. Before you look: besides the colour, what will
+# **At work.** Here the teddies' network gets the *empty* prompt. A small classifier learns to read fur colours from noisy latents, in a few seconds, and your function uses it to guide towards pink; the factor reader counts the pink teddies among 32 images. Before you look: besides the colour, what will
 # change?
 
 # %%
@@ -221,7 +221,7 @@ def interval_scale(scale: float, alpha: float, sigma: float, lo: float, hi: floa
 scale_in_interval = hw5.interval_scale.check(interval_scale)
 
 # %% [markdown]
-# **At work.** Scale 8 again: nowhere, at all levels, and in three intervals only. Sampling starts at high noise and ends at low noise. Before you look: which interval clips most? Which loses most prompt adherence, compared with no guidance at all?
+# **At work.** Scale 8 again: it is applied nowhere, at all levels, or in one of three intervals. Sampling starts at high noise and ends at low noise. Before you look: which interval clips most? Which loses most prompt adherence, compared with no guidance at all?
 
 # %%
 reports = demos.evaluate_intervals(guide, scale_in_interval, 8.0)
@@ -276,7 +276,7 @@ def rescaled(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
 rescale_guided = hw5.rescaled.check(rescaled)
 
 # %% [markdown]
-# **At work.** Scale 8 at all levels, rescaled by your function at every step. The last row of the table is the data. Rescaling fixes the contrast. Before you look: does it also bring back the lost prompt adherence? Judge by the table, because three images are few.
+# **At work.** Scale 8 at all levels, rescaled by your function at every step. The last row of the table is the data. Rescaling fixes the contrast. Before you look: does it also bring back the lost prompt adherence? Use the table: three images are too few to judge by.
 
 # %%
 reports = {f"rescale {phi:g}": demos.evaluate_guidance(guide, 8.0, rescale_guided, phi) for phi in (0.0, 0.7, 1.0)}
@@ -292,7 +292,7 @@ viz.rows({name: report.images for name, report in reports.items()}, scale=1, alt
 #
 # [[frontier]]
 #
-# Several ways to guide, at several scales each: every run gives two numbers. `distance` measures how far the samples are from the data (low is good), `agreement` how many of them show what was asked for (high is good). A run is *dominated* if another is
+# There are several ways to guide, each at several scales, and every run gives two numbers. `distance` measures how far the samples are from the data (low is good), `agreement` how many of them show what was asked for (high is good). A run is *dominated* if another is
 # **at least as good in both and better in at least one**. The runs that are not dominated form the (Pareto) frontier: only among them is there a choice to be made.
 #
 # | argument | shape | what it is |
@@ -328,17 +328,14 @@ def frontier(distance: Tensor, agreement: Tensor) -> Tensor:
 not_dominated = hw5.frontier.check(frontier)
 
 # %% [markdown]
-# **At work.** Chapter 5's plane with two classes, and a network that sees them a little blurred. Your `cfg` guides it in three ways: away from the unconditional network, the same in your interval only, and away from a network that is blurred still more (autoguidance).
-# Nothing is sampled at random: the density that each run samples from is computed. *Distance* is the percentage of its mass that lies elsewhere than the class's, *agreement* the percentage that a perfect classifier assigns to the class; the classes overlap, so the agreement of the class itself, the last row of the table, is below 100 %. Before you look: is the run without guidance on the frontier?
+# **At work.** We return to chapter 5's plane with two classes, and to a network that sees the classes a little blurred. Your `cfg` guides it in three ways: away from the unconditional network, the same but only in an interval (by your `interval_scale`), and away from a network that sees the classes even more blurred (autoguidance).
+# Nothing is sampled at random: the density that each run samples from is computed. *Distance* is the percentage of this density's mass that is in the wrong place (the total variation from the class's density), *agreement* the percentage that a perfect classifier assigns to the class; the classes overlap, so the agreement of the class itself, the last row of the table, is below 100 %. Before you look: is the run without guidance on the frontier?
 
 # %%
 *runs, ideal = demos.evaluate_methods(guide, scale_in_interval)
 distance, agreement = torch.tensor([[run.distance for run in runs], [run.agreement for run in runs]])
 on_frontier = not_dominated(distance, agreement)
-rows = [
-    [run.method, f"{run.scale:g}", f"{run.distance:.0%}", f"{run.agreement:.1%}", "yes" if chosen else ""]
-    for run, chosen in zip(runs, on_frontier, strict=True)
-]
+rows = [[run.method, f"{run.scale:g}", f"{run.distance:.0%}", f"{run.agreement:.1%}", "yes" if chosen else ""] for run, chosen in zip(runs, on_frontier, strict=True)]
 rows.append([ideal.method, "", f"{ideal.distance:.0%}", f"{ideal.agreement:.1%}", "cannot be reached"])
 claims.table(["guidance", "scale", "distance", "agreement", "on the frontier"], rows)
 
@@ -346,7 +343,7 @@ claims.table(["guidance", "scale", "distance", "agreement", "on the frontier"], 
 panels = viz.Panels(1, 7.0, 4.0)
 by_method = {run.method: [other for other in runs if other.method == run.method] for run in runs}
 curves = {method: ([100 * r.distance for r in rs], [100 * r.agreement for r in rs]) for method, rs in by_method.items()}
-viz.draw_lines(panels[0], curves, xlabel="distance: mass that lies elsewhere (%)", ylabel="agreement: of the wanted class (%)")
+viz.draw_lines(panels[0], curves, xlabel="distance: mass in the wrong place (%)", ylabel="agreement: of the wanted class (%)")
 order = distance[on_frontier].argsort()
 x, y = 100 * distance[on_frontier][order], 100 * agreement[on_frontier][order]
 panels[0].plot(x, y, color="black", linewidth=7, alpha=0.15, zorder=0)
@@ -363,7 +360,7 @@ panels.picture(demos.ALT["frontier"])
 # %% [markdown] written="choice"
 # ### BEGIN SOLUTION
 # **Model answer.** (a) The shop pays for wrong images and not for lost variety: it moves up the frontier until agreement hardly rises any more, to guidance in an interval at 5 (or plain guidance at 3), where more than 98 % are right. Plain guidance at 5 buys one
-# percent more for a quarter of the mass: the price is that the images look alike and exaggerated. (b) The laboratory needs the data's own distribution: the least distance, autoguidance at 1.5. What is missing to a full agreement there is not all error: even of the
+# percent more for a quarter of the mass: the price is that the images look alike and exaggerated. (b) The laboratory needs the data's own distribution: the least distance, autoguidance at 1.5. The gap to full agreement is not all error: even of the
 # true class a perfect classifier assigns only some 85 % to it, since the classes overlap, and a training set without these hard cases teaches a wrong decision boundary. For neither: plain guidance at 5 (or autoguidance at 2, or the interval at 1.5: neither near nor reliable). Not shown: variety for one
 # and the same prompt (recall), what the images look like (contrast, clipped colours), which cases are lost, or the cost: every method calls a second network, the interval only at some levels.
 #

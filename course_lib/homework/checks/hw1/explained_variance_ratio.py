@@ -111,7 +111,7 @@ def one_fraction(x: Tensor, k: int) -> Tensor:
     return eigenvalues(x)[k - 1] / eigenvalues(x).sum()
 
 
-@EXPLAINED_VARIANCE_RATIO.mistake("One axis too few: x[:k] has k entries, x[:k - 1] one less.")
+@EXPLAINED_VARIANCE_RATIO.mistake("One axis too few: x[:k] has k entries, x[:k - 1] one fewer.")
 def one_axis_too_few(x: Tensor, k: int) -> Tensor:
     return _first(eigenvalues(x), k - 1)
 
@@ -121,7 +121,9 @@ def one_axis_too_many(x: Tensor, k: int) -> Tensor:
     return _first(eigenvalues(x), k + 1)
 
 
-@EXPLAINED_VARIANCE_RATIO.mistake("This is what the first k axes leave out. What they hold is asked for: 1 minus this.")
+@EXPLAINED_VARIANCE_RATIO.mistake(
+    "This is the fraction that the first k axes leave out. Return the fraction that they hold: 1 minus this."
+)
 def complement(x: Tensor, k: int) -> Tensor:
     return 1 - _first(eigenvalues(x), k)
 
@@ -138,7 +140,7 @@ def not_divided(x: Tensor, k: int) -> Tensor:
     return eigenvalues(x)[:k].sum()
 
 
-@EXPLAINED_VARIANCE_RATIO.mistake("This is the entire curve, for every k. One number is asked for.")
+@EXPLAINED_VARIANCE_RATIO.mistake("This is the entire curve, for every k. Return one number.")
 def cumulative_curve(x: Tensor, k: int) -> Tensor:
     return eigenvalues(x).cumsum(0) / eigenvalues(x).sum()
 

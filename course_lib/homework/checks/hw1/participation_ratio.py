@@ -102,7 +102,7 @@ def largest_eigenvalue(x: Tensor) -> Tensor:
 
 
 @PARTICIPATION_RATIO.mistake(
-    "This is the exponential of the spectrum's entropy, another way to count axes. Here it is (Σλ)² / Σλ²."
+    "This is the exponential of the spectrum's entropy, another way to count axes. The formula here is (Σλ)² / Σλ²."
 )
 def entropy(x: Tensor) -> Tensor:
     fractions = eigenvalues(x).clamp(min=0) / eigenvalues(x).sum()

@@ -71,7 +71,7 @@ def divided_by_n(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
     return _moments(_patches(images, size), 0)
 
 
-@PATCH_STATISTICS.mistake("The sum is not divided yet: summed over all patches, it is N - 1 times too large.")
+@PATCH_STATISTICS.mistake("The sum over all patches is not divided by N - 1, so the covariance is N - 1 times too large.")
 def not_divided(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
     rows = _patches(images, size)
     return rows.mean(0), _moments(rows, len(rows) - 1)[1]
@@ -116,7 +116,7 @@ def strips(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 @PATCH_STATISTICS.mistake(
-    "The axes of patches and of pixels within a patch are mixed: split H into (H / size, size) and W likewise, and "
+    "The axes of the patches and of the pixels within a patch are mixed up: split H into (H / size, size) and W likewise, and "
     "move both sizes to the end before you reshape."
 )
 def axes_mixed(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -141,7 +141,7 @@ def one_patch_per_channel(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
     return _moments(_patches(images.reshape(-1, 1, height, width), size))
 
 
-@PATCH_STATISTICS.mistake("Only the first image is used.")
+@PATCH_STATISTICS.mistake("Only the first image is used. Use the patches of all images.")
 def first_image_only(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
     return _moments(_patches(images[:1], size))
 

@@ -18,7 +18,7 @@ NOT_ROTATED = (
     "These are the variances of the coordinates themselves. Principal axes are rotated: take the eigenvalues of the covariance."
 )
 STANDARDISED = (
-    "The coordinates were divided by their standard deviations. The variances are asked for in the data's own units: only "
+    "The coordinates were divided by their standard deviations. The variances must be in the data's own units: only "
     "subtract the mean."
 )
 ONE_MEAN = "A single mean over all values was subtracted. Each of the D columns has its own: x.mean(0)."

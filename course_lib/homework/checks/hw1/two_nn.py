@@ -80,12 +80,12 @@ def ratio_inverted(x: Tensor) -> Tensor | float:
     return -(len(x) - 1) / _log_ratios(x).sum()
 
 
-@TWO_NN.mistake("The logarithm is missing: the law is exponential in log(r2 / r1), not in r2 / r1.")
+@TWO_NN.mistake("The logarithm is missing: it is log(r2 / r1) that follows the exponential distribution, not r2 / r1.")
 def logarithm_missing(x: Tensor) -> Tensor | float:
     return (len(x) - 1) / _log_ratios(x).exp().sum()
 
 
-@TWO_NN.mistake("The logarithm is missing: the law is exponential in log(r2 / r1), not in r2 / r1 or in how far it is above 1.")
+@TWO_NN.mistake("The logarithm is missing: it is log(r2 / r1) that follows the exponential distribution, not r2 / r1 - 1.")
 def logarithm_missing_minus_one(x: Tensor) -> Tensor | float:
     return (len(x) - 1) / (_log_ratios(x).exp() - 1).sum()
 
@@ -103,7 +103,7 @@ def mean_logarithm_over_n(x: Tensor) -> Tensor | float:
 
 
 @TWO_NN.mistake(
-    "N is in the numerator: that is the plain maximum likelihood, a little too large on average. The statement asks for N - 1."
+    "N is in the numerator: that is the maximum-likelihood estimate, a little too large on average. The statement asks for N - 1."
 )
 def n_in_numerator(x: Tensor) -> Tensor | float:
     return len(x) / _log_ratios(x).sum()
@@ -183,7 +183,7 @@ def median(x: Tensor) -> Tensor | float:
     return math.log(2) / _log_ratios(x).median()
 
 
-@TWO_NN.mistake("Neighbours were sought among the D columns. The points are the rows.")
+@TWO_NN.mistake("Neighbours were searched for among the D columns. The points are the rows.")
 def columns_as_points(x: Tensor) -> Tensor | float:
     return (x.shape[1] - 1) / _log_ratios(x.T).sum()
 

@@ -58,12 +58,12 @@ def silu_after_second_too(images: Tensor, weight1: Tensor, bias1: Tensor, weight
     return F.silu(_block(images, weight1, bias1, weight2, bias2))
 
 
-@BOTTLENECK.mistake("There is no SiLU between the convolutions: without it the two of them are no more than one.")
+@BOTTLENECK.mistake("There is no SiLU between the convolutions: without it, the two are equivalent to a single convolution.")
 def no_silu(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
     return _conv(_conv(images, weight1, bias1), weight2, bias2)
 
 
-@BOTTLENECK.mistake("The SiLU stands after the second convolution. It belongs between the two.")
+@BOTTLENECK.mistake("The SiLU comes after the second convolution. It belongs between the two.")
 def silu_after_second(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
     return F.silu(_conv(_conv(images, weight1, bias1), weight2, bias2))
 
@@ -133,7 +133,7 @@ def no_stride_in_second(images: Tensor, weight1: Tensor, bias1: Tensor, weight2:
     return _conv(F.silu(_conv(images, weight1, bias1)), weight2, bias2, 1)
 
 
-@BOTTLENECK.mistake("There is no padding: both convolutions have one pixel of zeros at each side.")
+@BOTTLENECK.mistake("There is no padding: both convolutions have one pixel of zeros on each side.")
 def no_padding(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
     return _conv(F.silu(_conv(images, weight1, bias1, 2, 0)), weight2, bias2, 2, 0)
 
@@ -148,7 +148,7 @@ def kernels_transposed(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: 
     return _block(images, weight1.mT, bias1, weight2.mT, bias2)
 
 
-@BOTTLENECK.mistake("It is pooled instead of moved by 2 pixels: give the convolutions stride 2, and leave pooling out.")
+@BOTTLENECK.mistake("Pooling is used instead of a stride: give the convolutions stride 2, and leave out the pooling.")
 def pooled(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
     hidden = F.silu(F.max_pool2d(_conv(images, weight1, bias1, 1), 2))
     return F.max_pool2d(_conv(hidden, weight2, bias2, 1), 2)

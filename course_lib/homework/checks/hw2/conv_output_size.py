@@ -74,7 +74,7 @@ def kernel_ignored(size: int, kernel: int, stride: int, padding: int) -> int:
 
 
 @CONV_OUTPUT_SIZE.mistake(
-    "This is the size divided by the stride: true only for some kernels and paddings, such as kernel 4, stride 2, padding 1."
+    "This is the size divided by the stride: right only for some kernels and paddings, such as kernel 4, stride 2, padding 1."
 )
 def size_over_stride(size: int, kernel: int, stride: int, padding: int) -> int:
     return size // stride

@@ -75,12 +75,12 @@ def one_stride_too_many(size: int, kernel: int, stride: int, padding: int, outpu
     return size * stride - 2 * padding + kernel + output_padding
 
 
-@CONV_TRANSPOSE_OUTPUT_SIZE.mistake("It is one too short: the last stamp covers all of its `kernel` pixels.")
+@CONV_TRANSPOSE_OUTPUT_SIZE.mistake("The result is one too small: the last stamp covers all of its `kernel` pixels.")
 def one_too_short(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
     return (size - 1) * stride - 2 * padding + kernel - 1 + output_padding
 
 
-@CONV_TRANSPOSE_OUTPUT_SIZE.mistake("It is one too long: no 1 is added here; the last stamp covers `kernel` pixels.")
+@CONV_TRANSPOSE_OUTPUT_SIZE.mistake("The result is one too large: no 1 is added here; the last stamp covers `kernel` pixels.")
 def one_too_long(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
     return (size - 1) * stride - 2 * padding + kernel + output_padding + 1
 
@@ -91,7 +91,7 @@ def kernel_missing(size: int, kernel: int, stride: int, padding: int, output_pad
 
 
 @CONV_TRANSPOSE_OUTPUT_SIZE.mistake(
-    "This is the size times the stride: true only for some kernels and paddings, such as kernel 4, stride 2, padding 1."
+    "This is the size times the stride: right only for some kernels and paddings, such as kernel 4, stride 2, padding 1."
 )
 def size_times_stride(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
     return size * stride

@@ -60,7 +60,7 @@ def square_latent_and_ratio(height: int, width: int, halvings: int, channels: in
     return c, h, h, 3 * height * width / (c * h**2)
 
 
-@LATENT_SHAPE.mistake("The sides are halved only once. Each of the halvings does it again.")
+@LATENT_SHAPE.mistake("The sides are halved only once. Halve them `halvings` times.")
 def halved_once(height: int, width: int, halvings: int, channels: int) -> tuple:
     return _divided(height, width, 2, channels)
 
@@ -135,7 +135,7 @@ def channels_last(height: int, width: int, halvings: int, channels: int) -> tupl
     return h, w, c, ratio
 
 
-@LATENT_SHAPE.mistake("The ratio is missing: four values are asked for.")
+@LATENT_SHAPE.mistake("The ratio is missing: return four values.")
 def ratio_missing(height: int, width: int, halvings: int, channels: int) -> tuple:
     return _oracle(height, width, halvings, channels)[:3]
 

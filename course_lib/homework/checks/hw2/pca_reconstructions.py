@@ -51,7 +51,7 @@ PCA_RECONSTRUCTIONS = Exercise(
 
 
 @PCA_RECONSTRUCTIONS.mistake(
-    "Nothing is centred: PCA takes directions from the mean point. Subtract train's mean before fitting and before "
+    "Nothing is centred: PCA measures directions from the mean point. Subtract train's mean before fitting and before "
     "encoding, and add it at the end."
 )
 def nothing_centred(train: Tensor, test: Tensor, k: int) -> Tensor:
@@ -119,7 +119,7 @@ def fitted_to_both(train: Tensor, test: Tensor, k: int) -> Tensor:
     return _block(torch.cat([train, test]), test, k)
 
 
-@PCA_RECONSTRUCTIONS.mistake("These are reconstructions of train. Reconstructions of test are asked for.")
+@PCA_RECONSTRUCTIONS.mistake("These are reconstructions of train. Return reconstructions of test.")
 def train_reconstructed(train: Tensor, test: Tensor, k: int) -> Tensor:
     return _block(train, train, k)
 
@@ -201,6 +201,6 @@ def first_coordinates(train: Tensor, test: Tensor, k: int) -> Tensor:
     return torch.cat([test[:, :k], mean[k:].expand(len(test), -1)], 1)
 
 
-@PCA_RECONSTRUCTIONS.mistake("The reconstructions are clamped to [-1, 1]. PCA does not know this range; leave them as they come.")
+@PCA_RECONSTRUCTIONS.mistake("The reconstructions are clamped to [-1, 1]. PCA does not know this range; leave them as they are.")
 def clamped(train: Tensor, test: Tensor, k: int) -> Tensor:
     return _block(train, test, k).clamp(-1, 1)

@@ -42,7 +42,7 @@ def _cases(draw: Draw) -> list[Case]:
 
 
 _PEAK_PER_IMAGE = (
-    "The peak is taken from each image. It belongs to the format: 2, for pixels from -1 to 1, whatever an image holds."
+    "The peak is taken from each image. It belongs to the format: 2, for pixels from -1 to 1, whatever values an image has."
 )
 
 PSNR = Exercise("psnr", points=3, difficulty=2, minutes=10, oracle=_oracle, cases=_cases, block=_block)
@@ -64,7 +64,7 @@ def peak_not_squared(images: Tensor, reconstructions: Tensor) -> Tensor:
 
 
 @PSNR.mistake(
-    "The peak is taken from the images. It belongs to the format: 2, for pixels from -1 to 1, whatever this batch holds."
+    "The peak is taken from the images. It belongs to the format: 2, for pixels from -1 to 1, whatever values this batch has."
 )
 def peak_of_batch(images: Tensor, reconstructions: Tensor) -> Tensor:
     return _decibels((images.max() - images.min()).square() / _mse(images, reconstructions))
@@ -97,7 +97,7 @@ def factor_20_without_root(images: Tensor, reconstructions: Tensor) -> Tensor:
     return 2 * _decibels(4 / _mse(images, reconstructions))
 
 
-@PSNR.mistake("The factor 10 is missing: this is in bel, not in decibel.")
+@PSNR.mistake("The factor 10 is missing: this is in bels, not in decibels.")
 def factor_missing(images: Tensor, reconstructions: Tensor) -> Tensor:
     return _decibels(4 / _mse(images, reconstructions)) / 10
 
@@ -122,12 +122,12 @@ def error_summed(images: Tensor, reconstructions: Tensor) -> Tensor:
     return _decibels(4 / (images - reconstructions).square().flatten(1).sum(1))
 
 
-@PSNR.mistake("The error is averaged over the batch before the logarithm is taken. One number for each image, [B], is asked for.")
+@PSNR.mistake("The error is averaged over the batch before the logarithm is taken. Return one number for each image, [B].")
 def error_averaged_over_batch(images: Tensor, reconstructions: Tensor) -> Tensor:
     return _decibels(4 / (images - reconstructions).square().mean())
 
 
-@PSNR.mistake("The decibels are averaged over the batch. One number for each image, [B], is asked for.")
+@PSNR.mistake("The decibels are averaged over the batch. Return one number for each image, [B].")
 def decibels_averaged_over_batch(images: Tensor, reconstructions: Tensor) -> Tensor:
     return _decibels(4 / _mse(images, reconstructions)).mean()
 
@@ -155,12 +155,12 @@ def absolute_difference(images: Tensor, reconstructions: Tensor) -> Tensor:
     return _decibels(4 / (images - reconstructions).abs().flatten(1).mean(1))
 
 
-@PSNR.mistake("The images were rescaled to [0, 1], but the peak is still 2: it is then 1.")
+@PSNR.mistake("The images were rescaled to [0, 1], but the peak is still 2: in [0, 1] it is 1.")
 def peak_of_2_for_unit_range(images: Tensor, reconstructions: Tensor) -> Tensor:
     return _decibels(16 / _mse(images, reconstructions))
 
 
-@PSNR.mistake("The average ran over the batch, axis 0. It runs over the other three axes.")
+@PSNR.mistake("The average is taken over the batch, axis 0. Take it over the other three axes.")
 def averaged_over_batch_axis(images: Tensor, reconstructions: Tensor) -> Tensor:
     return _decibels(4 / (images - reconstructions).square().mean(0))
 

@@ -29,8 +29,8 @@ ACTIVE_UNITS = Exercise("active_units", points=2, difficulty=2, minutes=10, orac
 
 
 @ACTIVE_UNITS.mistake(
-    "This is the mean square (or the mean absolute value), not the variance: a dimension that is always 1.5 says nothing "
-    "about the image. Subtract the mean over the images first."
+    "This is the mean square (or the mean absolute value), not the variance: a dimension that is always 1.5 carries no "
+    "information about the image. Subtract the mean over the images first."
 )
 def mean_square(mean: Tensor, threshold: float) -> Tensor:
     return mean.square().mean(0) > threshold
@@ -61,7 +61,7 @@ def one_variance_per_channel(mean: Tensor, threshold: float) -> Tensor:
 
 
 @ACTIVE_UNITS.mistake(
-    "This is the size of the mean, not its variance: a dimension that never changes says nothing about the image."
+    "This is the size of the mean, not its variance: a dimension that never changes carries no information about the image."
 )
 def size_of_the_mean(mean: Tensor, threshold: float) -> Tensor:
     return mean.mean(0).abs() > threshold

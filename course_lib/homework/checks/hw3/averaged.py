@@ -30,7 +30,7 @@ def swapped(average: Tensor, weights: Tensor, decay: float) -> Tensor:
 
 
 @AVERAGED.mistake(
-    "The new weights are added in full. Add only a fraction 1 - decay of them, or the average would grow without end."
+    "The new weights are added in full. Add only a fraction 1 - decay of them, or the average would grow without bound."
 )
 def weights_added_in_full(average: Tensor, weights: Tensor, decay: float) -> Tensor:
     return decay * average + weights

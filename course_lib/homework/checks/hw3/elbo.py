@@ -58,7 +58,7 @@ def averaged_over_pixels(images: Tensor, copies: Tensor, kl: Tensor, noise_std: 
 
 
 @ELBO.mistake(
-    "The squared error is summed over the batch as well, so every image gets the error of all. "
+    "The squared error is summed over the batch as well, so every image gets the error of the full batch. "
     "Sum over the axes of one image: flatten(1), then sum(1)."
 )
 def squared_error_summed_over_batch(images: Tensor, copies: Tensor, kl: Tensor, noise_std: float) -> Tensor:
@@ -66,7 +66,7 @@ def squared_error_summed_over_batch(images: Tensor, copies: Tensor, kl: Tensor, 
 
 
 @ELBO.mistake(
-    "The log-likelihood is summed over the batch as well, so every image gets the total of all. "
+    "The log-likelihood is summed over the batch as well, so every image gets the total of the full batch. "
     "Sum over the axes of one image: flatten(1), then sum(1)."
 )
 def log_likelihood_summed_over_batch(images: Tensor, copies: Tensor, kl: Tensor, noise_std: float) -> Tensor:
@@ -161,6 +161,6 @@ def batch_averaged(images: Tensor, copies: Tensor, kl: Tensor, noise_std: float)
     return _elbo(images, copies, kl, noise_std).mean()
 
 
-@ELBO.mistake("The absolute difference stands in place of its square.")
+@ELBO.mistake("The absolute difference is used instead of its square.")
 def absolute_error(images: Tensor, copies: Tensor, kl: Tensor, noise_std: float) -> Tensor:
     return -(images - copies).abs().flatten(1).sum(1) / (2 * noise_std**2) - _constant(images, noise_std) - kl

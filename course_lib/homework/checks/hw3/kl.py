@@ -36,7 +36,7 @@ def _per_image(per_dim: Tensor) -> Tensor:
 
 
 @KL.mistake(
-    "This looks averaged over the dimensions of a latent. The KLs of independent dimensions add up: "
+    "The KL seems to be averaged over the dimensions of a latent. The KLs of independent dimensions add up: "
     "sum over them, and keep the batch axis."
 )
 def averaged_over_latent(mean: Tensor, logvar: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ def sign_reversed(mean: Tensor, logvar: Tensor) -> Tensor:
     return -_per_image(_per_dim(mean, logvar))
 
 
-@KL.mistake("The log-variance stands in place of the variance, exp(logvar): mean² + exp(logvar) - 1 - logvar.")
+@KL.mistake("The log-variance is used instead of the variance, exp(logvar): mean² + exp(logvar) - 1 - logvar.")
 def log_variance_for_variance(mean: Tensor, logvar: Tensor) -> Tensor:
     return _per_image((mean.square() + logvar - 1 - logvar.exp().log()) / 2)
 
@@ -118,7 +118,7 @@ def argument_as_log_std(mean: Tensor, logvar: Tensor) -> Tensor:
     return _per_image((mean.square() + (2 * logvar).exp() - 1 - 2 * logvar) / 2)
 
 
-@KL.mistake("The standard deviation stands in place of the variance. The variance is exp(logvar), not exp(logvar / 2).")
+@KL.mistake("The standard deviation is used instead of the variance. The variance is exp(logvar), not exp(logvar / 2).")
 def std_for_variance(mean: Tensor, logvar: Tensor) -> Tensor:
     return _per_image((mean.square() + (logvar / 2).exp() - 1 - logvar) / 2)
 

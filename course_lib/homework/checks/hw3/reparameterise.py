@@ -35,7 +35,7 @@ def log_variance_as_std(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
 
 
 @REPARAMETERISE.mistake(
-    "exp(logvar) is the variance, but the noise is multiplied by the standard deviation: a half is missing in the exponent."
+    "exp(logvar) is the variance, but the noise must be multiplied by the standard deviation: a half is missing in the exponent."
 )
 def variance_as_std(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
     return mean + logvar.exp() * eps

@@ -144,7 +144,7 @@ def eta_ignored(*args: Any) -> Tensor:
     return step.mix(fresh_std=replace(step, eta=1.0).fresh_std)
 
 
-@DDIM_STEP.mistake("Fresh noise is never added, which is right at eta = 0 alone. Add fresh noise of standard deviation s.")
+@DDIM_STEP.mistake("Fresh noise is never added, which is right only at eta = 0. Add fresh noise of standard deviation s.")
 def always_deterministic(*args: Any) -> Tensor:
     return _Step(*args).mix(fresh_std=0.0)
 

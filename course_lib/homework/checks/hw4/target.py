@@ -122,7 +122,9 @@ def eps_is_score(x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tenso
 
 # --- prediction types forgotten ------------------------------------------------------------------------------------
 
-_NOTHING = 'For "{}" nothing is returned. Each of the three prediction types needs its own answer, and its name spelt as above.'
+_NOTHING = (
+    'For "{}" nothing is returned. Each of the three prediction types needs its own answer, and its name must be spelt as above.'
+)
 
 
 @TARGET.mistake(_NOTHING.format("v"))

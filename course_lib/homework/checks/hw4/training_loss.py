@@ -213,7 +213,7 @@ def root_taken(*args: Any) -> Tensor:
     return _mse(b.out, b.v).sqrt()
 
 
-@TRAINING_LOSS.mistake("The absolute error stands in place of its square.")
+@TRAINING_LOSS.mistake("The absolute error is used instead of its square.")
 def absolute_error(*args: Any) -> Tensor:
     b = _Batch(*args)
     return (b.out - b.v).abs().mean()

@@ -109,12 +109,12 @@ def mean_subtracted(z: Tensor, latents: Tensor) -> Tensor:
     return z * std - mean
 
 
-@UNSCALE.mistake("The mean is missing: the channels have the right standard deviation about the wrong centre.")
+@UNSCALE.mistake("The mean is missing: the channels have the right standard deviation but the wrong mean.")
 def mean_missing(z: Tensor, latents: Tensor) -> Tensor:
     return z * _moments(latents)[1]
 
 
-@UNSCALE.mistake("The std is missing: the channels have the right centre and the wrong standard deviation.")
+@UNSCALE.mistake("The std is missing: the channels have the right mean but the wrong standard deviation.")
 def std_missing(z: Tensor, latents: Tensor) -> Tensor:
     return z + _moments(latents)[0]
 
@@ -145,7 +145,7 @@ def biased_std(z: Tensor, latents: Tensor) -> Tensor:
     return z * std + mean
 
 
-@UNSCALE.mistake("The root mean square stands in place of the std. Subtract the mean before you square.")
+@UNSCALE.mistake("The root mean square is used instead of the std. Subtract the mean before you square.")
 def root_mean_square(z: Tensor, latents: Tensor) -> Tensor:
     return z * latents.square().mean(PER_CHANNEL, keepdim=True).sqrt() + latents.mean(PER_CHANNEL, keepdim=True)
 

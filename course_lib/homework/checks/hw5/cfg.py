@@ -44,8 +44,8 @@ def parentheses_missing(cond: Tensor, null: Tensor, scale: float) -> Tensor:
 
 
 @CFG.mistake(
-    "The two predictions are swapped: this moves from cond towards null, so a large scale draws anything but what the prompt "
-    "asks for. Start at null and move towards cond (and check which half of a doubled batch is which)."
+    "The two predictions are swapped: this moves from cond towards null, so a large scale generates anything but what the "
+    "prompt asks for. Start at null and move towards cond (and check which half of a doubled batch is which)."
 )
 def predictions_swapped(cond: Tensor, null: Tensor, scale: float) -> Tensor:
     return cond + scale * (null - cond)

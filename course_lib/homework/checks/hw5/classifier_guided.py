@@ -80,7 +80,7 @@ def another_tensor(
 # --- the factor of the gradient ------------------------------------------------------------------------------------
 
 
-@CLASSIFIER_GUIDED.mistake("sigma stands in place of sigma²: the factor of the gradient is sigma² / alpha.")
+@CLASSIFIER_GUIDED.mistake("sigma is used instead of sigma²: the factor of the gradient is sigma² / alpha.")
 def sigma_not_squared(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float) -> Tensor:
     return x0_hat + scale * sigma / alpha * _gradient(log_prob, x_t)
 

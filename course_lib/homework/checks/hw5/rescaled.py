@@ -81,7 +81,7 @@ def std_over_channels(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
 # --- a wrong factor ------------------------------------------------------------------------------------------------
 
 
-@RESCALED.mistake("This is the ratio of the variances. Use that of the standard deviations.")
+@RESCALED.mistake("This is the ratio of the variances. Use the ratio of the standard deviations.")
 def ratio_of_variances(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
     return _mix(guided, (_std(cond) / _std(guided)) ** 2, rescale)
 
