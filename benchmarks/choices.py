@@ -72,8 +72,8 @@ def compiled(machine: Machine) -> dict[str, dict]:
     for name, plan in plans().items():
         net = plan.nets["ours"]()
         runs = {
-            way: training_step(net, objective(asked, plan, machine), machine)
-            for way, asked in {"eager": net, "compiled": torch.compile(net)}.items()
+            way: training_step(net, objective(candidate, plan, machine), machine)
+            for way, candidate in {"eager": net, "compiled": torch.compile(net)}.items()
         }
         began = time.perf_counter()
         runs["compiled"]()

@@ -32,8 +32,8 @@ def dit(machine: Machine, batch: int | None = None, config: dict = BASE) -> dict
 
     def step(images: int, way: str = "eager"):
         net = DiT(**config)
-        asked = torch.compile(net) if way == "compiled" else net
-        return training_step(net, objective(asked, Plan(shape, images, {}), machine), machine)
+        called = torch.compile(net) if way == "compiled" else net
+        return training_step(net, objective(called, Plan(shape, images, {}), machine), machine)
 
     peak, work = devices.matmul_rate(machine), flops(step(2)) / 2 * batch
     took = interleaved({way: step(batch, way) for way in ("eager", "compiled")}, machine)

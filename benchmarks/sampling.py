@@ -96,8 +96,8 @@ def _diffusers(net: nn.Module, codec: Codec, shape: tuple[int, ...], n: int, ste
     y = torch.arange(n, device=machine.device) % recipes.NUM_CLASSES
     labels = torch.cat([y, torch.full_like(y, recipes.NUM_CLASSES)])
     for t in scheduler.timesteps:
-        asked = scheduler.scale_model_input(torch.cat([x, x]), t)
+        doubled = scheduler.scale_model_input(torch.cat([x, x]), t)
         with machine.autocast():
-            cond, null = net(asked, t.expand(2 * n).to(machine.device), labels).float().chunk(2)
+            cond, null = net(doubled, t.expand(2 * n).to(machine.device), labels).float().chunk(2)
         x = scheduler.step(null + SCALE * (cond - null), t, x).prev_sample
     return decode_all(codec, x)

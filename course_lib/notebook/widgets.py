@@ -43,7 +43,7 @@ class ImageSlider:
     sliders: the widgets, by name. image, caption, status: the widgets below them. box: the container of all.
     """
 
-    label = "slider"  # its name in the text that stands for it where it cannot be shown
+    label = "slider"  # its name in the plain-text fallback
     busy = ""  # the status while a picture is being drawn
 
     def __init__(
@@ -130,7 +130,7 @@ class ImageSlider:
             self._update()
         except Exception as error:
             sentence = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            self.status.value = f"<b>No picture here:</b> {html.escape(sentence)}"
+            self.status.value = f"<b>Could not draw this:</b> {html.escape(sentence)}"
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, object]:
         return {**self.box._repr_mimebundle_(**options), "text/plain": f"[{self.label}: {self.alt}]"}
@@ -182,9 +182,9 @@ def image_slider(
     """Show a picture that follows sliders: ``image_slider(draw, alt="…", noise_level=[0.0, 0.1, 0.2])``. As the last line of
     a cell it is displayed.
 
-    draw: called with one value for each slider by name → images [N, 1 or 3, H, W] in [-1, 1], PNG bytes or a `Picture`; or such
-    and a caption. It must be a function of these values alone, since pictures are cached. sliders: the positions of each, in
-    order; it starts at the first. alt: what the picture shows. columns, scale: as in `viz.tile`.
+    draw: called with one value for each slider by name → images [N, 1 or 3, H, W] in [-1, 1], PNG bytes or a `Picture`; or a
+    pair of one of these and a caption. It must be a function of these values alone, since pictures are cached. sliders: the
+    positions of each, in order; it starts at the first. alt: what the picture shows. columns, scale: as in `viz.tile`.
 
     An error in draw is raised here and by `ImageSlider.set`; when a user moves the slider it is shown below the picture.
     Raises ValueError for a slider without positions, or with two equal ones.

@@ -78,7 +78,7 @@ def load(path: str | Path, device: torch.device | str | None = None) -> tuple[di
     try:
         with safe_open(file, "pt") as content:
             header = content.metadata() or {}
-            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - it is no dictionary
+            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - it is not a dictionary
     except FileNotFoundError:
         raise WeightsError(f"There is no weights file {file}: train it, or correct the path.") from None
     except SafetensorError as error:

@@ -30,7 +30,7 @@ class TrainConfig:
         ema_decay: decay of the moving average of the weights, or None. In step s = 0, 1, ... the decay is
             min(ema_decay, (1 + s) / (10 + s)), so that the average forgets the untrained weights quickly.
         seed: of the data order and of the generator that `loss_fn` gets.
-        compile: ``torch.compile`` the network's ``forward``. On two cores it is not worth it: a DiT's step took 0.84 of the time, a
+        compile: ``torch.compile`` the network's ``forward``. Not worth it on two cores: a DiT's step took 0.84 of the time, a
             UNet's 1.0 to 1.15, after 20 to 200 s of compiling (`course bench compile`, which measures a GPU as well).
         channels_last: keep images and convolution weights in NHWC memory order (faster convolutions).
         save_every: steps between writes of the resume file, where a path is given.
@@ -43,9 +43,9 @@ class TrainConfig:
         strategy: how Fabric joins them. ``"ddp"`` (what ``"auto"`` takes): each holds the full network. ``"fsdp"``: each holds
             a part of its weights, gradients, optimizer state and average (see `course_lib.training.fsdp`), for a network that
             does not fit on one device; with AdamW, and no fp16. Both compute the same, up to rounding.
-        shards: parts of a batch, each with random numbers of its own; a multiple of the number of
-            devices; None means one for each. A run of 8 shards is the same, up to rounding, on 1, 2, 4 or 8 devices, and can be resumed
-            on any of them; a device with several shards takes them one after the other.
+        shards: parts of a batch, each with random numbers of its own; a multiple of the number of devices;
+            None means one for each. A run of 8 shards is the same, up to rounding, on 1, 2, 4 or 8 devices, and can be resumed on
+            any of them; a device with several shards takes them one after the other.
     """
 
     steps: int = 1000

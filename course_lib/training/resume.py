@@ -1,7 +1,7 @@
 """The resume file: the state of an unfinished training run, from which a killed or interrupted run continues.
 
-It is written atomically, and removed when the run is complete. Finished weights, which are shared, are the matter of
-`course_lib.storage.weights`; this file also holds what only the training needs.
+It is written atomically, and removed when the run is complete. Finished weights are stored by `course_lib.storage.weights`;
+this file also contains the state of the training.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ class ResumeFile:
 
     def write(self, state: dict[str, Any]) -> None:
         """Replace the content by `state` (tensors, numbers, strings, and lists or dicts of them). At any moment, also
-        after a kill or a power cut, `path` holds the old state or the new one, complete."""
+        after a kill or a power cut, `path` contains either the complete old state or the complete new one."""
         with atomic.replacing(self.path) as stream:
             torch.save(state, stream)
 

@@ -138,7 +138,7 @@ def test_a_prompt_box_draws_what_is_typed_and_set(box):
 
 def test_a_prompt_box_answers_unknown_words_with_the_sentence_alone(box):
     box.sliders["prompt"].value = "a cat"
-    assert box.status.value == "<b>No picture here:</b> No &lt;cats&gt; here: there are bears."
+    assert box.status.value == "<b>Could not draw this:</b> No &lt;cats&gt; here: there are bears."
     assert grey(box) == 255, "the last good picture stays"
     with pytest.raises(ValueError, match="No <cats>"):
         box.set(prompt="a cat")

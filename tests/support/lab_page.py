@@ -1,7 +1,7 @@
 """JupyterLab in a headless Chromium: a server of its own, and a page that runs a notebook and moves its sliders.
 
-For test_browser.py and lab_kernels.py. What the server and its kernels write goes into a folder that the test names, never into the home folder or
-the workbook: the notebooks opened are copies.
+For test_browser.py and lab_kernels.py. The server and its kernels write into a folder that the test names, never into the home
+folder, and the notebooks opened are copies; trained networks go to the folder that the test gives.
 """
 
 import json
@@ -25,7 +25,7 @@ from course_lib.tools.build_notebooks import WIDGET_VIEW
 
 RUN_LIMIT = 900  # seconds for all the cells of a notebook
 ANSWER_LIMIT = 10  # seconds for one picture
-PATIENCE = 180  # seconds for the server to start and for the page to do what it is asked, where others want the cores too
+PATIENCE = 180  # seconds for the server to start and for the page to respond on a busy machine
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Server:
 
 @contextmanager
 def server(folder: Path, runs: Path) -> Iterator[Server]:
-    """JupyterLab as `make lab` starts it, with copies of the notebooks and all its files in `folder`; ended with the block.
+    """JupyterLab as `make lab` starts it, with copies of the notebooks and its files in `folder`; stopped when the block exits.
 
     runs: the folder of trained networks that its kernels read and write. Raises RuntimeError where JupyterLab does not start.
     """
@@ -155,7 +155,7 @@ class Slider:
         self.page.mouse.up()
 
     def tab_to(self, limit: int = 30) -> bool:
-        """Whether the Tab key leads from the cell to the handle."""
+        """Return whether the Tab key leads from the cell to the handle."""
         self.page.evaluate("jupyterapp.shell.currentWidget.content.activate()")
         for _ in range(limit):
             if self.handle.evaluate("handle => handle === document.activeElement"):
@@ -164,7 +164,7 @@ class Slider:
         return False
 
     def wait_until_quiet(self) -> None:
-        """Until no other picture has come for half a second: after a drag, the last one is there."""
+        """Wait until no new picture has come for half a second: after a drag, the last one is shown."""
         self.picture.evaluate(
             """image => new Promise(resolve => {
                 let timer = setTimeout(resolve, 500)
@@ -174,7 +174,7 @@ class Slider:
         )
 
     def opaque(self) -> bool:
-        """Whether nothing of what lies behind shines through the picture."""
+        """Return whether the picture has no transparent pixel."""
         return self.picture.evaluate(
             """async image => {
                 const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight)
@@ -291,12 +291,12 @@ class LabPage:
                 yield box
 
     def sliders_to_start(self) -> None:
-        """All of them, before one is moved: elsewhere another slider may leave it without effect."""
+        """Reset every slider, because another slider's value may hide the effect of this one."""
         for slider in self.sliders():
             slider.to_start()
 
     def contrast(self, text: Locator) -> float:
-        """Of a text with what is behind it, from 1 to 21 (WCAG 2.2, contrast ratio)."""
+        """Return the contrast ratio of a text and its background, from 1 to 21 (WCAG 2.2)."""
         return text.evaluate(
             """element => {
                 const numbers = colour => colour.match(/[\\d.]+/g).map(Number)

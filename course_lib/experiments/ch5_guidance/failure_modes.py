@@ -205,7 +205,7 @@ def answer(letter: str) -> str:
 
 
 def _untrained_net(run: Run) -> nn.Module:
-    """The weights before the first step: what an average (EMA) holds that was initialised then and never updated."""
+    """Return the untrained weights, which an EMA that is never updated still contains."""
     return recipes.untrained_network("fashion-ldm")[0].to(run.machine.device).eval()
 
 

@@ -48,7 +48,7 @@ class Complaint:
     blank: bool = False
 
     def text(self, name: str, points: int) -> str:
-        """The complaint as the student reads it, about the function of this name, worth so many points."""
+        """The complaint as the student reads it, about the function of this name, worth `points` points."""
         worth = f"{points} point" if points == 1 else f"{points} points"
         if self.blank:
             return f"○ {name}: not written yet, {worth} to earn."
@@ -60,8 +60,8 @@ class Complaint:
 class Task:
     """One exercise as the grader needs it.
 
-    hidden_inputs: empty for a question that a person marks. explain: takes some of these inputs and as many outcomes, and returns
-    what is wrong with them, or None.
+    hidden_inputs: empty for a question that a person marks. explain: takes a list of these inputs and a list of outcomes of the
+    same length, and returns what is wrong with them, or None.
     """
 
     name: str

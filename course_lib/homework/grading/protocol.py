@@ -14,7 +14,8 @@ from torch import Tensor
 from course_lib.homework.answers.call import DTYPES, Outcome, Unsupported
 from course_lib.homework.answers.standins import STANDINS
 
-HEAD = struct.Struct("<II")  # bytes of the JSON, bytes of the tensors
+HEAD = struct.Struct("<II")  # of a message: bytes of the JSON, bytes of the tensors
+REPLY_HEAD = struct.Struct("<II")  # before a reply: its bytes, and how the process ended
 LIMIT = 16 * 2**20  # bytes of one message
 JSON_LIMIT = 2**20
 DEPTH = 6  # collections within collections

@@ -145,10 +145,10 @@ class Sandbox:
     def ask(self, request: bytes) -> bytes:
         """Return the reply to one request. Raises NoAnswer where the program gave none, SandboxDied where the sandbox ended."""
         deadline = time.monotonic() + self.limits.seconds + 5
-        late = f"It took longer than {self.limits.seconds:g} s, and stopped the process that graded it."
+        late = f"It took longer than {self.limits.seconds:g} s, and stopped the grader's process."
         self._write(request, deadline, late)
-        size, end = protocol.HEAD.unpack(self._read(protocol.HEAD.size, deadline, late))
-        if size > protocol.LIMIT + protocol.HEAD.size or end not in (protocol.FINE, *self.failures):
+        size, end = protocol.REPLY_HEAD.unpack(self._read(protocol.REPLY_HEAD.size, deadline, late))
+        if size > protocol.LIMIT + protocol.REPLY_HEAD.size or end not in (protocol.FINE, *self.failures):
             raise SandboxDied("It tampered with the grader's own messages.")
         if end != protocol.FINE:
             raise NoAnswer(self.failures[end])

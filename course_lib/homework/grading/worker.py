@@ -138,7 +138,7 @@ def read_all(pipe: int, deadline: float) -> tuple[bytes, int]:
             return b"".join(parts), protocol.FINE if parts else protocol.DIED
         parts.append(part)
         size += len(part)
-        if size > protocol.LIMIT + protocol.HEAD.size:
+        if size > protocol.LIMIT + protocol.REPLY_HEAD.size:
             return b"", protocol.TOO_MUCH
     return b"", protocol.TOO_LONG
 
@@ -204,7 +204,7 @@ def main() -> None:
     while head := requests.read(protocol.HEAD.size):
         request = head + requests.read(sum(protocol.message_sizes(head)))
         reply, end = run_in_process(request, seconds, memory)
-        replies.write(protocol.HEAD.pack(len(reply), end) + reply)
+        replies.write(protocol.REPLY_HEAD.pack(len(reply), end) + reply)
         replies.flush()
 
 
