@@ -42,16 +42,16 @@ def table(folder: Path = FOLDER) -> str:
     """Return a Markdown table of the notebooks: title, question, minutes to run on each device, and below it the machines."""
     timings = read_timings(folder)
     lines = [f"| notebook | the question | {' | '.join(DEVICES.values())} |", f"|---|---|{'---|' * len(DEVICES)}"]
-    machines: dict[tuple[str, str], list[str]] = {}
+    machines: dict[str, list[str]] = {}
     for source in sources(folder=folder):
         text = assemble(source).cells[0].source.splitlines()
         title = next((line[2:] for line in text if line.startswith("# ")), source.stem)
         question = " ".join(line[2:] for line in text if line.startswith("> "))
         runs = timings.get(source.stem, {})
-        for device, run in runs.items():
-            machines.setdefault((device, run["machine"]), []).append(source.stem[:2])
+        for run in runs.values():
+            machines.setdefault(run["machine"], []).append(source.stem[:2])
         times = [f"{runs[device]['seconds'] / 60:.1f} min" if device in runs else "not yet measured" for device in DEVICES]
         lines.append(f"| [{title}]({folder.name}/{source.stem}.ipynb) | {question} | {' | '.join(times)} |")
-    for (device, machine), numbers in sorted(machines.items()):
-        lines += ["", f"Measured {DEVICES[device]}, {machine}: notebooks {', '.join(numbers)}."]
+    for machine, numbers in sorted(machines.items()):
+        lines += ["", f"Measured on {machine}: notebooks {', '.join(numbers)}."]
     return "\n".join(lines)
