@@ -25,6 +25,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lab_kernels.close)
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """With -n auto two processes a core, since many tests wait for processes that they start."""
+    return min(8, 2 * (os.cpu_count() or 1))
+
+
 # With --dist loadgroup a group runs in order in one process. Chapters 4 and 5 load what chapters 3 and 4 train and save, and the
 # browser opens a notebook where nbval has executed it.
 CHAIN = ("03", "04", "05")

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 from course_lib import codec, data, device, recipes, teddies, text
 from course_lib.images import to_float
 from course_lib.metrics import psnr
-from course_lib.recipes import configs, losses, store
+from course_lib.recipes import configs, fashion, judges, losses, store
 from course_lib.storage import paths, weights
 from course_lib.text_denoiser import TextDenoiser
 from course_lib.unet import UNet
@@ -17,6 +17,20 @@ from course_lib.unet import UNet
 
 def quiet(steps, seed=0):
     return recipes.RunOptions(seed, steps, progress=False)
+
+
+def few(split="train", device=None):
+    """Fashion-MNIST's first 6,000 training or 1,000 test images: enough for recipes of a few steps."""
+    n = {"train": 6000, "test": 1000}[split]
+    return tuple(part[:n] for part in data.fashion_mnist(split, device))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_images():
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (fashion, judges):
+            patch.setattr(module, "fashion_mnist", few)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +54,7 @@ def test_load_or_train_loads_what_was_saved(trained, machine):
 
 def test_the_metadata_hold_the_test_psnr(trained, machine):
     _, metadata = weights.load(recipes.saved_file("fashion-vae"))
-    tests = to_float(data.fashion_mnist("test")[0])
+    tests = to_float(few("test")[0])
     with torch.no_grad():
         decoded = torch.cat([trained.ema(x) for x in tests.split(1000)])
     assert metadata["metrics"]["test_psnr"] == pytest.approx(psnr(decoded, tests).item(), abs=1e-3)
@@ -49,7 +63,7 @@ def test_the_metadata_hold_the_test_psnr(trained, machine):
 
 
 def test_the_codec_gives_unit_variance_latents(trained, machine):
-    latents = codec.cache(recipes.load_codec("fashion-vae", machine), data.fashion_mnist("train")[0])
+    latents = codec.cache(recipes.load_codec("fashion-vae", machine), few()[0])
     assert_close(latents.mean(dim=(0, 2, 3)), torch.zeros(4), atol=1e-3, rtol=0)
     assert_close(latents.std(dim=(0, 2, 3)), torch.ones(4), atol=1e-3, rtol=0)
 

@@ -477,7 +477,7 @@ def test_a_python_that_is_too_old_is_refused(make):
     assert all(python in said for python in [*PYTHONS, "PYTHON="])
 
 
-@pytest.mark.parametrize("run", ["not browser tests", "-m notebooks", "-m browser"])
+@pytest.mark.parametrize("run", ["not browser tests", "--nbval-lax"])
 def test_a_failing_test_run_fails_make(make, run):
     make("lab")
     code, asked, _ = make("test", fails_on=run)

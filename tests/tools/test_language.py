@@ -1,4 +1,4 @@
-"""The words of a dialect that this workbook once had stay out of its code, texts and messages.
+"""Words of a dialect that this workbook once had stay out of its code, texts and messages.
 
 The plain words to use instead are named next to each. The prose of the chapters (Markdown cells of notebooks/source/0*.py) is not
 read here.
