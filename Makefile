@@ -17,13 +17,13 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check
 COURSE := .venv/installed
 DEV := .venv/installed-dev
 # One process of one thread on each core is faster than one process with all threads, for small tests and for notebooks.
-ONE_THREAD := COURSE_THREADS=1 OMP_NUM_THREADS=1
-UNIT := $(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile -m "not notebooks and not browser" tests
-# Chapters 3 to 5 run one after another (see conftest.py), so they start first.
+PYTEST := COURSE_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8
+UNIT := $(PYTEST) --dist loadfile -m "not processes and not notebooks and not browser" tests
+# Each notebook runs once: nbval executes it in JupyterLab, and the browser test opens the page on that kernel. Chapters 3 to 5 run
+# one after another (see conftest.py), so they start first.
 CHAPTERS := $(sort $(wildcard notebooks/0[345]_*.ipynb)) $(sort $(filter-out $(wildcard notebooks/0[345]_*.ipynb),$(wildcard notebooks/[0-9]*.ipynb)))
-NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900 -p no:randomly
-# Each notebook runs once: nbval executes it in JupyterLab, and the browser test opens the page on that kernel.
-NOTEBOOKS := $(ONE_THREAD) $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadgroup $(NBVAL) --in-jupyterlab -m "notebooks or browser" $(CHAPTERS) tests/browser tests/homework
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900 -p no:randomly --in-jupyterlab
+LONG := $(PYTEST) --dist loadgroup --no-loadscope-reorder $(NBVAL) -m "processes or notebooks or browser" $(CHAPTERS) tests
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test unit browser-test lint notebooks bench gpu-test gpu-check lock clean
@@ -36,9 +36,9 @@ lab: $(COURSE)  ## install what is missing, then open JupyterLab at the start pa
 
 test: $(DEV)  ## install what is missing, then run the unit tests and every notebook, cell by cell
 	$(UNIT)
-	$(NOTEBOOKS)
+	$(LONG)
 
-unit: $(DEV)  ## run the unit tests alone
+unit: $(DEV)  ## run the unit tests alone, without those that start other programs or notebooks
 	$(UNIT)
 
 browser-test: $(DEV)  ## run every notebook in JupyterLab in Chromium, where it is installed, and move every slider

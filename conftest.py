@@ -25,11 +25,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lab_kernels.close)
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """With -n auto two processes a core, since many tests wait for processes that they start."""
-    return min(8, 2 * (os.cpu_count() or 1))
-
-
 # With --dist loadgroup a group runs in order in one process. Chapters 4 and 5 load what chapters 3 and 4 train and save, and the
 # browser opens a notebook where nbval has executed it.
 CHAIN = ("03", "04", "05")
@@ -44,6 +39,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.suffix == ".ipynb":
             item.add_marker(pytest.mark.notebooks)
             item.add_marker(pytest.mark.xdist_group(group_of(item.path.stem)))
+        elif item.get_closest_marker("processes"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
         elif item.get_closest_marker("browser") and (callspec := getattr(item, "callspec", None)):
             item.add_marker(pytest.mark.xdist_group(group_of(callspec.params.get("notebook", "none"))))
     skip_without_gpu([item for item in items if item.get_closest_marker("gpu")])

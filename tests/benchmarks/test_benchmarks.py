@@ -97,6 +97,7 @@ def test_every_part_has_its_place():
     assert set(run.PARTS) - set(run.parts_for(gpu)) == {"threads"}
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("processes", [1, 2])
 def test_processes_and_threads_are_timed_by_the_same_program(processes):
     assert throughput._rate(processes, threads=1, steps=2) > 0
@@ -116,6 +117,7 @@ def _twice_200_mib(machine):
     return memory.peak(run, machine)
 
 
+@pytest.mark.processes
 def test_a_trainings_memory_is_measured_in_a_process_of_its_own():
     held = memory.alone(partial(memory.train, "UNet, latents 4×8×8", "ours", steps=1), CPU)
     batch_of_maps = 128 * 64 * 8 * 8 * 4 / 2**20

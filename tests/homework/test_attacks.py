@@ -27,13 +27,11 @@ from answers import function
 from files import grade_folder, joined
 
 from course_lib.homework.checks import hw3
-from course_lib.homework.grading import grade, results, sandbox
+from course_lib.homework.grading import results, sandbox
 from course_lib.storage.paths import ROOT
 
 SUBMISSIONS = ROOT / "tests" / "submissions"
 LIMITS = sandbox.Limits(seconds=5, memory=2**30)
-# Most programs import torch, sleep or wait for their limit, so more of them run in parallel than there are cores.
-PARALLEL = max(1, min(4, int(psutil.virtual_memory().available * 0.8 // (LIMITS.memory + grade.IDLE_MEMORY))))
 PORT = "@PORT@"  # the stored submission's placeholder for the port at which the test listens
 EVIL = '=HYPERLINK("http:x","y")<script>alert(1)<img src=x onerror=alert(2)>'
 UNREADABLE = ("link", "nested_json", "not_a_notebook", "not_json")
@@ -50,7 +48,7 @@ def _blocked() -> str:
 
 
 WHY = _blocked()
-pytestmark = pytest.mark.skipif(bool(WHY), reason=f"no sandbox: {WHY}")
+pytestmark = [pytest.mark.processes, pytest.mark.skipif(bool(WHY), reason=f"no sandbox: {WHY}")]
 
 
 def fingerprint(files: Iterable[Path]) -> dict[str, str]:
@@ -108,7 +106,7 @@ def batch(tmp_path_factory):
         link.symlink_to(ROOT / "notebooks" / "homework" / "hw3.ipynb")
         shutil.copytree(handed_in / "markup_in_a_message", handed_in / EVIL)
         before = repository(), fingerprint(handed_in.rglob("*"))
-        graded = grade_folder(handed_in, out, folder / "secret", "hw3", limits=LIMITS, parallel=PARALLEL)
+        graded = grade_folder(handed_in, out, folder / "secret", "hw3", limits=LIMITS)
         after = repository(), fingerprint(handed_in.rglob("*"))
     return {one.found.student: one for one in graded}, out, arrived, before, after
 
@@ -212,7 +210,7 @@ def test_two_runs_give_the_same_scores(batch, tmp_path):
     students = ["honest", "cells_duplicated", "always_equal", "markup_in_a_message"]
     hand_in(tmp_path / "in", students)
     secret = batch[1].parent / "secret"
-    again = grade_folder(tmp_path / "in", tmp_path / "out", secret, "hw3", limits=LIMITS, parallel=PARALLEL)
+    again = grade_folder(tmp_path / "in", tmp_path / "out", secret, "hw3", limits=LIMITS)
     scores = {one.found.student: [(r.exercise, r.points, r.why) for r in one.results] for one in again}
     assert scores == {name: [(r.exercise, r.points, r.why) for r in batch[0][name].results] for name in students}
 

@@ -37,6 +37,7 @@ def solved(tmp_path_factory):
     return folder
 
 
+@pytest.mark.processes
 def test_a_solved_homework_earns_every_point_on_hidden_inputs(solved):
     try:
         sandbox.require_sandbox(sandbox.Limits())

@@ -38,6 +38,8 @@ state = {"net": net.state_dict(), "ema": result.ema.state_dict(), "losses": resu
 state |= {"held": held[0], "sharded_blocks": sharded_blocks}
 torch.save(state, folder + f"/{rank}.pt")
 """
+pytestmark = pytest.mark.processes
+
 DDP, FSDP = {"strategy": "ddp", "devices": 2}, {"strategy": "fsdp", "devices": 2}
 each_strategy = pytest.mark.parametrize("how", [DDP, FSDP], ids=["ddp", "fsdp"])
 
