@@ -34,6 +34,7 @@ def group_of(notebook: str) -> str:
     return "chapters 3 to 5" if notebook.startswith(CHAIN) else notebook
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.suffix == ".ipynb":
