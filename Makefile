@@ -23,7 +23,7 @@ UNIT := $(PYTEST) --dist loadfile -m "not processes and not notebooks and not br
 # one after another (see conftest.py), so they start first.
 CHAPTERS := $(sort $(wildcard notebooks/0[345]_*.ipynb)) $(sort $(filter-out $(wildcard notebooks/0[345]_*.ipynb),$(wildcard notebooks/[0-9]*.ipynb)))
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900 -p no:randomly --in-jupyterlab
-LONG := $(PYTEST) --dist loadgroup --no-loadscope-reorder $(NBVAL) -m "processes or notebooks or browser" $(CHAPTERS) tests
+LONG := $(PYTEST) --dist loadscope --no-loadscope-reorder $(NBVAL) -m "processes or notebooks or browser" $(CHAPTERS) tests
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test unit browser-test lint notebooks bench gpu-test gpu-check lock clean

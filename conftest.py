@@ -3,6 +3,7 @@ needs one says so.
 """
 
 import os
+import re
 
 import pytest
 
@@ -25,25 +26,35 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lab_kernels.close)
 
 
-# With --dist loadgroup a group runs in order in one process. Chapters 4 and 5 load what chapters 3 and 4 train and save, and the
-# browser opens a notebook where nbval has executed it.
+# Chapters 4 and 5 load what chapters 3 and 4 train and save, and the browser opens a notebook where nbval has executed it: what
+# belongs together runs in order in one process.
 CHAIN = ("03", "04", "05")
 
 
-def group_of(notebook: str) -> str:
-    return "chapters 3 to 5" if notebook.startswith(CHAIN) else notebook
+def scope_of(nodeid: str) -> str:
+    """The tests with which a test shares a process: those of its notebook, or else those of its file."""
+    notebook = re.search(r"\b(\d\d_\w+?)(?:\.ipynb|[\]-])", nodeid)
+    if not notebook:
+        return nodeid.partition("::")[0]
+    return "chapters 3 to 5" if notebook[1].startswith(CHAIN) else notebook[1]
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    if not config.getoption("--in-jupyterlab"):
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByNotebook(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return scope_of(nodeid)
+
+    return ByNotebook(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.suffix == ".ipynb":
             item.add_marker(pytest.mark.notebooks)
-            item.add_marker(pytest.mark.xdist_group(group_of(item.path.stem)))
-        elif item.get_closest_marker("processes"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-        elif item.get_closest_marker("browser") and (callspec := getattr(item, "callspec", None)):
-            item.add_marker(pytest.mark.xdist_group(group_of(callspec.params.get("notebook", "none"))))
     skip_without_gpu([item for item in items if item.get_closest_marker("gpu")])
 
 
