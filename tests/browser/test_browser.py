@@ -112,7 +112,7 @@ def test_errors_in_the_servers_log_are_found(tmp_path):
     log = tmp_path / "log"
     wrong = ["[E 2026-11-23 08:00:01.000 ServerApp] not fine", "Traceback (most recent call last):", "ValueError: nor this"]
     log.write_text("\n".join(["[I 2026-11-23 08:00:00.000 ServerApp] an Error that is none", *wrong]))
-    assert Server("", "", tmp_path, log).complaints() == wrong
+    assert Server("", "", root=tmp_path, jupyter=tmp_path, log=log).complaints() == wrong
 
 
 # --- every notebook ------------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def test_each_prompt_box_draws_what_is_typed_and_knows_its_words(notebook):
         sync_api.expect(status).to_have_text("", timeout=1000 * lab_page.PATIENCE)
         line.fill("two purple teddy bears")
         line.press("Enter")
-        sync_api.expect(status).to_contain_text("'purple' is not a word the teddies know", timeout=1000 * lab_page.PATIENCE)
+        sync_api.expect(status).to_contain_text("'purple' in 'two purple teddy bears'", timeout=1000 * lab_page.PATIENCE)
         boxes += 1
     assert boxes == source.count("widgets.prompt_box(")
 
