@@ -244,8 +244,8 @@ def grade(
     from course_lib.homework.grading import grade as grading
     from course_lib.homework.grading import pages
 
-    hidden = grading.read_secret(secret or grading.SECRET)
-    assignments = {name: one.assignment(hidden) for name, one in HOMEWORKS.items()}
+    file = secret or grading.SECRET
+    assignments = {name: lambda one=one: one.assignment(grading.read_secret(file)) for name, one in HOMEWORKS.items()}
     graded = grading.grade(submissions, assignments, homework, safe=not unsafe)
     pages.write_results(graded, out)
     print(f"{len(graded)} submissions: {out / 'grades.csv'} and {out / 'index.html'}.")

@@ -4,16 +4,11 @@ import math
 
 import pytest
 import torch
-from networks import perturbed
-from oracles import normal
+from networks import perturbed, random_images
 from torch.distributions import Normal
 from torch.testing import assert_close
 
 from course_lib.autoencoder import Autoencoder, reconstruction_loss
-
-
-def random_images(*shape):
-    return normal(*shape, dtype=torch.float32).tanh()
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8, 16])

@@ -7,17 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import perturbed
+from networks import perturbed, random_images
 from oracles import normal, seeded
 from torch import nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 from torch.testing import assert_close
 
 from course_lib.vae import ELBO, VAE, Posterior, active_units, elbo_loss, free_bits, iwae, kl_warmup, log_likelihood, log_weights
-
-
-def random_images(*shape):
-    return normal(*shape, dtype=torch.float32).tanh()
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8, 16])

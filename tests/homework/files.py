@@ -18,8 +18,7 @@ def student_file(source: Path) -> Path:
 
 def grade_folder(folder: Path, out: Path, secret: Path, homework: str | None = None, **options) -> list[results.Graded]:
     """Grade a folder of submissions and write the results, as `course grade` does. options: of `grade.grade`."""
-    hidden = grade.read_secret(secret)
-    assignments = {name: one.assignment(hidden) for name, one in HOMEWORKS.items()}
+    assignments = {name: lambda one=one: one.assignment(grade.read_secret(secret)) for name, one in HOMEWORKS.items()}
     graded = grade.grade(folder, assignments, homework, progress=False, **options)
     pages.write_results(graded, out)
     return graded

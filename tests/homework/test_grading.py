@@ -12,6 +12,7 @@ import struct
 
 import pytest
 import torch
+from files import grade_folder
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -275,7 +276,15 @@ def test_parallel_sandboxes_fit_into_memory(monkeypatch):
 
 def test_an_unknown_homework_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"'hw9'.* hw3"):
-        grade.grade(tmp_path, {"hw3": hw3.assignment(b"a" * 16)}, "hw9")
+        grade.grade(tmp_path, {"hw3": lambda: hw3.assignment(b"a" * 16)}, "hw9")
+
+
+def test_a_folder_without_submissions_makes_no_secret(tmp_path, monkeypatch):
+    monkeypatch.setattr(grade, "require_sandbox", lambda limits, safe: None)
+    (tmp_path / "in").mkdir()
+    with pytest.raises(ValueError, match="no notebook"):
+        grade_folder(tmp_path / "in", tmp_path / "out", tmp_path / "secret")
+    assert not (tmp_path / "secret").exists()
 
 
 def test_a_forged_reply_costs_its_own_points_and_does_not_stop_the_grader():

@@ -68,9 +68,6 @@ class _ServerKernel:
     def interrupt_kernel(self) -> None:
         self._request("POST", f"kernels/{self.id}/interrupt")
 
-    def restart_kernel(self, now: bool = False) -> None:
-        self._request("POST", f"kernels/{self.id}/restart")
-
     def _request(self, method: str, path: str, body: dict | None = None) -> Any:
         request = urllib.request.Request(
             f"{self.server.url}api/{path}",

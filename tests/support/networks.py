@@ -2,7 +2,7 @@
 
 import torch
 from oracles import normal
-from torch import nn
+from torch import Tensor, nn
 
 
 def perturbed(net: nn.Module) -> nn.Module:
@@ -11,3 +11,8 @@ def perturbed(net: nn.Module) -> nn.Module:
         for i, p in enumerate(net.parameters()):
             p += 0.1 * normal(*p.shape, seed=i, dtype=p.dtype)
     return net
+
+
+def random_images(*shape: int) -> Tensor:
+    """Noise in (-1, 1), float32."""
+    return normal(*shape, dtype=torch.float32).tanh()

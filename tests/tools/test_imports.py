@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "course_lib"
 # From the ground up. An entry is a file ("schedule"), a folder ("teddies/") or a file in a folder ("storage/paths"), which goes
 # before its folder. A file imports from lower layers only; files of one folder in one layer may know each other.
 LAYERS = (
-    {"__init__", "storage/__init__", "storage/paths", "storage/atomic"},
+    {"__init__", "arguments", "storage/__init__", "storage/paths", "storage/atomic"},
     {"layers", "schedule", "metrics", "images", "adversarial", "device"},
     {"autoencoder", "unet", "dit", "diffusion", "gaussian_mixture", "dimension", "training/", "teddies/", "notebook/"},
     {"vae", "text", "samplers", "guidance", "judges/"},

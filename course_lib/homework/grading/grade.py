@@ -3,7 +3,7 @@
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import SimpleQueue
@@ -39,25 +39,25 @@ def read_secret(path: Path = SECRET) -> bytes:
 
 def grade(
     folder: Path,
-    assignments: Mapping[str, Assignment],
+    assignments: Mapping[str, Callable[[], Assignment]],
     homework: str | None = None,
     limits: Limits | None = None,
     safe: bool = True,
     progress: bool = True,
-    parallel: int | None = None,
 ) -> list[Graded]:
     """Grade every submission below ``folder``, which is read and never written.
 
-    homework: grade this one alone. safe: False runs strangers' programs with your own rights. parallel: how many sandboxes run
-    at the same time, by default `max_parallel`. Raises ValueError for an unknown homework, where ``folder`` holds no notebook,
-    and (`NoSandbox`) where no sandbox can be made.
+    assignments: by homework, what makes its assignment; called once for each homework found, when a sandbox and the submissions
+    are there. homework: grade this one alone. safe: False runs strangers' programs with your own rights. Raises ValueError for
+    an unknown homework, where ``folder`` holds no notebook, and (`NoSandbox`) where no sandbox can be made.
     """
     if homework is not None and homework not in assignments:
         raise ValueError(f"there is no homework {homework!r}; choose from {', '.join(assignments)}.")
     limits = limits or Limits()
     require_sandbox(limits, safe)
     found = submission.find_submissions(folder, homework)
-    parallel = parallel or max_parallel(limits)
+    made = {name: assignments[name]() for name in {one.homework for one in found} & assignments.keys()}
+    parallel = max_parallel(limits)
     slots: SimpleQueue[int] = SimpleQueue()
     for slot in range(parallel):
         slots.put(slot)
@@ -65,7 +65,7 @@ def grade(
     def grade_in_a_slot(one: submission.Found) -> Graded:
         slot = slots.get()
         try:
-            return _grade_one(one, folder, assignments.get(one.homework), slot, limits, safe)
+            return _grade_one(one, folder, made.get(one.homework), slot, limits, safe)
         finally:
             slots.put(slot)
 

@@ -1,0 +1,166 @@
+"""Checks of arguments: what a public function says of one that it cannot use, in one sentence.
+
+Each function here checks once, before any work. The wrong Python type raises TypeError; a wrong shape, dtype or value raises
+ValueError. Shapes and dtypes are known without asking the device. To look at values makes Python wait for a GPU: `check_finite`
+is for functions that return a number anyway, and `check_labels` looks only at what is on the CPU.
+"""
+
+import math
+import operator
+from collections.abc import Iterable
+from numbers import Real
+from typing import Any, SupportsIndex
+
+import torch
+from torch import Tensor
+
+_DTYPES = {"float": "floats", "integer": "integers", "number": "real numbers"}
+
+
+def check_tensor(name: str, x: Any, axes: str = "", dtype: str = "number", least: int = 1) -> None:
+    """Check that x is a tensor, of this shape and dtype.
+
+    axes: for example ``"[B, 3, H, W]"``: a number must be the length of its axis, a letter stands for any length, and the same
+    letter for the same length. ``"[B, ...]"`` allows more axes; "" allows any. dtype: "float" (of any precision), "integer" (not
+    bool), "number" (either), or "any". least: the least length of the first axis (0 allows empty tensors).
+    """
+    if not isinstance(x, Tensor):
+        how = f": torch.as_tensor({name}) makes one" if type(x).__module__ == "numpy" or isinstance(x, list | tuple) else ""
+        raise TypeError(f"{name} is {_a_value(x)}, but must be a torch.Tensor{' ' + axes if axes else ''}{how}.")
+    fits = {
+        "float": x.is_floating_point(),
+        "integer": _is_integer(x),
+        "number": x.is_floating_point() or _is_integer(x),
+        "any": True,
+    }[dtype]
+    if not fits:
+        hint = ""
+        if dtype == "float" and x.dtype == torch.uint8:
+            hint = ": uint8 images become floats in [-1, 1] with course_lib.images.to_float"
+        raise ValueError(f"{name} holds {x.dtype}, but must hold {_DTYPES[dtype]}{hint}.")
+    if axes and not _fits(x.shape, axes):
+        raise ValueError(f"{name} has shape {tuple(x.shape)}, but must be {axes}.")
+    if (x.ndim and len(x) < least) or (least > 0 and x.numel() == 0):
+        raise ValueError(f"{name} has shape {tuple(x.shape)}, but needs at least {least} {'row' if least == 1 else 'rows'}.")
+
+
+def check_same_shape(name: str, x: Tensor, other_name: str, other: Tensor) -> None:
+    """Check that two tensors have one shape, so that nothing is broadcast unasked."""
+    if x.shape != other.shape:
+        raise ValueError(f"{name} has shape {tuple(x.shape)} and {other_name} {tuple(other.shape)}, but they must be equal.")
+
+
+def check_same_length(name: str, x: Tensor, other_name: str, other: Tensor) -> None:
+    """Check that two tensors have equally many rows."""
+    if len(x) != len(other):
+        raise ValueError(f"{name} has {len(x)} rows and {other_name} {len(other)}, but row i of both must belong together.")
+
+
+def check_finite(name: str, x: Tensor) -> None:
+    """Check that a tensor holds no NaN and no infinity. It waits for the device."""
+    if x.is_floating_point() and not bool(x.isfinite().all()):
+        raise ValueError(f"{name} contains NaN or infinite values: look for the first layer or file that produces them.")
+
+
+def check_labels(name: str, y: Any, classes: int, rows: int | None = None) -> None:
+    """Check labels [N], integers in 0…classes − 1; on a GPU their values are not looked at."""
+    check_tensor(name, y, "[N]", "integer", least=0)
+    if rows is not None and len(y) != rows:
+        raise ValueError(f"{name} has {len(y)} labels for {rows} rows, but needs one for each.")
+    if can_look_at(y) and len(y) and not 0 <= int(y.min()) <= int(y.max()) < classes:
+        raise ValueError(f"{name} holds labels from {int(y.min())} to {int(y.max())}, but must be in 0 to {classes - 1}.")
+
+
+def can_look_at(x: Tensor) -> bool:
+    """Whether the values of x can be read without waiting: on the CPU, and not while torch traces the program."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def check_integer(name: str, value: Any, at_least: int | None = None, at_most: int | None = None) -> int:
+    """Check a whole number and its range; return it as an int."""
+    expected = f"a whole number{_range(at_least, at_most, None, None)}"
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        if isinstance(value, Real) and not isinstance(value, bool):
+            raise ValueError(f"{name} is {value!r}, but must be {expected}.")
+        raise TypeError(f"{name} is {_a_value(value)}, but must be {expected}.")
+    number = operator.index(value)
+    if (at_least is not None and number < at_least) or (at_most is not None and number > at_most):
+        raise ValueError(f"{name} is {number}, but must be {expected}.")
+    return number
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> float:
+    """Check a finite number and its range (`above` and `below` exclude their ends); return it as a float.
+
+    A tensor of one element counts as a number where it is on the CPU.
+    """
+    expected = f"a finite number{_range(at_least, at_most, above, below)}"
+    if isinstance(value, Tensor) and value.numel() == 1 and can_look_at(value):
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} is {_a_value(value)}, but must be {expected}.")
+    number = float(value)
+    # written so that NaN passes none of them
+    inside = (
+        math.isfinite(number)
+        and (at_least is None or number >= at_least)
+        and (at_most is None or number <= at_most)
+        and (above is None or number > above)
+        and (below is None or number < below)
+    )
+    if not inside:
+        raise ValueError(f"{name} is {value!r}, but must be {expected}.")
+    return number
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Check that a value is True or False: 1 or "no" would be taken for True unasked."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} is {_a_value(value)}, but must be True or False.")
+
+
+def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
+    """Check that a value is one of the names that there are."""
+    names = tuple(choices)
+    if value not in names:
+        raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, names))}.")
+
+
+def _is_integer(x: Tensor) -> bool:
+    return not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool or x.is_quantized)
+
+
+def _fits(shape: torch.Size, axes: str) -> bool:
+    names = [name.strip() for name in axes.strip("[]").split(",") if name.strip()]
+    if names and names[-1] == "...":
+        names, shape = names[:-1], shape[: len(names) - 1]
+    if len(shape) != len(names):
+        return False
+    lengths: dict[str, int] = {}
+    return all(
+        length == (int(name) if name.isdigit() else lengths.setdefault(name, length))
+        for name, length in zip(names, shape, strict=True)
+    )
+
+
+def _range(at_least: float | None, at_most: float | None, above: float | None, below: float | None) -> str:
+    parts = [
+        f"{words} {bound}"
+        for words, bound in (("at least", at_least), ("above", above), ("at most", at_most), ("below", below))
+        if bound is not None
+    ]
+    return f" {' and '.join(parts)}" if parts else ""
+
+
+def _a_value(value: Any) -> str:
+    """A value of a wrong type, named by its type; short ones are shown."""
+    shown = repr(value) if value is None or isinstance(value, bool | int | float | str) else ""
+    return shown if 0 < len(shown) <= 40 else f"a {type(value).__name__}"
