@@ -152,12 +152,11 @@ def _fits(shape: torch.Size, axes: str) -> bool:
 
 
 def _range(at_least: float | None, at_most: float | None, above: float | None, below: float | None) -> str:
-    parts = [
-        f"{words} {bound}"
-        for words, bound in (("at least", at_least), ("above", above), ("at most", at_most), ("below", below))
-        if bound is not None
-    ]
-    return f" {' and '.join(parts)}" if parts else ""
+    if at_least is not None and at_most is not None:
+        return f" from {at_least} to {at_most}"
+    bounds = (("of at least", at_least), ("above", above), ("of at most", at_most), ("below", below))
+    words = [f"{word} {bound}" for word, bound in bounds if bound is not None]
+    return f" {' and '.join(words)}" if words else ""
 
 
 def _a_value(value: Any) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 
 PRECISIONS = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16, "32-true": torch.float32}
+MAX_THREADS = 1024  # far more make OpenMP end the process
 _ALIASES = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}
 
 
@@ -182,10 +183,10 @@ def _parse_precision(requested: str, device: torch.device) -> str:
 def _parse_threads(requested: int | str) -> int:
     try:
         threads = int(requested)
-    except ValueError:
+    except (ValueError, TypeError):
         threads = 0
-    if threads < 1:
-        raise ValueError(f"threads {requested!r} is not an integer of at least 1 (argument or COURSE_THREADS)")
+    if not 1 <= threads <= MAX_THREADS:
+        raise ValueError(f"threads {requested!r} is not an integer from 1 to {MAX_THREADS} (argument or COURSE_THREADS)")
     return threads
 
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 from IPython.display import Markdown, display
 
+from course_lib.storage.console import say
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -113,7 +115,7 @@ class Claims:
     def verdicts(self) -> None:
         """Print sentence, bound and verdict, which are the same on every machine, for nbval to compare."""
         for c in self.claims.values():
-            print(f"{c.verdict:13}  {c.bound:24}  {c.sentence}")
+            say(f"{c.verdict:13}  {c.bound:24}  {c.sentence}")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:

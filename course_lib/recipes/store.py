@@ -1,9 +1,12 @@
 """The registry of recipes, and the files in which their networks are saved and found again."""
 
-from collections.abc import Callable
+import contextlib
+import functools
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, cast, overload
 
 import torch
 from torch import Tensor, nn
@@ -11,15 +14,17 @@ from torch import Tensor, nn
 from course_lib import device as devices
 from course_lib.autoencoder import Autoencoder
 from course_lib.codec import VAECodec, channel_statistics
+from course_lib.storage.console import say
 from course_lib.device import Machine
 from course_lib.images import to_float
 from course_lib.judges.classifier import Classifier
 from course_lib.judges.factor_reader import FactorReader
 from course_lib.metrics import psnr
-from course_lib.storage import shipped, weights
+from course_lib.storage import atomic, shipped, weights
 from course_lib.storage.paths import data_dir, runs_dir
 from course_lib.text_denoiser import TextDenoiser
 from course_lib.training import TrainConfig, TrainResult
+from course_lib.training.resume import ResumeFile
 from course_lib.unet import UNet
 from course_lib.vae import VAE
 
@@ -82,13 +87,31 @@ RECIPES: dict[str, Recipe] = {}
 
 
 def recipe(name: str, network: type[nn.Module], data: str, shipped: bool = False) -> Callable[[TrainFn], TrainFn]:
-    """Register the decorated function as the recipe of this name."""
+    """Register the decorated function as the recipe of this name. It then tries its output file before it does anything else."""
 
     def register(train: TrainFn) -> TrainFn:
-        RECIPES[name] = Recipe(name, train, network, data, shipped)
-        return train
+        @functools.wraps(train)
+        def checked(out: Path | None = None, *arguments: Any, **options: Any) -> TrainResult[Any]:
+            check_output(name, out)
+            return train(out, *arguments, **options)
+
+        RECIPES[name] = Recipe(name, checked, network, data, shipped)
+        return cast(TrainFn, checked)
 
     return register
+
+
+def check_output(name: str, out: Path | None) -> None:
+    """Raise OutputError where the weights of this recipe could not be written, now rather than after the training."""
+    if not devices.is_main_process():
+        return
+    try:
+        # an existing folder is refused as it is: with the ending appended, the file would appear next to it
+        atomic.check_writable(out if out is not None and out.is_dir() else weights.file_name(out or RECIPES[name].file))
+    except atomic.OutputError as error:
+        if out is not None or RECIPES[name].shipped:
+            raise
+        raise atomic.OutputError(f"{error} COURSE_RUNS names another folder for what is trained.") from error
 
 
 # The class of each network, for type checkers; a test compares these names with the registry.
@@ -124,7 +147,7 @@ def load_or_train(name: str, machine: Machine | None = None, options: RunOptions
     """Return the network of a recipe, in eval mode on the machine's device: as shipped, as saved earlier, or trained now.
 
     options: for the recipe, if it runs. Training may take an hour; the recipe's docstring says how long. Raises ValueError
-    for an unknown name.
+    for an unknown name, and DataError where shipped weights are missing: it does not train those unasked.
     """
     return _load_or_train(name, machine, options)[0]
 
@@ -137,7 +160,9 @@ def _load_or_train(
         raise ValueError(f"There is no recipe for a network {name!r}; choose from {', '.join(RECIPES)}.")
     entry, machine = RECIPES[name], machine or devices.find()
     if not entry.file.exists():
-        print(f"{entry.file.name} is not there yet: training {name} now.")
+        if entry.shipped:
+            shipped.path(f"weights/{entry.file.name}")  # raises, and says how to get it back
+        say(f"{entry.file.name} is not there yet: training {name} now.")
         entry.train(machine=machine, options=options)
     state, metadata = weights.load(entry.file, machine.device)
     net = build(entry.network, metadata["config"]).to(machine.device)
@@ -168,11 +193,19 @@ def saved_file(name: str) -> Path:
     return runs_dir() / f"{name.replace('-', '_')}.safetensors"
 
 
-def resume_path(name: str) -> Path:
-    """Return the file from which an interrupted run of a long recipe continues; its folder is made."""
+@contextlib.contextmanager
+def resumable(name: str) -> Iterator[Path]:
+    """Give the file from which an interrupted run of a long recipe continues.
+
+    Its folder is made before, and the file is deleted after the block, which trains and saves: whatever stops the block on its
+    way to the end leaves the file there.
+    """
     file = saved_file(name).with_suffix(".resume")
+    atomic.check_writable(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    return file
+    yield file
+    if devices.is_main_process():
+        ResumeFile(file).remove()
 
 
 def save(
@@ -186,6 +219,7 @@ def save(
     """Write the averaged weights with their metadata; under ``data/`` they are also recorded in the manifest.
 
     Of several processes only the main one writes. config: the network's arguments. facts: more metadata, such as metrics.
+    Raises OutputError where they cannot be written there; then they are in the temporary folder, and the message says so.
     """
     if not devices.is_main_process():
         return
@@ -202,7 +236,12 @@ def save(
         "loss": float(result.losses[-100:].mean()),
         **(facts or {}),
     }
-    file = weights.save(out or entry.file, result.ema, metadata, torch.float16 if entry.shipped else None)
+    file, dtype = out or entry.file, torch.float16 if entry.shipped else None
+    try:
+        file = weights.save(file, result.ema, metadata, dtype)
+    except atomic.OutputError as error:
+        elsewhere = weights.save(Path(tempfile.mkdtemp(prefix="course-")) / file.name, result.ema, metadata, dtype)
+        raise atomic.OutputError(f"{error} The trained weights are in {elsewhere}: move them to their place.") from error
     shipped.record_if_shipped(file, f"trained on {entry.data} by its recipe", entry.command)
 
 

@@ -20,7 +20,7 @@ from course_lib.recipes.store import (
     load_codec,
     recipe,
     reconstruction_psnr,
-    resume_path,
+    resumable,
     save,
 )
 from course_lib.text_denoiser import TextDenoiser
@@ -44,15 +44,16 @@ def teddies_vae(out: Path | None = None, machine: Machine | None = None, options
         teddies.dataset(configs.NUM_TEDDIES // 6, 2, device=machine.device)[0],
     ])  # fmt: skip
     net = build(VAE, config, training.seed)
-    result = train(net, autoencoder_loss, (images,), training, machine=machine, resume_file=resume_path("teddies-vae"))
-    result.ema.to(machine.device)  # "fsdp" leaves it on the CPU
-    drawn = {"test_psnr_without_grain_and_texture": False, "test_psnr": True}
-    tests = {name: teddies.dataset(1000, 3, device=machine.device, unseen=True, fine=fine)[0] for name, fine in drawn.items()}
-    facts = {
-        "metrics": {name: reconstruction_psnr(result.ema, some) for name, some in tests.items()},
-        "latents": latent_statistics(result.ema, images),
-    }
-    save("teddies-vae", result, training, config, out, facts)
+    with resumable("teddies-vae") as resume_file:
+        result = train(net, autoencoder_loss, (images,), training, machine=machine, resume_file=resume_file)
+        result.ema.to(machine.device)  # "fsdp" leaves it on the CPU
+        drawn = {"test_psnr_without_grain_and_texture": False, "test_psnr": True}
+        tests = {name: teddies.dataset(1000, 3, device=machine.device, unseen=True, fine=fine)[0] for name, fine in drawn.items()}
+        facts = {
+            "metrics": {name: reconstruction_psnr(result.ema, some) for name, some in tests.items()},
+            "latents": latent_statistics(result.ema, images),
+        }
+        save("teddies-vae", result, training, config, out, facts)
     return result
 
 
@@ -95,6 +96,7 @@ def _train_denoiser(
     latents = cache(load_codec("teddies-vae", machine), images)
     net = build(network, config, training.seed)
     data = (latents, factors.labels())
-    result = train(net, loss, data, training, machine=machine, resume_file=resume_path(name))
-    save(name, result, training, config, out)
+    with resumable(name) as resume_file:
+        result = train(net, loss, data, training, machine=machine, resume_file=resume_file)
+        save(name, result, training, config, out)
     return result

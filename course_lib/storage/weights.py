@@ -50,7 +50,7 @@ def save(
     """
     from safetensors.torch import save as to_bytes
 
-    file = _file(path)
+    file = file_name(path)
     state = net.state_dict() if isinstance(net, nn.Module) else net
     tensors = {_plain(name): _stored(name, tensor, dtype) for name, tensor in state.items()}
     facts = {
@@ -74,7 +74,7 @@ def load(path: str | Path, device: torch.device | str | None = None) -> tuple[di
     """
     from safetensors import SafetensorError, safe_open
 
-    file = _file(path)
+    file = file_name(path)
     try:
         with safe_open(file, "pt") as content:
             header = content.metadata() or {}
@@ -117,7 +117,7 @@ def restore(net: nn.Module, path: str | Path) -> dict[str, Any]:
     ]
     if problems:
         raise WeightsError(
-            f"The weights file {_file(path)} does not fit this {type(net).__name__}: of its tensors, "
+            f"The weights file {file_name(path)} does not fit this {type(net).__name__}: of its tensors, "
             f"{', '.join(problems)}; build the network with the config in its metadata, {metadata.get('config', {})}."
         )
     net.load_state_dict({name: tensors[_plain(name)] for name in net.state_dict()})
@@ -126,7 +126,7 @@ def restore(net: nn.Module, path: str | Path) -> dict[str, Any]:
 
 def write_metadata(path: str | Path) -> Path:
     """Write the readable copy of a weights file's metadata again, with the SHA-256 of the file; returns the .json file."""
-    file = _file(path)
+    file = file_name(path)
     return _write_copy(file, load(file)[1], sha256(file))
 
 
@@ -149,7 +149,8 @@ def _write_copy(file: Path, metadata: dict[str, Any], checksum: str) -> Path:
     return write_atomically(file.with_suffix(".json"), text.encode() + b"\n")
 
 
-def _file(path: str | Path) -> Path:
+def file_name(path: str | Path) -> Path:
+    """Return the file that `save` writes for this path: ".safetensors" is appended where it is missing."""
     path = Path(path).expanduser()
     return path if path.suffix == ".safetensors" else path.with_name(f"{path.name}.safetensors")
 

@@ -1,6 +1,7 @@
 """The command ``course``. A subcommand imports what it needs when it runs, so ``course --help`` answers at once."""
 
 import inspect
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -15,6 +16,41 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _checked_seed(seed: int) -> int:
+    from course_lib.arguments import check_integer
+
+    return check_integer("--seed", seed, 0, 2**63 - 1)
+
+
+def _checked_seconds(seconds: float | None) -> float | None:
+    from course_lib.arguments import check_number
+
+    return seconds if seconds is None else check_number("--seconds", seconds, above=0)
+
+
+def _checked_scale(scale: float) -> float:
+    from course_lib.arguments import check_number
+
+    return check_number("--scale", scale)
+
+
+def _checked_file(out: Path | None) -> Path | None:
+    """The file of a result, tried before the work that makes it."""
+    from course_lib.storage import atomic
+
+    if out is not None:
+        atomic.check_writable(out)
+    return out
+
+
+def _checked_result(out: Path | None) -> Path | None:
+    """The file of a measurement: by default one under data/results."""
+    from course_lib.storage import atomic, paths
+
+    atomic.check_writable(out or paths.data_dir() / "results" / "new.json")
+    return out
 
 
 @cli.command()
@@ -37,17 +73,20 @@ def data() -> None:
 def train(
     recipe: Annotated[str | None, typer.Argument(help="Its name, from --list.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="Name the recipes, and say what each one makes.")] = False,
-    seconds: Annotated[float | None, typer.Option(help="Train for this long, instead of for a number of steps.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Number of training steps; default: the recipe's.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights, data order and noise.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Where the trained weights go.")] = None,
-    devices: Annotated[int, typer.Option(help="GPUs in each machine (without one: processes).")] = 1,
-    nodes: Annotated[int, typer.Option(help="Machines; start the same command on each.")] = 1,
+    seconds: Annotated[
+        float | None, typer.Option(callback=_checked_seconds, help="Train for this long, instead of for a number of steps.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Number of training steps; default: the recipe's.")] = None,
+    seed: Annotated[int, typer.Option(callback=_checked_seed, help="Seed of weights, data order and noise.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="The file of the trained weights; .safetensors is appended.")] = None,
+    devices: Annotated[int, typer.Option(min=1, help="GPUs in each machine (without one: processes).")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines; start the same command on each.")] = 1,
     strategy: Annotated[str, typer.Option(help="ddp: each device holds the full network; fsdp: a part of it.")] = "auto",
-    shards: Annotated[int | None, typer.Option(help="Parts of a batch; the run is the same on as many devices.")] = None,
+    shards: Annotated[int | None, typer.Option(min=1, help="Parts of a batch; the run is the same on as many devices.")] = None,
 ) -> None:
     """Train one of the workbook's models by its recipe."""
     from course_lib import device, recipes
+    from course_lib.storage import weights
 
     if list_ or recipe is None:
         for name, entry in recipes.RECIPES.items():
@@ -58,9 +97,10 @@ def train(
     options = recipes.RunOptions(
         seed=seed, steps=steps, max_seconds=seconds, devices=devices, nodes=nodes, strategy=strategy, shards=shards
     )
-    result = recipes.RECIPES[recipe].train(out=out, options=options)
+    entry = recipes.RECIPES[recipe]
+    result = entry.train(out=out, options=options)
     if device.is_main_process():
-        print(result)
+        print(f"{result}: {weights.file_name(out or entry.file)}")
 
 
 def _first_line(function: Callable) -> str:
@@ -70,11 +110,11 @@ def _first_line(function: Callable) -> str:
 measure = typer.Typer(help="Repeat a long measurement that a chapter reads from data/results/.", no_args_is_help=True)
 cli.add_typer(measure, name="measure")
 
-Steps = Annotated[int | None, typer.Option(help="Training steps of each network; default: as stored.")]
-Seconds = Annotated[float, typer.Option(help="Seconds of training for each side.")]
-Samples = Annotated[int, typer.Option("--samples", help="Images generated for each score.")]
-Seed = Annotated[int, typer.Option(help="Seed of weights, data order and noise.")]
-Out = Annotated[Path | None, typer.Option(help="The file to write; default: the shipped one.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Training steps of each network; default: as stored.")]
+Seconds = Annotated[float, typer.Option(callback=_checked_seconds, help="Seconds of training for each side.")]
+Samples = Annotated[int, typer.Option("--samples", min=2, help="Images generated for each score.")]
+Seed = Annotated[int, typer.Option(callback=_checked_seed, help="Seed of weights, data order and noise.")]
+Out = Annotated[Path | None, typer.Option(callback=_checked_result, help="The file to write; default: the shipped one.")]
 
 
 @measure.command("bottlenecks")
@@ -136,11 +176,11 @@ def measure_readme_picture(seed: Seed = 0, out: Out = None) -> None:
 @cli.command()
 def sample(
     caption: Annotated[str, typer.Argument(help='What to draw, as "two brown teddy bears reading at night".')],
-    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("teddies.png"),
+    out: Annotated[Path, typer.Option(callback=_checked_file, help="The PNG to write.")] = Path("teddies.png"),
     n: Annotated[int, typer.Option("--number", "-n", min=1, max=1000, help="How many pictures.")] = 16,
-    scale: Annotated[float, typer.Option(help="Guidance scale; 1 means no guidance.")] = 3.0,
-    steps: Annotated[int, typer.Option(help="Steps of the sampler.")] = 20,
-    seed: Annotated[int, typer.Option(help="Seed of the initial noise.")] = 0,
+    scale: Annotated[float, typer.Option(callback=_checked_scale, help="Guidance scale; 1 means no guidance.")] = 3.0,
+    steps: Annotated[int, typer.Option(min=1, max=1000, help="Steps of the sampler.")] = 20,
+    seed: Annotated[int, typer.Option(callback=_checked_seed, help="Seed of the initial noise.")] = 0,
     negative: Annotated[str, typer.Option(help="A caption of what is not wanted.")] = "",
 ) -> None:
     """Draw teddies that a caption describes, as one sheet of pictures."""
@@ -170,6 +210,8 @@ def bench(
 
     from course_lib.storage.paths import ROOT
 
+    if out:
+        _checked_file(out / "RESULTS.md")
     options = ["--out", str(out.resolve())] if out else []
     command = [sys.executable, "-m", "benchmarks", *(parts or []), *options]
     raise typer.Exit(subprocess.run(command, cwd=ROOT, check=False).returncode)
@@ -244,6 +286,7 @@ def grade(
     from course_lib.homework.grading import grade as grading
     from course_lib.homework.grading import pages
 
+    _checked_file(out / "grades.csv")
     file = secret or grading.SECRET
     assignments = {name: lambda one=one: one.assignment(grading.read_secret(file)) for name, one in HOMEWORKS.items()}
     graded = grading.grade(submissions, assignments, homework, safe=not unsafe)
@@ -261,13 +304,30 @@ def lab(context: typer.Context) -> None:
 
 def app() -> None:
     """Run the command line. What the user can fix is one sentence and exit code 2; COURSE_DEBUG=1 shows it all."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an old console or a log may lack a letter: that must not end a command
+            stream.reconfigure(errors="replace")
     try:
         cli()
-    except (ValueError, FileNotFoundError) as error:
-        if os.environ.get("COURSE_DEBUG"):
+    except (ValueError, TypeError, OSError) as error:
+        if os.environ.get("COURSE_DEBUG") or (isinstance(error, TypeError) and not _is_ours(error)):
             raise
-        print(f"course: {error}", file=sys.stderr)
+        print(f"course: {_sentence(error)}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether a check of the library's own raised this, rather than a mistake in it."""
+    traceback = error.__traceback__
+    while traceback and traceback.tb_next:
+        traceback = traceback.tb_next
+    return traceback is not None and traceback.tb_frame.f_globals.get("__name__") == "course_lib.arguments"
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    return str(error)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,10 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from course_lib.arguments import check_choice, check_flag, check_integer, check_number
+
+MIN_SEED, MAX_SEED = -(2**63), 2**63 - 1  # what torch's generators take on every device
+
 Batch = tuple[Tensor, ...]
 Net = TypeVar("Net", bound=nn.Module)
 LossFn = Callable[[Net, Any, torch.Generator], Tensor]  # the batch has as many tensors as the data: a Batch
@@ -74,19 +78,34 @@ class TrainConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
         for name in ("steps", "batch_size", "save_every", "log_every", "devices", "nodes"):
-            self._require(getattr(self, name) >= 1, name, "at least 1")
+            check_integer(f"TrainConfig.{name}", getattr(self, name), at_least=1)
+        for name in ("compile", "channels_last", "progress"):
+            check_flag(f"TrainConfig.{name}", getattr(self, name))
+        check_integer("TrainConfig.seed", self.seed, MIN_SEED, MAX_SEED)
+        check_integer("TrainConfig.warmup_steps", self.warmup_steps, at_least=0)
+        check_number("TrainConfig.lr", self.lr, above=0)
+        check_number("TrainConfig.weight_decay", self.weight_decay, at_least=0)
+        check_number("TrainConfig.min_lr_ratio", self.min_lr_ratio, at_least=0, at_most=1)
+        self._require(len(self.betas) == 2, "betas", "two numbers")
+        for beta in self.betas:
+            check_number("TrainConfig.betas", beta, at_least=0, below=1)
+        if self.grad_clip is not None:
+            check_number("TrainConfig.grad_clip", self.grad_clip, above=0)
+        if self.ema_decay is not None:
+            check_number("TrainConfig.ema_decay", self.ema_decay, at_least=0, below=1)
+        if self.max_seconds is not None:
+            check_number("TrainConfig.max_seconds", self.max_seconds, above=0)
+        if self.shards is not None:
+            check_integer("TrainConfig.shards", self.shards, at_least=1)
+        check_choice("TrainConfig.optimizer", self.optimizer, ("adamw", "muon"))
+        check_choice("TrainConfig.schedule", self.schedule, ("cosine", "constant"))
+        check_choice("TrainConfig.strategy", self.strategy, ("auto", "ddp", "fsdp"))
+        self._require_what_fits_together()
+
+    def _require_what_fits_together(self) -> None:
         muon = self.optimizer == "muon"
-        self._require(self.lr > 0 and math.isfinite(self.lr), "lr", "above 0")
-        self._require(self.optimizer in ("adamw", "muon"), "optimizer", "'adamw' or 'muon'")
         self._require(not (muon and self.weight_decay), "weight_decay", "0 with Muon, which has none")
         self._require(not (muon and self.strategy == "fsdp"), "strategy", "'ddp' with Muon, which needs full matrices")
-        self._require(self.warmup_steps >= 0, "warmup_steps", "0 or more steps")
-        self._require(self.schedule in ("cosine", "constant"), "schedule", "'cosine' or 'constant'")
-        self._require(0 <= self.min_lr_ratio <= 1, "min_lr_ratio", "a fraction of lr from 0 to 1")
-        self._require(self.grad_clip is None or self.grad_clip > 0, "grad_clip", "above 0, or None")
-        self._require(self.ema_decay is None or 0 <= self.ema_decay < 1, "ema_decay", "from 0 to below 1, or None")
-        self._require(self.max_seconds is None or self.max_seconds > 0, "max_seconds", "above 0, or None")
-        self._require(self.shards is None or self.shards >= 1, "shards", "at least 1, or None")
         self._require(self.batch_size % self.world_size == 0, "batch_size", "a multiple of devices")
         self._require(self.num_shards % self.world_size == 0, "shards", "a multiple of devices")
         self._require(self.batch_size % self.num_shards == 0, "batch_size", "a multiple of shards")
@@ -140,20 +159,21 @@ class TrainResult(Generic[Net]):
 
 
 class DivergenceError(ValueError):
-    """The loss is no longer a finite number.
+    """The loss is no longer a finite number; or it is, but the weights after the step are not.
 
     Attributes:
-        step: the first step (from 1) with such a loss.
+        step: the first step (from 1) with such a loss, or the last step.
         losses: all losses up to the check that found it, float32 on the CPU.
     """
 
     def __init__(self, step: int, losses: Tensor, precision: str) -> None:
         self.step, self.losses = step, losses
         value = float(losses[step - 1])
+        became = f"the loss became {value}" if not math.isfinite(value) else "weights became NaN or infinite"
         fp16 = " fp16 overflow (try COURSE_PRECISION=fp32);" if precision == "16-mixed" else ""
         before = f" (it was {float(losses[step - 2]):.4g} one step before)" if step > 1 else ""
         super().__init__(
-            f"the loss became {value} at step {step}{before}. Likely causes: a learning rate that is too large (divide "
+            f"{became} at step {step}{before}. Likely causes: a learning rate that is too large (divide "
             f"lr by 3, or lengthen warmup_steps);{fp16} input that holds NaN or is far outside [-1, 1]; a log, a square "
             "root or a division in the loss that meets 0; exp of an unbounded log-variance (clamp it)."
         )

@@ -88,6 +88,17 @@ def checked_data(data: Tensor | Batch, batch_size: int) -> Batch:
     return data
 
 
+def require_gradients() -> None:
+    """Raise ValueError where gradients are switched off around the training."""
+    if torch.is_inference_mode_enabled():
+        raise ValueError("training runs under torch.inference_mode(), which forbids gradients: leave that block first")
+    if not torch.is_grad_enabled():
+        raise ValueError(
+            "training needs gradients, which are switched off here: leave the torch.no_grad() block, or call "
+            "torch.set_grad_enabled(True)"
+        )
+
+
 def is_lost_process(error: RuntimeError) -> bool:
     """Whether an error means that another process no longer answers: gloo says so in its message, NCCL by the type."""
     messages = ("Connection closed by peer", "Connection reset by peer", "gloo")

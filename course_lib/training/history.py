@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from course_lib.training.config import DivergenceError, TrainConfig
 from course_lib.training.progress import format_duration
@@ -46,6 +47,16 @@ class History:
         bad = (~torch.isfinite(self.losses)).nonzero()
         if len(bad):
             raise DivergenceError(int(bad[0]) + 1, self.losses, self.precision)
+
+    @torch.no_grad()
+    def require_finite(self, net: nn.Module, fabric: "Fabric") -> None:
+        """Raise DivergenceError, in all processes, where a weight is not finite. It waits for the device."""
+        own = [p.to_local() if isinstance(p, DTensor) else p for p in net.parameters()]
+        finite = torch.stack([p.isfinite().all() for p in own]).all().float()
+        if fabric.world_size > 1:
+            finite = cast(Tensor, fabric.all_reduce(finite, reduce_op="mean"))
+        if finite < 1:
+            raise DivergenceError(self.step, self.losses, self.precision)
 
     def line(self) -> str:
         """The text of the progress line."""

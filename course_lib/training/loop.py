@@ -20,7 +20,9 @@ import torch
 from torch import Tensor
 
 from course_lib import device as devices
+from course_lib.storage.console import say
 from course_lib.device import Machine
+from course_lib.storage.atomic import OutputError
 from course_lib.training import fsdp
 from course_lib.training.config import Batch, LossFn, Net, OnStep, TrainConfig, TrainResult
 from course_lib.training.determinism import (
@@ -30,7 +32,7 @@ from course_lib.training.determinism import (
     run_fingerprint,
     seed_globals,
 )
-from course_lib.training.fabric import checked_data, is_lost_process, launch
+from course_lib.training.fabric import checked_data, is_lost_process, launch, require_gradients
 from course_lib.training.history import History
 from course_lib.training.progress import Progress
 from course_lib.training.resume import ResumeFile
@@ -62,17 +64,18 @@ def train(
             visits every row once; a batch may end one epoch and begin the next.
         config: defaults to ``TrainConfig()``.
         machine: from `course_lib.device.find`, which is called where it is None.
-        resume_file: a file name. The state of the run is written there every ``config.save_every`` steps, atomically,
-            and by an interrupt. Where the file exists already, the run continues from it. A completed run removes
-            it: from then on saving the result is up to the caller.
+        resume_file: a file name. The state of the run is written there every ``config.save_every`` steps, atomically, by an
+            interrupt, and at the end. Where the file exists already, the run continues from it; after the end it only
+            returns the result again. Delete the file when the result is saved. One run at a time may use it. Where it cannot
+            be written in the middle of a run (a full disk), the run says so and continues without.
         on_step: called after each step with (steps done, net, ema), ema is net if there is no average; its time is not
             counted. It must leave both networks as they are, and net in train mode. With "fsdp" both are sharded, and cannot
             be called.
 
     Raises:
-        ValueError: data that is empty, ragged or smaller than a batch; a loss that is not a scalar; a resume file of
-            another run.
-        DivergenceError: (a ValueError) the loss is no longer finite. The resume file holds the last good state.
+        ValueError: data that is empty, ragged or smaller than a batch; a loss that is not a scalar; gradients that are
+            switched off; a resume file that belongs to another run, is damaged, is in use or cannot be written.
+        DivergenceError: (a ValueError) the loss or the weights are no longer finite. The resume file holds the last good state.
         RuntimeError: another process of a run on several devices ended; the message says which step is saved.
         KeyboardInterrupt: after Ctrl-C or the notebook's stop button. The current step is finished first, so that
             network and resume file are consistent; call again with the same arguments to continue.
@@ -81,20 +84,23 @@ def train(
     machine = machine or devices.find()
     file = ResumeFile(resume_file) if resume_file is not None else None
     data = checked_data(data, config.batch_size)
-    run = _Run.set_up(net, loss_fn, data, config, machine, file)
+    require_gradients()
     try:
-        with preserve_rng_state(run.fabric.device), defer_interrupt() as interrupted:
-            run.loop(on_step, interrupted)
-        ema = run.averaged(net)
-    except RuntimeError as error:
-        if run.fabric.world_size > 1 and is_lost_process(error):
-            raise RuntimeError(run.dead_process_message()) from error
-        raise
+        run = _Run.set_up(net, loss_fn, data, config, machine, file)
+        try:
+            with preserve_rng_state(run.fabric.device), defer_interrupt() as interrupted:
+                run.loop(on_step, interrupted)
+            ema = run.averaged(net)
+        except RuntimeError as error:
+            if run.fabric.world_size > 1 and is_lost_process(error):
+                raise RuntimeError(run.dead_process_message()) from error
+            raise
+        finally:
+            net.eval()
+            run.progress.close()
     finally:
-        net.eval()
-        run.progress.close()
-    if file and run.fabric.global_rank == 0:
-        file.remove()
+        if file:
+            file.release()
     history = run.history
     return TrainResult(net, ema, history.losses, history.elapsed, history.images_per_second, history.step)
 
@@ -151,6 +157,8 @@ class _Run:
     ) -> "_Run":
         """Start the processes, prepare the first step, and continue from the resume file where there is one."""
         fabric = launch(machine, config)
+        if file and fabric.global_rank == 0:
+            file.acquire()
         fingerprint = run_fingerprint(net, data, config)
         trainer = make_trainer(fabric, net, loss_fn, data, config, machine)
         history = History(config, fabric.device, machine.precision)
@@ -170,7 +178,7 @@ class _Run:
             history.elapsed = time.perf_counter() - began
             if history.step % config.log_every == 0:
                 self.report()
-            if self.file and history.step % config.save_every == 0:
+            if self.file and (history.step % config.save_every == 0 or history.fraction >= 1):
                 self.save(self.file)
             if on_step:
                 paused = time.perf_counter()
@@ -182,6 +190,7 @@ class _Run:
                 raise KeyboardInterrupt
         self.report()  # waits for the device, so that the time below includes its work
         history.elapsed = time.perf_counter() - began
+        history.require_finite(trainer.net, self.fabric)  # the last step's gradient has no next loss that would show it
         self.progress.update(1.0, history.line())
 
     def report(self) -> None:
@@ -198,19 +207,21 @@ class _Run:
         optimizer = fsdp.full_state(trainer.net, trainer.optimizer.optimizer)
         names = [name for name, _ in trainer.net.named_parameters()]
         if self.fabric.global_rank == 0 and all(bool(weights[name].isfinite().all()) for name in names):
-            file.write(
-                {
-                    "run": self.fingerprint,
-                    "machine": self.platform,
-                    "step": history.step,
-                    "elapsed": history.elapsed,
-                    "losses": history.losses,
-                    "net": weights,
-                    "ema": averages,
-                    "optimizer": optimizer,
-                    "scaler": self.fabric.strategy.precision.state_dict(),
-                }
-            )
+            state = {
+                "run": self.fingerprint,
+                "machine": self.platform,
+                "step": history.step,
+                "elapsed": history.elapsed,
+                "losses": history.losses,
+                "net": weights,
+                "ema": averages,
+                "optimizer": optimizer,
+                "scaler": self.fabric.strategy.precision.state_dict(),
+            }
+            try:
+                file.write(state)
+            except OutputError as error:  # the run itself does not need the file
+                self.progress.note(f"Step {history.step:,} was not saved, and the training continues: {error}")
 
     def averaged(self, net: Net) -> Net:
         """The averaged network, in full. The given one, `net`, gets the trained weights where a sharded copy has them."""
@@ -252,8 +263,8 @@ def _resume(
         if state["scaler"]:  # of fp16 alone
             fabric.strategy.precision.load_state_dict(state["scaler"])
         history.step, history.elapsed, history.losses = state["step"], state["elapsed"], state["losses"]
-        if config.progress:
-            fabric.print(f"Continuing from step {history.step:,} in {file.path}.")
+        if config.progress and fabric.global_rank == 0:
+            say(f"Continuing from step {history.step:,} in {file.path}.")
             if state["machine"] != platform:
-                fabric.print(f"It began on {state['machine']}; this is {platform}: equal only up to rounding.")
+                say(f"It began on {state['machine']}; this is {platform}: equal only up to rounding.")
     fabric.barrier()  # no process writes before all have read

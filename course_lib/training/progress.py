@@ -9,6 +9,8 @@ import sys
 
 from tqdm import tqdm
 
+from course_lib.storage.console import encodable, say
+
 _FORMAT = "{percentage:3.0f} % |{bar:24}| {desc}"
 
 
@@ -30,17 +32,24 @@ class Progress:
         """Draw the bar at `fraction` (0 to 1) with `text` at its right; redrawn ten times a second at most."""
         if not self._show:
             return
-        text = _encodable(text)
+        text = encodable(text)
         if not self._live:
             self._last_line = f"{100 * fraction:3.0f} % | {text}"
             return
         self._bar.set_description_str(text, refresh=False)
         self._bar.update(min(fraction, 1.0) - self._bar.n)
 
+    def note(self, text: str) -> None:
+        """Print a sentence above the bar, also where the bar is not shown."""
+        if self._bar.disable:
+            say(text)
+        else:
+            self._bar.write(encodable(text), file=sys.stdout)
+
     def close(self) -> None:
         """Draw the last state and end the line. Closing twice does no harm."""
         if self._last_line:
-            print(self._last_line)
+            say(self._last_line)
             self._last_line = ""
         if not self._bar.disable:
             self._bar.refresh()
@@ -55,9 +64,3 @@ def format_duration(seconds: float) -> str:
 def _is_redrawn() -> bool:
     """Whether a carriage return on stdout begins the line again: in a terminal, and in a notebook's output."""
     return sys.stdout.isatty() or type(sys.stdout).__module__ == "ipykernel.iostream"
-
-
-def _encodable(text: str) -> str:
-    """The text with "?" for what stdout cannot encode: an old console must not end a training."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return text.encode(encoding, errors="replace").decode(encoding)

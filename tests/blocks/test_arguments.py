@@ -106,7 +106,7 @@ def test_integers(value):
 @pytest.mark.parametrize(
     ("value", "error", "says"),
     [
-        (0, ValueError, "steps is 0, but must be a whole number at least 1 and at most 5"),
+        (0, ValueError, "steps is 0, but must be a whole number from 1 to 5"),
         (6, ValueError, "6"),
         (2.0, ValueError, "2.0"),
         (math.nan, ValueError, "nan"),

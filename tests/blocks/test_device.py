@@ -85,8 +85,10 @@ def test_an_empty_variable_counts_as_unset(monkeypatch):
         ({"device": "toaster"}, ["'toaster'", "cuda:0, cpu"]),
         ({"precision": "int8"}, ["'int8'", "bf16-mixed, 16-mixed, 32-true", "COURSE_PRECISION"]),
         ({"device": "cpu", "precision": "fp16"}, ["16-mixed", "CUDA", "not cpu", "bf16-mixed or 32-true"]),
-        ({"threads": 0}, ["threads 0", "at least 1", "COURSE_THREADS"]),
-        ({"threads": "many"}, ["threads 'many'", "at least 1"]),
+        ({"threads": 0}, ["threads 0", "from 1 to 1024", "COURSE_THREADS"]),
+        ({"threads": 1_000_000}, ["threads 1000000", "from 1 to 1024"]),
+        ({"threads": "9" * 20}, ["from 1 to 1024"]),
+        ({"threads": "many"}, ["threads 'many'", "from 1 to 1024"]),
     ],
 )
 def test_errors_name_the_given_and_the_expected_value(monkeypatch, given, facts):

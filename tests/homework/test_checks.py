@@ -1,6 +1,8 @@
 """Tests of the checks: right answers pass in every style, and each mistake is caught and named."""
 
+import io
 import math
+import sys
 
 import pytest
 import torch
@@ -153,3 +155,15 @@ def test_the_script_prints_what_a_student_reads_for_each_known_mistake():
     unknown = Exercise("double", points=1, difficulty=1, minutes=1, oracle=lambda x: 2 * x, cases=lambda draw: [Case("3", (3,))])
     unknown.mistake("It adds x to itself.")(lambda x: x + x)
     assert "NOT CAUGHT" in "".join(messages(Homework("hw9", "", unknown)))
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_check_prints_on_an_old_console(encoding, monkeypatch):
+    """Its marks ✓, ✗ and ○ are not in these encodings."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", stream)
+    exercise = HOMEWORKS["hw3"].exercises[0]
+    exercise.check(exercise.oracle)
+    exercise.check(lambda *_: None)
+    stream.seek(0)
+    assert stream.read().count("?") >= 2

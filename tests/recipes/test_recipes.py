@@ -1,5 +1,6 @@
 """The recipes: what they save can be loaded, fits its data, and repeats."""
 
+import tempfile
 import typing
 
 import pytest
@@ -10,7 +11,8 @@ from course_lib import codec, data, device, recipes, teddies, text
 from course_lib.images import to_float
 from course_lib.metrics import psnr
 from course_lib.recipes import configs, fashion, judges, losses, store
-from course_lib.storage import paths, weights
+from course_lib.recipes import teddies as teddies_recipes
+from course_lib.storage import atomic, paths, shipped, weights
 from course_lib.text_denoiser import TextDenoiser
 from course_lib.unet import UNet
 
@@ -103,13 +105,79 @@ def test_only_a_vae_has_a_codec(machine):
         recipes.load_codec("fashion-classifier", machine)
 
 
-def test_missing_shipped_weights_are_trained_and_saved_in_their_place(machine, tmp_path, monkeypatch):
+def test_missing_shipped_weights_are_named_and_not_trained_unasked(machine, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "data_dir", lambda: tmp_path)
+    monkeypatch.setattr(shipped, "data_dir", lambda: tmp_path)
+    (tmp_path / "manifest.json").write_bytes((paths.data_dir() / "manifest.json").read_bytes())
+    for name, entry in recipes.RECIPES.items():
+        if entry.shipped:
+            with pytest.raises(paths.DataError, match=rf"{entry.file.name} is missing.*git checkout -- .*{entry.command}"):
+                recipes.load_or_train(name, machine, quiet(1))
+    assert [file.name for file in tmp_path.rglob("*")] == ["manifest.json"]
+
+
+def test_shipped_weights_are_trained_into_their_place_when_asked(machine, tmp_path, monkeypatch):
     file = tmp_path / "weights" / "fashion_classifier.safetensors"
     monkeypatch.setattr(store, "data_dir", lambda: tmp_path)  # of the weights alone: the images are still read from data/
-    net = recipes.load_or_train("fashion-classifier", machine, quiet(1))
+    recipes.fashion_classifier(None, machine, quiet(1))
     state, metadata = weights.load(file)
     assert metadata["steps"] == 1
-    assert_close(net.state_dict(), state, rtol=0, atol=0, check_dtype=False)
+    assert_close(recipes.load_or_train("fashion-classifier", machine).state_dict(), state, rtol=0, atol=0, check_dtype=False)
+
+
+def no_training(*arguments, **options):
+    pytest.fail("trained before the output file was tried")
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_an_output_file_is_tried_before_the_training(name, machine, tmp_path, monkeypatch):
+    """A folder, a place under a file, and the default in a folder that cannot be made."""
+    for module in (fashion, judges, teddies_recipes):
+        monkeypatch.setattr(module, "train", no_training)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    for out in (tmp_path / "folder", tmp_path / "file" / "x.safetensors"):
+        with pytest.raises(atomic.OutputError, match=rf"{out.name}.*(is a folder|cannot be written)"):
+            recipes.RECIPES[name].train(out=out, machine=machine, options=quiet(1))
+    if not recipes.RECIPES[name].shipped:
+        monkeypatch.setenv("COURSE_RUNS", str(tmp_path / "file" / "runs"))
+        with pytest.raises(atomic.OutputError, match="COURSE_RUNS names another folder"):
+            recipes.RECIPES[name].train(machine=machine, options=quiet(1))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_weights_that_cannot_be_saved_in_their_place_are_saved_elsewhere(trained, machine, tmp_path, monkeypatch):
+    """The disk fills up during the training."""
+    out, write = tmp_path / "out" / "ldm.safetensors", weights.write_atomically
+
+    def full(file, payload):
+        if file.parent == out.parent:
+            raise atomic.OutputError(f"{file} cannot be written (No space left on device): free some space.")
+        return write(file, payload)
+
+    monkeypatch.setattr(weights, "write_atomically", full)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(atomic.OutputError, match=r"No space left.*The trained weights are in .*ldm.safetensors: move them"):
+        recipes.fashion_ldm(out, machine, quiet(2))
+    (elsewhere,) = tmp_path.glob("course-*/ldm.safetensors")
+    assert weights.load(elsewhere)[1]["steps"] == 2
+
+
+def test_a_resume_file_outlives_a_run_that_was_not_saved(tmp_path, monkeypatch):
+    """Whatever goes wrong between the last step and the end of saving."""
+    monkeypatch.setenv("COURSE_RUNS", str(tmp_path / "runs"))
+
+    def run(outcome):
+        with store.resumable("teddies-vae") as file:
+            file.write_bytes(b"the state of the last step")
+            outcome()
+
+    with pytest.raises(ZeroDivisionError):
+        run(lambda: 1 / 0)
+    assert [file.name for file in (tmp_path / "runs").iterdir()] == ["teddies_vae.resume"]
+    run(lambda: None)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "runs"]
 
 
 def test_the_shipped_judge_reads_the_test_images(machine):

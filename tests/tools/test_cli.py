@@ -63,6 +63,110 @@ def run(*arguments: str):
     return CliRunner().invoke(cli.cli, list(arguments))
 
 
+def test_the_file_of_the_weights_is_named(trained, tmp_path):
+    assert f"trained: {tmp_path / 'here.safetensors'}" in run("train", "fashion-vae", "--out", str(tmp_path / "here")).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("train fashion-vae --steps 0", "--steps"),
+        ("train fashion-vae --steps -5", "--steps"),
+        ("train fashion-vae --steps 2.5", "--steps"),
+        ("train fashion-vae --seconds 0", "--seconds is 0"),
+        ("train fashion-vae --seconds nan", "--seconds is nan"),
+        ("train fashion-vae --seed 99999999999999999999999", "--seed is 99999999999999999999999, but must be"),
+        ("train fashion-vae --seed -1", "--seed is -1"),
+        ("train fashion-vae --devices 0", "--devices"),
+        ("train fashion-vae --nodes 0", "--nodes"),
+        ("train fashion-vae --shards 0", "--shards"),
+        ("measure bottlenecks --steps 0", "--steps"),
+        ("measure bottlenecks --out .", ". is a folder"),
+        ("measure sampler-steps --samples 0", "--samples"),
+        ("measure pixel-vs-latent --seconds inf", "--seconds is inf"),
+        ("sample teddies --scale nan", "--scale is nan"),
+        ("sample teddies --scale inf", "--scale is inf"),
+        ("sample teddies --steps 0", "--steps"),
+        ("sample teddies --seed 99999999999999999999999", "--seed is 9"),
+        ("sample teddies --out .", ". is a folder"),
+        ("sample teddies --out README.md/x.png", "README.md is not a folder"),
+        ("bench --out README.md", "README.md/RESULTS.md cannot be written"),
+        ("grade . --out README.md", "README.md/grades.csv cannot be written"),
+    ],
+)
+def test_a_bad_option_is_refused_before_any_work(trained, monkeypatch, capsys, arguments, says):
+    monkeypatch.chdir(paths.ROOT)
+    monkeypatch.setattr(sys, "argv", ["course", *arguments.split()])
+    for module, function, _ in MEASUREMENTS.values():
+        monkeypatch.setattr(module, function, lambda *_: pytest.fail("measured"))
+    with pytest.raises(SystemExit) as ended:
+        cli.app()
+    error = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert says in " ".join(error.replace("│", " ").split()), error
+    assert "Traceback" not in error
+    assert trained == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError(13, "Permission denied", "/somewhere/x"),
+        IsADirectoryError(21, "Is a directory", "/somewhere/x"),
+        NotADirectoryError(20, "Not a directory", "/somewhere/x"),
+        FileExistsError(17, "File exists", "/somewhere/x"),
+        OSError(28, "No space left on device"),
+        OSError("a message of a library"),
+    ],
+)
+def test_every_error_of_the_system_is_a_sentence(monkeypatch, capsys, error):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(shipped_files, "verify", fail)
+    monkeypatch.setattr(sys, "argv", ["course", "data"])
+    with pytest.raises(SystemExit) as ended:
+        cli.app()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.startswith("course: ")
+    assert said.count("\n") == 1
+    assert (error.strerror or "a message of a library") in said
+    assert not error.filename or error.filename in said
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "cp932", "cp850"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--help",
+        "data",
+        "train --list",
+        "train fashion-vae --steps 2",
+        "measure --help",
+        "sample Bären",
+        "grade /nowhere/ü --out x",
+    ],
+)
+def test_no_command_dies_of_a_character(tmp_path, arguments, encoding):
+    """As in a pipe or a log of an old console; the folder's name cannot be written in most of these encodings."""
+    runs = tmp_path / "Läufe→"
+    done = subprocess.run(
+        [sys.executable, "-m", "course_lib.tools.cli", *arguments.split()],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "COURSE_RUNS": str(runs), "COURSE_THREADS": "1"},
+        timeout=120,
+        check=False,
+    )
+    assert b"codec" not in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert done.returncode == (2 if arguments.startswith(("sample", "grade")) else 0)
+    if "--steps 2" in arguments:
+        assert (runs / "fashion_vae.safetensors").exists()
+        assert b"100 %" in done.stdout
+
+
 def test_help_names_every_command():
     result = course("--help")
     assert result.returncode == 0

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "course_lib"
 # From the ground up. An entry is a file ("schedule"), a folder ("teddies/") or a file in a folder ("storage/paths"), which goes
 # before its folder. A file imports from lower layers only; files of one folder in one layer may know each other.
 LAYERS = (
-    {"__init__", "arguments", "storage/__init__", "storage/paths", "storage/atomic"},
+    {"__init__", "arguments", "storage/__init__", "storage/console", "storage/paths", "storage/atomic"},
     {"layers", "schedule", "metrics", "images", "adversarial", "device"},
     {"autoencoder", "unet", "dit", "diffusion", "gaussian_mixture", "dimension", "training/", "teddies/", "notebook/"},
     {"vae", "text", "samplers", "guidance", "judges/"},
@@ -35,7 +35,7 @@ ONLY_IN = {
     "lightning_fabric": {"training/"},
     "typer": {"tools/cli"},
 }
-STANDARD_LIBRARY_ONLY = ("storage/paths", "storage/atomic")
+STANDARD_LIBRARY_ONLY = ("storage/console", "storage/paths", "storage/atomic")
 NOT_IN_THE_LIBRARY = {"benchmarks", "diffusers", "hypothesis", "pytest", "skdim", "playwright"}
 
 

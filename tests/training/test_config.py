@@ -1,5 +1,6 @@
 """Training settings that change how a run is computed and not what, and the messages for wrong ones."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from torch import nn
 from train_cases import MACHINE, Interruption, assert_same, config, make_net, noisy_loss, plain_loss, run
 
 from course_lib import device
-from course_lib.training import train
+from course_lib.training import TrainConfig, train
 
 # How it is computed, not what
 
@@ -98,20 +99,39 @@ def test_no_step_reads_a_number_off_the_device():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"steps": 0}, r"TrainConfig.steps is 0, expected at least 1"),
-        ({"lr": -1.0}, r"TrainConfig.lr is -1.0, expected above 0"),
-        ({"schedule": "linear"}, r"TrainConfig.schedule is 'linear', expected 'cosine' or 'constant'"),
+        ({"steps": 0}, r"TrainConfig.steps is 0, but must be a whole number of at least 1"),
+        ({"lr": -1.0}, r"TrainConfig.lr is -1.0, but must be a finite number above 0"),
+        ({"schedule": "linear"}, r"TrainConfig.schedule is 'linear', but must be one of 'cosine', 'constant'"),
         ({"ema_decay": 1.0}, r"TrainConfig.ema_decay is 1.0"),
-        ({"optimizer": "sgd"}, r"TrainConfig.optimizer is 'sgd', expected 'adamw' or 'muon'"),
+        ({"optimizer": "sgd"}, r"TrainConfig.optimizer is 'sgd', but must be one of 'adamw', 'muon'"),
         ({"optimizer": "muon", "weight_decay": 0.1}, r"TrainConfig.weight_decay is 0.1, expected 0 with Muon"),
         ({"optimizer": "muon", "strategy": "fsdp"}, r"TrainConfig.strategy is 'fsdp', expected 'ddp' with Muon"),
-        ({"grad_clip": 0}, r"TrainConfig.grad_clip is 0, expected above 0, or None"),
-        ({"min_lr_ratio": 2}, r"TrainConfig.min_lr_ratio is 2, expected a fraction"),
+        ({"grad_clip": 0}, r"TrainConfig.grad_clip is 0, but must be a finite number above 0"),
+        ({"min_lr_ratio": 2}, r"TrainConfig.min_lr_ratio is 2, but must be a finite number from 0 to 1"),
         ({"batch_size": 3, "devices": 2}, r"TrainConfig.batch_size is 3, expected a multiple of devices"),
         ({"batch_size": 8, "shards": 3, "devices": 2}, r"TrainConfig.shards is 3, expected a multiple of devices"),
         ({"batch_size": 8, "shards": 3}, r"TrainConfig.batch_size is 8, expected a multiple of shards"),
-        ({"shards": 0}, r"TrainConfig.shards is 0, expected at least 1"),
+        ({"shards": 0}, r"TrainConfig.shards is 0, but must be a whole number of at least 1"),
         ({"max_seconds": 5, "devices": 2}, r"TrainConfig.max_seconds is 5, expected None on several devices"),
+        ({"steps": 4.5}, r"steps is 4.5, but must be a whole number"),
+        ({"batch_size": math.nan}, r"batch_size is nan"),
+        ({"lr": math.nan}, r"lr is nan"),
+        ({"lr": math.inf}, r"lr is inf"),
+        ({"weight_decay": -0.1}, r"weight_decay is -0.1"),
+        ({"weight_decay": math.nan}, r"weight_decay is nan"),
+        ({"warmup_steps": -1}, r"warmup_steps is -1"),
+        ({"warmup_steps": 2.5}, r"warmup_steps is 2.5"),
+        ({"min_lr_ratio": math.nan}, r"min_lr_ratio is nan"),
+        ({"grad_clip": math.nan}, r"grad_clip is nan"),
+        ({"ema_decay": math.nan}, r"ema_decay is nan"),
+        ({"max_seconds": math.inf}, r"max_seconds is inf"),
+        ({"max_seconds": 0}, r"max_seconds is 0"),
+        ({"betas": (0.9,)}, r"betas is \(0.9,\), expected two numbers"),
+        ({"betas": (0.9, 1.0)}, r"betas is 1.0, but must be"),
+        ({"betas": (math.nan, 0.9)}, r"betas is nan"),
+        ({"seed": 2**63}, r"seed is 9223372036854775808, but must be"),
+        ({"seed": 0.5}, r"seed is 0.5"),
+        ({"strategy": "dp"}, r"strategy is 'dp', but must be one of"),
     ],
 )
 def test_wrong_settings_are_named(changes, message):
@@ -163,3 +183,16 @@ def test_an_error_in_the_loss_leaves_the_network_usable():
         run(net, on_step=Interruption(3, ZeroDivisionError()))
     assert not net.training
     assert_same(run(make_net(), steps=5), run(make_net(), steps=5))
+
+
+@pytest.mark.parametrize("changes", [{"steps": True}, {"compile": 1}, {"progress": "no"}, {"lr": "1e-3"}, {"steps": None}])
+def test_settings_of_a_wrong_type_are_named(changes):
+    (name,) = changes
+    with pytest.raises(TypeError, match=f"TrainConfig.{name} is "):
+        TrainConfig(**changes)
+
+
+@pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode])
+def test_gradients_that_are_switched_off_are_named_as_the_cause(around):
+    with around(), pytest.raises(ValueError, match=r"no_grad|inference_mode"):
+        run()

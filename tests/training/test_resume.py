@@ -1,8 +1,10 @@
 """Training when things go wrong: killed processes, interrupts, NaN, resume files of other runs."""
 
 import contextlib
+import errno
 import multiprocessing
 import os
+import random
 import signal
 import sys
 import time
@@ -12,7 +14,8 @@ import torch
 from torch import nn
 from train_cases import Interruption, assert_same, make_data, make_net, noisy_loss, run
 
-from course_lib.training import DivergenceError
+from course_lib.storage import atomic
+from course_lib.training import DivergenceError, resume
 
 # What it survives
 
@@ -26,7 +29,7 @@ def fork_server():
 
 def long_run(folder, die=None):
     """A run of 60 steps in a process of its own. With `die` = "fsync" or "half" it dies in the middle of a write of
-    its resume file, with "any" it waits before its last step to be killed."""
+    its resume file, with "any" it waits before its last step to be killed, with "late" it dies before the result is saved."""
     torch.set_num_threads(1)
     writes = 0
 
@@ -53,10 +56,10 @@ def long_run(folder, die=None):
             file.write(f"{step}\n")
         while step == 59 and die == "any":
             time.sleep(1)  # on a busy machine the kill may come late, but never after the end
-        if step == 60:  # the resume file is removed when the run is complete: keep its optimizer state
-            os.link(folder / "run.pt", folder / "last.pt")
 
-    result = run(resume_file=folder / "run.pt", on_step=on_step, steps=60, save_every=1 if die == "any" else 4)
+    result = run(resume_file=folder / "run.pt", on_step=on_step, steps=60, save_every=1 if die == "any" else 7)
+    if die == "late":
+        os.kill(os.getpid(), signal.SIGKILL)
     final = {"losses": result.losses, "net": result.net.state_dict(), "ema": result.ema.state_dict()}
     torch.save(final, folder / "final.pt")
 
@@ -66,7 +69,8 @@ def finish(context, folder):
     process.start()
     process.join(180)
     assert process.exitcode == 0
-    last = torch.load(folder / "last.pt", weights_only=True)
+    last = torch.load(folder / "run.pt", weights_only=True)
+    assert last["step"] == 60
     final = torch.load(folder / "final.pt", weights_only=True)
     return {**final, "optimizer": last["optimizer"]}
 
@@ -118,10 +122,22 @@ def test_kill_9_in_the_middle_of_a_write_keeps_the_state_before(uninterrupted, t
     process.start()
     process.join(180)
     assert process.exitcode == -signal.SIGKILL
-    assert list(tmp_path.glob(".run.pt.*.tmp"))  # it did die in a write: the third, at step 12
-    assert torch.load(tmp_path / "run.pt", weights_only=True)["step"] == 8
+    assert list(tmp_path.glob(".run.pt.*.tmp"))  # it did die in a write: the third, at step 21
+    assert torch.load(tmp_path / "run.pt", weights_only=True)["step"] == 14
     assert_same_bits(finish(context, tmp_path), expected)
-    assert not list(tmp_path.glob("*run.pt*"))
+    assert [file.name for file in tmp_path.glob("*run.pt*")] == ["run.pt"]  # no draft, no lock
+
+
+def test_kill_9_after_the_last_step_loses_nothing(uninterrupted, tmp_path):
+    """The result was not yet saved: the same call returns it again without a step."""
+    context, expected = uninterrupted
+    process = context.Process(target=long_run, args=(tmp_path, "late"))
+    process.start()
+    process.join(180)
+    assert process.exitcode == -signal.SIGKILL
+    steps = (tmp_path / "steps").read_text()
+    assert_same_bits(finish(context, tmp_path), expected)
+    assert (tmp_path / "steps").read_text() == steps
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
@@ -146,7 +162,6 @@ def test_an_interrupt_finishes_the_step_and_the_run_continues_from_there(tmp_pat
     assert signal.getsignal(signal.SIGINT) is handler
     assert not net.training
     assert_same(run(net, resume_file=file, optimizer=optimizer), run(optimizer=optimizer))
-    assert not file.exists()
 
 
 def test_a_second_interrupt_stops_at_once(tmp_path):
@@ -190,6 +205,95 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
         run(loss_fn=loss_fn, resume_file=file, save_every=3)
     assert error.value.step == 7
     assert torch.load(file, weights_only=True)["step"] == 3
+
+
+def test_weights_that_are_not_finite_after_the_last_step_are_not_returned(tmp_path):
+    """No later loss can show it."""
+
+    def loss_fn(net, batch, generator):
+        nonlocal count
+        count += 1
+        loss = noisy_loss(net, batch, generator)
+        return loss + (0 * net[4].bias.sum()).sqrt() if count == 10 else loss
+
+    count, file = 0, tmp_path / "run.pt"
+    with pytest.raises(DivergenceError, match="weights became NaN or infinite at step 10"):
+        run(loss_fn=loss_fn, resume_file=file, save_every=3, steps=10)
+    assert torch.load(file, weights_only=True)["step"] == 9
+
+
+def test_a_full_disk_does_not_end_a_run(tmp_path, monkeypatch, capsys):
+    """The second write fails; the first stays until the third."""
+    file, writes, fsync = tmp_path / "run.pt", [], os.fsync
+
+    def full(descriptor):
+        writes.append(descriptor)
+        if len(writes) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    seen = []
+    monkeypatch.setattr(os, "fsync", full)
+    result = run(resume_file=file, save_every=10, on_step=lambda step, *_: seen.append(file.exists() and resume_step(file)))
+    assert_same(result, run())
+    assert (seen[15], seen[25], resume_step(file)) == (10, 10, 30)
+    said = capsys.readouterr().out
+    assert "Step 20 was not saved, and the training continues" in said
+    assert "No space left" in said
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
+def test_a_stream_that_fails_is_named_as_a_full_disk(tmp_path, monkeypatch):
+    """torch hides the error of the stream behind one of its zip writer."""
+    file = resume.ResumeFile(tmp_path / "run.pt")
+    file.write({"net": torch.zeros(3)})
+    before = file.path.read_bytes()
+    monkeypatch.setattr(atomic, "open", lambda *_: open("/dev/full", "wb", buffering=0), raising=False)  # noqa: SIM115
+    with pytest.raises(atomic.OutputError, match=r"No space left on device.*free some space"):
+        file.write({"net": torch.zeros(3)})
+    assert file.path.read_bytes() == before
+
+
+def test_a_second_run_on_the_same_file_is_refused_at_once(tmp_path):
+    file, refused = tmp_path / "run.pt", []
+
+    def start_another(step, net, ema):
+        if step == 5:
+            with pytest.raises(ValueError, match=r"run.pt is in use by another run.*another file name") as error:
+                run(resume_file=file)
+            refused.append(error)
+
+    assert_same(run(resume_file=file, on_step=start_another), run())
+    assert len(refused) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
+
+
+def test_a_lock_that_a_killed_run_left_does_not_stop_the_next(tmp_path):
+    (tmp_path / ".run.pt.lock").touch()
+    assert_same(run(resume_file=tmp_path / "run.pt"), run())
+
+
+def test_a_finished_run_returns_its_result_again(tmp_path):
+    file = tmp_path / "run.pt"
+    first = run(resume_file=file)
+    assert_same(run(resume_file=file, on_step=lambda *_: pytest.fail("a step")), first)
+
+
+def test_no_flipped_bit_is_resumed_silently(begun):
+    content = begun.read_bytes()
+    for bit in random.Random(0).sample(range(8 * len(content)), 300):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        begun.write_bytes(flipped)
+        with pytest.raises(ValueError, match=r"run.pt is damaged.*Delete it"):
+            resume.ResumeFile(begun).read()
+    begun.write_bytes(content)
+    assert resume.ResumeFile(begun).read()["step"] == 10
+
+
+def resume_step(file):
+    return resume.ResumeFile(file).read()["step"]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import torch
 
 from course_lib.homework.checks import HOMEWORKS
 from course_lib.homework.checks.exercise import Homework
+from course_lib.storage.console import say
 
 
 def messages(homework: Homework) -> Iterator[str]:
@@ -24,7 +25,7 @@ def main() -> None:
         if name not in HOMEWORKS:
             raise SystemExit(f"there is no homework {name!r}; choose from {', '.join(HOMEWORKS)}.")
         for text in messages(HOMEWORKS[name]):
-            print(text)
+            say(text)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from torch import Tensor
 from course_lib.homework.answers.call import Outcome, observe_call
 from course_lib.homework.checks.case import AnswerKey, Assignment, Case, Complaint, Mistake, Task
 from course_lib.homework.checks.verdict import explain
+from course_lib.storage.console import say
 
 DTYPES = (torch.float32, torch.float64)
 HIDDEN_SEEDS = 2  # seeds of hidden inputs for each exercise
@@ -128,12 +129,12 @@ class Exercise:
         else:
             found = self.complaint(function)
         if found is None:
-            print(f"✓ {self.name}: passed, {_points(self.points)}.")
+            say(f"✓ {self.name}: passed, {_points(self.points)}.")
             return function
         text = found.text(self.name, self.points)
         if os.environ.get("NBGRADER_EXECUTION"):
             raise AssertionError(text)
-        print(f"{text}\n  The cells below use the workbook's own {self.name} until yours passes.")
+        say(f"{text}\n  The cells below use the workbook's own {self.name} until yours passes.")
         return self.block or self.oracle
 
     def task(self, secret: bytes) -> Task:
@@ -193,10 +194,10 @@ class Homework:
             found = one.complaint(function)
             mark, points = ("✓", one.points) if found is None else ("○" if found.blank else "✗", 0)
             earned += points
-            print(f"{mark} {one.name:<28} {points} of {_points(one.points)}")
+            say(f"{mark} {one.name:<28} {points} of {_points(one.points)}")
         for question in self.written:
-            print(f"  {question.name:<28} {_points(question.points)}, marked by a person")
-        print(f"{earned} of {_points(sum(one.points for one in self.exercises))}.")
+            say(f"  {question.name:<28} {_points(question.points)}, marked by a person")
+        say(f"{earned} of {_points(sum(one.points for one in self.exercises))}.")
 
     def __getattr__(self, name: str) -> Exercise:
         for one in self.__dict__.get("order", ()):
