@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from course_lib import device as devices
 from course_lib.autoencoder import Autoencoder
 from course_lib.codec import VAECodec, channel_statistics
-from course_lib.storage.console import say
 from course_lib.device import Machine
 from course_lib.images import to_float
 from course_lib.judges.classifier import Classifier
 from course_lib.judges.factor_reader import FactorReader
 from course_lib.metrics import psnr
 from course_lib.storage import atomic, shipped, weights
+from course_lib.storage.console import say
 from course_lib.storage.paths import data_dir, runs_dir
 from course_lib.text_denoiser import TextDenoiser
 from course_lib.training import TrainConfig, TrainResult

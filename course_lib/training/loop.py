@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from course_lib import device as devices
-from course_lib.storage.console import say
 from course_lib.device import Machine
 from course_lib.storage.atomic import OutputError
+from course_lib.storage.console import say
 from course_lib.training import fsdp
 from course_lib.training.config import Batch, LossFn, Net, OnStep, TrainConfig, TrainResult
 from course_lib.training.determinism import (

@@ -193,4 +193,4 @@ def test_a_method_is_shown_unindented_and_a_docstring_can_be_left_out(outputs):
     code = re.search(r"```python\n(.*?)```", outputs[0]["text/markdown"], re.DOTALL)[1]
     assert code.startswith("def verdicts")
     assert '"""' not in code
-    assert "print(" in code
+    assert "say(" in code
