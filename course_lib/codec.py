@@ -3,7 +3,7 @@
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from course_lib.arguments import check_finite, check_integer, check_tensor
 from course_lib.autoencoder import at_least_float32
@@ -44,7 +44,7 @@ class VAECodec:
     """
 
     def __init__(self, vae: VAE, latents_mean: Tensor, latents_std: Tensor) -> None:
-        if not isinstance(vae, VAE):
+        if not isinstance(vae, nn.Module) or not hasattr(vae, "latent_channels"):
             raise TypeError(
                 f"vae is a {type(vae).__name__}, but must be a VAE; other codecs have encode and decode of their own."
             )

@@ -37,8 +37,8 @@ def _check_prediction_type(prediction_type: str) -> None:
 
 def _check_pair(name: str, a: Tensor, other_name: str, b: Tensor, level: AnyLevel) -> None:
     """Check that two tensors of images have one shape, and that this level is theirs."""
-    check_tensor(name, a, "[B, ...]", "float", least=0)
-    check_tensor(other_name, b, "[B, ...]", "float", least=0)
+    check_tensor(name, a, "", "float", least=0)
+    check_tensor(other_name, b, "", "float", least=0)
     check_same_shape(name, a, other_name, b)
     if not isinstance(level, BatchLevel):
         check_level(level)
