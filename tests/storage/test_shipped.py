@@ -155,7 +155,6 @@ atomic.write_atomically(file, content)
 """
 
 
-@pytest.mark.posix
 @pytest.mark.parametrize(
     ("moment", "content"),
     [
