@@ -37,18 +37,15 @@ def replacing(file: str | Path) -> Iterator[IO[bytes]]:
     file = Path(file)
     draft = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
-        _require_a_file_name(file)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        remove_drafts(file, older_than=_STALE_SECONDS)
-        with open(draft, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(draft, file)
-    except OutputError:
-        raise
-    except OSError as error:
-        raise _output_error(file, error) from error
+        with _named_errors(file):
+            _require_a_file_name(file)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            remove_drafts(file, older_than=_STALE_SECONDS)
+            with open(draft, "wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(draft, file)
     finally:
         with contextlib.suppress(OSError):  # its folder may be the problem
             draft.unlink(missing_ok=True)
@@ -60,17 +57,13 @@ def check_writable(file: str | Path) -> None:
     Its folder may be missing: then it must be possible to make it. Raises OutputError, which says why not and what to do.
     """
     file = Path(file).expanduser()
-    try:
+    with _named_errors(file):
         _require_a_file_name(file)
         folder = next(parent for parent in file.absolute().parents if os.path.lexists(parent))
         if not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder")
         with tempfile.TemporaryFile(dir=folder):  # rights alone do not tell: the file system may be read-only
             pass
-    except OutputError:
-        raise
-    except OSError as error:
-        raise _output_error(file, error) from error
 
 
 def _require_a_file_name(file: Path) -> None:
@@ -80,10 +73,17 @@ def _require_a_file_name(file: Path) -> None:
         raise OutputError(f"{file} is a device or a pipe, which would be replaced: give the name of an ordinary file.")
 
 
-def _output_error(file: Path, error: OSError) -> OutputError:
-    full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-    fix = "free some space, or write it elsewhere" if full else "give another place, or change the rights of this one"
-    return OutputError(f"{file} cannot be written ({error.strerror or error}): {fix}.")
+@contextmanager
+def _named_errors(file: Path) -> Iterator[None]:
+    """Turn an error of the system in this block into an OutputError that names the file and the fix."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+        fix = "free some space, or write it elsewhere" if full else "give another place, or change the rights of this one"
+        raise OutputError(f"{file} cannot be written ({error.strerror or error}): {fix}.") from error
 
 
 def write_atomically(file: str | Path, payload: bytes) -> Path:

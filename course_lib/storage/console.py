@@ -3,9 +3,9 @@
 import sys
 
 
-def say(text: str, end: str = "\n") -> None:
+def say(text: str) -> None:
     """Print `text` on stdout, with "?" for what stdout cannot encode."""
-    print(encodable(text), end=end, flush=True)
+    print(encodable(text), flush=True)
 
 
 def encodable(text: str) -> str:

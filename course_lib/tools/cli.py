@@ -20,8 +20,9 @@ cli = typer.Typer(
 
 def _checked_seed(seed: int) -> int:
     from course_lib.arguments import check_integer
+    from course_lib.training.config import MAX_SEED
 
-    return check_integer("--seed", seed, 0, 2**63 - 1)
+    return check_integer("--seed", seed, 0, MAX_SEED)
 
 
 def _checked_seconds(seconds: float | None) -> float | None:
@@ -47,9 +48,9 @@ def _checked_file(out: Path | None) -> Path | None:
 
 def _checked_result(out: Path | None) -> Path | None:
     """The file of a measurement: by default one under data/results."""
-    from course_lib.storage import atomic, paths
+    from course_lib.storage import paths
 
-    atomic.check_writable(out or paths.data_dir() / "results" / "new.json")
+    _checked_file(out or paths.data_dir() / "results" / "new.json")
     return out
 
 
