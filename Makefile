@@ -26,7 +26,7 @@ NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900 -p no:randomly
 LONG := $(PYTEST) --dist loadscope --no-loadscope-reorder $(NBVAL) -m "processes or notebooks or browser" $(CHAPTERS) tests
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test unit browser-test lint notebooks bench gpu-test gpu-check lock clean
+.PHONY: help lab test unit browser-test test-pythons lint notebooks bench gpu-test gpu-check lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ unit: $(DEV)  ## run the unit tests alone, without those that start other progra
 
 browser-test: $(DEV)  ## run every notebook in JupyterLab in Chromium, where it is installed, and move every slider
 	$(BIN)/python -m pytest -m browser tests/browser
+
+test-pythons:  ## run the unit tests of the blocks on Python 3.12 and 3.13, where they are available
+	bash .ci/pythons
 
 lint: $(DEV)  ## check style, format, types, and that notebooks and homework equal their sources
 	$(BIN)/ruff check .
@@ -76,7 +79,8 @@ $(COURSE): requirements.lock pyproject.toml
 	@rm -f $@
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(SUPPORTED)' || { echo "make: this needs Python 3.11, 3.12 or 3.13 with venv \
 	(on Debian and Ubuntu: the package python3-venv); name one with PYTHON=..." >&2; exit 1; }
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@for module in "pip --version" ensurepip; do $(BIN)/python -m $$module && exit; done >/dev/null 2>&1; \
+	$(PYTHON) -m venv --clear .venv
 	$(PIP) -r requirements.lock $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@

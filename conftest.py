@@ -4,6 +4,7 @@ needs one says so.
 
 import os
 import re
+import sys
 
 import pytest
 
@@ -55,6 +56,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.suffix == ".ipynb":
             item.add_marker(pytest.mark.notebooks)
+        if sys.platform == "win32" and item.get_closest_marker("posix"):
+            item.add_marker(pytest.mark.skip(reason="Windows has no signals, limits or shell scripts of this kind"))
     skip_without_gpu([item for item in items if item.get_closest_marker("gpu")])
 
 

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_lib.arguments import check_integer, check_number, check_tensor
+
 
 class PatchDiscriminator(nn.Module):
     """Scores every patch of an image as real or fake: images [B, C, H, W] → scores [B, 1, H/4, W/4], high for real.
@@ -18,6 +20,9 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, in_channels: int = 3, width: int = 32) -> None:
         super().__init__()
+        for name, value in {"in_channels": in_channels, "width": width}.items():
+            check_integer(name, value, at_least=1)
+        self.in_channels = in_channels
         self.net = nn.Sequential(
             nn.Conv2d(in_channels, width, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2),
@@ -27,6 +32,9 @@ class PatchDiscriminator(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
+        check_tensor("images", images, f"[B, {self.in_channels}, H, W]", "float")
+        if images.shape[-2] % 4 or images.shape[-1] % 4:
+            raise ValueError(f"The images are {images.shape[-2]}×{images.shape[-1]}, but the sides must be multiples of 4.")
         return self.net(images)
 
 
@@ -36,11 +44,14 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     Scores of real patches below 1 and of fake ones above -1 are penalised linearly: 0 where all are right by that margin, 1 for a
     discriminator that scores everything 0.
     """
+    check_tensor("real", real, "", "float")
+    check_tensor("fake", fake, "", "float")
     return (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2
 
 
 def generator_loss(fake: Tensor) -> Tensor:
     """The decoder's adversarial loss: minus the discriminator's mean score of its patches, a scalar (Lim & Ye 2017, eq. 4)."""
+    check_tensor("fake", fake, "", "float")
     return -fake.mean()
 
 
@@ -50,5 +61,14 @@ def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last: Tensor, l
     It is the ratio of their norms there (Esser et al. 2021, eq. 7), at most ``limit``; a scalar without gradient. reconstruction,
     adversarial: scalar losses. last: the weights of the last layer, on which both depend.
     """
-    norms = [torch.autograd.grad(loss, last, retain_graph=True)[0].float().norm() for loss in (reconstruction, adversarial)]
+    check_number("limit", limit, above=0)
+    norms = [_gradient(loss, last).float().norm() for loss in (reconstruction, adversarial)]
     return (norms[0] / (norms[1] + 1e-6)).clamp(max=limit).detach()
+
+
+def _gradient(loss: Tensor, last: Tensor) -> Tensor:
+    check_tensor("the loss", loss, "[]", "float")
+    (gradient,) = torch.autograd.grad(loss, last, retain_graph=True, allow_unused=True) if loss.requires_grad else (None,)
+    if gradient is None:
+        raise ValueError("A loss does not depend on the weights of the last layer, so it cannot be weighed there.")
+    return gradient

@@ -6,13 +6,18 @@ low resolution, where a convolution costs least.
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
+from course_lib.arguments import check_integer, check_number, check_same_shape, check_tensor
 from course_lib.layers import GroupNorm, ResBlock
 
 
 def _resolutions(width: int, factor: int, stem: int) -> list[tuple[int, int]]:
     """(stride, channels) of each resolution on the way down: the stem first, then halvings."""
+    check_integer("width", width, at_least=1)
+    check_integer("factor", factor)
+    check_integer("stem", stem)
     if any(n < 2 or n & (n - 1) for n in (stem, factor)) or stem > factor:
         raise ValueError(
             f"factor is {factor} and stem is {stem}, but the side is halved repeatedly: each must be a power of two, "
@@ -69,6 +74,9 @@ class EncoderDecoder(nn.Module):
         stem: int = 2,
     ) -> None:
         super().__init__()
+        for name, value in {"in_channels": in_channels, "latent_channels": latent_channels}.items():
+            check_integer(name, value, at_least=1)
+        check_integer("blocks", blocks, at_least=0)
         self.config: dict[str, int | float] = {
             "in_channels": in_channels,
             "width": width,
@@ -84,18 +92,25 @@ class EncoderDecoder(nn.Module):
     def encoder_output(self, images: Tensor) -> Tensor:
         """Images [B, C, H, W] → the encoder's output [B, channels_per_latent · latent_channels, H/factor, W/factor].
 
-        Raises ValueError for sides that are not multiples of factor.
+        Raises ValueError for sides that are not multiples of factor, other channels, and images that are not floats.
         """
-        if images.ndim != 4 or images.shape[-1] % self.factor or images.shape[-2] % self.factor:
+        check_tensor("images", images, f"[B, {self.config['in_channels']}, H, W]", "float", least=0)
+        if images.shape[-1] % self.factor or images.shape[-2] % self.factor:
             raise ValueError(
                 f"The images are {tuple(images.shape)}, but this network takes [B, C, H, W] "
                 f"with sides that are multiples of {self.factor}: pad or resize them."
             )
-        return self.encoder(images)
+        return self.encoder(images.to(self._dtype))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents → images, roughly in [-1, 1] (not clamped, so that the loss keeps its gradient)."""
-        return self.decoder(latents)
+        check_tensor("latents", latents, f"[B, {self.latent_channels}, h, w]", "float", least=0)
+        return self.decoder(latents.to(self._dtype))
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """The precision of the weights."""
+        return next(self.parameters()).dtype
 
 
 class Autoencoder(EncoderDecoder):
@@ -112,4 +127,13 @@ class Autoencoder(EncoderDecoder):
 
 def reconstruction_loss(net: Callable[[Tensor], Tensor], images: Tensor, noise_std: float = 0.14) -> Tensor:
     """The autoencoder's loss in nats per image, a scalar: the squared error's term of −log N(images; net(images), noise_std²)."""
-    return ((net(images).float() - images) / noise_std).square().flatten(1).sum(1).mean() / 2
+    check_number("noise_std", noise_std, above=0)
+    check_tensor("images", images, "[B, C, H, W]", "float")
+    reconstruction = at_least_float32(net(images))
+    check_same_shape("the reconstruction", reconstruction, "images", images)
+    return ((reconstruction - images) / noise_std).square().flatten(1).sum(1).mean() / 2
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """The tensor in float32 where its own precision is lower."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_lib.arguments import check_finite, check_integer, check_number, check_same_shape, check_tensor
 from course_lib.layers import GroupNorm, ResBlock
 from course_lib.text import TextTransformer
 
@@ -16,6 +17,8 @@ MAX_SCALE = 100.0  # CLIP, section 2.5
 
 def similarity(images: Tensor, texts: Tensor) -> Tensor:
     """Cosine similarity of image features [N, D] and text features [M, D]: [N, M] in [-1, 1]."""
+    check_tensor("images", images, "[N, D]", "float")
+    check_tensor("texts", texts, f"[M, {images.shape[1]}]", "float")
     return F.normalize(images, dim=1) @ F.normalize(texts, dim=1).T
 
 
@@ -27,6 +30,11 @@ def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor | float) -> Te
     images, texts: features [B, D], row i of both a pair. scale: one over the temperature. Guessing gives log B; where k images of
     a batch share one caption, each of them contributes at least log k.
     """
+    if not isinstance(scale, Tensor):
+        check_number("scale", scale)
+    check_tensor("images", images, "[B, D]", "float")
+    check_tensor("texts", texts, "[B, D]", "float")
+    check_same_shape("images", images, "texts", texts)
     logits = scale * similarity(images, texts)  # [B, B]
     targets = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)) / 2
@@ -41,6 +49,9 @@ class LatentTower(nn.Module):
 
     def __init__(self, channels: int = 4, width: int = 32, out: int = 128) -> None:
         super().__init__()
+        for name, value in {"channels": channels, "width": width, "out": out}.items():
+            check_integer(name, value, at_least=1)
+        self.channels = channels
         a, b = width, 2 * width
         self.body = nn.Sequential(
             nn.Conv2d(channels, a, 3, padding=1),  # [B, a, 8, 8]
@@ -54,6 +65,7 @@ class LatentTower(nn.Module):
         )
 
     def forward(self, latents: Tensor) -> Tensor:
+        check_tensor("latents", latents, f"[B, {self.channels}, 8, 8]", "float")
         return self.body(latents)
 
 
@@ -73,7 +85,9 @@ class ImageTextPair(nn.Module):
     @property
     def scale(self) -> Tensor:
         """One over the temperature."""
-        return self.log_scale.clamp(max=math.log(MAX_SCALE)).exp()
+        with torch.no_grad():  # the parameter itself, as CLIP does: a clamped copy has no gradient that would bring it back
+            self.log_scale.clamp_(max=math.log(MAX_SCALE))
+        return self.log_scale.exp()
 
     def forward(self, latents: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Features of images [B, D] and of captions [B', D], not yet normalised: see `similarity`."""
@@ -89,6 +103,8 @@ class RetrievalAccuracy(NamedTuple):
 
 def unique_captions(captions: Sequence[str]) -> tuple[list[str], Tensor]:
     """The M unique captions among these N, in order of appearance, and the index of each caption in them, int64 [N]."""
+    if isinstance(captions, str) or not all(isinstance(caption, str) for caption in captions):
+        raise TypeError("captions must be a list of texts.")
     unique = list(dict.fromkeys(captions))
     index = {caption: i for i, caption in enumerate(unique)}
     return unique, torch.tensor([index[caption] for caption in captions], dtype=torch.int64)
@@ -101,6 +117,9 @@ def correct_matches(similarities: Tensor, caption_of: Tensor) -> tuple[Tensor, T
     share a caption: then each of them is a correct answer to it. Raises ValueError where a caption has no image, or caption_of
     has the wrong shape.
     """
+    check_tensor("similarities", similarities, "[N, M]", "float")
+    check_finite("similarities", similarities)
+    check_tensor("caption_of", caption_of, "", "integer")
     caption_of = caption_of.to(similarities.device)
     captions = torch.arange(similarities.shape[1], device=caption_of.device)
     if caption_of.shape != similarities.shape[:1] or not torch.equal(caption_of.unique(), captions):

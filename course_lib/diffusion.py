@@ -11,13 +11,15 @@ Four equivalent prediction types, from ``x_t = alpha · x0 + sigma · eps``:
 x_t and any one of them give the others: `to_x0`, `to_eps`, `convert`.
 """
 
+import operator
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import SupportsIndex, TypeAlias
 
 import torch
 from torch import Tensor
 
-from course_lib.schedule import AnyLevel, Level, Schedule
+from course_lib.arguments import can_look_at, check_choice, check_integer, check_number, check_same_shape, check_tensor
+from course_lib.schedule import AnyLevel, BatchLevel, Level, Schedule, check_level
 
 Denoiser: TypeAlias = Callable[[Tensor, Level], Tensor]
 """x_t [B, C, H, W], its level → the expected clean data x0_hat [B, C, H, W], in x_t's units."""
@@ -25,20 +27,40 @@ Denoiser: TypeAlias = Callable[[Tensor, Level], Tensor]
 PREDICTION_TYPES = ("eps", "x0", "v", "velocity")
 
 
+class NullCaption(tuple[int, ...]):
+    """The tokens of the empty caption, as null label: they replace the tokens of a caption all together, never one by one."""
+
+
 def _check_prediction_type(prediction_type: str) -> None:
-    if prediction_type not in PREDICTION_TYPES:
-        expected = ", ".join(map(repr, PREDICTION_TYPES))
-        raise ValueError(f"prediction_type is {prediction_type!r}, but a network predicts one of {expected}.")
+    check_choice("prediction_type", prediction_type, PREDICTION_TYPES)
+
+
+def _check_pair(name: str, a: Tensor, other_name: str, b: Tensor, level: AnyLevel) -> None:
+    """Check that two tensors of images have one shape, and that this level is theirs."""
+    check_tensor(name, a, "", "float", least=0)
+    check_tensor(other_name, b, "", "float", least=0)
+    check_same_shape(name, a, other_name, b)
+    if not isinstance(level, BatchLevel):
+        check_level(level)
+    if isinstance(level, BatchLevel) and (a.ndim != 4 or len(level.t) != len(a)):
+        raise ValueError(
+            f"{name} has shape {tuple(a.shape)} and its level {len(level.t)} steps, but images [B, C, H, W] need B of them."
+        )
 
 
 def add_noise(x0: Tensor, eps: Tensor, level: AnyLevel) -> Tensor:
-    """Sample q(x_t | x0) in one jump (DDPM eq. 4): alpha · x0 + sigma · eps, same shape as x0."""
+    """Sample q(x_t | x0) in one jump (DDPM eq. 4): alpha · x0 + sigma · eps, same shape as x0.
+
+    Raises ValueError where eps has another shape, or the level another number of steps.
+    """
+    _check_pair("x0", x0, "eps", eps, level)
     return level.alpha * x0 + level.sigma * eps
 
 
 def target(prediction_type: str, x0: Tensor, eps: Tensor, level: AnyLevel) -> Tensor:
     """What a network of this prediction type should output at this level; same shape as x0."""
     _check_prediction_type(prediction_type)
+    _check_pair("x0", x0, "eps", eps, level)
     if prediction_type == "eps":
         return eps
     if prediction_type == "x0":
@@ -49,18 +71,19 @@ def target(prediction_type: str, x0: Tensor, eps: Tensor, level: AnyLevel) -> Te
 def to_x0(prediction_type: str, out: Tensor, x_t: Tensor, level: AnyLevel) -> Tensor:
     """The clean data that a network's output implies; same shape as x_t.
 
-    Raises ValueError for ``"eps"`` at a `Level` without signal: there the noise does not determine x0.
+    Raises ValueError for ``"eps"`` at a level without signal: there the noise does not determine x0.
     """
     _check_prediction_type(prediction_type)
+    _check_pair("the network's output", out, "x_t", x_t, level)
     if prediction_type == "x0":
         return out
     if prediction_type == "v":  # alpha² + sigma² is 1 on variance-preserving schedules, and not on the flow's straight line
         return (level.alpha * x_t - level.sigma * out) / (level.alpha**2 + level.sigma**2)
     if prediction_type == "velocity":  # alpha + sigma is 1 on the flow's straight line
         return (x_t - level.sigma * out) / (level.alpha + level.sigma)
-    if isinstance(level, Level) and level.alpha == 0:
+    if _is_zero(level.alpha):
         raise ValueError(
-            f"An 'eps' network cannot predict x0 at t={level.t}, where no signal is left (alpha = 0); "
+            f"An 'eps' network cannot predict x0 at t={_steps(level)}, where no signal is left (alpha = 0); "
             "use prediction_type 'v', 'x0' or 'velocity' with this schedule."
         )
     return (x_t - level.sigma * out) / level.alpha
@@ -69,20 +92,32 @@ def to_x0(prediction_type: str, out: Tensor, x_t: Tensor, level: AnyLevel) -> Te
 def to_eps(prediction_type: str, out: Tensor, x_t: Tensor, level: AnyLevel) -> Tensor:
     """The noise that a network's output implies; same shape as x_t.
 
-    Raises ValueError for ``"x0"`` at a `Level` without noise: there the clean data does not determine eps.
+    Raises ValueError for ``"x0"`` at a level without noise: there the clean data does not determine eps.
     """
     _check_prediction_type(prediction_type)
+    _check_pair("the network's output", out, "x_t", x_t, level)
     if prediction_type == "eps":
         return out
     if prediction_type == "v":
         return (level.sigma * x_t + level.alpha * out) / (level.alpha**2 + level.sigma**2)
     if prediction_type == "velocity":
         return (x_t + level.alpha * out) / (level.alpha + level.sigma)
-    if isinstance(level, Level) and level.sigma == 0:
+    if _is_zero(level.sigma):
         raise ValueError(
-            f"x0 does not determine the noise at t={level.t}, where none is left (sigma = 0); use a level with t > 0."
+            f"x0 does not determine the noise at t={_steps(level)}, where none is left (sigma = 0); use a level with t > 0."
         )
     return (x_t - level.alpha * out) / level.sigma
+
+
+def _is_zero(rate: float | Tensor) -> bool:
+    """Whether a rate, or one of a batch on the CPU, is 0; on a GPU the values are not looked at."""
+    if isinstance(rate, Tensor):
+        return can_look_at(rate) and bool((rate == 0).any())
+    return rate == 0
+
+
+def _steps(level: AnyLevel) -> int | list[int]:
+    return level.t if isinstance(level, Level) else level.t.tolist()
 
 
 def convert(prediction_type: str, to: str, out: Tensor, x_t: Tensor, level: AnyLevel) -> Tensor:
@@ -105,6 +140,8 @@ def stratified_steps(batch: int, T: int, device: torch.device, generator: torch.
 
     Kingma et al. 2021 (variational diffusion models), appendix I.1: one random offset, then equal strides.
     """
+    check_integer("batch", batch, 1)
+    check_integer("T", T, 1)
     offset = torch.rand(1, device=device, generator=generator)
     u = (torch.arange(batch, device=device) + offset) / batch
     return (u * T).long().clamp(max=T - 1) + 1
@@ -115,10 +152,18 @@ def drop_labels(y: Tensor, null_label: int | Sequence[int], drop: float, generat
 
     With F labels an image, y is [B, F] and ``null_label`` holds one for each of the F: with probability ``drop`` an image loses
     all its labels; otherwise each label is dropped independently with the same probability, as a caption leaves things out.
+    The tokens of captions, whose null label is a `NullCaption`, are dropped all together. Raises ValueError where ``drop`` is no
+    probability, or the labels do not fit the null label.
     """
-    null = torch.as_tensor(null_label, device=y.device).expand(y.shape)
-    dropped = torch.rand(y.shape, device=y.device, generator=generator) < drop
-    if y.ndim == 2:
+    check_number("drop", drop, at_least=0, at_most=1)
+    check_tensor("y", y, "", "integer", least=0)
+    null = expand_labels(null_label, len(y), y.device) if y.ndim else y
+    if null.shape != y.shape or y.ndim not in (1, 2):
+        fits = f"[{len(y)}, {null.shape[1]}]" if null.ndim == 2 and y.ndim else "[B]"
+        raise ValueError(f"The labels have shape {tuple(y.shape)}, but with the null label {null_label} they must be {fits}.")
+    together = isinstance(null_label, NullCaption)
+    dropped = torch.rand((len(y), 1) if together else y.shape, device=y.device, generator=generator) < drop
+    if y.ndim == 2 and not together:
         dropped = dropped | (torch.rand(len(y), 1, device=y.device, generator=generator) < drop)
     return torch.where(dropped, null, y)
 
@@ -139,24 +184,39 @@ def loss(
     net: (x_t [B, C, H, W], t [B], y [B]) → [B, C, H, W]. x0: clean data. y: integer labels [B] or [B, F], or None.
     null_label: where given (one for each label), it replaces labels with probability ``drop``, so that one network learns both
     the conditional and the unconditional denoiser, as classifier-free guidance needs. Raises ValueError for an unknown
-    prediction_type.
+    prediction_type, for x0 that is no batch of float images, and for a network's output of another shape.
     """
+    check_tensor("x0", x0, "[B, C, H, W]", "float")
     level = schedule.at(stratified_steps(len(x0), schedule.T, x0.device, generator))
     eps = torch.randn(x0.shape, device=x0.device, dtype=x0.dtype, generator=generator)
     if y is not None and null_label is not None:
         y = drop_labels(y, null_label, drop, generator)
     out = net(add_noise(x0, eps, level), level.t, y)
-    return torch.nn.functional.mse_loss(out.float(), target(prediction_type, x0, eps, level))
+    goal = target(prediction_type, x0, eps, level)
+    check_tensor("the network's output", out, "", "float")
+    check_same_shape("the network's output", out, "x0", x0)
+    return torch.nn.functional.mse_loss(out.to(torch.promote_types(out.dtype, torch.float32)), goal)
 
 
 def expand_labels(y: Tensor | int | Sequence[int], n: int, device: torch.device) -> Tensor:
-    """Labels for n images, [n] or [n, F]: a tensor as it is, one label (or F of them, a sequence) repeated for all images."""
-    if isinstance(y, Tensor):
+    """Labels for n images, [n] or [n, F]: a tensor as it is, one label (or F of them, a sequence) repeated for all images.
+
+    Raises ValueError for a tensor of another length, and TypeError for what is no label.
+    """
+    if isinstance(y, Tensor) and y.ndim:
+        check_tensor("y", y, "", "integer", least=0)
+        if len(y) != n or y.ndim > 2:
+            raise ValueError(f"The labels have shape {tuple(y.shape)} for {n} images, but must be [{n}] or [{n}, F].")
         return y
-    if isinstance(y, int):
-        return torch.full((n,), y, device=device)
+    if isinstance(y, Tensor):
+        check_tensor("y", y, "", "integer")
+        return y.expand(n)
+    labels = [y] if isinstance(y, SupportsIndex) else list(y) if isinstance(y, Sequence) else []
+    if not labels or not all(isinstance(one, SupportsIndex) and not isinstance(one, bool) for one in labels):
+        raise TypeError(f"y is {y!r:.60}, but a label is a whole number, F of them are a tuple, and a batch has a tensor.")
     # filled on the device: a copy from the host would make Python wait
-    return torch.stack([torch.full((n,), label, device=device) for label in y], dim=1)
+    columns = [torch.full((n,), operator.index(one), device=device) for one in labels]
+    return columns[0] if isinstance(y, SupportsIndex) else torch.stack(columns, dim=1)
 
 
 def denoiser(
@@ -169,15 +229,19 @@ def denoiser(
 
     net: (x_t [B, C, H, W], t [B], y) → its prediction [B, C, H, W]. y: labels [B] or [B, F], one label (or F of them, a tuple)
     for all images, or None. autocast: run the network (and only it) at this precision, e.g. ``torch.bfloat16``; everything
-    around it stays in x_t's own. Raises ValueError for an unknown prediction_type.
+    around it stays in x_t's own. Raises ValueError for an unknown prediction_type; and the denoiser, for x_t that is no batch of
+    float images, and for a network's output of another shape (learned variances must be cut off).
     """
     _check_prediction_type(prediction_type)
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:
+        check_tensor("x_t", x_t, "[B, C, H, W]", "float")
+        check_level(level)
         t = torch.full((len(x_t),), level.t, device=x_t.device)
         rows = None if y is None else expand_labels(y, len(x_t), x_t.device)
         with torch.autocast(x_t.device.type, autocast, enabled=autocast is not None):
             out = net(x_t, t, rows)
+        check_tensor("the network's output", out, "[B, C, H, W]", "float")
         return to_x0(prediction_type, out.to(x_t.dtype), x_t, level)
 
     return denoise
@@ -185,4 +249,6 @@ def denoiser(
 
 def clamp_x0(denoise: Denoiser, low: float = -1.0, high: float = 1.0) -> Denoiser:
     """The same denoiser with x0_hat clamped to the range of the data, as pixel-space DDPM does at every step."""
+    if not low < high:
+        raise ValueError(f"low is {low} and high {high}, but low must be below high.")
     return lambda x_t, level: denoise(x_t, level).clamp(low, high)

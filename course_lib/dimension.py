@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from course_lib.arguments import check_finite, check_integer, check_tensor
 from course_lib.metrics import nearest_neighbours, off_mps
 
 
@@ -38,7 +39,8 @@ def pca_spectrum(x: Tensor, chunk: int = 4096) -> Tensor:
 
     Args: x: [N, ...], flattened to [N, D]; N at least 2; any dtype.
     """
-    x = off_mps(x).flatten(1)
+    check_integer("chunk", chunk, at_least=1)
+    x = _points(x)
     n, d = x.shape
     if n < 2:
         raise ValueError(f"x has {n} rows, but a spectrum needs at least 2 points.")
@@ -60,12 +62,16 @@ def pca_dimension(spectrum: Tensor, fraction: float = 0.95) -> int:
     """The fewest principal axes that explain `fraction` (0..1) of the variance of a descending spectrum [D]."""
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction is {fraction}, but the fraction of variance must be in (0, 1].")
+    spectrum = _spectrum(spectrum)
+    if bool((spectrum.diff() > 1e-9 * spectrum[0]).any()):
+        raise ValueError("The spectrum is not in descending order: sort it, or compute it with pca_spectrum.")
     explained = spectrum.cumsum(0)
     return min(int((explained < fraction * explained[-1]).sum()) + 1, int((spectrum > 0).sum()))
 
 
 def participation_ratio(spectrum: Tensor) -> float:
     """(Σλ)² / Σλ²: D where all axes have equal variance, 1 where one has all of it (Gao et al. 2017)."""
+    spectrum = _spectrum(spectrum)
     return (spectrum.sum().square() / spectrum.square().sum()).item()
 
 
@@ -88,7 +94,7 @@ def two_nn(x: Tensor, discard: float = 0.1, method: str = "fit", chunk: int = 10
     """
     if method not in ("fit", "mle") or not 0 <= discard < 1:
         raise ValueError(f'method is {method!r} and discard {discard}, but two_nn takes "fit" or "mle" and 0 <= discard < 1.')
-    points = off_mps(x).flatten(1).unique(dim=0)
+    points = _points(x).unique(dim=0)
     if len(points) < 3:
         raise ValueError(f"There are {len(points)} distinct points among {len(x)}, but two_nn needs at least 3.")
     distances, _ = nearest_neighbours(points, k=2, chunk=chunk)
@@ -97,6 +103,8 @@ def two_nn(x: Tensor, discard: float = 0.1, method: str = "fit", chunk: int = 10
     last = n - 1 if method == "fit" else n  # at the last of all points -log(1 - F) is infinite
     k = max(2, min(last, round(n * (1 - discard))))
     used = log_ratios[:k]
+    if used[-1] == 0:
+        raise ValueError("Every point has its two nearest neighbours at one distance, as on a lattice: their ratio says nothing.")
     if method == "fit":
         survival = -torch.log1p(-torch.arange(1, k + 1, dtype=used.dtype, device=used.device) / n)
         dimension = ((used * survival).sum() / used.square().sum()).item()
@@ -115,6 +123,7 @@ def neighbour_correlation(images: Tensor, max_distance: int) -> Tensor:
     Raises: ValueError where the images are too small, or a channel does not vary.
     """
     x = _images(images)
+    check_integer("max_distance", max_distance)
     if not 0 <= max_distance < min(x.shape[-2:]):
         raise ValueError(
             f"max_distance is {max_distance}, but must be 0 or more and below the sides {x.shape[-2]}×{x.shape[-1]}."
@@ -123,6 +132,8 @@ def neighbour_correlation(images: Tensor, max_distance: int) -> Tensor:
     def pearson(a: Tensor, b: Tensor) -> Tensor:
         a, b = (z - z.mean((0, 2, 3), keepdim=True) for z in (a, b))
         norms = a.square().sum((0, 2, 3)) * b.square().sum((0, 2, 3))
+        if bool((norms == 0).any()):
+            raise ValueError(f"At a distance of {r} pixels only pixels of one value are left: give a smaller max_distance.")
         return ((a * b).sum((0, 2, 3)) / norms.sqrt()).mean()
 
     values = [torch.ones((), dtype=x.dtype, device=x.device)]
@@ -147,6 +158,8 @@ def linear_prediction(images: Tensor) -> LinearPrediction:
     rows = torch.stack([(z - z.mean((0, 2, 3), keepdim=True)).flatten() for z in shifted])
     covariance = (rows @ rows.T / rows.shape[1]).cpu()  # 5×5: the pixel itself, then its neighbours
     cross, variance = covariance[1:, 0], covariance[0, 0]
+    if variance == 0:
+        raise ValueError("All pixels that have four neighbours before them have one value: there is nothing to predict.")
     # pinv, not solve: in a regular pattern neighbours can be identical, and the matrix singular
     weights = torch.linalg.pinv(covariance[1:, 1:], hermitian=True) @ cross
     r2 = ((weights @ cross) / variance).clamp(0, 1)
@@ -173,6 +186,7 @@ def prediction_error(images: Tensor) -> Tensor:
     Reversible. The "MED" predictor of Weinberger et al. 2000, eq. 1: it follows an edge where there is one, and
     otherwise a plane through the three neighbours. Outside the image everything is 0.
     """
+    check_tensor("images", images, "", "any")
     if images.dtype != torch.uint8 or images.ndim != 4:
         raise ValueError(f"The images are {images.dtype} {tuple(images.shape)}, but must be uint8 [B, C, H, W].")
     x = torch.nn.functional.pad(images.short(), (1, 0, 1, 0))
@@ -181,9 +195,30 @@ def prediction_error(images: Tensor) -> Tensor:
     return (x[..., 1:, 1:] - guess).remainder(256).to(torch.uint8)
 
 
+def _points(x: Tensor) -> Tensor:
+    """Points [N, ...] as [N, D], finite, on a device that has float64."""
+    check_tensor("x", x, "[N, ...]")
+    if x.ndim < 2:
+        raise ValueError(f"x has shape {tuple(x.shape)}, but must be [N, ...] with at least two axes: x[:, None] for numbers.")
+    check_finite("x", x)
+    return off_mps(x).flatten(1)
+
+
+def _spectrum(spectrum: Tensor) -> Tensor:
+    """A spectrum [D] in float64: variances, 0 or more, and not all 0."""
+    check_tensor("spectrum", spectrum, "[D]")
+    check_finite("spectrum", spectrum)
+    values = off_mps(spectrum).double()
+    if bool((values < 0).any()) or not bool((values > 0).any()):
+        raise ValueError("A spectrum holds variances: 0 or more, and at least one above 0. Constant data have none.")
+    return values
+
+
 def _images(images: Tensor) -> Tensor:
+    check_tensor("images", images, "", least=0)
     if images.ndim != 4 or len(images) == 0:
         raise ValueError(f"The images are {tuple(images.shape)}, but must be [B, C, H, W] with B at least 1.")
+    check_finite("images", images)
     x = off_mps(images).double()
     if (x.amax((0, 2, 3)) == x.amin((0, 2, 3))).any():
         raise ValueError("A channel has the same value in every pixel, so its correlation is undefined: leave it out.")

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.layers import Conditioning, SelfAttention, zero_module
+from course_lib.arguments import check_integer, check_tensor
+from course_lib.layers import Conditioning, SelfAttention, check_noisy_batch, zero_module
 
 
 class DiTBlock(nn.Module):
@@ -48,6 +49,9 @@ class DiT(nn.Module):
         mlp_ratio: float = 4.0,
     ) -> None:
         super().__init__()
+        for name, value in {"in_channels": in_channels, "size": size, "patch": patch}.items():
+            check_integer(name, value, at_least=1)
+        check_integer("depth", depth, at_least=0)
         if size % patch:
             raise ValueError(f"size is {size} and patch {patch}, but the patches must tile it: make size a multiple of patch.")
         self.patch, self.null_label, self.input_shape = patch, num_classes, (in_channels, size, size)
@@ -61,15 +65,17 @@ class DiT(nn.Module):
         self.head = zero_module(nn.Linear(dim, features))
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        check_tensor("x_t", x, "", "float", least=0)
         if x.shape[1:] != self.input_shape:
             raise ValueError(
                 f"x_t is {tuple(x.shape)}, but this DiT was made for [B, {', '.join(map(str, self.input_shape))}]: "
                 "give DiT the in_channels and size of your latents."
             )
+        check_noisy_batch(x, t, "[B, C, H, W]")
         B, C, H, W = x.shape
         p = self.patch
         h = F.pixel_unshuffle(x, p).flatten(2).transpose(1, 2)  # [B, tokens, C·p²]
-        h = self.embed(h) + self.position  # [B, tokens, dim]
+        h = self.embed(h.to(self.embed.weight.dtype)) + self.position  # [B, tokens, dim]
         c = F.silu(self.conditioning(t, y))  # [B, dim]
         for block in self.blocks:
             h = block(h, c)

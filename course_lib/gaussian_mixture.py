@@ -12,7 +12,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from course_lib.schedule import AnyLevel, Level
+from course_lib.arguments import can_look_at, check_finite, check_integer, check_tensor
+from course_lib.schedule import AnyLevel, BatchLevel, Level, check_level
 
 CLEAN = Level(0, 1.0, 0.0)
 Label: TypeAlias = Tensor | int | None
@@ -51,7 +52,8 @@ class GaussianMixture:
 
     def sample(self, n: int, generator: torch.Generator | None = None, y: Label = None) -> tuple[Tensor, Tensor]:
         """Sample clean data x0 [n, C, H, W] and its classes [n], of class y where given. generator: on the means' device."""
-        probabilities = self._log_weights(y).exp().expand(n, -1)
+        check_integer("n", n, at_least=1)
+        probabilities = self._log_weights(y, n).exp().expand(n, -1)
         k = torch.multinomial(probabilities, 1, generator=generator)[:, 0]
         noise = torch.randn(n, self.means.shape[1], generator=generator, dtype=self.means.dtype, device=k.device)
         offset = self.variances[k].sqrt() * noise
@@ -82,14 +84,29 @@ class GaussianMixture:
 
     def denoiser(self, y: Label = None) -> Callable[[Tensor, AnyLevel], Tensor]:
         """The perfect Denoiser (x_t, level) → x0_hat, of class y where given. Raises ValueError where y is no class."""
-        if isinstance(y, int) and not 0 <= y <= self.num_classes:
-            raise ValueError(
-                f"y is {y}, but this mixture has classes 0 to {self.num_classes - 1}, and {self.num_classes} for any."
-            )
+        self._check_label(y)
         return lambda x_t, level: self.denoise(x_t, level, y)
 
-    def _log_weights(self, y: Label) -> Tensor:
-        """log p(k | y), the weight of each Gaussian among those of class y: [1, K] or [B, K]."""
+    def _check_label(self, y: Label, n: int | None = None) -> None:
+        """Check a label, or those of n points."""
+        if y is None:
+            return
+        if isinstance(y, Tensor):
+            check_tensor("y", y, "[B]", "integer", least=0)
+            if n is not None and len(y) not in (1, n):
+                raise ValueError(f"y has {len(y)} labels for {n} points, but must have one for each.")
+            lowest, highest = (int(y.min()), int(y.max())) if can_look_at(y) and len(y) else (0, 0)
+        else:
+            lowest = highest = check_integer("y", y)
+        if not 0 <= lowest <= highest <= self.num_classes:
+            found = lowest if lowest < 0 else highest
+            raise ValueError(
+                f"y is {found}, but this mixture has classes 0 to {self.num_classes - 1}, and {self.num_classes} for any."
+            )
+
+    def _log_weights(self, y: Label, n: int) -> Tensor:
+        """log p(k | y), the weight of each Gaussian among those of class y, for n points: [1, K] or [n, K]."""
+        self._check_label(y, n)
         weights = self.weights[None].log()
         if y is None:
             return weights
@@ -99,13 +116,22 @@ class GaussianMixture:
 
     def _joint(self, x_t: Tensor, level: AnyLevel, y: Label) -> tuple[Tensor, Tensor, Tensor]:
         """log p(x_t, k | y) [B, K]; x_t minus each noisy mean, along its axes [B, K, D]; the variances along them."""
+        check_tensor("x_t", x_t, "[B, ...]", "float", least=0)
+        if x_t[0:1].numel() != self.means.shape[1] and len(x_t):
+            raise ValueError(
+                f"x_t has shape {tuple(x_t.shape)}, but this mixture is of images [B, {', '.join(map(str, self.shape))}]."
+            )
+        if not isinstance(level, BatchLevel):
+            check_level(level)
+        elif len(level.t) != len(x_t):
+            raise ValueError(f"The level has {len(level.t)} steps for {len(x_t)} images, but must have one for each.")
         alpha, sigma = _per_gaussian(level.alpha), _per_gaussian(level.sigma)
         offset = x_t.flatten(1)[:, None].to(self.means.dtype) - alpha * self.means
         if self.axes is not None:
             offset = torch.einsum("bkd,kde->bke", offset, self.axes)
         variance = alpha**2 * self.variances + sigma**2
         log_p = -(offset**2 / variance + (2 * torch.pi * variance).log()).sum(2) / 2
-        return self._log_weights(y) + log_p, offset, variance
+        return self._log_weights(y, len(x_t)) + log_p, offset, variance
 
     def _from_axes(self, offset: Tensor) -> Tensor:
         """Offsets [B, K, D] along the principal axes, in the coordinates of the data."""
@@ -128,6 +154,8 @@ def gaussian_mixture(
     single point. weights: [K], above 0, in any units (default: all equal). labels: integer [K], the class of each
     Gaussian, 0, 1, … without a gap (default: each its own class). Raises ValueError where these do not fit.
     """
+    check_tensor("means", means)
+    check_finite("means", means)
     if means.ndim not in (2, 4) or not means.is_floating_point() or len(means) == 0:
         raise ValueError(f"means is {means.dtype} {tuple(means.shape)}, but floats [K, D] or [K, C, H, W] are expected.")
     channels, height, width = means.shape[1:] if means.ndim == 4 else (means.shape[1], 1, 1)
@@ -135,12 +163,15 @@ def gaussian_mixture(
     K, D = means.shape
     weights = means.new_ones(K) if weights is None else torch.as_tensor(weights).to(means)
     labels = torch.arange(K) if labels is None else torch.as_tensor(labels)
-    if weights.shape != (K,) or not bool((weights > 0).all()):
+    check_tensor("labels", labels, "", "integer")
+    if weights.shape != (K,) or not bool(((weights > 0) & weights.isfinite()).all()):
         raise ValueError(f"weights is {weights.tolist()}, but each of the {K} Gaussians needs a weight above 0.")
     classes = sorted(set(labels.tolist()))
     if labels.shape != (K,) or classes != list(range(len(classes))):
         raise ValueError(f"labels is {labels.tolist()}, but each of the {K} Gaussians needs a class, 0, 1, … without a gap.")
-    variances, axes = _principal_axes(torch.as_tensor(spread, dtype=means.dtype, device=means.device), K, D)
+    spread = torch.as_tensor(spread, dtype=means.dtype, device=means.device)
+    check_finite("spread", spread)
+    variances, axes = _principal_axes(spread, K, D)
     return GaussianMixture(
         means, variances, axes, weights / weights.sum(), labels.to(means.device), len(classes), (channels, height, width)
     )
@@ -154,6 +185,8 @@ def _principal_axes(spread: Tensor, K: int, D: int) -> tuple[Tensor, Tensor | No
     elif spread.shape == (K, D):
         variances = spread**2
     elif spread.shape == (K, D, D):
+        if not torch.allclose(spread, spread.mT, rtol=1e-4, atol=1e-6 * float(spread.abs().max())):
+            raise ValueError("spread holds covariances that are not symmetric: entry [i, j] must equal entry [j, i].")
         variances, axes = torch.linalg.eigh(spread)
     else:
         raise ValueError(

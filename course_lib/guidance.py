@@ -10,8 +10,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from course_lib.arguments import check_number, check_same_shape, check_tensor
 from course_lib.diffusion import Denoiser, denoiser, expand_labels
-from course_lib.schedule import Level
+from course_lib.schedule import Level, check_level
 
 Scale: TypeAlias = float | Callable[[Level], float]
 """A guidance scale: one number, or a function of the level such as ``guidance_interval(…)``."""
@@ -19,12 +20,12 @@ Scale: TypeAlias = float | Callable[[Level], float]
 
 def scale_from_w(w: float) -> float:
     """Return guidance_scale for the paper's weight w (Ho & Salimans 2022, eq. 6: (1 + w)·cond − w·uncond)."""
-    return 1.0 + w
+    return 1.0 + check_number("w", w)
 
 
 def w_from_scale(scale: float) -> float:
     """Return the paper's weight w (0 = no guidance) for guidance_scale (1 = no guidance)."""
-    return scale - 1.0
+    return check_number("scale", scale) - 1.0
 
 
 def guidance_interval(scale: float, lo: float, hi: float) -> Callable[[Level], float]:
@@ -32,6 +33,7 @@ def guidance_interval(scale: float, lo: float, hi: float) -> Callable[[Level], f
 
     lo, hi: noise over signal (sigma / alpha), EDM's sigma. Raises ValueError when the interval is empty.
     """
+    check_number("scale", scale)
     if not 0 <= lo < hi:
         raise ValueError(f"The guidance interval is ({lo}, {hi}], but it needs 0 <= lo < hi, in noise over signal.")
     return lambda level: scale if lo < level.ratio <= hi else 1.0
@@ -49,22 +51,38 @@ def guide(main: Denoiser, ref: Denoiser, scale: Scale, rescale: float = 0.0) -> 
     image by image (guidance_rescale: Lin et al. 2023, eq. 15 and 16). It works here in x0 space; diffusers does the same to the
     predicted noise, where the same value has another effect. Raises ValueError when rescale is outside 0…1.
     """
+    _check_scale(scale)
     if not 0 <= rescale <= 1:
         raise ValueError(f"rescale is {rescale}, but it runs from 0 (off) to 1 (full); 0.7 is usual.")
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:
-        w = scale(level) if callable(scale) else scale
+        w = _at(scale, level)
         main_x0 = main(x_t, level)
         if w == 1:
             return main_x0
         ref_x0 = ref(x_t, level)
+        check_same_shape("main's x0_hat", main_x0, "ref's x0_hat", ref_x0)
         guided = ref_x0 + w * (main_x0 - ref_x0)
         if rescale == 0:
             return guided
-        guided_std, main_std = (x.flatten(1).std(dim=1).view(-1, 1, 1, 1) for x in (guided, main_x0))
-        return guided * (1 - rescale + rescale * main_std / guided_std)
+        if guided[0].numel() == 1:  # one number has no contrast to bring back
+            return guided
+        guided_std, main_std = (x.flatten(1).std(dim=1).view(-1, *[1] * (x.ndim - 1)) for x in (guided, main_x0))
+        factor = torch.where(guided_std > 0, main_std / guided_std, 1.0)  # nor has a flat image
+        return guided * (1 - rescale + rescale * factor)
 
     return denoise
+
+
+def _check_scale(scale: Scale) -> None:
+    if not callable(scale):
+        check_number("scale", scale)
+
+
+def _at(scale: Scale, level: Level) -> float:
+    """The guidance scale at this level."""
+    check_level(level)
+    return check_number("scale(level)", scale(level)) if callable(scale) else scale
 
 
 MAX_FUSED_BATCH = 32
@@ -74,7 +92,7 @@ MAX_FUSED_BATCH = 32
 def classifier_free_guide(
     net: Callable[..., Tensor],
     prediction_type: str,
-    y: Tensor,
+    y: Tensor | int | Sequence[int],
     null: int | Sequence[int],
     scale: Scale,
     rescale: float = 0.0,
@@ -82,18 +100,19 @@ def classifier_free_guide(
 ) -> Denoiser:
     """Classifier-free guidance of one network: towards the labels y [B] or [B, F], away from the null label (or F of them).
 
-    Equal to `guide` of the network's two denoisers, conditioned on y and on ``null``, up to rounding. Up to MAX_FUSED_BATCH
-    images it evaluates both in one batch: 1.3 to 1.7 times as fast for 1 to 32 images on two cores, while a batch of 512 may
-    take half as long again that way (`course bench guidance`). Raises ValueError as `guide` does.
+    y may also be one label (or F of them, a tuple) for all images. Equal to `guide` of the network's two denoisers, conditioned
+    on y and on ``null``, up to rounding. Up to MAX_FUSED_BATCH images it evaluates both in one batch: 1.3 to 1.7 times as fast
+    for 1 to 32 images on two cores, while a batch of 512 may take half as long again that way (`course bench guidance`). Raises
+    ValueError as `guide` does.
     """
     cond, uncond = (denoiser(net, prediction_type, labels, autocast) for labels in (y, null))
     separate = guide(cond, uncond, scale, rescale)
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:
-        w = scale(level) if callable(scale) else scale
+        w = _at(scale, level)
         if w == 1 or len(x_t) > MAX_FUSED_BATCH:
             return separate(x_t, level)
-        both = torch.cat([y, expand_labels(null, len(x_t), x_t.device)])
+        both = torch.cat([expand_labels(labels, len(x_t), x_t.device) for labels in (y, null)])
         cond_x0, uncond_x0 = denoiser(net, prediction_type, both, autocast)(torch.cat([x_t, x_t]), level).chunk(2)
         return guide(lambda *_: cond_x0, lambda *_: uncond_x0, w, rescale)(x_t, level)
 
@@ -101,22 +120,27 @@ def classifier_free_guide(
 
 
 def classifier_guide(main: Denoiser, log_prob: Callable[[Tensor, Level], Tensor], scale: Scale = 1.0) -> Denoiser:
-    """Guide by the gradient of a classifier on noisy data (Dhariwal & Nichol 2021, algorithm 1).
+    """Guide by the gradient of a classifier on noisy data (Dhariwal & Nichol 2021, algorithm 2).
 
     log_prob: (x_t [B, C, H, W], level) → log p(y | x_t) [B], differentiable in x_t. By Tweedie's formula a score of
     ``scale · ∇ log p(y | x_t)`` moves x0_hat by ``scale · sigma² / alpha`` times that gradient. scale multiplies the gradient, so
     here 0 means none and 1 is Bayes' rule. Where no signal is left (alpha = 0) x_t carries no information about y, and main's
-    result is returned.
+    result is returned. Raises ValueError where log_prob gives no differentiable tensor [B].
     """
+    _check_scale(scale)
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:
-        w = scale(level) if callable(scale) else scale
+        w = _at(scale, level)
         x0 = main(x_t, level)
         if w == 0 or level.alpha == 0:
             return x0
         with torch.enable_grad():  # samplers run without gradients
             x = x_t.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(log_prob(x, level).sum(), x)
+            log_p = log_prob(x, level)
+            check_tensor("log_prob(x_t, level)", log_p, f"[{len(x)}]", "float")
+            (gradient,) = torch.autograd.grad(log_p.sum(), x, allow_unused=True) if log_p.requires_grad else (None,)
+        if gradient is None:
+            raise ValueError("log_prob(x_t, level) does not depend on x_t by differentiable steps, so it cannot guide.")
         return x0 + (w * level.sigma**2 / level.alpha) * gradient
 
     return denoise

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_lib.arguments import can_look_at, check_integer, check_tensor
+
 Activation = Callable[[Tensor], Tensor]
 
 
@@ -19,10 +21,13 @@ class GroupNorm(nn.GroupNorm):
     """
 
     def __init__(self, channels: int) -> None:
+        check_integer("channels", channels, at_least=1)
         super().__init__(math.gcd(channels, max(1, min(32, channels // 8))), channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype)
+        precise = torch.promote_types(x.dtype, torch.float32)
+        weight, bias = self.weight.to(precise), self.bias.to(precise)  # they may be in half precision themselves
+        return F.group_norm(x.to(precise), self.num_groups, weight, bias, self.eps).to(x.dtype)
 
 
 def zero_module(module: nn.Module) -> nn.Module:
@@ -52,6 +57,7 @@ class ResBlock(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        check_tensor("x", x, f"[B, {self.conv1.in_channels}, H, W]", "float", least=0)
         h = self.norm2(self.conv1(self.activation(self.norm1(x))))
         if self.modulation is not None:
             if c is None:
@@ -59,6 +65,14 @@ class ResBlock(nn.Module):
             scale, shift = self.modulation(F.silu(c))[:, :, None, None].chunk(2, dim=1)
             h = torch.addcmul(shift, h, 1 + scale)
         return self.shortcut(x) + self.conv2(self.activation(h))
+
+
+def check_noisy_batch(x: Tensor, t: Tensor, axes: str) -> None:
+    """Check what a denoising network is given: float images x_t of these axes, and one time step t [B] for each."""
+    check_tensor("x_t", x, axes, "float", least=0)
+    check_tensor("t", t, "[B]", least=0)
+    if len(t) != len(x):
+        raise ValueError(f"t has {len(t)} steps for {len(x)} noisy images, but must have one for each.")
 
 
 FEW_TOKENS = 256
@@ -71,7 +85,17 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tenso
 
     torch's fused kernel never stores the [N, L] weights, and is faster on a GPU and in fp32. In bf16 on a CPU its backward pass
     is slow: up to FEW_TOKENS keys `naive_attention` takes between a half and a seventh of its time (`course bench attention`).
+    Raises ValueError for other shapes, or a mask that is not bool.
     """
+    for name, x in (("q", q), ("k", k), ("v", v)):
+        check_tensor(name, x, "[B, heads, N, d]", "float", least=0)
+    if k.shape[:3] != v.shape[:3] or q.shape[:2] != k.shape[:2] or q.shape[3] != k.shape[3]:
+        raise ValueError(
+            f"q is {tuple(q.shape)}, k {tuple(k.shape)} and v {tuple(v.shape)}, but must be [B, heads, N, d] for q, and "
+            "[B, heads, L, d] for k and v."
+        )
+    if mask is not None and mask.dtype != torch.bool:
+        raise ValueError(f"mask holds {mask.dtype}, but must hold bool: True where a query may attend to a key.")
     if q.device.type == "cpu" and q.dtype == torch.bfloat16 and k.shape[-2] <= FEW_TOKENS:
         return naive_attention(q, k, v, mask)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
@@ -86,6 +110,8 @@ def naive_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None)
 
 
 def _check_heads(dim: int, heads: int) -> None:
+    check_integer("dim", dim, at_least=1)
+    check_integer("heads", heads, at_least=1)
     if dim % heads:
         raise ValueError(f"dim is {dim} and heads {heads}, but dim must be a multiple of heads.")
 
@@ -104,6 +130,7 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        check_tensor("x", x, f"[B, N, {self.out.in_features}]", "float", least=0)
         B, N, D = x.shape
         q, k, v = self.qkv(x).view(B, N, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)  # 3 × [B, heads, N, d]
         visible = None if mask is None else mask[:, None, None]  # [B, 1, 1, N]: the same for every head and query
@@ -127,6 +154,8 @@ class CrossAttention(nn.Module):
 
     def _project(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries [B, heads, N, d], keys and values [B, heads, L, d]."""
+        check_tensor("x", x, f"[B, N, {self.q.in_features}]", "float", least=0)
+        check_tensor("context", context, f"[{len(x)}, L, {self.kv.in_features}]", "float", least=0)
         B, L, heads = *context.shape[:2], self.heads
         q = self.q(x).view(B, x.shape[1], heads, -1).transpose(1, 2)
         k, v = self.kv(context).view(B, L, 2, heads, -1).permute(2, 0, 3, 1, 4)
@@ -152,33 +181,52 @@ class Conditioning(nn.Module):
     Time: sines and cosines at frequencies from 1 to 1/10,000 of a radian per step (DDPM, after Vaswani et al. 2017), then a
     two-layer network. Labels: a learned vector for each; the vectors of several factors are summed. num_classes: of the one
     label, or of each of F factors; a factor's null label is the index after its last class. Raises ValueError for labels of
-    another shape.
+    another shape, and for a label that its factor does not have (on a GPU that is an assertion of the device).
     """
 
-    rates: Tensor
+    index: Tensor
     first_row: Tensor
+    null_labels: Tensor
 
     def __init__(self, dim: int, num_classes: int | Sequence[int] | None, frequencies: int = 128) -> None:
         super().__init__()
-        exponent = torch.arange(frequencies // 2) / (frequencies // 2)
-        self.register_buffer("rates", torch.exp(-math.log(10_000) * exponent), persistent=False)
+        check_integer("dim", dim, at_least=1)
+        # integers, because .bfloat16() would round the frequencies themselves to three digits
+        self.register_buffer("index", torch.arange(frequencies // 2), persistent=False)
         self.time = nn.Sequential(nn.Linear(frequencies, dim), nn.SiLU(), nn.Linear(dim, dim))
         self.null = () if num_classes is None else (num_classes,) if isinstance(num_classes, int) else tuple(num_classes)
+        for classes in self.null:
+            check_integer("num_classes", classes, at_least=1)
         *first, rows = itertools.accumulate((n + 1 for n in self.null), initial=0)  # each factor has its own rows in one table
         self.register_buffer("first_row", torch.tensor(first, dtype=torch.int64), persistent=False)
+        self.register_buffer("null_labels", torch.tensor(self.null, dtype=torch.int64), persistent=False)
         self.label = nn.Embedding(rows, dim) if self.null else None
 
+    @property
+    def time_dtype(self) -> torch.dtype:
+        """The precision of the weights."""
+        return next(self.time.parameters()).dtype
+
     def forward(self, t: Tensor, y: Tensor | None) -> Tensor:
-        angle = t[:, None].float() * self.rates
-        c = self.time(torch.cat([angle.cos(), angle.sin()], dim=1))
+        rates = torch.exp(-math.log(10_000) * (self.index / len(self.index)))
+        angle = t[:, None].float() * rates
+        c = self.time(torch.cat([angle.cos(), angle.sin()], dim=1).to(self.time_dtype))
         if self.label is None:
             return c
         if y is None:  # unconditional: the null label of each factor
-            y = torch.tensor(self.null, device=t.device).expand(len(t), -1)
+            y = self.null_labels.expand(len(t), -1)
+        check_tensor("y", y, "", "integer", least=0)
         y = y[:, None] if y.ndim == 1 else y  # [B, F]
         if y.shape != (len(t), len(self.null)):
             raise ValueError(
                 f"The labels are {tuple(y.shape)} for {len(t)} noisy images, but this network takes {len(self.null)} for each: "
                 f"give [{len(t)}, {len(self.null)}]."
             )
-        return c + self.label(y + self.first_row).sum(1)
+        valid = (y >= 0) & (y <= self.null_labels)
+        if can_look_at(y) and not bool(valid.all()):
+            raise ValueError(
+                f"The labels run from {y.amin(0).tolist()} to {y.amax(0).tolist()}, but this network has labels from 0 to "
+                f"{list(self.null)}, the last of which means none."
+            )
+        # on a GPU, where looking would wait, a wrong label must not read another factor's row: it is sent beyond the table
+        return c + self.label(torch.where(valid, y + self.first_row, self.label.num_embeddings)).sum(1)

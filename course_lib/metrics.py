@@ -2,15 +2,17 @@
 
 Set metrics (Fréchet distance, KID, precision and recall) compare *features* [N, D], for instance
 `Classifier.features(images)`; N should be several times D. They compute in float64 on the device of their input
-(on the CPU where the device has no float64). PSNR and SSIM compare pairs of images [B, C, H, W] in [-1, 1],
-with torchmetrics.
+(on the CPU where the device has no float64). PSNR and SSIM compare pairs of images [B, C, H, W] in [-1, 1].
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from course_lib.arguments import check_finite, check_integer, check_labels, check_tensor
 
 
 class PrecisionRecall(NamedTuple):
@@ -40,7 +42,7 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     """
     a, b = _features(a, b, rows=2)
     shift = (a.mean(0) - b.mean(0)).square().sum()
-    root_a, root_b = _root(a.T.cov()), _root(b.T.cov())
+    root_a, root_b = (_root(x.T.cov().reshape(x.shape[1], x.shape[1])) for x in (a, b))  # of one feature it is a number
     # tr((A B)^½) is the sum of the singular values of A^½ B^½: symmetric roots and an SVD stay accurate where
     # one covariance is singular, and need no eigenvalues of the unsymmetric A B.
     overlap = torch.linalg.svdvals(root_a @ root_b).sum()
@@ -78,7 +80,14 @@ def nearest_neighbours(x: Tensor, reference: Tensor | None = None, k: int = 1, c
         k: how many, 1..M (1..N-1 against itself). chunk: rows of `x` at a time.
     Returns: Euclidean distances [N, k], ascending, float64; indices into the reference [N, k].
     """
+    check_tensor("x", x, "[N, ...]")
+    check_integer("k", k)
+    check_integer("chunk", chunk, at_least=1)
+    if x.ndim < 2:
+        raise ValueError(f"x has shape {tuple(x.shape)}, but must be [N, ...] with at least two axes: x[:, None] for numbers.")
     alone = reference is None
+    if reference is not None:
+        check_tensor("reference", reference, f"[M, {', '.join(map(str, x.shape[1:]))}]")
     x, reference = _features(x.flatten(1), (x if reference is None else reference).flatten(1))
     others = len(reference) - alone
     if not 1 <= k <= others:
@@ -104,6 +113,8 @@ def neighbour_agreement(a: Tensor, b: Tensor, k: int = 10, chunk: int = 1024) ->
 
     Args: a, b: [N, ...] and [N, ...], row i of both the same item, for instance images and their latents.
     """
+    check_tensor("a", a, "[N, ...]")
+    check_tensor("b", b, "[N, ...]")
     if len(a) != len(b):
         raise ValueError(f"There are {len(a)} and {len(b)} rows, but row i of both must be the same item.")
     in_a, in_b = nearest_neighbours(a, k=k, chunk=chunk)[1], nearest_neighbours(b, k=k, chunk=chunk)[1]
@@ -118,6 +129,7 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = 3, chunk: int = 1024) 
 
     Args: real, fake: [N, D] and [M, D], more than k rows each; use equal N and M: balls shrink as a set grows.
     """
+    check_integer("k", k, at_least=1)
     real, fake = _features(real, fake, rows=k + 1)
     realistic, covered = in_support(fake, real, k, chunk), in_support(real, fake, k, chunk)
     return PrecisionRecall(realistic.double().mean().item(), covered.double().mean().item())
@@ -131,7 +143,16 @@ def in_support(points: Tensor, support: Tensor, k: int = 3, chunk: int = 1024) -
     points, support = _features(points, support)
     points, support = points - support.mean(0), support - support.mean(0)
     radii = nearest_neighbours(support, k=k, chunk=chunk)[0][:, -1]
-    return torch.cat([(torch.cdist(part, support) <= radii).any(1) for part in points.split(chunk)])
+    rounding = 1e-6 * max(points.abs().max(), support.abs().max()).item()  # of a distance by matrix products
+    inside = []
+    for part in points.split(chunk):
+        margin = torch.cdist(part, support) - radii
+        found = (margin < -rounding).any(1)
+        row, column = (margin.abs() <= rounding).nonzero(as_tuple=True)  # too close to tell: computed again as a difference
+        at_the_edge = (part[row] - support[column]).norm(dim=1) <= radii[column]
+        found[row[at_the_edge]] = True
+        inside.append(found)
+    return torch.cat(inside)
 
 
 def psnr(x: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
@@ -149,34 +170,56 @@ def psnr(x: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
 def ssim(x: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
     """Structural similarity of each image, then averaged; 1 for equal images (Wang et al. 2004, eq. 13).
 
-    An 11×11 Gaussian window of σ 1.5, mirrored at the border. Arguments as for `psnr`; H and W at least 6.
+    An 11×11 Gaussian window of σ 1.5 at all positions where it fits into the image, as in the authors' code; constants 0.01 and
+    0.03 of the range 2. Arguments as for `psnr`; H and W at least 11.
     """
-    from torchmetrics.functional.image import structural_similarity_index_measure
-
     x, y = _image_pairs(x, y)
-    if min(x.shape[-2:]) < 6:
-        raise ValueError(f"The images are {x.shape[-2]}×{x.shape[-1]}, but SSIM's window needs at least 6×6 pixels.")
+    if min(x.shape[-2:]) < 11:
+        raise ValueError(f"The images are {x.shape[-2]}×{x.shape[-1]}, but SSIM's window needs at least 11×11 pixels.")
     few = max(1, 2**17 // x.shape[1:].numel())  # what fits a processor's cache: all at once may take four times as long
-    values = []
-    for pair in zip(x.split(few), y.split(few), strict=True):
-        value = structural_similarity_index_measure(*pair, data_range=2.0, reduction="none")
-        assert isinstance(value, Tensor)  # a tuple only where the full map is returned as well
-        values.append(value)
-    return _reduce(torch.cat(values), reduction)
+    return _reduce(torch.cat([_ssim(*pair) for pair in zip(x.split(few), y.split(few), strict=True)]), reduction)
+
+
+def _ssim(x: Tensor, y: Tensor) -> Tensor:
+    """SSIM of each pair [B]: the mean over positions and channels of eq. 13, with moments weighted by the window."""
+    rows, columns = (_window(side, x) for side in x.shape[-2:])
+    mean_x, mean_y, xx, yy, xy = (rows @ z @ columns.T for z in (x, y, x * x, y * y, x * y))
+    c1, c2 = 0.02**2, 0.06**2
+    similarity = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    similarity *= (2 * (xy - mean_x * mean_y) + c2) / ((xx - mean_x**2) + (yy - mean_y**2) + c2)
+    return similarity.mean((1, 2, 3))
+
+
+def _window(side: int, like: Tensor) -> Tensor:
+    """The Gaussian window at each of its positions along a side, as a matrix [side − 10, side] whose rows sum to 1."""
+    offset = torch.arange(side, device=like.device) - torch.arange(5, side - 5, device=like.device)[:, None]
+    weight = torch.exp(-(offset.to(like.dtype) ** 2) / (2 * 1.5**2)).masked_fill(offset.abs() > 5, 0)
+    return weight / weight.sum(1, keepdim=True)
 
 
 def class_agreement(predicted: Tensor, wanted: Tensor) -> float:
     """Fraction of samples whose predicted class is the wanted one, 0..1.
 
     Args: predicted: labels [N], or logits [N, K] (the largest counts). wanted: labels [N].
+    Raises: ValueError for other shapes, logits that are not finite, and wanted labels that there are not.
     """
+    check_tensor("predicted", predicted)
+    check_tensor("wanted", wanted, "", "integer", least=0)
+    check_finite("predicted", predicted)
+    if predicted.is_floating_point() != (predicted.ndim == 2):
+        raise ValueError(
+            f"predicted holds {predicted.dtype} {tuple(predicted.shape)}, but class_agreement takes integer labels [N] or "
+            "logits [N, K]."
+        )
     labels = predicted.argmax(1) if predicted.ndim == 2 else predicted
     if labels.shape != wanted.shape or wanted.ndim != 1 or len(wanted) == 0:
         raise ValueError(
             f"class_agreement was given {tuple(predicted.shape)} and {tuple(wanted.shape)}, but takes labels [N] or "
             "logits [N, K], and the wanted labels [N]."
         )
-    return (labels == wanted).float().mean().item()
+    if predicted.ndim == 2:
+        check_labels("wanted", wanted.cpu(), predicted.shape[1])
+    return (labels == wanted).double().mean().item()
 
 
 def calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
@@ -186,6 +229,7 @@ def calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
     """
     from torchmetrics.functional.classification import multiclass_calibration_error
 
+    _check_predictions(logits, labels, bins)
     return multiclass_calibration_error(logits.float().softmax(1), labels, logits.shape[1], n_bins=bins).item()
 
 
@@ -195,6 +239,7 @@ def reliability_diagram(logits: Tensor, labels: Tensor, bins: int = 15) -> tuple
     Returns three tensors [non-empty bins], float64 on the CPU, in order of confidence. The sum of |accuracy - confidence|
     weighted by the fractions is ``calibration_error``. Args as there.
     """
+    _check_predictions(logits, labels, bins)
     confidence, predicted = (x.cpu() for x in logits.double().softmax(1).max(1))
     bin_of = (confidence * bins).ceil().long().clamp(1, bins) - 1  # closed above, as in torchmetrics
     correct = (predicted == labels.cpu()).double()
@@ -224,6 +269,11 @@ def bootstrap(
         generator: for the resampling. n: number of resamples. confidence: of the interval, in (0, 1).
         paired: draw the same rows from all samples (logits with their labels); otherwise independently.
     """
+    check_integer("n", n)
+    for x in samples:
+        check_tensor("a sample", x, "[N, ...]", "any")
+    if not samples:
+        raise ValueError("bootstrap was given no sample, but needs the tensors whose rows are resampled.")
     if n < 2 or not 0 < confidence < 1:
         raise ValueError(f"bootstrap was given n={n} and confidence={confidence}, but needs n >= 2 and 0 < confidence < 1.")
     if paired and len({len(x) for x in samples}) > 1:
@@ -235,6 +285,8 @@ def bootstrap(
         values.append(float(statistic(*(x[i.to(x.device)] for x, i in zip(samples, rows, strict=True)))))
     spread = torch.tensor(values, dtype=torch.float64)
     value, tail = float(statistic(*samples)), (1 - confidence) / 2
+    if math.isnan(value) or bool(spread.isnan().any()):
+        raise ValueError("The statistic is NaN for these samples or for resampled ones: look at its inputs.")
     low, high = (value + (spread - spread.mean()).quantile(q).item() for q in (tail, 1 - tail))
     return Interval(value, low, high, spread.std().item())
 
@@ -244,7 +296,18 @@ def off_mps(x: Tensor) -> Tensor:
     return x.cpu() if x.device.type == "mps" else x
 
 
+def _check_predictions(logits: Tensor, labels: Tensor, bins: int) -> None:
+    check_tensor("logits", logits, "[N, K]", "float")
+    check_finite("logits", logits)
+    check_labels("labels", labels.cpu() if isinstance(labels, Tensor) else labels, logits.shape[1], len(logits))
+    check_integer("bins", bins, 1, 10_000)
+
+
 def _features(a: Tensor, b: Tensor, rows: int = 1) -> tuple[Tensor, Tensor]:
+    for name, x in (("the first set of features", a), ("the second set of features", b)):
+        check_tensor(name, x, "", least=0)
+    if a.ndim == b.ndim == 2 and a.shape[1] == 0:
+        raise ValueError("The sets of features have 0 features each, but need at least one.")
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < rows:
         raise ValueError(
             f"The sets of features are {tuple(a.shape)} and {tuple(b.shape)}, but must be [N, D] and [M, D] "
@@ -263,9 +326,14 @@ def _root(covariance: Tensor) -> Tensor:
 
 
 def _image_pairs(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    check_tensor("x", x, "", "float")
+    check_tensor("y", y, "", "float")
     if x.shape != y.shape or x.ndim != 4:
         raise ValueError(f"The images are {tuple(x.shape)} and {tuple(y.shape)}, but pairs must have equal shapes [B, C, H, W].")
-    return x.float(), y.float()
+    check_finite("x", x)
+    check_finite("y", y)
+    dtype = torch.promote_types(torch.promote_types(x.dtype, y.dtype), torch.float32)
+    return x.to(dtype), y.to(dtype)
 
 
 def _reduce(values: Tensor, reduction: str) -> Tensor:

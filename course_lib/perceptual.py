@@ -6,6 +6,7 @@ distance = perceptual_distance(reader, reconstructions, images)      # [B], 0 fo
 import torch
 from torch import Tensor
 
+from course_lib.arguments import check_same_shape, check_tensor
 from course_lib.judges.factor_reader import FactorReader
 
 #: Layers of the reader's body after which features are taken: one after each of its four halvings.
@@ -18,6 +19,7 @@ def feature_maps(reader: FactorReader, images: Tensor) -> list[Tensor]:
     The channels at every position are scaled to length 1, so that bright positions count no more than dark ones (LPIPS, Zhang et
     al. 2018, section 3; there with a learned weight for each channel, here all are equal).
     """
+    check_tensor("images", images, "[B, 3, 64, 64]", "float")
     maps, x = [], images
     for i, layer in enumerate(reader.body):
         x = layer(x)
@@ -33,5 +35,8 @@ def perceptual_distance(reader: FactorReader, a: Tensor, b: Tensor) -> Tensor:
 
     0 for equal images, at most 4 for each of the four layers (Zhang et al. 2018, eq. 1). Gradients reach both images.
     """
+    check_tensor("a", a, "", "float")
+    check_tensor("b", b, "", "float")
+    check_same_shape("a", a, "b", b)
     pairs = zip(feature_maps(reader, a), feature_maps(reader, b), strict=True)
     return torch.stack([(x - y).square().sum(1).mean((1, 2)) for x, y in pairs]).sum(0)

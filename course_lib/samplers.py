@@ -17,18 +17,31 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from course_lib.arguments import check_same_shape, check_tensor
 from course_lib.diffusion import Denoiser, target, to_eps
-from course_lib.schedule import Level
+from course_lib.schedule import Level, check_level
 
 Callback: TypeAlias = Callable[[int, Level, Tensor, Tensor], object]
 
 
-def _check_levels(levels: Sequence[Level]) -> None:
+def _check_start(x_T: Tensor, levels: Sequence[Level]) -> None:
+    check_tensor("x_T", x_T, "[B, C, H, W]", "float")
+    if not isinstance(levels, Sequence):
+        raise TypeError(f"levels is a {type(levels).__name__}, but must be a list of Level, as schedule.grid(steps) makes it.")
+    for level in levels:
+        check_level(level)
     if len(levels) < 2 or any(a.ratio <= b.ratio for a, b in pairwise(levels)):
         raise ValueError(
             "A sampler needs at least two levels, noisiest first, but was given "
             f"t = {[level.t for level in levels][:8]}; schedule.grid(steps) makes them."
         )
+
+
+def _x0_hat(denoise: Denoiser, x: Tensor, level: Level) -> Tensor:
+    x0 = denoise(x, level)
+    check_tensor("denoise(x_t, level)", x0, "", "float")
+    check_same_shape("denoise(x_t, level)", x0, "x_t", x)
+    return x0
 
 
 @torch.no_grad()
@@ -44,12 +57,12 @@ def ddim(
 
     generator: the noise of eta > 0, on x_T's device. Raises ValueError when eta is outside 0…1.
     """
-    _check_levels(levels)
+    _check_start(x_T, levels)
     if not 0 <= eta <= 1:
         raise ValueError(f"eta is {eta}, but it runs from 0 (DDIM, deterministic) to 1 (DDPM).")
     x = x_T
     for i, (here, there) in enumerate(pairwise(levels)):
-        x0 = denoise(x, here)
+        x0 = _x0_hat(denoise, x, here)
         if callback is not None:
             callback(i, here, x, x0)
         noise_std = eta * posterior_std(here, there)
@@ -75,7 +88,14 @@ def ddpm(
 
 
 def posterior_std(here: Level, there: Level) -> float:
-    """Standard deviation of DDPM's q(x_s | x_t, x0) (Ho et al. 2020, eq. 7), from level t (here) to level s < t (there)."""
+    """Standard deviation of DDPM's q(x_s | x_t, x0) (Ho et al. 2020, eq. 7), from level t (here) to level s < t (there).
+
+    Raises ValueError where ``there`` is not the less noisy level.
+    """
+    for level in (here, there):
+        check_level(level)
+    if not here.ratio > there.ratio:
+        raise ValueError(f"The step leads from {here} to {there}, but must lead to a level with less noise.")
     step = here.alpha / there.alpha  # the product of √(1 − beta) between the two levels
     return there.sigma / here.sigma * math.sqrt(max(here.sigma**2 - step**2 * there.sigma**2, 0.0))
 
@@ -86,10 +106,10 @@ def dpmpp_2m(denoise: Denoiser, x_T: Tensor, levels: Sequence[Level], callback: 
 
     The last step, to clean data, is first order, as in the reference implementation.
     """
-    _check_levels(levels)
+    _check_start(x_T, levels)
     x, previous, h_previous = x_T, None, math.inf
     for i, (here, there) in enumerate(pairwise(levels)):
-        x0 = denoise(x, here)
+        x0 = _x0_hat(denoise, x, here)
         if callback is not None:
             callback(i, here, x, x0)
         h = there.half_log_snr - here.half_log_snr
@@ -109,17 +129,17 @@ def heun(denoise: Denoiser, x_T: Tensor, levels: Sequence[Level], callback: Call
     step in it so long that the correction throws x far off. We step in the angle between signal and noise, 90° to 0°, where
     the slope is v, well scaled at every level (Lu & Song 2025, section 3). The step to clean data is first order.
     """
-    _check_levels(levels)
+    _check_start(x_T, levels)
     x = x_T
     for i, (here, there) in enumerate(pairwise(levels)):
-        x0 = denoise(x, here)
+        x0 = _x0_hat(denoise, x, here)
         if callback is not None:
             callback(i, here, x, x0)
         eps = to_eps("x0", x0, x, here)
         x_next = there.alpha * x0 + there.sigma * eps
         if there.sigma > 0:
             slope = target("v", x0, eps, here) / _norm(here)
-            x0 = denoise(x_next, there)
+            x0 = _x0_hat(denoise, x_next, there)
             slope = (slope + target("v", x0, to_eps("x0", x0, x_next, there), there) / _norm(there)) / 2
             turn = math.atan2(there.sigma, there.alpha) - math.atan2(here.sigma, here.alpha)
             x_next = _norm(there) * (x / _norm(here) + turn * slope)

@@ -11,6 +11,10 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from course_lib.arguments import can_look_at, check_finite, check_integer, check_same_shape, check_tensor
+
+MAX_STEPS = 1_000_000
+
 
 class Level(NamedTuple):
     """One noise level, ``x_t = alpha · x0 + sigma · eps``, as Python numbers: what a sampler steps through.
@@ -36,6 +40,17 @@ class Level(NamedTuple):
         if self.alpha == 0:
             return -math.inf
         return math.log(self.alpha / self.sigma) if self.sigma > 0 else math.inf
+
+
+def check_level(level: Level) -> None:
+    """Raise TypeError for what is no Level, such as a bare sigma, and ValueError for rates that are negative or not finite."""
+    if not isinstance(level, Level):
+        raise TypeError(
+            f"The level is {level!r:.60}, but must be a Level, from schedule.level(t) or schedule.grid(steps); "
+            "Level(t, 1.0, sigma) is one of k-diffusion's sigmas."
+        )
+    if not (0 <= level.alpha < math.inf and 0 <= level.sigma < math.inf and level.alpha + level.sigma > 0):
+        raise ValueError(f"The level is {level}, but alpha and sigma must be finite numbers from 0 on, and not both 0.")
 
 
 class BatchLevel(NamedTuple):
@@ -67,12 +82,20 @@ AnyLevel: TypeAlias = Level | BatchLevel
 class Schedule:
     """Signal and noise rates of T steps.
 
-    alphas, sigmas: float64 [T + 1]; index 0 is clean data.
+    alphas, sigmas: float64 [T + 1], 0 or more; index 0 is clean data. Raises ValueError for other tables.
     """
 
     alphas: Tensor
     sigmas: Tensor
-    _tables: dict[torch.device, Tensor] = field(default_factory=dict, repr=False, compare=False)
+    _tables: dict[torch.device, Tensor] = field(init=False, default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name, table in (("alphas", self.alphas), ("sigmas", self.sigmas)):
+            check_tensor(name, table, "[T + 1]", "float", least=2)
+            check_finite(name, table)
+            if bool((table < 0).any()):
+                raise ValueError(f"{name} has a negative value, but rates of signal and noise are 0 or more.")
+        check_same_shape("alphas", self.alphas, "sigmas", self.sigmas)
 
     @property
     def T(self) -> int:
@@ -80,14 +103,21 @@ class Schedule:
         return len(self.alphas) - 1
 
     def at(self, t: Tensor) -> BatchLevel:
-        """The levels of a batch of steps, for training: t integer [B] in 0…T → rates that broadcast over [B, C, H, W]."""
+        """The levels of a batch of steps, for training: t integer [B] in 0…T → rates that broadcast over [B, C, H, W].
+
+        Raises ValueError for steps outside 0…T, where they are on the CPU.
+        """
+        check_tensor("t", t, "[B]", "integer")
+        if can_look_at(t) and not 0 <= int(t.min()) <= int(t.max()) <= self.T:
+            raise ValueError(f"t has steps from {int(t.min())} to {int(t.max())}, but this schedule has steps 0 to {self.T}.")
         if t.device not in self._tables:  # one float32 table for each device: MPS has no float64
             self._tables[t.device] = torch.stack([self.alphas, self.sigmas]).float().to(t.device)
-        alpha, sigma = self._tables[t.device][:, t].view(2, -1, 1, 1, 1)
+        alpha, sigma = self._tables[t.device][:, t.long()].view(2, -1, 1, 1, 1)
         return BatchLevel(t, alpha, sigma)
 
     def level(self, t: int) -> Level:
         """The level of one step. Raises ValueError outside 0…T."""
+        t = check_integer("t", t)
         if not 0 <= t <= self.T:
             raise ValueError(f"t is {t}, but this schedule has steps 0 to {self.T}; 0 is clean data, {self.T} pure noise.")
         return Level(t, self.alphas[t].item(), self.sigmas[t].item())
@@ -98,6 +128,7 @@ class Schedule:
         "Trailing" spacing (Lin et al. 2023, table 2): it starts at pure noise and ends at clean data for any number of steps.
         Raises ValueError unless 1 <= steps <= T.
         """
+        steps = check_integer("steps", steps)
         if not 1 <= steps <= self.T:
             raise ValueError(f"steps is {steps}, but this schedule of {self.T} steps allows 1 to {self.T} sampling steps.")
         return [self.level(round(self.T * (steps - i) / steps)) for i in range(steps + 1)]
@@ -108,21 +139,21 @@ def _from_betas(betas: Tensor) -> Schedule:
     return Schedule(alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt())
 
 
-def _check_length(T: int) -> None:
-    if T < 1:
-        raise ValueError(f"T is {T}, but a schedule needs at least 1 step; 1000 is usual.")
+def _spaced(low: float, high: float, T: int) -> Tensor:
+    """T evenly spaced values from low to high; a single one is high, so that even one step ends in noise."""
+    return torch.linspace(low if T > 1 else high, high, T, dtype=torch.float64)
 
 
 def linear(T: int = 1000) -> Schedule:
     """DDPM's schedule (Ho et al. 2020, section 4): betas evenly spaced from 1e-4 to 0.02 at T = 1000, scaled for other T."""
-    _check_length(T)
+    check_integer("T", T, 1, MAX_STEPS)
     scale = 1000 / T
-    return _from_betas(torch.linspace(1e-4 * scale, min(0.02 * scale, 0.999), T, dtype=torch.float64))
+    return _from_betas(_spaced(1e-4 * scale, min(0.02 * scale, 0.999), T))
 
 
 def cosine(T: int = 1000) -> Schedule:
     """Improved DDPM's schedule (Nichol & Dhariwal 2021, eq. 17, s = 0.008): betas capped at 0.999."""
-    _check_length(T)
+    check_integer("T", T, 1, MAX_STEPS)
     u = torch.arange(T + 1, dtype=torch.float64) / T
     f = torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
     return _from_betas((1 - f[1:] / f[:-1]).clamp(max=0.999))
@@ -130,10 +161,10 @@ def cosine(T: int = 1000) -> Schedule:
 
 def scaled_linear(T: int = 1000) -> Schedule:
     """Latent diffusion's schedule (Rombach et al. 2022): square roots of beta evenly spaced, 0.00085 to 0.012 at T = 1000."""
-    _check_length(T)
+    check_integer("T", T, 1, MAX_STEPS)
     scale = math.sqrt(1000 / T)
     low, high = math.sqrt(0.00085) * scale, min(math.sqrt(0.012) * scale, 0.999)
-    return _from_betas(torch.linspace(low, high, T, dtype=torch.float64) ** 2)
+    return _from_betas(_spaced(low, high, T) ** 2)
 
 
 def flow(T: int = 1000) -> Schedule:
@@ -141,6 +172,6 @@ def flow(T: int = 1000) -> Schedule:
 
     Along it ``d x_t / d sigma`` is the velocity, eps − x0. It does not preserve variance: alpha² + sigma² falls to 1/2 midway.
     """
-    _check_length(T)
+    check_integer("T", T, 1, MAX_STEPS)
     u = torch.arange(T + 1, dtype=torch.float64) / T
     return Schedule(1 - u, u)

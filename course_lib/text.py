@@ -9,6 +9,7 @@ The vocabulary is exactly the words that `teddies.captions` writes: a network ca
 import functools
 import itertools
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib import teddies
+from course_lib.arguments import can_look_at, check_tensor
 from course_lib.layers import SelfAttention
 
 PAD, START, END = 0, 1, 2
@@ -42,12 +44,14 @@ def tokenise(captions: str | Sequence[str], device: torch.device | str | None = 
     message lists the known ones) and for a caption of more than 14 words.
     """
     captions = [captions] if isinstance(captions, str) else captions
+    if not isinstance(captions, Sequence) or not all(isinstance(caption, str) for caption in captions):
+        raise TypeError(f"captions is a {type(captions).__name__}, but must be a text or a list of texts.")
     rows = torch.full((len(captions), CONTEXT_LENGTH), PAD)
     for row, caption in zip(rows, captions, strict=True):
-        found = [START, *(_token(word, caption) for word in re.findall(r"[\w-]+", caption.lower())), END]
+        found = [START, *(_token(word, caption) for word in re.findall(r"[\w-]+(?:['’]\w+)*", caption.lower())), END]
         if len(found) > CONTEXT_LENGTH:
             raise ValueError(
-                f"{caption!r} has {len(found) - 2} words, but a caption has at most {CONTEXT_LENGTH - 2}: shorten it."
+                f"{_short(caption)} has {len(found) - 2} words, but a caption has at most {CONTEXT_LENGTH - 2}: shorten it."
             )
         row[: len(found)] = torch.tensor(found)
     return rows.to(device)
@@ -55,12 +59,32 @@ def tokenise(captions: str | Sequence[str], device: torch.device | str | None = 
 
 def _token(word: str, caption: str) -> int:
     if word not in vocabulary():
-        raise ValueError(f"{word!r} in {caption!r} is not in the vocabulary. The known words are: {', '.join(vocabulary())}.")
+        raise ValueError(
+            f"{word!r} in {_short(caption)} is not in the vocabulary. The known words are: {', '.join(vocabulary())}."
+        )
     return vocabulary().index(word) + 3
+
+
+def _short(caption: str) -> str:
+    """A caption as a message repeats it."""
+    return repr(textwrap.shorten(caption, 80, placeholder=" …"))
+
+
+def _check_tokens(tokens: Tensor) -> None:
+    """Check tokens [N, L ≤ 16]; their values only on the CPU."""
+    check_tensor("tokens", tokens, "[N, L]", "integer", least=0)
+    if tokens.shape[1] > CONTEXT_LENGTH:
+        raise ValueError(f"tokens has shape {tuple(tokens.shape)}, but a caption has at most {CONTEXT_LENGTH} tokens.")
+    if not can_look_at(tokens) or not len(tokens):
+        return
+    last = len(vocabulary()) + END
+    if not 0 <= int(tokens.min()) <= int(tokens.max()) <= last:
+        raise ValueError(f"tokens runs from {int(tokens.min())} to {int(tokens.max())}, but must be in 0 to {last}.")
 
 
 def detokenise(tokens: Tensor) -> list[str]:
     """Convert tokens [N, L] back to captions, the inverse of `tokenise`."""
+    _check_tokens(tokens)
     return [" ".join(vocabulary()[i - 3] for i in row if i > END) for row in tokens.tolist()]
 
 
@@ -68,7 +92,11 @@ def tokenise_labels(labels: Tensor) -> Tensor:
     """Convert labels int64 [N, 5] to the tokens [N, 16] of their captions, same device; a null label leaves its factor out.
 
     Equal to ``tokenise(teddies.captions_from_labels(labels))``, but looked up in a table: fast enough for a training step.
+    Raises ValueError for labels of another shape, or, on the CPU, that do not exist.
     """
+    check_tensor("labels", labels, f"[N, {len(teddies.NUM_VALUES)}]", "integer", least=0)
+    if can_look_at(labels):
+        teddies.check_labels(labels)
     row = torch.zeros(len(labels), dtype=torch.int64, device=labels.device)
     for column, num_values in zip(labels.unbind(1), teddies.NUM_VALUES, strict=True):
         row = row * (num_values + 1) + column
@@ -122,7 +150,10 @@ class TextTransformer(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, tokens: Tensor) -> TextFeatures:
+        _check_tokens(tokens)
         mask = tokens != PAD  # [B, L]
+        if can_look_at(tokens) and not bool(mask.any(1).all()):
+            raise ValueError("A caption consists of padding alone, but even the empty caption has START and END: see tokenise.")
         x = self.word(tokens) + self.position[: tokens.shape[1]]  # [B, L, dim]
         for block in self.blocks:
             x = block(x, mask)

@@ -4,6 +4,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from course_lib.diffusion import NullCaption
+from course_lib.layers import check_noisy_batch
 from course_lib.text import TextTransformer, tokenise
 from course_lib.unet import UNet
 
@@ -16,14 +18,20 @@ class TextDenoiser(nn.Module):
     used where y is None; unlike labels, the tokens of a caption are dropped all together, never one by one.
     """
 
+    null_tokens: Tensor
+
     def __init__(self, text_dim: int = 128, text_depth: int = 2, **unet: Any) -> None:
         super().__init__()
-        self.null_label = tuple(tokenise("")[0].tolist())
+        self.null_label = NullCaption(tokenise("")[0].tolist())
+        self.register_buffer("null_tokens", tokenise("")[0], persistent=False)
         self.text = TextTransformer(text_dim, text_depth)
         self.unet = UNet(num_classes=None, context=text_dim, **unet)
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        check_noisy_batch(x, t, "[B, C, H, W]")
         if y is None:
-            y = t.new_tensor(self.null_label).expand(len(t), -1)
+            y = self.null_tokens.expand(len(t), -1)
+        if len(y) != len(x):
+            raise ValueError(f"There are {len(y)} captions for {len(x)} noisy images, but each needs one.")
         text = self.text(y)
         return self.unet(x, t, text=(text.features, text.mask))

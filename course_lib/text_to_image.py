@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 from course_lib import device as devices
 from course_lib import recipes, teddies, text
+from course_lib.arguments import check_integer, check_tensor
 from course_lib.codec import Codec
 from course_lib.device import Machine
 from course_lib.guidance import Scale, classifier_free_guide
 from course_lib.samplers import Callback, dpmpp_2m
 from course_lib.schedule import Schedule
 
-MAX_STEPS = 1000
+MAX_STEPS, MAX_IMAGES = 1000, 100_000
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ class TextToImage:
         from which guidance leads away; the empty caption stands for teddies in general. callback: as in the samplers. Raises
         ValueError for words that `encode_prompt` does not know, and for n or steps out of range.
         """
-        if n < 1:
-            raise ValueError(f"n is {n}, but the number of images must be 1 or more.")
+        check_integer("n", n, 1, MAX_IMAGES)
+        check_integer("steps", steps)
+        check_integer("seed", seed, 0, 2**63 - 1)
         if not 1 <= steps <= MAX_STEPS:
             raise ValueError(f"steps is {steps}, but the number of steps must be 1 to {MAX_STEPS}; 10 to 20 are enough.")
         condition, negative_condition = self.encode_prompt(caption).expand(n, -1), self.encode_prompt(negative)[0]
@@ -78,6 +80,8 @@ class TextToImage:
         negative_condition: one row, [F] or [L], from which guidance leads away; by default that of the empty caption. batch:
         images sampled at a time.
         """
+        check_tensor("condition", condition, "[N, F]", "integer")
+        check_integer("batch", batch, at_least=1)
         negative = self.encode_prompt("")[0] if negative_condition is None else negative_condition
         null_label = tuple(negative.tolist())
         autocast = None if self.machine.dtype == torch.float32 else self.machine.dtype

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.layers import Conditioning, CrossAttention, GroupNorm, ResBlock, SelfAttention, zero_module
+from course_lib.arguments import check_integer
+from course_lib.layers import Conditioning, CrossAttention, GroupNorm, ResBlock, SelfAttention, check_noisy_batch, zero_module
 
 
 class Attention2d(nn.Module):
@@ -84,6 +85,12 @@ class UNet(nn.Module):
         context: int = 0,
     ) -> None:
         super().__init__()
+        for name, value in {"in_channels": in_channels, "width": width, "blocks": blocks, "heads": heads}.items():
+            check_integer(name, value, at_least=1)
+        if not multipliers or min(multipliers) < 1:
+            raise ValueError(
+                f"multipliers is {multipliers}, but a UNet has one or more resolutions, each with a multiple above 0."
+            )
         self.null_label, self.multiple = num_classes, 2 ** (len(multipliers) - 1)
         embed = 4 * width
         channels = [width * m for m in multipliers]
@@ -109,12 +116,13 @@ class UNet(nn.Module):
         self.head = zero_module(nn.Conv2d(c, in_channels, 3, padding=1))
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, text: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        check_noisy_batch(x, t, f"[B, {self.stem.in_channels}, H, W]")
         if x.shape[-1] % self.multiple or x.shape[-2] % self.multiple:
             raise ValueError(
                 f"x_t is {tuple(x.shape)}, but this UNet halves the sides: H and W must be multiples of {self.multiple}."
             )
         c = self.conditioning(t, y)  # [B, 4·width]
-        h = self.stem(x)
+        h = self.stem(x.to(self.stem.weight.dtype))
         skips = [h]
         for module in self.down:
             h = module(h, c, text) if isinstance(module, Stage) else module(h)

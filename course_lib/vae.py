@@ -10,7 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from course_lib.autoencoder import EncoderDecoder
+from course_lib.arguments import check_integer, check_number, check_same_shape, check_tensor
+from course_lib.autoencoder import EncoderDecoder, at_least_float32
+
+MAX_SAMPLES = 1_000_000  # of the posterior, for each image
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,11 @@ class Posterior:
 
     mean: Tensor
     logvar: Tensor
+
+    def __post_init__(self) -> None:
+        check_tensor("mean", self.mean, "[B, ...]", "float", least=0)
+        check_tensor("logvar", self.logvar, "[B, ...]", "float", least=0)
+        check_same_shape("mean", self.mean, "logvar", self.logvar)
 
     @property
     def std(self) -> Tensor:
@@ -55,10 +63,12 @@ class ELBO:
 
     def loss(self, beta: float = 1.0) -> Tensor:
         """The training loss, a scalar: beta · KL − log-likelihood, averaged over the batch (beta-VAE, Higgins et al. 2017)."""
+        check_number("beta", beta)
         return (beta * self.kl - self.log_likelihood).mean()
 
     def bits_per_dim(self, dims: int) -> Tensor:
         """−ELBO in bits for each of an image's ``dims`` dimensions, [B]; of the continuous density over [-1, 1]."""
+        check_integer("dims", dims, at_least=1)
         return -self.value / (dims * math.log(2))
 
 
@@ -74,14 +84,13 @@ class VAE(EncoderDecoder):
 
     def __init__(self, in_channels: int = 1, *, noise_std: float = 0.14, **shape: int) -> None:
         super().__init__(in_channels, **shape)
-        if noise_std <= 0:
-            raise ValueError(f"noise_std is {noise_std}, but the standard deviation of a pixel must be above 0.")
+        check_number("noise_std", noise_std, above=0)
         self.config["noise_std"] = noise_std
         self.noise_std = noise_std
 
     def encode(self, images: Tensor) -> Posterior:
         """Images [B, C, H, W] → q(z | x), with mean and logvar [B, latent_channels, H/factor, W/factor]."""
-        mean, logvar = self.encoder_output(images).float().chunk(2, dim=1)
+        mean, logvar = at_least_float32(self.encoder_output(images)).chunk(2, dim=1)
         return Posterior(mean, logvar.clamp(-20, 10))  # beyond these the exponential is useless or overflows
 
     def forward(self, images: Tensor) -> Tensor:
@@ -91,12 +100,15 @@ class VAE(EncoderDecoder):
     def elbo(self, images: Tensor, generator: torch.Generator | None = None) -> ELBO:
         """Estimate the evidence lower bound of each image from one sample of its posterior."""
         posterior = self.encode(images)
-        reconstruction = self.decode(posterior.sample(generator)).float()
+        reconstruction = at_least_float32(self.decode(posterior.sample(generator)))
         return ELBO(log_likelihood(images, reconstruction, self.noise_std), posterior.kl())
 
 
 def log_likelihood(images: Tensor, reconstruction: Tensor, noise_std: float) -> Tensor:
     """log N(images; reconstruction, noise_std²) in nats per image, [B]: summed over all pixels."""
+    check_number("noise_std", noise_std, above=0)
+    check_tensor("images", images, "[B, ...]", "float", least=0)
+    check_same_shape("images", images, "reconstruction", reconstruction)
     squared = ((images - reconstruction) / noise_std).square().flatten(1)
     return -squared.sum(1) / 2 - squared.shape[1] * (math.log(noise_std) + math.log(2 * math.pi) / 2)
 
@@ -112,11 +124,12 @@ def log_weights(vae: VAE, images: Tensor, k: int, generator: torch.Generator | N
 
     Their mean over the k samples is the ELBO; `iwae` makes a tighter bound of them.
     """
+    check_integer("k", k, 1, MAX_SAMPLES)
     q, weights = vae.encode(images), []
     for _ in range(k):
         z = q.sample(generator)
         prior_to_q = (((z - q.mean) / q.std).square() + q.logvar - z.square()) / 2  # the two logs of 2π cancel
-        fit = log_likelihood(images, vae.decode(z).float(), vae.noise_std)
+        fit = log_likelihood(images, at_least_float32(vae.decode(z)), vae.noise_std)
         weights.append(fit + prior_to_q.flatten(1).sum(1))
     return torch.stack(weights)
 
@@ -127,8 +140,9 @@ def iwae(log_weights: Tensor, k: int) -> Tensor:
     It is the log of the mean of k weights (Burda et al. 2016, eq. 8), averaged over the K / k groups that the samples form; k = 1
     is the ELBO. Raises ValueError if k does not divide K.
     """
+    check_tensor("log_weights", log_weights, "[K, B]", "float")
     K = len(log_weights)
-    if k < 1 or K % k:
+    if check_integer("k", k) < 1 or K % k:
         raise ValueError(f"k is {k}, but it must be 1 or more and divide the number of samples, {K}.")
     return (log_weights.view(K // k, k, -1).logsumexp(1) - math.log(k)).mean(0)
 
@@ -139,15 +153,21 @@ def free_bits(kl_per_dim: Tensor, floor: float) -> Tensor:
     The floor applies to the mean over the batch: one image may stay below it if another is above. A dimension whose mean is below
     the floor has no gradient.
     """
+    check_tensor("kl_per_dim", kl_per_dim, "[B, ...]", "float")
+    check_number("floor", floor, at_least=0)
     return kl_per_dim.mean(0).clamp(min=floor).sum()
 
 
 def kl_warmup(step: int, steps: int) -> float:
     """The KL's weight at step 0, 1, …: it rises linearly from 0 to 1 at ``steps`` and stays there (Sønderby et al. 2016)."""
+    check_integer("step", step, at_least=0)
+    check_integer("steps", steps, at_least=0)
     return min(1.0, step / steps) if steps else 1.0
 
 
 def active_units(posterior: Posterior, threshold: float = 0.01) -> Tensor:
     """Which latent dimensions carry information: bool [C, h, w], true where the variance of the posterior mean over images is
-    above the threshold (Burda et al. 2016, section 5.2)."""
+    above the threshold (Burda et al. 2016, section 5.2). Raises ValueError for fewer than two images."""
+    check_tensor("the posterior's mean", posterior.mean, "[B, ...]", "float", least=2)
+    check_number("threshold", threshold, at_least=0)
     return posterior.mean.var(dim=0) > threshold

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_lib.arguments import check_finite, check_integer, check_labels, check_number, check_tensor
 from course_lib.images import as_float
 from course_lib.layers import GroupNorm, ResBlock
 
@@ -28,6 +29,8 @@ class Classifier(nn.Module):
 
     def __init__(self, in_channels: int = 1, num_classes: int = 10, widths: tuple[int, int, int] = (16, 32, 64)) -> None:
         super().__init__()
+        for name, value in {"in_channels": in_channels, "num_classes": num_classes}.items():
+            check_integer(name, value, at_least=1)
         self.in_channels = in_channels
         a, b, c = widths
         self.body = nn.Sequential(
@@ -47,12 +50,13 @@ class Classifier(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Images [B, C, H, W] in [-1, 1], H and W at least 32 -> features [B, 64], before the last ReLU."""
+        check_tensor("images", x, "", "float", least=0)
         if x.ndim != 4 or x.shape[1] != self.in_channels or min(x.shape[-2:]) < 32:
             raise ValueError(
                 f"The images are {tuple(x.shape)}, but the classifier takes [B, {self.in_channels}, H, W] of at least "
                 "32×32 pixels."
             )
-        return self.body(x)
+        return self.body(x.to(next(self.parameters()).dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """Images as for `features` -> logits [B, num_classes]."""
@@ -66,6 +70,8 @@ def augment(images: Tensor, generator: torch.Generator, shift: int = 1, mirror: 
 
     Args: images: [B, C, H, W], any dtype. generator: on the device of the images.
     """
+    check_tensor("images", images, "[B, C, H, W]", "any")
+    check_integer("shift", shift, at_least=0)
     b, _, h, w = images.shape
     down, right = torch.randint(-shift, shift + 1, (2, b, 1), generator=generator, device=images.device)
     rows = (torch.arange(h, device=images.device) + down).clamp(0, h - 1)
@@ -83,6 +89,7 @@ def classifier_loss(net: nn.Module, batch: tuple[Tensor, Tensor], generator: tor
     Args: batch: images [B, C, H, W], uint8 or floats in [-1, 1], and labels [B].
     """
     images, labels = batch
+    check_tensor("labels", labels, f"[{len(images)}]", "integer")
     return F.cross_entropy(net(as_float(augment(images, generator))).float(), labels, label_smoothing=0.02)
 
 
@@ -92,6 +99,8 @@ def classify(net: Classifier, images: Tensor, batch_size: int = 500) -> tuple[Te
 
     Args: images: [N, C, H, W], uint8 or floats in [-1, 1] (others are clamped), on the device of `net`.
     """
+    check_tensor("images", images, "[N, C, H, W]")
+    check_integer("batch_size", batch_size, at_least=1)
     features = torch.cat([net.features(as_float(part).clamp(-1, 1)) for part in images.split(batch_size)])
     return features, net.head(features)
 
@@ -118,6 +127,10 @@ def best_temperature(logits: Tensor, labels: Tensor, max_temperature: float = 4.
 
     The result is one of 401 values in geometric progression from 1 / max_temperature to max_temperature.
     """
+    check_tensor("logits", logits, "[N, K]", "float")
+    check_finite("logits", logits)
+    check_labels("labels", labels.cpu() if isinstance(labels, Tensor) else labels, logits.shape[1], len(logits))
+    check_number("max_temperature", max_temperature, above=1)
     logits, labels = logits.double().cpu(), labels.cpu()
     temperatures = torch.logspace(-1, 1, 401, base=max_temperature, dtype=torch.float64)
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_lib.arguments import check_integer, check_same_length, check_tensor
 from course_lib.images import as_float
 from course_lib.layers import GroupNorm, ResBlock
 from course_lib.teddies import CONTINUOUS, SEMANTIC, VALUES, Factors
@@ -30,6 +31,7 @@ class FactorReader(nn.Module):
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
+        check_integer("width", width, at_least=1)
         a, b, c = width, 2 * width, 4 * width
         self.config = {"width": width}
         self.body = nn.Sequential(
@@ -50,9 +52,10 @@ class FactorReader(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Images [B, 3, 64, 64] in [-1, 1] → features [B, 128], for learned distances. Raises ValueError for another size."""
+        check_tensor("images", images, "", "float", least=0)
         if images.ndim != 4 or tuple(images.shape[1:]) != (3, 64, 64):
             raise ValueError(f"The images are {tuple(images.shape)}, but the reader takes [B, 3, 64, 64]: resize them.")
-        return self.body(images)
+        return self.body(images.to(next(self.parameters()).dtype))
 
     def forward(self, images: Tensor) -> Tensor:
         """Images as for `features` → [B, logits of all NAMED_FACTORS, then the CONTINUOUS ones]; see `split_outputs`."""
@@ -61,6 +64,7 @@ class FactorReader(nn.Module):
 
 def split_outputs(out: Tensor) -> tuple[dict[str, Tensor], Tensor]:
     """Split the network's output by factor: logits {name: [B, classes]}, and the continuous factors [B, K] as in CONTINUOUS."""
+    check_tensor("out", out, f"[B, {sum(NUM_VALUES) + len(CONTINUOUS)}]", "float", least=0)
     *logits, continuous = out.float().split([*NUM_VALUES, len(CONTINUOUS)], dim=1)
     return dict(zip(NAMED_FACTORS, logits, strict=True)), continuous
 
@@ -85,6 +89,7 @@ def reader_loss(net: FactorReader, batch: tuple[Tensor, Tensor, Tensor], generat
 
 def corrupt(images: Tensor, generator: torch.Generator) -> Tensor:
     """Leave a random third of the images unchanged, average a third over 3×3 pixels, add noise of std 0.15 to a third."""
+    check_tensor("images", images, "[B, C, H, W]", "float")
     choice = torch.randint(3, (len(images), 1, 1, 1), device=images.device, generator=generator)
     noise = torch.randn(images.shape, device=images.device, generator=generator)
     blurred = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
@@ -94,14 +99,19 @@ def corrupt(images: Tensor, generator: torch.Generator) -> Tensor:
 @torch.no_grad()
 def read_factors(net: FactorReader, images: Tensor, batch_size: int = 250) -> tuple[dict[str, Tensor], Tensor]:
     """Predict the factors of any number of images [N, 3, 64, 64], uint8 or floats (clamped to [-1, 1]): as `split_outputs`."""
+    check_tensor("images", images, "[N, 3, H, W]")
+    check_integer("batch_size", batch_size, at_least=1)
     return split_outputs(torch.cat([net(as_float(part).clamp(-1, 1)) for part in images.split(batch_size)]))
 
 
 def factor_accuracy(net: FactorReader, images: Tensor, factors: Factors) -> dict[str, float]:
     """How well the network predicts each factor of the images: accuracy for NAMED_FACTORS, R² for CONTINUOUS ones.
 
-    R² is 1 for perfect predictions and 0 or less for uninformative ones. factors: those that the images should show.
+    R² is 1 for perfect predictions and 0 or less for uninformative ones; it is nan for a factor that does not vary. factors:
+    those that the images should show, one each.
     """
+    check_tensor("images", images, "[N, 3, H, W]")
+    check_same_length("images", images, "factors", factors.count)
     logits, values = read_factors(net, images)
     named, continuous = factor_targets(factors.to(images.device))
     accuracies = {name: (logits[name].argmax(1) == named[:, i]).double().mean().item() for i, name in enumerate(NAMED_FACTORS)}

@@ -1,9 +1,10 @@
 """Pictures without a plotting library: sheets of images, a quick PNG for sliders, and the object that a notebook shows.
 
-Where the alternative text goes: a `Picture` shows itself as ``text/html``, one ``<img>`` with the bytes and the text inside, and
-as ``text/plain``, the text alone. An ``image/png`` output cannot carry it: JupyterLab (to 4.6) and nbconvert's lab template draw
-such an output without ``alt``, whatever its metadata say. An ``<img>`` with a data URI passes JupyterLab's sanitiser (in an
-untrusted notebook too), nbconvert, and the viewers of code hosts.
+A `Picture` shows itself in three forms. ``text/html`` is what a notebook's page shows: one ``<img>`` with the bytes and the
+alternative text inside. ``image/png`` is for LaTeX, PDF and whatever else knows no HTML: it cannot carry the text, for JupyterLab
+(to 4.6) and nbconvert's lab template draw such an output without ``alt``, whatever its metadata say. ``text/plain`` is the text
+alone. An ``<img>`` with a data URI passes JupyterLab's sanitiser (in an untrusted notebook too), nbconvert, and the viewers of
+code hosts.
 """
 
 import base64
@@ -18,6 +19,8 @@ from torch import Tensor
 from course_lib.images import to_uint8
 
 PAGE = 760  # CSS pixels: the width of a notebook's page on a laptop
+LIGHT = 20_000  # bytes; a smaller PNG is stored twice as it is
+PRINTED_COLOURS = 63
 HEAVY = 60_000  # bytes; a PNG larger than this holds photographs, which look the same in a third of the bytes
 
 
@@ -42,6 +45,14 @@ class Picture:
     def png(self) -> bytes:
         return self.data if self.kind == "png" else encode(self.pixels())
 
+    def for_print(self) -> bytes:
+        """PNG bytes for an export: of a heavy picture in fewer colours, since a notebook holds them in addition to the others."""
+        if self.kind == "png" and len(self.data) <= LIGHT:
+            return self.data
+        few = io.BytesIO()
+        _few_colours(Image.fromarray(self.pixels()), PRINTED_COLOURS).save(few, "PNG", optimize=True)
+        return min(self.png, few.getvalue(), key=len)
+
     def html(self) -> str:
         """One self-contained ``<img>``."""
         width = f' width="{self.width}"' if self.width else ""
@@ -49,7 +60,8 @@ class Picture:
         return f'<img alt="{text}"{width} src="data:image/{self.kind};base64,{base64.b64encode(self.data).decode()}">'
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/html": self.html(), "text/plain": f"[picture: {self.alt}]"}
+        png = base64.b64encode(self.for_print()).decode()
+        return {"text/html": self.html(), "image/png": png, "text/plain": f"[picture: {self.alt}]"}
 
     def __repr__(self) -> str:
         return f"[picture: {self.alt}]"
@@ -165,15 +177,15 @@ def compress(pixels: np.ndarray) -> bytes:
     return min(data, few.getvalue(), jpeg.getvalue(), key=len)
 
 
-def _few_colours(picture: Image.Image) -> Image.Image:
-    """The picture in white, which stays white, and the 255 colours that fit it best."""
+def _few_colours(picture: Image.Image, colours: int = 255) -> Image.Image:
+    """The picture in white, which stays white, and the colours that fit it best."""
     sample = picture.resize((picture.width // 2, picture.height // 2), Image.Resampling.NEAREST)  # the same colours, sooner
-    palette = sample.quantize(255, Image.Quantize.MEDIANCUT, kmeans=3)
+    palette = sample.quantize(colours, Image.Quantize.MEDIANCUT, kmeans=3)
     index = np.asarray(picture.quantize(palette=palette, dither=Image.Dither.NONE)).copy()
-    index[(np.asarray(picture) == 255).all(-1)] = 255
-    colours = palette.getpalette()
-    assert colours is not None  # quantize() makes one
-    colours = colours[: 3 * 255]
+    index[(np.asarray(picture) == 255).all(-1)] = colours
+    table = palette.getpalette()
+    assert table is not None  # quantize() makes one
+    table = table[: 3 * colours]
     found = Image.fromarray(index, "P")
-    found.putpalette(colours + [0] * (3 * 255 - len(colours)) + [255] * 3)
+    found.putpalette(table + [0] * (3 * colours - len(table)) + [255] * 3)
     return found

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import ipywidgets
 import torch
 import traitlets
+from IPython.display import display
 from torch import Tensor
 
 from course_lib.notebook import viz
@@ -35,6 +36,7 @@ class DescribedImage(ipywidgets.Image):
     """
 
     description = traitlets.Unicode("").tag(sync=True)
+    tooltip = traitlets.Unicode("", allow_none=True).tag(sync=True)  # ipywidgets 7 gives images none
 
 
 class ImageSlider:
@@ -133,7 +135,11 @@ class ImageSlider:
             self.status.value = f"<b>Could not draw this:</b> {html.escape(sentence)}"
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, object]:
-        return {**self.box._repr_mimebundle_(**options), "text/plain": f"[{self.label}: {self.alt}]"}
+        fallback: dict[str, object] = {"text/plain": f"[{self.label}: {self.alt}]"}
+        if not hasattr(self.box, "_repr_mimebundle_"):  # ipywidgets 7 displays itself, and gives no bundle
+            display(self.box)
+            return fallback
+        return {**self.box._repr_mimebundle_(**options), **fallback}
 
 
 class PromptBox(ImageSlider):

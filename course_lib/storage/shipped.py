@@ -5,13 +5,14 @@ remakes it. `path` is how the library opens a shipped file: it returns only what
 LICENSE), scripts and the readable metadata next to weights are not listed: they may be edited freely.
 """
 
+import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from course_lib.storage.atomic import sha256, write_atomically
-from course_lib.storage.paths import DataError, data_dir
+from course_lib.storage.paths import ROOT, DataError, data_dir
 
 MANIFEST = "manifest.json"
 _TEXTS = ("README", "LICENSE", "NOTICE", MANIFEST)
@@ -37,12 +38,22 @@ def entries() -> dict[str, dict[str, Any]]:
     """Return the manifest: relative path (with forward slashes) -> {bytes, sha256, licence, source, command}."""
     file = data_dir() / MANIFEST
     try:
-        return json.loads(file.read_text(encoding="utf-8"))["files"]
+        listed = json.loads(file.read_text(encoding="utf-8"))["files"]
+        if all(_is_entry(entry) for entry in listed.values()):
+            return listed
+        problem = "has an entry without its bytes, sha256, licence, source or command"
     except FileNotFoundError:
         problem = "is missing"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         problem = "is not valid JSON with a 'files' table"
-    raise DataError(f"The list of shipped files {file} {problem}: restore it with `git checkout -- data/{MANIFEST}`.")
+    ours = data_dir().resolve() == (ROOT / "data").resolve()
+    fix = f"restore it with `git checkout -- data/{MANIFEST}`" if ours else "correct or unset COURSE_DATA"
+    raise DataError(f"The list of shipped files {file} {problem}: {fix}.")
+
+
+def _is_entry(entry: Any) -> bool:
+    texts = ("sha256", "licence", "source", "command")
+    return isinstance(entry["bytes"], int) and all(isinstance(entry[key], str) for key in texts)
 
 
 def path(name: str) -> Path:
@@ -133,7 +144,15 @@ def _check(name: str, entry: dict[str, Any]) -> FileStatus:
                 status = "altered"
                 detail = f"its SHA-256 starts {found[:12]} where {entry['sha256'][:12]} is expected"
     fix = f"git checkout -- data/{name}" if status != "ok" else ""
+    if status == "altered" and _only_line_endings_differ(file, entry["sha256"]):
+        # git sees no change in it, and so restores nothing while it is there
+        detail, fix = "its line endings were changed", f"rm data/{name} && git -c core.autocrlf=false checkout -- data/{name}"
     return FileStatus(name, status, detail, fix, size, entry["licence"], entry["command"])
+
+
+def _only_line_endings_differ(file: Path, expected: str) -> bool:
+    content = file.read_bytes()
+    return b"\r\n" in content and hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest() == expected
 
 
 @lru_cache(maxsize=256)

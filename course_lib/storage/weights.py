@@ -46,7 +46,7 @@ def save(
         dtype: stores floating-point tensors in this dtype, for example torch.bfloat16 to halve the file. None: as is.
 
     The same tensors and metadata give the same bytes. Raises WeightsError if a value does not fit `dtype` or the metadata
-    hold something that JSON cannot.
+    hold something that JSON cannot; OutputError where the file cannot be written.
     """
     from safetensors.torch import save as to_bytes
 
@@ -75,6 +75,8 @@ def load(path: str | Path, device: torch.device | str | None = None) -> tuple[di
     from safetensors import SafetensorError, safe_open
 
     file = file_name(path)
+    if file.exists() and not file.is_file():
+        raise WeightsError(f"{file} is not a file: give the name of a weights file.")
     try:
         with safe_open(file, "pt") as content:
             header = content.metadata() or {}
@@ -85,21 +87,28 @@ def load(path: str | Path, device: torch.device | str | None = None) -> tuple[di
         truncated = any(words in str(error) for words in _WRONG_LENGTH)
         problem = "truncated, or longer than its header says" if truncated else "altered, or not a safetensors file"
         raise WeightsError(f"The weights file {file} is {problem} ({error}): {_FIX}.") from None
+    except OSError as error:
+        raise WeightsError(f"The weights file {file} cannot be read ({error.strerror or error}): {_FIX}.") from None
+    except Exception as error:  # safetensors builds tensors of whatever an altered header says
+        raise WeightsError(f"The weights file {file} is altered ({type(error).__name__}): {_FIX}.") from error
     try:
         entry = json.loads(header[_ENTRY])
-        text, expected = entry[_METADATA], entry[_CHECKSUM]
-    except (ValueError, KeyError, TypeError):
-        raise WeightsError(f"{file} was not written by this library, or its header was altered: {_FIX}.") from None
+        text, expected = str(entry[_METADATA]), entry[_CHECKSUM]
+        metadata = json.loads(text)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        metadata = None
+    if not isinstance(metadata, dict):
+        raise WeightsError(f"{file} was not written by this library, or its header was altered: {_FIX}.")
     if tensor_checksum(tensors, text) != expected:
         raise WeightsError(f"The weights file {file} was altered, its SHA-256 is not the stored one: {_FIX}.")
     # Copies, because safetensors maps the file into memory: a later change of the file must not reach the network.
-    return {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}, json.loads(text)
+    return {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}, metadata
 
 
 def restore(net: nn.Module, path: str | Path) -> dict[str, Any]:
     """Load a weights file into `net`, strictly, keeping the net's device and dtype; returns the metadata.
 
-    Raises WeightsError as `load` does, and if a name or a shape differs; then the net stays as it was.
+    Raises WeightsError as `load` does, and if a name or a shape differs or a weight is NaN; then the net stays as it was.
     """
     tensors, metadata = load(path)
     own = {_plain(name): tensor for name, tensor in net.state_dict().items()}
@@ -120,6 +129,8 @@ def restore(net: nn.Module, path: str | Path) -> dict[str, Any]:
             f"The weights file {file_name(path)} does not fit this {type(net).__name__}: of its tensors, "
             f"{', '.join(problems)}; build the network with the config in its metadata, {metadata.get('config', {})}."
         )
+    if broken := [name for name, tensor in tensors.items() if tensor.is_floating_point() and bool(tensor.isnan().any())]:
+        raise WeightsError(f"{file_name(path)} holds NaN in {broken[0]}, as after a training that diverged: train it again.")
     net.load_state_dict({name: tensors[_plain(name)] for name in net.state_dict()})
     return metadata
 

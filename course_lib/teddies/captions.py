@@ -9,12 +9,13 @@ A caption names any of the semantic factors, in any order; a factor that it leav
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
-from .factors import NUM_VALUES, SEMANTIC, VALUES, Factors, value_index
+from .factors import NUM_VALUES, SEMANTIC, VALUES, Factors, check_labels, value_index
 
 _LOCATIONS = {
     "meadow": "on a meadow",
@@ -58,8 +59,9 @@ def captions(factors: Factors, mention: Iterable[str] = SEMANTIC) -> list[str]:
 def captions_from_labels(labels: Tensor) -> list[str]:
     """Write captions for labels int64 [N, 5] in the order of SEMANTIC, the inverse of `labels_from_captions`.
 
-    A null label leaves its factor out; five null labels give the empty caption.
+    A null label leaves its factor out; five null labels give the empty caption. Raises ValueError for labels that do not exist.
     """
+    check_labels(labels)
     rows = [dict(zip(SEMANTIC, row, strict=True)) for row in labels.tolist()]
     null = dict(zip(SEMANTIC, NUM_VALUES, strict=True))
     return [_write({name: VALUES[name][i] for name, i in row.items() if i != null[name]}) for row in rows]
@@ -87,12 +89,15 @@ def parse_caption(caption: str) -> dict[str, str]:
     "bear" alone means one, "bears" two, unless the caption has a number. The result fits `sample_factors(n, **result)`.
     Raises ValueError for an unknown word (the known words are listed) and for a factor with two values.
     """
+    if not isinstance(caption, str):
+        raise TypeError(f"a caption is a text, got a {type(caption).__name__}.")
     text = caption.lower().strip()
+    caption = textwrap.shorten(caption, 80, placeholder=" …")  # as messages repeat it
     found: dict[str, str] = {}
     if _NO_SCARF.search(text):
         found["scarf"] = "none"
         text = _NO_SCARF.sub(" ", text)
-    words = [_SPELLINGS.get(match.group(), match.group()) for match in re.finditer(r"[\w-]+", text)]
+    words = [_SPELLINGS.get(match.group(), match.group()) for match in re.finditer(r"[\w-]+(?:['’]\w+)*", text)]
     noun = None
     for i, word in enumerate(words):
         if word in _FILLERS:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from course_lib.arguments import check_flag, check_integer
 from course_lib.images import to_uint8
 
-from .factors import Factors, is_held_out, sample_factors
-from .render import render
+from .factors import MAX_IMAGES, Factors, is_held_out, sample_factors
+from .render import LARGEST, SMALLEST, render
 
 BATCH_SIZE = 2048
 
@@ -19,8 +20,13 @@ def dataset(
     """Render n random images, uint8 [n, 3, size, size]; return them and their factors, both on the device.
 
     Only combinations that are not held out appear; with `unseen` only the held-out ones (`is_held_out`). `fine`: as in
-    `render`. Apart from the images, memory does not grow with n.
+    `render`. Apart from the images, memory does not grow with n. Raises ValueError for numbers out of range.
     """
+    check_integer("n", n, 0, MAX_IMAGES)
+    check_integer("seed", seed, 0, 2**63 - 1)
+    check_integer("size", size, SMALLEST, LARGEST)
+    check_flag("unseen", unseen)
+    check_flag("fine", fine)
     generator = torch.Generator().manual_seed(seed)
     images = torch.empty(n, 3, size, size, dtype=torch.uint8, device=device)
     parts, done = [sample_factors(0, device=device)], 0

@@ -16,6 +16,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from course_lib.arguments import check_integer, check_tensor
+
 Device: TypeAlias = torch.device | str
 Value: TypeAlias = str | float | Tensor | Sequence[str] | Sequence[float]
 """A fixed value of a factor: a name or a number for all images, or one for each image."""
@@ -41,6 +43,7 @@ NUM_GRAINS = 65536
 #: How many values each semantic factor has, in the order of SEMANTIC.
 NUM_VALUES = tuple(len(VALUES[name]) for name in SEMANTIC)
 NUM_COMBINATIONS = math.prod(NUM_VALUES)
+MAX_IMAGES = 10_000_000
 
 
 def num_values(name: str) -> int:
@@ -127,9 +130,13 @@ def _fill(name: str, value: Value, n: int, device: Device) -> Tensor:
         value = value_index(name, value)
     elif isinstance(value, Sequence):
         value = [value_index(name, v) if isinstance(v, str) else v for v in value]
-    tensor = torch.as_tensor(value, device=device)
-    if name in DISCRETE and tensor.is_floating_point():
-        raise ValueError(f"{name} is discrete and takes integers or names; got {tensor.dtype} values.")
+    try:
+        tensor = torch.as_tensor(value, device=device)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"{name} is {value!r:.60}; expected a name, a number or a list of them.") from None
+    if tensor.is_complex() or tensor.dtype == torch.bool or (name in DISCRETE and tensor.is_floating_point()):
+        takes = "is discrete and takes integers or names" if name in DISCRETE else "takes numbers"
+        raise ValueError(f"{name} {takes}; got {tensor.dtype} values.")
     tensor = tensor.to(torch.int64 if name in DISCRETE else torch.float32)
     if tensor.ndim > 1 or (tensor.ndim == 1 and len(tensor) not in (1, n)):
         raise ValueError(f"{name} has shape {tuple(tensor.shape)}; expected one value, or {n} of them.")
@@ -179,15 +186,26 @@ def sample_factors(
     Raises ValueError for an unknown factor, name, or a value out of range.
     """
     _check_names(fixed)
-    if n < 0:
-        raise ValueError(f"n is {n}; expected a number of images, 0 or more.")
+    check_integer("n", n, 0, MAX_IMAGES)
     if isinstance(generator, int):
+        check_integer("generator", generator, 0, 2**63 - 1)
         generator = torch.Generator().manual_seed(generator)
     source = generator.device if generator is not None else torch.device("cpu")
     values = {name: torch.randint(num_values(name), (n,), generator=generator, device=source) for name in DISCRETE}
     values |= {name: torch.rand(n, generator=generator, device=source) * 2 - 1 for name in CONTINUOUS}
     values |= {name: _fill(name, value, n, source) for name, value in fixed.items()}
     return Factors(**values).to(device or source)
+
+
+def check_labels(labels: Tensor) -> None:
+    """Raise ValueError for what are no labels int64 [N, 5] of a conditional denoiser, null labels included. Reads the values."""
+    check_tensor("labels", labels, f"[N, {len(SEMANTIC)}]", "integer", least=0)
+    for name, column, null in zip(SEMANTIC, labels.unbind(1), NUM_VALUES, strict=True):
+        if len(column) and not 0 <= int(column.min()) <= int(column.max()) <= null:
+            raise ValueError(
+                f"the labels of {name} run from {int(column.min())} to {int(column.max())}, but must be in 0 to {null}, the last "
+                "of which leaves it out."
+            )
 
 
 def combination_id(factors: Factors) -> Tensor:
@@ -204,9 +222,11 @@ def combination(ids: Tensor | int) -> dict[str, Tensor]:
     `sample_factors(len(ids), seed, **combination(ids))` samples factors with exactly these combinations. Raises ValueError for
     an id out of range.
     """
-    rest = torch.as_tensor(ids).to(torch.int64)
+    rest = torch.as_tensor(ids)
+    check_tensor("ids", rest, "", "integer", least=0)
+    rest = rest.to(torch.int64)
     if rest.numel() and not (int(rest.min()) >= 0 and int(rest.max()) < NUM_COMBINATIONS):
-        raise ValueError(f"combination ids run from 0 to {NUM_COMBINATIONS - 1}; got {rest.tolist()}.")
+        raise ValueError(f"combination ids run from 0 to {NUM_COMBINATIONS - 1}; got {int(rest.min())} to {int(rest.max())}.")
     parts = {}
     for name, n in zip(reversed(SEMANTIC), reversed(NUM_VALUES), strict=True):
         parts[name] = rest % n

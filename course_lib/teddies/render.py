@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from course_lib.arguments import check_integer
+
 from .bear import SLEEPING, Bear, bear_frames
 from .canvas import Patch, colours
 from .factors import Factors, check_factors
@@ -30,10 +32,12 @@ def render(factors: Factors, size: int = 64, chunk: int | None = None, fine: boo
     grain and all cloth is plain: the factors `grain` and `fabric` are ignored. Raises ValueError for a size or a factor
     out of range.
     """
-    if not isinstance(size, int) or not SMALLEST <= size <= LARGEST:
+    if not isinstance(factors, Factors):
+        raise TypeError(f"factors is a {type(factors).__name__}; expected Factors, as sample_factors makes them.")
+    if isinstance(size, bool) or not isinstance(size, int) or not SMALLEST <= size <= LARGEST:
         raise ValueError(f"size is {size!r}; expected an integer number of pixels from {SMALLEST} to {LARGEST}.")
-    if chunk is not None and chunk < 1:
-        raise ValueError(f"chunk is {chunk}; expected a number of images to draw at once, 1 or more.")
+    if chunk is not None:
+        check_integer("chunk", chunk, at_least=1)
     checked = check_factors(factors)
     finer = 4 if size < 24 else 2 if size < 48 else 1  # small images are drawn larger, then averaged
     drawn_size = size * finer

@@ -77,7 +77,7 @@ class Brush:
     def cloud(self, x: float, y: float, s: float, code: str = "#ffffff", strength: float = 0.95) -> None:
         """Five soft discs, painted as one, so that they do not show through each other."""
         patch = self.patch.crop(x - 2.2 * s, x + 2.2 * s, y - s, y + 1.4 * s)
-        cover = torch.zeros(1)
+        cover = torch.zeros(1, device=patch.device)
         for dx, dy, r in (
             (-1.25, -0.1, 0.42),
             (-0.6, 0.12, 0.62),

@@ -884,7 +884,7 @@ book.verdicts()
 #
 # | in the notebook | in the papers | source |
 # |---|---|---|
-# | `guidance.classifier_guide` | $s\, \nabla \log p_\phi(y \mid x_t)$ | Dhariwal & Nichol 2021, algorithm 1 |
+# | `guidance.classifier_guide` | $s\, \nabla \log p_\phi(y \mid x_t)$ | Dhariwal & Nichol 2021, algorithm 2 |
 # | `guidance.guide`, `guidance_scale` | $1 + w$ | Ho & Salimans 2022, eq. 6 |
 # | `guidance.guidance_interval`, `level.ratio` | $(\sigma_\text{lo}, \sigma_\text{hi}]$ | Kynkäänniemi et al. 2024, eq. 6 |
 # | `guidance_rescale` (here in x0 space) | $\phi$ | Lin et al. 2023, eq. 15 and 16 |

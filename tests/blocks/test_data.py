@@ -366,6 +366,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
+@pytest.mark.posix
 def test_only_one_image_at_a_time_is_in_memory(tmp_path):
     (tmp_path / "one").mkdir()
     flat("RGB", (1, 2, 3), (3000, 3000)).save(tmp_path / "one/a.png")  # 36 MB once decoded

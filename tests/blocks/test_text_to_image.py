@@ -94,7 +94,7 @@ def test_guidance_leads_away_from_the_empty_caption_or_from_the_negative_conditi
     [
         ({"caption": "two purple teddy bears"}, "'purple'.*'two purple teddy bears'"),
         ({"negative": "a dog"}, "'dog'.*'a dog'"),
-        ({"n": 0}, "n is 0.*1 or more"),
+        ({"n": 0}, "n is 0.*from 1 to"),
         ({"steps": 0}, "steps is 0.*1 to 1000"),
         ({"steps": 1001}, "steps is 1001.*1 to 1000"),
     ],

@@ -280,7 +280,8 @@ def test_the_text_reaches_the_reader_of_the_html():
     tricky = 'KL < 5 nats & "free bits"'
     picture = viz.grid(noise(2, 1, 8, 8), alt=tricky)
     data = picture._repr_mimebundle_()
-    assert set(data) == {"text/html", "text/plain"}
+    assert set(data) == {"text/html", "image/png", "text/plain"}
+    assert base64.b64decode(data["image/png"]) == picture.data
     assert tricky in data["text/plain"]
     source = re.search(r'src="data:image/png;base64,([^"]+)"', data["text/html"])[1]
     assert base64.b64decode(source) == picture.data

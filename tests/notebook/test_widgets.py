@@ -184,6 +184,20 @@ def test_it_is_labelled_reachable_and_named_for_a_screen_reader():
     assert slider._repr_mimebundle_()["text/plain"] == f"[slider: {ALT}]"
 
 
+def test_an_older_ipywidgets_shows_the_box_itself(monkeypatch):
+    """Version 7, as on Google Colab: a widget displays itself, and has no bundle to give."""
+    shown = []
+
+    class Box:
+        pass
+
+    slider = widgets.image_slider(lambda level: torch.zeros(1, 1, 2, 2), alt=ALT, level=[0.25, 0.5])
+    slider.box = Box()
+    monkeypatch.setattr(widgets, "display", shown.append)
+    assert slider._repr_mimebundle_() == {"text/plain": f"[slider: {ALT}]"}
+    assert shown == [slider.box]
+
+
 def test_latency_times_fresh_pictures_and_leaves_the_slider_where_it_is():
     square = Square()
     slider = widgets.image_slider(square, alt=ALT, level=[0.0, 0.5, 1.0])

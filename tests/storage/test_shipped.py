@@ -155,6 +155,7 @@ atomic.write_atomically(file, content)
 """
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("moment", "content"),
     [

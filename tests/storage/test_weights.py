@@ -238,6 +238,7 @@ weights.save(sys.argv[1], {"w": torch.ones(3)}, {"number": 2})
 """
 
 
+@pytest.mark.posix
 def test_a_killed_save_leaves_a_complete_file(tmp_path):
     for pause in (0.0, 0.013):
         process = subprocess.Popen(
@@ -254,6 +255,7 @@ def test_a_killed_save_leaves_a_complete_file(tmp_path):
         assert tensors["w"].unique().tolist() == [metadata["number"]]  # weights and metadata belong together
 
 
+@pytest.mark.posix
 def test_readable_metadata_out_of_date_after_a_kill_are_harmless_and_can_be_written_again(tmp_path):
     done = subprocess.run([sys.executable, "-c", DIE_BETWEEN, tmp_path / "net"], check=False, cwd=ROOT, timeout=120)
     assert done.returncode == -signal.SIGKILL

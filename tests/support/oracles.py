@@ -1,10 +1,14 @@
-"""Oracles of the diffusion tests: a small exact mixture, and its probability flow, integrated by SciPy's solver."""
+"""Oracles of the diffusion tests: a small exact mixture, and its probability flow, integrated by SciPy's solver. And a context in
+which a copy between host and device is an error."""
 
+import contextlib
 import math
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from course_lib import schedule
@@ -58,13 +62,38 @@ def flow_of_score(
     return there.alpha * torch.from_numpy(solution.y[:, -1].copy()).view_as(x_t)
 
 
-class NoHostReads(TorchDispatchMode):
-    """Make an operation that reads a tensor's values on the host raise AssertionError: on a GPU it would wait for the device."""
-
-    READS = tuple(getattr(torch.ops.aten, name) for name in ("_local_scalar_dense", "nonzero", "masked_select", "equal"))
-
+class _NoMixedOperation(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        masks = args[1] if func.overloadpacket in (torch.ops.aten.index, torch.ops.aten.index_put_) else ()
-        if func.overloadpacket in self.READS or any(i is not None and i.dtype == torch.bool for i in masks):
-            raise AssertionError(f"{func} reads values back from the device")
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        copies = func.overloadpacket in (torch.ops.aten._to_copy, torch.ops.aten.copy_)
+        given = {x.device.type for x in _tensors((args, kwargs)) if x.ndim or copies}  # a number on the host may join arithmetic
+        if len(given | {x.device.type for x in _tensors(result)}) > 1:
+            raise AssertionError(f"{func} joins the host and the device")
+        return result
+
+
+class _NoTensorFromTheHost(TorchFunctionMode):
+    """torch makes such a tensor of "meta" without an operation that a dispatch mode sees."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        made = func in (torch.tensor, torch.as_tensor, torch.asarray, torch.Tensor.new_tensor)
+        if made and result.device.type != "cpu" and not isinstance(args[func is torch.Tensor.new_tensor], torch.Tensor):
+            raise AssertionError(f"{func.__name__} copies a value of the host to the device")
+        return result
+
+
+@contextlib.contextmanager
+def stays_on_the_device():
+    """Make a copy between the host and the device "meta" raise AssertionError: on a GPU Python would wait for it.
+
+    "meta" has shapes and no values: reading one raises there by itself. torch has no autocast for it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
+        with _NoMixedOperation(), _NoTensorFromTheHost():
+            yield
+
+
+def _tensors(values: object) -> list[torch.Tensor]:
+    return [x for x in torch.utils._pytree.tree_leaves(values) if isinstance(x, torch.Tensor)]

@@ -113,6 +113,7 @@ def test_autocast_does_not_affect_the_drawing():
     assert torch.equal(inside, render(factors))
 
 
+@pytest.mark.posix
 def test_memory_is_bounded():
     """More and larger images need only the memory of the images themselves, measured in a separate process."""
     code = """

@@ -251,7 +251,7 @@ def ci(tmp_path):
 
     def run(present: str, fails_on: str = "nothing", **settings: str) -> tuple[int, list[str]]:
         log.write_text("")
-        for name in ("make", "git", "python3", "python3.12", "chromium", "google-chrome", "bwrap", "apt-get", "sudo"):
+        for name in ("make", "git", "python3", "python3.12", "chromium", "google-chrome", "bwrap", "pandoc", "apt-get", "sudo"):
             (programs / name).unlink(missing_ok=True)
         for name in present.split():
             does = 'exec "$@"' if name == "sudo" else 'case "$NAME $*" in *"$FAILS_ON"*) exit 1 ;; esac'
@@ -264,38 +264,41 @@ def ci(tmp_path):
     return run
 
 
-ALL = "make git python3 chromium bwrap apt-get sudo"
+ALL = "make git python3 chromium bwrap pandoc apt-get sudo"
 
 
 def test_continuous_integration_lints_then_tests(ci):
-    assert ci(ALL) == (0, ["make lint", "make test"])
+    assert ci(ALL) == (0, ["make lint", "make test", "make test-pythons"])
 
 
 def test_continuous_integration_passes_the_choice_of_python_on(ci):
-    assert ci(f"{ALL} python3.12", PYTHON="python3.12") == (0, ["make lint python3.12", "make test python3.12"])
+    assert ci(f"{ALL} python3.12", PYTHON="python3.12") == (
+        0,
+        ["make lint python3.12", "make test python3.12", "make test-pythons python3.12"],
+    )
 
 
-@pytest.mark.parametrize("step", ["make lint", "make test"])
+@pytest.mark.parametrize("step", ["make lint", "make test", "make test-pythons"])
 def test_a_failing_step_fails_continuous_integration(ci, step):
     code, asked = ci(ALL, fails_on=step)
     assert code != 0
     assert asked[-1] == step
 
 
-@pytest.mark.parametrize(("missing", "package"), [("chromium", "chromium"), ("bwrap", "bubblewrap")])
+@pytest.mark.parametrize(("missing", "package"), [("chromium", "chromium"), ("bwrap", "bubblewrap"), ("pandoc", "pandoc")])
 def test_continuous_integration_installs_what_tests_want_and_does_without_it(ci, missing, package):
     present = ALL.replace(missing, "")
     for fails_on in ("nothing", "apt-get"):
         code, asked = ci(present, fails_on=fails_on)
         assert code == 0
-        assert asked[-2:] == ["make lint", "make test"]
+        assert asked[-3:] == ["make lint", "make test", "make test-pythons"]
         assert "apt-get" in asked[0]
     code, asked = ci(present)
     assert asked[1].split()[-1] == package
 
 
 def test_another_chromium_will_do(ci):
-    assert ci(ALL.replace("chromium", "google-chrome")) == (0, ["make lint", "make test"])
+    assert ci(ALL.replace("chromium", "google-chrome")) == (0, ["make lint", "make test", "make test-pythons"])
 
 
 @pytest.mark.parametrize(("missing", "package"), [("git", "git"), ("python3", "python3-venv")])

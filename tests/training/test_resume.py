@@ -96,6 +96,7 @@ def assert_same_bits(a, b):
         assert torch.equal(x, y) if isinstance(x, torch.Tensor) else x == y, path
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(("reached", "moment"), [(1, 0.0), (14, 0.013), (29, 0.005), (45, 0.002)])
 def test_kill_9_at_some_moment_then_resume_bit_for_bit(uninterrupted, tmp_path, reached, moment):
     """Killed `moment` seconds after a step, with a resume file written in every step: a moment easily falls into a write."""
@@ -115,6 +116,7 @@ def test_kill_9_at_some_moment_then_resume_bit_for_bit(uninterrupted, tmp_path, 
     assert_same_bits(finish(context, tmp_path), expected)
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("die", ["fsync", "half"])
 def test_kill_9_in_the_middle_of_a_write_keeps_the_state_before(uninterrupted, tmp_path, die):
     context, expected = uninterrupted
@@ -128,6 +130,7 @@ def test_kill_9_in_the_middle_of_a_write_keeps_the_state_before(uninterrupted, t
     assert [file.name for file in tmp_path.glob("*run.pt*")] == ["run.pt"]  # no draft, no lock
 
 
+@pytest.mark.posix
 def test_kill_9_after_the_last_step_loses_nothing(uninterrupted, tmp_path):
     """The result was not yet saved: the same call returns it again without a step."""
     context, expected = uninterrupted

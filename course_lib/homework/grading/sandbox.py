@@ -5,6 +5,7 @@ It is bubblewrap (https://github.com/containers/bubblewrap). Inside are the Pyth
 """
 
 import os
+import platform
 import select
 import shutil
 import subprocess
@@ -21,6 +22,10 @@ from course_lib.homework.grading import protocol
 MISSING = (
     "bubblewrap is not installed, and without it a submission would run with all your rights. To fix it: install it (Linux: "
     "`sudo apt install bubblewrap`, or dnf, pacman, zypper), or give --unsafe-no-sandbox if you trust every submission."
+)
+ELSEWHERE = (
+    "grading runs programs of strangers in a sandbox that exists on Linux alone, not on {system}: grade on a Linux machine, in a "
+    "virtual machine, or in WSL 2 on Windows."
 )
 BLOCKED = (
     "bubblewrap is installed but cannot make a sandbox here ({why}). Containers and some systems forbid user namespaces: "
@@ -91,6 +96,8 @@ def bwrap_command(user: int, limits: Limits) -> list[str]:
 
 def require_sandbox(limits: Limits, safe: bool = True) -> None:
     """Start a sandbox and end it. Raises NoSandbox, with a message for the teacher, where none can be made."""
+    if not sys.platform.startswith("linux"):  # nor can the worker run without one: it forks, and limits its processes
+        raise NoSandbox(ELSEWHERE.format(system=platform.system() or sys.platform))
     if safe and not shutil.which("bwrap"):
         raise NoSandbox(MISSING)
     Sandbox(0, limits, safe).close()

@@ -7,7 +7,6 @@ writes outcomes to stdout, as messages of `protocol`; the comparison happens out
 import ast
 import math
 import os
-import resource
 import select
 import signal
 import sys
@@ -120,6 +119,8 @@ def run_in_process(request: bytes, seconds: float, memory: int) -> tuple[bytes, 
 
 def set_limits(memory: int, seconds: float) -> None:
     """Limit the process of one exercise and all processes that it starts."""
+    import resource  # Windows has none
+
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds) + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**24, 2**24))
@@ -182,6 +183,8 @@ def hide_checks() -> None:
 
 def drop_privileges(user: int, processes: int) -> None:
     """Give up root if the sandbox was started as root, and limit the number of processes."""
+    import resource
+
     if os.getuid() == 0:
         os.setgroups([])
         os.setresgid(user, user, user)
