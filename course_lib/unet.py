@@ -85,8 +85,9 @@ class UNet(nn.Module):
         context: int = 0,
     ) -> None:
         super().__init__()
-        for name, value in {"in_channels": in_channels, "width": width, "blocks": blocks, "heads": heads}.items():
+        for name, value in {"in_channels": in_channels, "width": width, "blocks": blocks}.items():
             check_integer(name, value, at_least=1)
+        check_integer("heads", heads, at_least=0)
         if not multipliers or min(multipliers) < 1:
             raise ValueError(
                 f"multipliers is {multipliers}, but a UNet has one or more resolutions, each with a multiple above 0."
