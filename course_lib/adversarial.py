@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.arguments import check_integer, check_number, check_tensor
+from course_lib.arguments import check_number, check_sizes, check_tensor
+from course_lib.layers import check_features
 
 
 class PatchDiscriminator(nn.Module):
@@ -20,8 +21,7 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, in_channels: int = 3, width: int = 32) -> None:
         super().__init__()
-        for name, value in {"in_channels": in_channels, "width": width}.items():
-            check_integer(name, value, at_least=1)
+        check_sizes(in_channels=in_channels, width=width)
         self.in_channels = in_channels
         self.net = nn.Sequential(
             nn.Conv2d(in_channels, width, 4, stride=2, padding=1),
@@ -32,7 +32,7 @@ class PatchDiscriminator(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        check_tensor("images", images, f"[B, {self.in_channels}, H, W]", "float")
+        check_features("images", images, f"[B, {self.in_channels}, H, W]", next(self.parameters()))
         if images.shape[-2] % 4 or images.shape[-1] % 4:
             raise ValueError(f"The images are {images.shape[-2]}×{images.shape[-1]}, but the sides must be multiples of 4.")
         return self.net(images)
@@ -62,13 +62,15 @@ def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last: Tensor, l
     adversarial: scalar losses. last: the weights of the last layer, on which both depend.
     """
     check_number("limit", limit, above=0)
+    check_tensor("last", last, "", "float")
     norms = [_gradient(loss, last).float().norm() for loss in (reconstruction, adversarial)]
     return (norms[0] / (norms[1] + 1e-6)).clamp(max=limit).detach()
 
 
 def _gradient(loss: Tensor, last: Tensor) -> Tensor:
     check_tensor("the loss", loss, "[]", "float")
-    (gradient,) = torch.autograd.grad(loss, last, retain_graph=True, allow_unused=True) if loss.requires_grad else (None,)
+    connected = loss.requires_grad and last.requires_grad
+    (gradient,) = torch.autograd.grad(loss, last, retain_graph=True, allow_unused=True) if connected else (None,)
     if gradient is None:
         raise ValueError("A loss does not depend on the weights of the last layer, so it cannot be weighed there.")
     return gradient

@@ -14,6 +14,8 @@ from typing import Any, SupportsIndex
 import torch
 from torch import Tensor
 
+MAX_SIZE = 65_536
+MAX_DEPTH = 1_000
 _DTYPES = {"float": "floats", "integer": "integers", "number": "real numbers"}
 
 
@@ -38,8 +40,8 @@ def check_tensor(name: str, x: Any, axes: str = "", dtype: str = "number", least
         if dtype == "float" and x.dtype == torch.uint8:
             hint = ": uint8 images become floats in [-1, 1] with course_lib.images.to_float"
         raise ValueError(f"{name} holds {x.dtype}, but must hold {_DTYPES[dtype]}{hint}.")
-    if axes and not _fits(x.shape, axes):
-        raise ValueError(f"{name} has shape {tuple(x.shape)}, but must be {axes}.")
+    if (axes and not _fits(x.shape, axes)) or 0 in x.shape[1:]:
+        raise ValueError(f"{name} has shape {tuple(x.shape)}, but must be {axes or 'a tensor without an empty axis'}.")
     if (x.ndim and len(x) < least) or (least > 0 and x.numel() == 0):
         raise ValueError(f"{name} has shape {tuple(x.shape)}, but needs at least {least} {'row' if least == 1 else 'rows'}.")
 
@@ -48,6 +50,18 @@ def check_same_shape(name: str, x: Tensor, other_name: str, other: Tensor) -> No
     """Check that two tensors have one shape, so that nothing is broadcast unasked."""
     if x.shape != other.shape:
         raise ValueError(f"{name} has shape {tuple(x.shape)} and {other_name} {tuple(other.shape)}, but they must be equal.")
+
+
+def check_same_dtype(name: str, x: Tensor, other_name: str, other: Tensor) -> None:
+    """Check that two tensors have one dtype."""
+    if x.dtype != other.dtype:
+        raise ValueError(f"{name} holds {x.dtype} and {other_name} {other.dtype}: convert one of them.")
+
+
+def check_float_dtype(name: str, dtype: Any) -> None:
+    """Check a dtype of floating-point numbers, or None."""
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise ValueError(f"{name} is {dtype!r}, but must be a dtype of floats, such as torch.float32, or None.")
 
 
 def check_same_length(name: str, x: Tensor, other_name: str, other: Tensor) -> None:
@@ -77,16 +91,27 @@ def can_look_at(x: Tensor) -> bool:
 
 
 def check_integer(name: str, value: Any, at_least: int | None = None, at_most: int | None = None) -> int:
-    """Check a whole number and its range; return it as an int."""
+    """Check a whole number of at most 64 bits and its range; return it as an int."""
     expected = f"a whole number{_range(at_least, at_most, None, None)}"
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+    if isinstance(value, bool | Tensor) or not isinstance(value, SupportsIndex):
         if isinstance(value, Real) and not isinstance(value, bool):
             raise ValueError(f"{name} is {value!r}, but must be {expected}.")
         raise TypeError(f"{name} is {_a_value(value)}, but must be {expected}.")
-    number = operator.index(value)
+    try:
+        number = operator.index(value)
+    except TypeError:  # an array of several numbers
+        raise TypeError(f"{name} is {_a_value(value)}, but must be {expected}.") from None
     if (at_least is not None and number < at_least) or (at_most is not None and number > at_most):
         raise ValueError(f"{name} is {number}, but must be {expected}.")
+    if at_most is None and number >= 2**63:
+        raise ValueError(f"{name} is {number}, but must be a whole number that fits into 64 bits.")
     return number
+
+
+def check_sizes(at_least: int = 1, at_most: int = MAX_SIZE, **sizes: Any) -> None:
+    """Check the sizes of a network. There is an upper limit because a mistyped one would ask for all memory of the machine."""
+    for name, size in sizes.items():
+        check_integer(name, size, at_least, at_most)
 
 
 def check_number(

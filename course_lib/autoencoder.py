@@ -9,15 +9,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from course_lib.arguments import check_integer, check_number, check_same_shape, check_tensor
+from course_lib.arguments import MAX_DEPTH, check_integer, check_number, check_same_shape, check_sizes, check_tensor
 from course_lib.layers import GroupNorm, ResBlock
 
 
 def _resolutions(width: int, factor: int, stem: int) -> list[tuple[int, int]]:
     """(stride, channels) of each resolution on the way down: the stem first, then halvings."""
-    check_integer("width", width, at_least=1)
-    check_integer("factor", factor)
-    check_integer("stem", stem)
+    check_sizes(width=width)
+    factor, stem = check_integer("factor", factor, at_most=1024), check_integer("stem", stem)
     if any(n < 2 or n & (n - 1) for n in (stem, factor)) or stem > factor:
         raise ValueError(
             f"factor is {factor} and stem is {stem}, but the side is halved repeatedly: each must be a power of two, "
@@ -29,6 +28,8 @@ def _resolutions(width: int, factor: int, stem: int) -> list[tuple[int, int]]:
 
 def make_encoder(in_channels: int, width: int, factor: int, out_channels: int, blocks: int, stem: int = 2) -> nn.Sequential:
     """Images [B, in, S, S] → [B, out, S/factor, S/factor]; arguments as in `EncoderDecoder`."""
+    check_sizes(in_channels=in_channels, out_channels=out_channels)
+    check_sizes(0, MAX_DEPTH, blocks=blocks)
     layers: list[nn.Module] = []
     channels, downsampled = in_channels, 1
     for stride, out in _resolutions(width, factor, stem):
@@ -41,6 +42,8 @@ def make_encoder(in_channels: int, width: int, factor: int, out_channels: int, b
 
 def make_decoder(out_channels: int, width: int, factor: int, in_channels: int, blocks: int, stem: int = 2) -> nn.Sequential:
     """Latents [B, in, s, s] → images [B, out, s·factor, s·factor]; arguments as in `EncoderDecoder`."""
+    check_sizes(in_channels=in_channels, out_channels=out_channels)
+    check_sizes(0, MAX_DEPTH, blocks=blocks)
     resolutions = _resolutions(width, factor, stem)[::-1]
     layers: list[nn.Module] = [nn.Conv2d(in_channels, resolutions[0][1], 3, padding=1)]
     remaining = factor
@@ -74,9 +77,7 @@ class EncoderDecoder(nn.Module):
         stem: int = 2,
     ) -> None:
         super().__init__()
-        for name, value in {"in_channels": in_channels, "latent_channels": latent_channels}.items():
-            check_integer(name, value, at_least=1)
-        check_integer("blocks", blocks, at_least=0)
+        check_sizes(latent_channels=latent_channels)
         self.config: dict[str, int | float] = {
             "in_channels": in_channels,
             "width": width,
@@ -136,4 +137,5 @@ def reconstruction_loss(net: Callable[[Tensor], Tensor], images: Tensor, noise_s
 
 def at_least_float32(x: Tensor) -> Tensor:
     """The tensor in float32 where its own precision is lower."""
+    check_tensor("x", x, "", "float", least=0)
     return x.to(torch.promote_types(x.dtype, torch.float32))

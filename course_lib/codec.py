@@ -91,6 +91,7 @@ def posterior(vae: VAE, images: Tensor, batch: int = 500) -> Posterior:
 def channel_statistics(vae: VAE, images: Tensor, batch: int = 500) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each latent channel over these images: two tensors [C]."""
     mean = posterior(vae, images, batch).mean
+    check_finite("the latents of images", mean)
     return mean.mean(dim=(0, 2, 3)), mean.std(dim=(0, 2, 3))
 
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.arguments import check_finite, check_integer, check_number, check_same_shape, check_tensor
-from course_lib.layers import GroupNorm, ResBlock
+from course_lib.arguments import check_finite, check_number, check_same_dtype, check_same_shape, check_sizes, check_tensor
+from course_lib.layers import GroupNorm, ResBlock, check_features
 from course_lib.text import TextTransformer
 
 MAX_SCALE = 100.0  # CLIP, section 2.5
@@ -19,6 +19,7 @@ def similarity(images: Tensor, texts: Tensor) -> Tensor:
     """Cosine similarity of image features [N, D] and text features [M, D]: [N, M] in [-1, 1]."""
     check_tensor("images", images, "[N, D]", "float")
     check_tensor("texts", texts, f"[M, {images.shape[1]}]", "float")
+    check_same_dtype("images", images, "texts", texts)
     return F.normalize(images, dim=1) @ F.normalize(texts, dim=1).T
 
 
@@ -30,7 +31,9 @@ def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor | float) -> Te
     images, texts: features [B, D], row i of both a pair. scale: one over the temperature. Guessing gives log B; where k images of
     a batch share one caption, each of them contributes at least log k.
     """
-    if not isinstance(scale, Tensor):
+    if isinstance(scale, Tensor):
+        check_tensor("scale", scale, "[]", "float")
+    else:
         check_number("scale", scale)
     check_tensor("images", images, "[B, D]", "float")
     check_tensor("texts", texts, "[B, D]", "float")
@@ -49,8 +52,7 @@ class LatentTower(nn.Module):
 
     def __init__(self, channels: int = 4, width: int = 32, out: int = 128) -> None:
         super().__init__()
-        for name, value in {"channels": channels, "width": width, "out": out}.items():
-            check_integer(name, value, at_least=1)
+        check_sizes(channels=channels, width=width, out=out)
         self.channels = channels
         a, b = width, 2 * width
         self.body = nn.Sequential(
@@ -65,7 +67,7 @@ class LatentTower(nn.Module):
         )
 
     def forward(self, latents: Tensor) -> Tensor:
-        check_tensor("latents", latents, f"[B, {self.channels}, 8, 8]", "float")
+        check_features("latents", latents, f"[B, {self.channels}, 8, 8]", next(self.parameters()))
         return self.body(latents)
 
 

@@ -27,6 +27,9 @@ Denoiser: TypeAlias = Callable[[Tensor, Level], Tensor]
 PREDICTION_TYPES = ("eps", "x0", "v", "velocity")
 
 
+MAX_BATCH = 2**24
+
+
 class NullCaption(tuple[int, ...]):
     """The tokens of the empty caption, as null label: they replace the tokens of a caption all together, never one by one."""
 
@@ -42,7 +45,7 @@ def _check_pair(name: str, a: Tensor, other_name: str, b: Tensor, level: AnyLeve
     check_same_shape(name, a, other_name, b)
     if not isinstance(level, BatchLevel):
         check_level(level)
-    if isinstance(level, BatchLevel) and (a.ndim != 4 or len(level.t) != len(a)):
+    if isinstance(level, BatchLevel) and (a.ndim != 4 or any(rate.shape != (len(a), 1, 1, 1) for rate in level[1:])):
         raise ValueError(
             f"{name} has shape {tuple(a.shape)} and its level {len(level.t)} steps, but images [B, C, H, W] need B of them."
         )
@@ -140,7 +143,7 @@ def stratified_steps(batch: int, T: int, device: torch.device, generator: torch.
 
     Kingma et al. 2021 (variational diffusion models), appendix I.1: one random offset, then equal strides.
     """
-    check_integer("batch", batch, 1)
+    batch = check_integer("batch", batch, 1, MAX_BATCH)
     check_integer("T", T, 1)
     offset = torch.rand(1, device=device, generator=generator)
     u = (torch.arange(batch, device=device) + offset) / batch
@@ -203,6 +206,7 @@ def expand_labels(y: Tensor | int | Sequence[int], n: int, device: torch.device)
 
     Raises ValueError for a tensor of another length, and TypeError for what is no label.
     """
+    n = check_integer("n", n, 0, MAX_BATCH)
     if isinstance(y, Tensor) and y.ndim:
         check_tensor("y", y, "", "integer", least=0)
         if len(y) != n or y.ndim > 2:
@@ -214,6 +218,8 @@ def expand_labels(y: Tensor | int | Sequence[int], n: int, device: torch.device)
     labels = [y] if isinstance(y, SupportsIndex) else list(y) if isinstance(y, Sequence) else []
     if not labels or not all(isinstance(one, SupportsIndex) and not isinstance(one, bool) for one in labels):
         raise TypeError(f"y is {y!r:.60}, but a label is a whole number, F of them are a tuple, and a batch has a tensor.")
+    for one in labels:
+        check_integer("a label of y", one)
     # filled on the device: a copy from the host would make Python wait
     columns = [torch.full((n,), operator.index(one), device=device) for one in labels]
     return columns[0] if isinstance(y, SupportsIndex) else torch.stack(columns, dim=1)
@@ -233,6 +239,8 @@ def denoiser(
     float images, and for a network's output of another shape (learned variances must be cut off).
     """
     _check_prediction_type(prediction_type)
+    if autocast not in (None, torch.bfloat16, torch.float16):
+        raise ValueError(f"autocast is {autocast}, but must be torch.bfloat16, torch.float16 or None.")
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:
         check_tensor("x_t", x_t, "[B, C, H, W]", "float")
@@ -247,8 +255,17 @@ def denoiser(
     return denoise
 
 
+def x0_hat(denoise: Denoiser, x_t: Tensor, level: Level) -> Tensor:
+    """The denoiser's x0_hat for x_t at this level, checked: raises ValueError where its shape is not that of x_t."""
+    check_tensor("x_t", x_t, "[B, C, H, W]", "float")
+    check_level(level)
+    x0 = denoise(x_t, level)
+    check_tensor("denoise(x_t, level)", x0, "", "float")
+    check_same_shape("denoise(x_t, level)", x0, "x_t", x_t)
+    return x0
+
+
 def clamp_x0(denoise: Denoiser, low: float = -1.0, high: float = 1.0) -> Denoiser:
     """The same denoiser with x0_hat clamped to the range of the data, as pixel-space DDPM does at every step."""
-    if not low < high:
-        raise ValueError(f"low is {low} and high {high}, but low must be below high.")
+    check_number("low", low, below=check_number("high", high))
     return lambda x_t, level: denoise(x_t, level).clamp(low, high)

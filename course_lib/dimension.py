@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from course_lib.arguments import check_finite, check_integer, check_tensor
+from course_lib.arguments import check_choice, check_finite, check_integer, check_number, check_tensor
 from course_lib.metrics import nearest_neighbours, off_mps
 
 
@@ -39,7 +39,7 @@ def pca_spectrum(x: Tensor, chunk: int = 4096) -> Tensor:
 
     Args: x: [N, ...], flattened to [N, D]; N at least 2; any dtype.
     """
-    check_integer("chunk", chunk, at_least=1)
+    chunk = check_integer("chunk", chunk, at_least=1)
     x = _points(x)
     n, d = x.shape
     if n < 2:
@@ -60,8 +60,7 @@ def pca_spectrum(x: Tensor, chunk: int = 4096) -> Tensor:
 
 def pca_dimension(spectrum: Tensor, fraction: float = 0.95) -> int:
     """The fewest principal axes that explain `fraction` (0..1) of the variance of a descending spectrum [D]."""
-    if not 0 < fraction <= 1:
-        raise ValueError(f"fraction is {fraction}, but the fraction of variance must be in (0, 1].")
+    fraction = check_number("fraction", fraction, above=0, at_most=1)
     spectrum = _spectrum(spectrum)
     if bool((spectrum.diff() > 1e-9 * spectrum[0]).any()):
         raise ValueError("The spectrum is not in descending order: sort it, or compute it with pca_spectrum.")
@@ -92,8 +91,8 @@ def two_nn(x: Tensor, discard: float = 0.1, method: str = "fit", chunk: int = 10
 
     Args: x: [N, ...], flattened; at least 3 distinct points. discard: in [0, 1).
     """
-    if method not in ("fit", "mle") or not 0 <= discard < 1:
-        raise ValueError(f'method is {method!r} and discard {discard}, but two_nn takes "fit" or "mle" and 0 <= discard < 1.')
+    check_choice("method", method, ("fit", "mle"))
+    discard = check_number("discard", discard, at_least=0, below=1)
     points = _points(x).unique(dim=0)
     if len(points) < 3:
         raise ValueError(f"There are {len(points)} distinct points among {len(x)}, but two_nn needs at least 3.")

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.arguments import check_integer, check_tensor
-from course_lib.layers import Conditioning, SelfAttention, check_noisy_batch, zero_module
+from course_lib.arguments import MAX_DEPTH, check_number, check_sizes, check_tensor
+from course_lib.layers import Conditioning, SelfAttention, check_features, check_heads, check_noisy_batch, zero_module
 
 
 class DiTBlock(nn.Module):
@@ -15,14 +15,18 @@ class DiTBlock(nn.Module):
 
     def __init__(self, dim: int, heads: int, mlp_ratio: float) -> None:
         super().__init__()
+        check_heads(dim, heads)
+        hidden = int(dim * check_number("mlp_ratio", mlp_ratio, above=0))
+        check_sizes(**{"dim · mlp_ratio": hidden})
         self.norm = nn.LayerNorm(dim, elementwise_affine=False, eps=1e-6)
         self.attention = SelfAttention(dim, heads)
-        hidden = int(dim * mlp_ratio)
         # DiT's own code uses GELU's tanh approximation, made for speed: on a CPU it is three times slower than GELU itself.
         self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
         self.modulation = zero_module(nn.Linear(dim, 6 * dim))
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:  # x [B, N, dim], c [B, dim]
+        check_features("x", x, f"[B, N, {self.modulation.in_features}]", self.modulation.weight)
+        check_features("c", c, f"[{len(x)}, {self.modulation.in_features}]", self.modulation.weight)
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(c)[:, None].chunk(6, dim=2)  # each [B, 1, dim]
         x = torch.addcmul(x, gate1, self.attention(torch.addcmul(shift1, self.norm(x), 1 + scale1)))
         return torch.addcmul(x, gate2, self.mlp(torch.addcmul(shift2, self.norm(x), 1 + scale2)))
@@ -49,9 +53,9 @@ class DiT(nn.Module):
         mlp_ratio: float = 4.0,
     ) -> None:
         super().__init__()
-        for name, value in {"in_channels": in_channels, "size": size, "patch": patch}.items():
-            check_integer(name, value, at_least=1)
-        check_integer("depth", depth, at_least=0)
+        check_sizes(in_channels=in_channels, size=size, patch=patch)
+        check_sizes(0, MAX_DEPTH, depth=depth)
+        check_heads(dim, heads)
         if size % patch:
             raise ValueError(f"size is {size} and patch {patch}, but the patches must tile it: make size a multiple of patch.")
         self.patch, self.null_label, self.input_shape = patch, num_classes, (in_channels, size, size)

@@ -7,15 +7,16 @@ Bayes' rule (for instance Karras et al. 2024, appendix C, whose toy is such a mi
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-from course_lib.arguments import can_look_at, check_finite, check_integer, check_tensor
+from course_lib.arguments import can_look_at, check_finite, check_float_dtype, check_integer, check_tensor
 from course_lib.schedule import AnyLevel, BatchLevel, Level, check_level
 
 CLEAN = Level(0, 1.0, 0.0)
+MAX_POINTS = 10_000_000
 Label: TypeAlias = Tensor | int | None
 """Labels [B], one label for all, or None for any class."""
 
@@ -45,6 +46,7 @@ class GaussianMixture:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "GaussianMixture":
         """The same mixture on another device, or computing in another precision."""
+        check_float_dtype("dtype", dtype)
         axes = None if self.axes is None else self.axes.to(device=device, dtype=dtype)
         means, variances, weights = (x.to(device=device, dtype=dtype) for x in (self.means, self.variances, self.weights))
         labels = self.labels.to(device=device)
@@ -52,7 +54,7 @@ class GaussianMixture:
 
     def sample(self, n: int, generator: torch.Generator | None = None, y: Label = None) -> tuple[Tensor, Tensor]:
         """Sample clean data x0 [n, C, H, W] and its classes [n], of class y where given. generator: on the means' device."""
-        check_integer("n", n, at_least=1)
+        n = check_integer("n", n, 1, MAX_POINTS)
         probabilities = self._log_weights(y, n).exp().expand(n, -1)
         k = torch.multinomial(probabilities, 1, generator=generator)[:, 0]
         noise = torch.randn(n, self.means.shape[1], generator=generator, dtype=self.means.dtype, device=k.device)
@@ -161,20 +163,28 @@ def gaussian_mixture(
     channels, height, width = means.shape[1:] if means.ndim == 4 else (means.shape[1], 1, 1)
     means = means.flatten(1)
     K, D = means.shape
-    weights = means.new_ones(K) if weights is None else torch.as_tensor(weights).to(means)
-    labels = torch.arange(K) if labels is None else torch.as_tensor(labels)
-    check_tensor("labels", labels, "", "integer")
+    weights = means.new_ones(K) if weights is None else _tensor("weights", weights, means.dtype).to(means.device)
+    labels = torch.arange(K) if labels is None else _tensor("labels", labels)
+    check_tensor("labels", labels, f"[{K}]", "integer")
     if weights.shape != (K,) or not bool(((weights > 0) & weights.isfinite()).all()):
         raise ValueError(f"weights is {weights.tolist()}, but each of the {K} Gaussians needs a weight above 0.")
     classes = sorted(set(labels.tolist()))
-    if labels.shape != (K,) or classes != list(range(len(classes))):
+    if classes != list(range(len(classes))):
         raise ValueError(f"labels is {labels.tolist()}, but each of the {K} Gaussians needs a class, 0, 1, … without a gap.")
-    spread = torch.as_tensor(spread, dtype=means.dtype, device=means.device)
+    spread = _tensor("spread", spread, means.dtype).to(means.device)
     check_finite("spread", spread)
     variances, axes = _principal_axes(spread, K, D)
     return GaussianMixture(
         means, variances, axes, weights / weights.sum(), labels.to(means.device), len(classes), (channels, height, width)
     )
+
+
+def _tensor(name: str, values: Any, dtype: torch.dtype | None = None) -> Tensor:
+    """Numbers, or lists of them, as a tensor."""
+    try:
+        return torch.as_tensor(values, dtype=dtype)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name} is a {type(values).__name__} that is no tensor of numbers: {error}.") from error
 
 
 def _principal_axes(spread: Tensor, K: int, D: int) -> tuple[Tensor, Tensor | None]:
@@ -185,15 +195,16 @@ def _principal_axes(spread: Tensor, K: int, D: int) -> tuple[Tensor, Tensor | No
     elif spread.shape == (K, D):
         variances = spread**2
     elif spread.shape == (K, D, D):
-        if not torch.allclose(spread, spread.mT, rtol=1e-4, atol=1e-6 * float(spread.abs().max())):
+        if not torch.allclose(spread, spread.mT, rtol=1e-4, atol=1e-6 * float(spread.detach().abs().max())):
             raise ValueError("spread holds covariances that are not symmetric: entry [i, j] must equal entry [j, i].")
-        variances, axes = torch.linalg.eigh(spread)
+        precise = spread.to(torch.promote_types(spread.dtype, torch.float32))
+        variances, axes = (x.to(spread.dtype) for x in torch.linalg.eigh(precise))
     else:
         raise ValueError(
             f"spread is {tuple(spread.shape)}, but for {K} Gaussians in {D} dimensions it is one number, [{K}], "
             f"[{K}, {D}], or covariances [{K}, {D}, {D}]."
         )
-    rounding = 1e-6 * float(variances.abs().max())  # may put a zero just below 0
+    rounding = 1e-6 * float(variances.detach().abs().max())  # may put a zero just below 0
     if bool((variances < -rounding).any()) or (axes is None and bool((spread < 0).any())):
         raise ValueError("spread has a negative value: standard deviations are 0 or more, covariances positive semi-definite.")
     return variances.clamp(min=0), axes

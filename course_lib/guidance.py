@@ -4,6 +4,7 @@ One line is behind most of it, ``ref + scale · (main − ref)``. ``guidance_sca
 DiT; ``scale_from_w`` and ``w_from_scale`` convert to the convention of the classifier-free-guidance paper, where 0 means none.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from course_lib.arguments import check_number, check_same_shape, check_tensor
-from course_lib.diffusion import Denoiser, denoiser, expand_labels
+from course_lib.diffusion import Denoiser, denoiser, expand_labels, x0_hat
 from course_lib.schedule import Level, check_level
 
 Scale: TypeAlias = float | Callable[[Level], float]
@@ -34,9 +35,16 @@ def guidance_interval(scale: float, lo: float, hi: float) -> Callable[[Level], f
     lo, hi: noise over signal (sigma / alpha), EDM's sigma. Raises ValueError when the interval is empty.
     """
     check_number("scale", scale)
+    lo = check_number("lo", lo)
+    hi = hi if isinstance(hi, float) and hi == math.inf else check_number("hi", hi)
     if not 0 <= lo < hi:
         raise ValueError(f"The guidance interval is ({lo}, {hi}], but it needs 0 <= lo < hi, in noise over signal.")
-    return lambda level: scale if lo < level.ratio <= hi else 1.0
+
+    def scale_at(level: Level) -> float:
+        check_level(level)
+        return scale if lo < level.ratio <= hi else 1.0
+
+    return scale_at
 
 
 def guide(main: Denoiser, ref: Denoiser, scale: Scale, rescale: float = 0.0) -> Denoiser:
@@ -52,16 +60,14 @@ def guide(main: Denoiser, ref: Denoiser, scale: Scale, rescale: float = 0.0) -> 
     predicted noise, where the same value has another effect. Raises ValueError when rescale is outside 0…1.
     """
     _check_scale(scale)
-    if not 0 <= rescale <= 1:
-        raise ValueError(f"rescale is {rescale}, but it runs from 0 (off) to 1 (full); 0.7 is usual.")
+    rescale = check_number("rescale", rescale, at_least=0, at_most=1)
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:
         w = _at(scale, level)
-        main_x0 = main(x_t, level)
+        main_x0 = x0_hat(main, x_t, level)
         if w == 1:
             return main_x0
-        ref_x0 = ref(x_t, level)
-        check_same_shape("main's x0_hat", main_x0, "ref's x0_hat", ref_x0)
+        ref_x0 = x0_hat(ref, x_t, level)
         guided = ref_x0 + w * (main_x0 - ref_x0)
         if rescale == 0:
             return guided
@@ -109,10 +115,13 @@ def classifier_free_guide(
     separate = guide(cond, uncond, scale, rescale)
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:
+        check_tensor("x_t", x_t, "[B, C, H, W]", "float")
         w = _at(scale, level)
         if w == 1 or len(x_t) > MAX_FUSED_BATCH:
             return separate(x_t, level)
-        both = torch.cat([expand_labels(labels, len(x_t), x_t.device) for labels in (y, null)])
+        towards, away = (expand_labels(labels, len(x_t), x_t.device) for labels in (y, null))
+        check_same_shape("the labels y", towards, "the null labels", away)
+        both = torch.cat([towards, away])
         cond_x0, uncond_x0 = denoiser(net, prediction_type, both, autocast)(torch.cat([x_t, x_t]), level).chunk(2)
         return guide(lambda *_: cond_x0, lambda *_: uncond_x0, w, rescale)(x_t, level)
 
@@ -131,7 +140,7 @@ def classifier_guide(main: Denoiser, log_prob: Callable[[Tensor, Level], Tensor]
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:
         w = _at(scale, level)
-        x0 = main(x_t, level)
+        x0 = x0_hat(main, x_t, level)
         if w == 0 or level.alpha == 0:
             return x0
         with torch.enable_grad():  # samplers run without gradients

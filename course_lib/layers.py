@@ -3,14 +3,17 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.arguments import can_look_at, check_integer, check_tensor
+from course_lib.arguments import can_look_at, check_sizes, check_tensor
 
 Activation = Callable[[Tensor], Tensor]
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class GroupNorm(nn.GroupNorm):
@@ -21,16 +24,17 @@ class GroupNorm(nn.GroupNorm):
     """
 
     def __init__(self, channels: int) -> None:
-        check_integer("channels", channels, at_least=1)
+        check_sizes(channels=channels)
         super().__init__(math.gcd(channels, max(1, min(32, channels // 8))), channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_tensor("x", x, f"[B, {self.num_channels}, H, W]", "float", least=0)
         precise = torch.promote_types(x.dtype, torch.float32)
         weight, bias = self.weight.to(precise), self.bias.to(precise)  # they may be in half precision themselves
         return F.group_norm(x.to(precise), self.num_groups, weight, bias, self.eps).to(x.dtype)
 
 
-def zero_module(module: nn.Module) -> nn.Module:
+def zero_module(module: Module) -> Module:
     """Set all parameters of a layer to zero and return it, so that its residual block starts as the identity."""
     for p in module.parameters():
         nn.init.zeros_(p)
@@ -47,6 +51,8 @@ class ResBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, embed: int = 0, activation: Activation = F.silu) -> None:
         super().__init__()
+        check_sizes(in_channels=in_channels, out_channels=out_channels)
+        check_sizes(0, embed=embed)
         self.activation = activation
         self.norm1 = GroupNorm(in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
@@ -57,20 +63,39 @@ class ResBlock(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
-        check_tensor("x", x, f"[B, {self.conv1.in_channels}, H, W]", "float", least=0)
+        check_features("x", x, f"[B, {self.conv1.in_channels}, H, W]", self.conv1.weight)
         h = self.norm2(self.conv1(self.activation(self.norm1(x))))
         if self.modulation is not None:
             if c is None:
                 raise ValueError("This block is modulated by a conditioning vector: call it as block(x, c).")
+            check_features("c", c, f"[{len(x)}, {self.modulation.in_features}]", self.modulation.weight)
             scale, shift = self.modulation(F.silu(c))[:, :, None, None].chunk(2, dim=1)
             h = torch.addcmul(shift, h, 1 + scale)
         return self.shortcut(x) + self.conv2(self.activation(h))
 
 
+def check_features(name: str, x: Tensor, axes: str, weight: Tensor) -> None:
+    """Check the input of a layer: floats of these axes, in the precision of its weights unless autocast sees to that."""
+    check_tensor(name, x, axes, "float", least=0)
+    if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+        raise ValueError(f"{name} holds {x.dtype} and the layer's weights {weight.dtype}: convert one of them.")
+
+
+def check_mask(mask: Tensor | None, axes: str = "") -> None:
+    """Check a mask: bool, of these axes, or None."""
+    if mask is None:
+        return
+    check_tensor("mask", mask, axes, "any", least=0)
+    if mask.dtype != torch.bool:
+        raise ValueError(f"mask holds {mask.dtype}, but must hold bool: True where a query may attend to a key.")
+    if can_look_at(mask) and not bool(mask.any(-1).all()):
+        raise ValueError("mask has a row that is False everywhere, but each query needs a key that it may attend to.")
+
+
 def check_noisy_batch(x: Tensor, t: Tensor, axes: str) -> None:
     """Check what a denoising network is given: float images x_t of these axes, and one time step t [B] for each."""
     check_tensor("x_t", x, axes, "float", least=0)
-    check_tensor("t", t, "[B]", least=0)
+    check_tensor("t", t, "[B]", "integer", least=0)
     if len(t) != len(x):
         raise ValueError(f"t has {len(t)} steps for {len(x)} noisy images, but must have one for each.")
 
@@ -87,31 +112,47 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tenso
     is slow: up to FEW_TOKENS keys `naive_attention` takes between a half and a seventh of its time (`course bench attention`).
     Raises ValueError for other shapes, or a mask that is not bool.
     """
-    for name, x in (("q", q), ("k", k), ("v", v)):
-        check_tensor(name, x, "[B, heads, N, d]", "float", least=0)
-    if k.shape[:3] != v.shape[:3] or q.shape[:2] != k.shape[:2] or q.shape[3] != k.shape[3]:
-        raise ValueError(
-            f"q is {tuple(q.shape)}, k {tuple(k.shape)} and v {tuple(v.shape)}, but must be [B, heads, N, d] for q, and "
-            "[B, heads, L, d] for k and v."
-        )
-    if mask is not None and mask.dtype != torch.bool:
-        raise ValueError(f"mask holds {mask.dtype}, but must hold bool: True where a query may attend to a key.")
+    _check_attention(q, k, v, mask)
     if q.device.type == "cpu" and q.dtype == torch.bfloat16 and k.shape[-2] <= FEW_TOKENS:
-        return naive_attention(q, k, v, mask)
+        return _softmax_attention(q, k, v, mask)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
 def naive_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """`attend` without a fused kernel: two batched matrix products with a softmax between them."""
+    _check_attention(q, k, v, mask)
+    return _softmax_attention(q, k, v, mask)
+
+
+def _check_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> None:
+    for name, x in (("q", q), ("k", k), ("v", v)):
+        check_tensor(name, x, "[B, heads, N, d]", "float", least=0)
+    if k.shape != v.shape or q.shape[:2] != k.shape[:2] or q.shape[3] != k.shape[3]:
+        raise ValueError(
+            f"q is {tuple(q.shape)}, k {tuple(k.shape)} and v {tuple(v.shape)}, but must be [B, heads, N, d] for q, and "
+            "[B, heads, L, d] for k and v."
+        )
+    if not q.dtype == k.dtype == v.dtype and not torch.is_autocast_enabled(q.device.type):
+        raise ValueError(f"q holds {q.dtype}, k {k.dtype} and v {v.dtype}, but must share one precision.")
+    if mask is None:
+        return
+    check_mask(mask)
+    scores = (*q.shape[:3], k.shape[2])
+    fits = all(m in (1, n) for m, n in zip(mask.shape[::-1], scores[::-1], strict=False))
+    if not fits or not 2 <= mask.ndim <= 4:
+        raise ValueError(f"mask has shape {tuple(mask.shape)}, but must be one that broadcasts to [B, heads, N, L] = {scores}.")
+
+
+def _softmax_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     scores = (q * q.shape[-1] ** -0.5) @ k.mT
     if mask is not None:
         scores = scores.masked_fill(~mask, -math.inf)
     return scores.softmax(-1) @ v
 
 
-def _check_heads(dim: int, heads: int) -> None:
-    check_integer("dim", dim, at_least=1)
-    check_integer("heads", heads, at_least=1)
+def check_heads(dim: int, heads: int) -> None:
+    """Check the width of an attention layer, and the number of its heads."""
+    check_sizes(dim=dim, heads=heads)
     if dim % heads:
         raise ValueError(f"dim is {dim} and heads {heads}, but dim must be a multiple of heads.")
 
@@ -124,14 +165,15 @@ class SelfAttention(nn.Module):
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
-        _check_heads(dim, heads)
+        check_heads(dim, heads)
         self.heads = heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        check_tensor("x", x, f"[B, N, {self.out.in_features}]", "float", least=0)
+        check_features("x", x, f"[B, N, {self.out.in_features}]", self.out.weight)
         B, N, D = x.shape
+        check_mask(mask, f"[{B}, {N}]")
         q, k, v = self.qkv(x).view(B, N, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)  # 3 × [B, heads, N, d]
         visible = None if mask is None else mask[:, None, None]  # [B, 1, 1, N]: the same for every head and query
         return self.out(attend(q, k, v, visible).transpose(1, 2).reshape(B, N, D))
@@ -146,29 +188,31 @@ class CrossAttention(nn.Module):
 
     def __init__(self, dim: int, context: int, heads: int) -> None:
         super().__init__()
-        _check_heads(dim, heads)
+        check_heads(dim, heads)
+        check_sizes(context=context)
         self.heads = heads
         self.q = nn.Linear(dim, dim)
         self.kv = nn.Linear(context, 2 * dim)
         self.out = nn.Linear(dim, dim)
 
-    def _project(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries [B, heads, N, d], keys and values [B, heads, L, d]."""
-        check_tensor("x", x, f"[B, N, {self.q.in_features}]", "float", least=0)
-        check_tensor("context", context, f"[{len(x)}, L, {self.kv.in_features}]", "float", least=0)
+    def _project(self, x: Tensor, context: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries [B, heads, N, d], keys and values [B, heads, L, d]; all that is given is checked."""
+        check_features("x", x, f"[B, N, {self.q.in_features}]", self.q.weight)
+        check_features("context", context, f"[{len(x)}, L, {self.kv.in_features}]", self.kv.weight)
+        check_mask(mask, f"[{len(x)}, {context.shape[1]}]")
         B, L, heads = *context.shape[:2], self.heads
         q = self.q(x).view(B, x.shape[1], heads, -1).transpose(1, 2)
         k, v = self.kv(context).view(B, L, 2, heads, -1).permute(2, 0, 3, 1, 4)
         return q, k, v
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
-        q, k, v = self._project(x, context)
+        q, k, v = self._project(x, context, mask)
         visible = None if mask is None else mask[:, None, None]
         return self.out(attend(q, k, v, visible).transpose(1, 2).reshape(x.shape))
 
     def attention_weights(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
         """Attention of each token to each token of the context, mean over the heads: [B, N, L], rows sum to 1. For figures."""
-        q, k, _ = self._project(x, context)
+        q, k, _ = self._project(x, context, mask)
         scores = q @ k.mT / k.shape[-1] ** 0.5
         if mask is not None:
             scores = scores.masked_fill(~mask[:, None, None], -math.inf)
@@ -190,13 +234,16 @@ class Conditioning(nn.Module):
 
     def __init__(self, dim: int, num_classes: int | Sequence[int] | None, frequencies: int = 128) -> None:
         super().__init__()
-        check_integer("dim", dim, at_least=1)
+        check_sizes(dim=dim)
+        check_sizes(2, frequencies=frequencies)
         # integers, because .bfloat16() would round the frequencies themselves to three digits
         self.register_buffer("index", torch.arange(frequencies // 2), persistent=False)
         self.time = nn.Sequential(nn.Linear(frequencies, dim), nn.SiLU(), nn.Linear(dim, dim))
-        self.null = () if num_classes is None else (num_classes,) if isinstance(num_classes, int) else tuple(num_classes)
+        self.null: tuple[int, ...] = ()
+        if num_classes is not None:
+            self.null = tuple(num_classes) if isinstance(num_classes, Sequence) else (num_classes,)
         for classes in self.null:
-            check_integer("num_classes", classes, at_least=1)
+            check_sizes(num_classes=classes)
         *first, rows = itertools.accumulate((n + 1 for n in self.null), initial=0)  # each factor has its own rows in one table
         self.register_buffer("first_row", torch.tensor(first, dtype=torch.int64), persistent=False)
         self.register_buffer("null_labels", torch.tensor(self.null, dtype=torch.int64), persistent=False)
@@ -208,6 +255,7 @@ class Conditioning(nn.Module):
         return next(self.time.parameters()).dtype
 
     def forward(self, t: Tensor, y: Tensor | None) -> Tensor:
+        check_tensor("t", t, "[B]", "integer", least=0)
         rates = torch.exp(-math.log(10_000) * (self.index / len(self.index)))
         angle = t[:, None].float() * rates
         c = self.time(torch.cat([angle.cos(), angle.sin()], dim=1).to(self.time_dtype))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from course_lib.arguments import check_finite, check_integer, check_labels, check_tensor
+from course_lib.arguments import check_finite, check_flag, check_integer, check_labels, check_number, check_tensor
 
 
 class PrecisionRecall(NamedTuple):
@@ -81,8 +81,8 @@ def nearest_neighbours(x: Tensor, reference: Tensor | None = None, k: int = 1, c
     Returns: Euclidean distances [N, k], ascending, float64; indices into the reference [N, k].
     """
     check_tensor("x", x, "[N, ...]")
-    check_integer("k", k)
-    check_integer("chunk", chunk, at_least=1)
+    k = check_integer("k", k)
+    chunk = check_integer("chunk", chunk, at_least=1)
     if x.ndim < 2:
         raise ValueError(f"x has shape {tuple(x.shape)}, but must be [N, ...] with at least two axes: x[:, None] for numbers.")
     alone = reference is None
@@ -129,7 +129,7 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = 3, chunk: int = 1024) 
 
     Args: real, fake: [N, D] and [M, D], more than k rows each; use equal N and M: balls shrink as a set grows.
     """
-    check_integer("k", k, at_least=1)
+    k = check_integer("k", k, at_least=1)
     real, fake = _features(real, fake, rows=k + 1)
     realistic, covered = in_support(fake, real, k, chunk), in_support(real, fake, k, chunk)
     return PrecisionRecall(realistic.double().mean().item(), covered.double().mean().item())
@@ -145,7 +145,7 @@ def in_support(points: Tensor, support: Tensor, k: int = 3, chunk: int = 1024) -
     radii = nearest_neighbours(support, k=k, chunk=chunk)[0][:, -1]
     rounding = 1e-6 * max(points.abs().max(), support.abs().max()).item()  # of a distance by matrix products
     inside = []
-    for part in points.split(chunk):
+    for part in points.split(int(chunk)):
         margin = torch.cdist(part, support) - radii
         found = (margin < -rounding).any(1)
         row, column = (margin.abs() <= rounding).nonzero(as_tuple=True)  # too close to tell: computed again as a difference
@@ -230,7 +230,7 @@ def calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
     from torchmetrics.functional.classification import multiclass_calibration_error
 
     _check_predictions(logits, labels, bins)
-    return multiclass_calibration_error(logits.float().softmax(1), labels, logits.shape[1], n_bins=bins).item()
+    return multiclass_calibration_error(logits.float().softmax(1), labels, logits.shape[1], n_bins=int(bins)).item()
 
 
 def reliability_diagram(logits: Tensor, labels: Tensor, bins: int = 15) -> tuple[Tensor, Tensor, Tensor]:
@@ -269,13 +269,13 @@ def bootstrap(
         generator: for the resampling. n: number of resamples. confidence: of the interval, in (0, 1).
         paired: draw the same rows from all samples (logits with their labels); otherwise independently.
     """
-    check_integer("n", n)
+    n = check_integer("n", n, 2, 10_000_000)
+    confidence = check_number("confidence", confidence, above=0, below=1)
     for x in samples:
         check_tensor("a sample", x, "[N, ...]", "any")
     if not samples:
         raise ValueError("bootstrap was given no sample, but needs the tensors whose rows are resampled.")
-    if n < 2 or not 0 < confidence < 1:
-        raise ValueError(f"bootstrap was given n={n} and confidence={confidence}, but needs n >= 2 and 0 < confidence < 1.")
+    check_flag("paired", paired)
     if paired and len({len(x) for x in samples}) > 1:
         raise ValueError(f"The samples have {[len(x) for x in samples]} rows, but paired samples must have equally many.")
     values = []
@@ -347,4 +347,8 @@ def _draw(x: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def _generator_device(generator: torch.Generator | None) -> torch.device:
+    if not isinstance(generator, torch.Generator | None):
+        raise TypeError(
+            f"generator is {generator!r:.60}, but must be a torch.Generator, such as torch.Generator().manual_seed(0)."
+        )
     return generator.device if generator is not None else torch.device("cpu")

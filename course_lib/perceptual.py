@@ -8,6 +8,7 @@ from torch import Tensor
 
 from course_lib.arguments import check_same_shape, check_tensor
 from course_lib.judges.factor_reader import FactorReader
+from course_lib.layers import check_features
 
 #: Layers of the reader's body after which features are taken: one after each of its four halvings.
 TAPS = (1, 3, 5, 7)
@@ -19,7 +20,7 @@ def feature_maps(reader: FactorReader, images: Tensor) -> list[Tensor]:
     The channels at every position are scaled to length 1, so that bright positions count no more than dark ones (LPIPS, Zhang et
     al. 2018, section 3; there with a learned weight for each channel, here all are equal).
     """
-    check_tensor("images", images, "[B, 3, 64, 64]", "float")
+    check_features("images", images, "[B, 3, 64, 64]", next(reader.parameters()))
     maps, x = [], images
     for i, layer in enumerate(reader.body):
         x = layer(x)

@@ -17,8 +17,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from course_lib.arguments import check_same_shape, check_tensor
-from course_lib.diffusion import Denoiser, target, to_eps
+from course_lib.arguments import check_number, check_tensor
+from course_lib.diffusion import Denoiser, target, to_eps, x0_hat
 from course_lib.schedule import Level, check_level
 
 Callback: TypeAlias = Callable[[int, Level, Tensor, Tensor], object]
@@ -37,13 +37,6 @@ def _check_start(x_T: Tensor, levels: Sequence[Level]) -> None:
         )
 
 
-def _x0_hat(denoise: Denoiser, x: Tensor, level: Level) -> Tensor:
-    x0 = denoise(x, level)
-    check_tensor("denoise(x_t, level)", x0, "", "float")
-    check_same_shape("denoise(x_t, level)", x0, "x_t", x)
-    return x0
-
-
 @torch.no_grad()
 def ddim(
     denoise: Denoiser,
@@ -58,11 +51,10 @@ def ddim(
     generator: the noise of eta > 0, on x_T's device. Raises ValueError when eta is outside 0…1.
     """
     _check_start(x_T, levels)
-    if not 0 <= eta <= 1:
-        raise ValueError(f"eta is {eta}, but it runs from 0 (DDIM, deterministic) to 1 (DDPM).")
+    eta = check_number("eta", eta, at_least=0, at_most=1)
     x = x_T
     for i, (here, there) in enumerate(pairwise(levels)):
-        x0 = _x0_hat(denoise, x, here)
+        x0 = x0_hat(denoise, x, here)
         if callback is not None:
             callback(i, here, x, x0)
         noise_std = eta * posterior_std(here, there)
@@ -109,7 +101,7 @@ def dpmpp_2m(denoise: Denoiser, x_T: Tensor, levels: Sequence[Level], callback: 
     _check_start(x_T, levels)
     x, previous, h_previous = x_T, None, math.inf
     for i, (here, there) in enumerate(pairwise(levels)):
-        x0 = _x0_hat(denoise, x, here)
+        x0 = x0_hat(denoise, x, here)
         if callback is not None:
             callback(i, here, x, x0)
         h = there.half_log_snr - here.half_log_snr
@@ -132,14 +124,14 @@ def heun(denoise: Denoiser, x_T: Tensor, levels: Sequence[Level], callback: Call
     _check_start(x_T, levels)
     x = x_T
     for i, (here, there) in enumerate(pairwise(levels)):
-        x0 = _x0_hat(denoise, x, here)
+        x0 = x0_hat(denoise, x, here)
         if callback is not None:
             callback(i, here, x, x0)
         eps = to_eps("x0", x0, x, here)
         x_next = there.alpha * x0 + there.sigma * eps
         if there.sigma > 0:
             slope = target("v", x0, eps, here) / _norm(here)
-            x0 = _x0_hat(denoise, x_next, there)
+            x0 = x0_hat(denoise, x_next, there)
             slope = (slope + target("v", x0, to_eps("x0", x0, x_next, there), there) / _norm(there)) / 2
             turn = math.atan2(there.sigma, there.alpha) - math.atan2(here.sigma, here.alpha)
             x_next = _norm(there) * (x / _norm(here) + turn * slope)
@@ -165,6 +157,7 @@ def as_cuda_graph(sample: Callable[[Tensor], Tensor], like: Tensor) -> Callable[
     numbers: DDIM with eta = 0, DPM-Solver++(2M) and Heun qualify. Devices other than CUDA have no graphs: there ``sample``
     itself is returned. The returned function raises ValueError for x_T of another shape.
     """
+    check_tensor("like", like, "", "float")
     if like.device.type != "cuda":
         return sample
     x = like.clone()

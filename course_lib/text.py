@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from course_lib import teddies
-from course_lib.arguments import can_look_at, check_tensor
-from course_lib.layers import SelfAttention
+from course_lib.arguments import MAX_DEPTH, can_look_at, check_sizes, check_tensor
+from course_lib.layers import SelfAttention, check_features, check_heads
 
 PAD, START, END = 0, 1, 2
 CONTEXT_LENGTH = 16  # tokens of a caption: at most 14 words between START and END
@@ -124,11 +124,13 @@ class TextBlock(nn.Module):
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
+        check_heads(dim, heads)
         self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.attention = SelfAttention(dim, heads)
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(approximate="tanh"), nn.Linear(4 * dim, dim))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        check_features("x", x, f"[B, N, {self.norm1.normalized_shape[0]}]", self.norm1.weight)
         x = x + self.attention(self.norm1(x), mask)
         return x + self.mlp(self.norm2(x))
 
@@ -144,6 +146,8 @@ class TextTransformer(nn.Module):
 
     def __init__(self, dim: int = 128, depth: int = 2, heads: int = 4) -> None:
         super().__init__()
+        check_heads(dim, heads)
+        check_sizes(0, MAX_DEPTH, depth=depth)
         self.word = nn.Embedding(len(vocabulary()) + 3, dim)
         self.position = nn.Parameter(torch.randn(CONTEXT_LENGTH, dim) * 0.02)
         self.blocks = nn.ModuleList(TextBlock(dim, heads) for _ in range(depth))
@@ -154,7 +158,7 @@ class TextTransformer(nn.Module):
         mask = tokens != PAD  # [B, L]
         if can_look_at(tokens) and not bool(mask.any(1).all()):
             raise ValueError("A caption consists of padding alone, but even the empty caption has START and END: see tokenise.")
-        x = self.word(tokens) + self.position[: tokens.shape[1]]  # [B, L, dim]
+        x = self.word(tokens.long()) + self.position[: tokens.shape[1]]  # [B, L, dim]
         for block in self.blocks:
             x = block(x, mask)
         x = self.norm(x)

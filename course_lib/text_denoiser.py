@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from course_lib.arguments import check_tensor
 from course_lib.diffusion import NullCaption
 from course_lib.layers import check_noisy_batch
 from course_lib.text import TextTransformer, tokenise
@@ -31,6 +32,7 @@ class TextDenoiser(nn.Module):
         check_noisy_batch(x, t, "[B, C, H, W]")
         if y is None:
             y = self.null_tokens.expand(len(t), -1)
+        check_tensor("y", y, "[B, L]", "integer", least=0)
         if len(y) != len(x):
             raise ValueError(f"There are {len(y)} captions for {len(x)} noisy images, but each needs one.")
         text = self.text(y)

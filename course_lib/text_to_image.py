@@ -56,9 +56,9 @@ class TextToImage:
         from which guidance leads away; the empty caption stands for teddies in general. callback: as in the samplers. Raises
         ValueError for words that `encode_prompt` does not know, and for n or steps out of range.
         """
-        check_integer("n", n, 1, MAX_IMAGES)
-        check_integer("steps", steps)
-        check_integer("seed", seed, 0, 2**63 - 1)
+        n = check_integer("n", n, 1, MAX_IMAGES)
+        steps = check_integer("steps", steps)
+        seed = check_integer("seed", seed, 0, 2**63 - 1)
         if not 1 <= steps <= MAX_STEPS:
             raise ValueError(f"steps is {steps}, but the number of steps must be 1 to {MAX_STEPS}; 10 to 20 are enough.")
         condition, negative_condition = self.encode_prompt(caption).expand(n, -1), self.encode_prompt(negative)[0]
@@ -81,7 +81,10 @@ class TextToImage:
         images sampled at a time.
         """
         check_tensor("condition", condition, "[N, F]", "integer")
-        check_integer("batch", batch, at_least=1)
+        batch = check_integer("batch", batch, at_least=1)
+        seed = check_integer("seed", seed, 0, 2**63 - 1)
+        if negative_condition is not None:
+            check_tensor("negative_condition", negative_condition, f"[{condition.shape[1]}]", "integer")
         negative = self.encode_prompt("")[0] if negative_condition is None else negative_condition
         null_label = tuple(negative.tolist())
         autocast = None if self.machine.dtype == torch.float32 else self.machine.dtype

@@ -3,13 +3,13 @@
 Ho et al. 2020; Dhariwal & Nichol 2021.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.arguments import check_integer
+from course_lib.arguments import MAX_DEPTH, check_integer, check_sizes, check_tensor
 from course_lib.layers import Conditioning, CrossAttention, GroupNorm, ResBlock, SelfAttention, check_noisy_batch, zero_module
 
 
@@ -23,6 +23,7 @@ class Attention2d(nn.Module):
         zero_module(self.attention.out)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_tensor("x", x, "[B, C, H, W]", "float", least=0)
         tokens = self.norm(x).flatten(2).transpose(1, 2)  # [B, H·W, C]
         return x + self.attention(tokens).transpose(1, 2).reshape(x.shape)
 
@@ -38,6 +39,7 @@ class TextAttention2d(nn.Module):
         zero_module(self.attention.out)
 
     def forward(self, x: Tensor, words: Tensor, mask: Tensor) -> Tensor:
+        check_tensor("x", x, "[B, C, H, W]", "float", least=0)
         tokens = self.norm(x).flatten(2).transpose(1, 2)  # [B, H·W, C]
         return x + self.attention(tokens, words, mask).transpose(1, 2).reshape(x.shape)
 
@@ -50,6 +52,7 @@ class Stage(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, embed: int, heads: int, context: int = 0) -> None:
         super().__init__()
+        check_sizes(0, heads=heads, context=context)
         self.block = ResBlock(in_channels, out_channels, embed)
         self.attention = Attention2d(out_channels, heads) if heads else nn.Identity()
         self.reading = TextAttention2d(out_channels, context, heads) if heads and context else None
@@ -58,7 +61,7 @@ class Stage(nn.Module):
         h = self.attention(self.block(x, c))
         if self.reading is None:
             return h
-        if text is None:
+        if not isinstance(text, tuple) or len(text) != 2:
             raise ValueError("This UNet reads captions: give it text=(features, mask), for example from a TextTransformer.")
         return self.reading(h, *text)
 
@@ -85,13 +88,16 @@ class UNet(nn.Module):
         context: int = 0,
     ) -> None:
         super().__init__()
-        for name, value in {"in_channels": in_channels, "width": width, "blocks": blocks}.items():
-            check_integer(name, value, at_least=1)
-        check_integer("heads", heads, at_least=0)
-        if not multipliers or min(multipliers) < 1:
-            raise ValueError(
-                f"multipliers is {multipliers}, but a UNet has one or more resolutions, each with a multiple above 0."
-            )
+        check_sizes(in_channels=in_channels, width=width)
+        check_sizes(1, MAX_DEPTH, blocks=blocks)
+        check_sizes(0, heads=heads, context=context)
+        if not isinstance(multipliers, Sequence) or not multipliers:
+            raise ValueError(f"multipliers is {multipliers!r}, but a UNet has one or more resolutions, such as (1, 2).")
+        check_sizes(**{f"multipliers[{i}]": m for i, m in enumerate(multipliers)})
+        if not isinstance(attention, Collection):
+            raise TypeError(f"attention is {attention!r}, but must hold the indices of resolutions, such as (1,).")
+        for i in attention:
+            check_integer("an index in attention", i, 0, len(multipliers) - 1)
         self.null_label, self.multiple = num_classes, 2 ** (len(multipliers) - 1)
         embed = 4 * width
         channels = [width * m for m in multipliers]

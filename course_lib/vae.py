@@ -108,6 +108,7 @@ def log_likelihood(images: Tensor, reconstruction: Tensor, noise_std: float) -> 
     """log N(images; reconstruction, noise_std²) in nats per image, [B]: summed over all pixels."""
     check_number("noise_std", noise_std, above=0)
     check_tensor("images", images, "[B, ...]", "float", least=0)
+    check_tensor("reconstruction", reconstruction, "", "float", least=0)
     check_same_shape("images", images, "reconstruction", reconstruction)
     squared = ((images - reconstruction) / noise_std).square().flatten(1)
     return -squared.sum(1) / 2 - squared.shape[1] * (math.log(noise_std) + math.log(2 * math.pi) / 2)
@@ -115,6 +116,7 @@ def log_likelihood(images: Tensor, reconstruction: Tensor, noise_std: float) -> 
 
 def elbo_loss(vae: VAE, images: Tensor, beta: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
     """The beta-weighted negative ELBO of a batch in nats per image, a scalar to minimise."""
+    check_tensor("images", images, "[B, C, H, W]", "float")
     return vae.elbo(images, generator).loss(beta)
 
 
@@ -124,7 +126,7 @@ def log_weights(vae: VAE, images: Tensor, k: int, generator: torch.Generator | N
 
     Their mean over the k samples is the ELBO; `iwae` makes a tighter bound of them.
     """
-    check_integer("k", k, 1, MAX_SAMPLES)
+    k = check_integer("k", k, 1, MAX_SAMPLES)
     q, weights = vae.encode(images), []
     for _ in range(k):
         z = q.sample(generator)
@@ -154,14 +156,14 @@ def free_bits(kl_per_dim: Tensor, floor: float) -> Tensor:
     the floor has no gradient.
     """
     check_tensor("kl_per_dim", kl_per_dim, "[B, ...]", "float")
-    check_number("floor", floor, at_least=0)
+    check_number("floor", floor, at_least=0, at_most=10_000)
     return kl_per_dim.mean(0).clamp(min=floor).sum()
 
 
 def kl_warmup(step: int, steps: int) -> float:
     """The KL's weight at step 0, 1, …: it rises linearly from 0 to 1 at ``steps`` and stays there (Sønderby et al. 2016)."""
     check_integer("step", step, at_least=0)
-    check_integer("steps", steps, at_least=0)
+    steps = check_integer("steps", steps, at_least=0)
     return min(1.0, step / steps) if steps else 1.0
 
 

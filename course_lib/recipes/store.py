@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib import device as devices
+from course_lib.arguments import check_tensor
 from course_lib.autoencoder import Autoencoder
 from course_lib.codec import VAECodec, channel_statistics
 from course_lib.device import Machine
@@ -248,6 +249,7 @@ def save(
 @torch.no_grad()
 def reconstruction_psnr(net: Autoencoder | VAE, images: Tensor) -> float:
     """Return the mean PSNR in dB of the reconstructions of uint8 images [N, C, H, W]."""
+    check_tensor("images", images, "[N, C, H, W]")
     x = to_float(images)
     return psnr(torch.cat([net(part) for part in x.split(500)]), x).item()
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_lib.arguments import check_integer
+from course_lib.arguments import check_integer, check_tensor
 from course_lib.codec import Codec, VAECodec, cache
 from course_lib.storage import weights
 
@@ -56,6 +56,7 @@ def encode(
         file = _shard_file(folder, number)
         if not _is_intact(file, metadata):
             some = images(first, stop)
+            check_tensor(f"images({first}, {stop})", some, "[B, C, H, W]")
             if len(some) != stop - first:
                 raise ValueError(f"images({first}, {stop}) returned {len(some)} images, expected {stop - first}.")
             weights.save(file, {"latents": cache(codec, some)}, metadata, dtype)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from course_lib.arguments import check_float_dtype
 from course_lib.storage.atomic import sha256, write_atomically
 
 # One entry in the header only: safetensors writes several in an order that changes from process to process. It is a JSON
@@ -51,6 +52,11 @@ def save(
     from safetensors.torch import save as to_bytes
 
     file = file_name(path)
+    check_float_dtype("dtype", dtype)
+    if not isinstance(net, nn.Module | Mapping):
+        raise TypeError(f"net is a {type(net).__name__}, but must be a network or a dictionary of tensors.")
+    if not isinstance(metadata, Mapping):
+        raise TypeError(f"metadata is a {type(metadata).__name__}, but must be a dictionary.")
     state = net.state_dict() if isinstance(net, nn.Module) else net
     tensors = {_plain(name): _stored(name, tensor, dtype) for name, tensor in state.items()}
     facts = {
@@ -147,8 +153,12 @@ def tensor_checksum(tensors: Mapping[str, Tensor], text: str = "") -> str:
     It does not depend on the order of the names, on the device or on strides: a data set's checksum is
     `tensor_checksum({"images": images, "labels": labels})`.
     """
+    if not isinstance(tensors, Mapping) or not isinstance(text, str):
+        raise TypeError("tensors must be a dictionary of names and tensors, and text a string.")
     total = hashlib.sha256(text.encode())
     for name in sorted(tensors):
+        if not isinstance(tensors[name], Tensor):
+            raise TypeError(f"tensors[{name!r}] is a {type(tensors[name]).__name__}, but must be a tensor.")
         tensor = tensors[name].detach().cpu().contiguous()
         total.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
@@ -172,6 +182,8 @@ def _plain(name: str) -> str:
 
 def _stored(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     """A contiguous copy on the CPU; a copy, because safetensors refuses tensors that share memory (tied weights)."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"net[{name!r}] is a {type(tensor).__name__}, but a weights file holds tensors.")
     if dtype is None or not tensor.is_floating_point():
         return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
     small = tensor.detach().cpu().to(dtype, copy=True, memory_format=torch.contiguous_format)

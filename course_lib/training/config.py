@@ -1,7 +1,7 @@
 """What decides a training run, what it returns, and how it fails. Used through `course_lib.training`."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -76,6 +76,7 @@ class TrainConfig:
     shards: int | None = None
 
     def __post_init__(self) -> None:
+        self._require(isinstance(self.betas, Sequence), "betas", "two numbers")
         object.__setattr__(self, "betas", tuple(self.betas))
         for name in ("steps", "batch_size", "save_every", "log_every", "devices", "nodes"):
             check_integer(f"TrainConfig.{name}", getattr(self, name), at_least=1)
@@ -128,6 +129,8 @@ class TrainConfig:
 
     def lr_at(self, step: int, fraction: float) -> float:
         """Learning rate of step `step` = 0, 1, ... when `fraction` (0 to 1) of the run is over."""
+        check_integer("step", step, at_least=0)
+        check_number("fraction", fraction, at_least=0, at_most=1)
         rising = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         if self.schedule == "constant":
             return self.lr * rising

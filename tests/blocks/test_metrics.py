@@ -265,7 +265,7 @@ def test_bootstrap_pairs():
         (lambda: metrics.psnr(torch.zeros(2, 1, 8, 8), torch.zeros(2, 1, 8, 8), "sum"), "reduction"),
         (lambda: metrics.ssim(torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 4, 4)), "11×11"),
         (lambda: metrics.class_agreement(torch.zeros(3, dtype=torch.long), torch.zeros(4, dtype=torch.long)), "labels"),
-        (lambda: metrics.bootstrap(torch.mean, torch.zeros(4), confidence=95), "confidence=95"),
+        (lambda: metrics.bootstrap(torch.mean, torch.zeros(4), confidence=95), "confidence is 95"),
         (lambda: metrics.bootstrap(torch.mean, torch.zeros(4), torch.zeros(5), paired=True), "equally many"),
     ],
 )

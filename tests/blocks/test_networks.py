@@ -249,7 +249,7 @@ def test_both_implementations_of_attention_agree_with_the_definition(tokens, mas
 
 def test_attention_uses_the_faster_implementation_for_bf16_on_a_cpu(monkeypatch):
     used = []
-    monkeypatch.setattr("course_lib.layers.naive_attention", lambda q, k, v, mask: used.append(q.dtype) or q)
+    monkeypatch.setattr("course_lib.layers._softmax_attention", lambda q, k, v, mask: used.append(q.dtype) or q)
     monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", lambda q, k, v, attn_mask: used.append("fused") or q)
     for tokens, dtype in ((FEW_TOKENS, torch.bfloat16), (FEW_TOKENS + 1, torch.bfloat16), (4, torch.float32)):
         attend(*[torch.zeros(1, 1, tokens, 2, dtype=dtype)] * 3)

@@ -2,7 +2,7 @@
 
     python tests/fuzz/fuzz.py --calls 10000 --seed 1        # a table by module and verdict, then each distinct fault once
     python tests/fuzz/fuzz.py --seed 1 --again metrics.kid:4711   # one call again, with its traceback
-    python tests/fuzz/fuzz.py --calls 2000 --match guidance # the callables whose names contain this
+    python tests/fuzz/fuzz.py --calls 2000 --match guidance # the callables whose names contain it
 
 A call is a valid one, of which one or two arguments were made odd. It must either be answered rightly or refused by one clear
 sentence of our own, before long work.
@@ -94,11 +94,13 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--again", default="", help="make this call of a run again (NAME:NUMBER), and show its traceback")
-    parser.add_argument("--match", default="", help="only callables whose name contains this")
+    parser.add_argument("--match", default="", help="only callables whose name this pattern finds")
     options = parser.parse_args()
     load_targets()
     torch.set_num_threads(1)
-    specs = [SPECS[name] for name in sorted(SPECS) if options.match in name]
+    specs = [SPECS[name] for name in sorted(SPECS) if re.search(options.match, name)]
+    if not specs:
+        parser.error(f"no callable has a name like {options.match!r}")
     if options.again:
         name, _, number = options.again.rpartition(":")
         return show(make_call(options.seed, int(number), SPECS[name]))

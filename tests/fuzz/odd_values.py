@@ -203,10 +203,10 @@ class Denoise:
     """
 
     def __init__(self, function: Any, words: str = "", change: Any = None, strict: bool = True) -> None:
-        self.function, self.words, self.change, self.strict = function, words, change, strict
+        self.function, self.words, self.change, self.strict, self.called = function, words, change, strict, False
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        out = self.function(*args, **options)
+        out, self.called = self.function(*args, **options), True
         return out if self.change is None else self.change(out)
 
     def __repr__(self) -> str:
@@ -215,10 +215,10 @@ class Denoise:
 
 def _denoise(spec: Spec, name: str, value: Denoise, rng: Random) -> Odd:
     changes = {
-        "a row less": lambda x: x[:-1],
-        "more channels": lambda x: torch.cat([x, x], 1),
-        "a channel less": lambda x: x[:, :-1],
-        "one value": lambda x: x.double().mean(),
+        "a row less": lambda x: x[:-1] if x.ndim else x[None],
+        "more channels": lambda x: torch.cat([x, x], min(1, x.ndim - 1)) if x.ndim else x[None],
+        "a channel less": lambda x: x[..., :-1] if x.ndim else x[None],
+        "one value": lambda x: x.double().mean() if x.ndim else x[None],
         "None": lambda x: None,
         "a tuple": lambda x: (x, x),
         "integers": lambda x: x.long(),

@@ -39,7 +39,7 @@ spec("autoencoder.reconstruction_loss", shapes=IMAGES)(
 exclude("the fields of a record; VAE.elbo makes it", "vae.ELBO")
 spec("autoencoder.at_least_float32")(lambda: {"x": normal(2, 3)})
 
-spec("vae.Posterior", lambda mean, logvar: Posterior(mean, logvar).kl(), same=[("mean", "logvar")])(
+spec("vae.Posterior", lambda mean, logvar: Posterior(mean, logvar).kl(), same=[("mean", "logvar")], infinite=True)(
     lambda: {"mean": normal(3, 2, 2, 2), "logvar": normal(3, 2, 2, 2)}
 )
 spec("vae.Posterior.sample")(lambda: {"self": posterior(), "generator": generator()})
@@ -118,7 +118,7 @@ def file() -> Path:
     return weights.save(folder() / "net", state(), {"config": {"in_features": 2}})
 
 
-spec("storage.weights.save")(
+spec("storage.weights.save", any_dtype=("net", "metadata"))(
     lambda: {"path": folder() / "net", "net": state(), "metadata": {"config": {"width": 8}, "psnr": 20.5}, "dtype": torch.float16}
 )
 spec("storage.weights.load")(lambda: {"path": file()})

@@ -97,6 +97,7 @@ def as_denoiser(y: Any, prediction_type: str = "v") -> dict[str, Any]:
 spec("diffusion.denoiser", denoised, shapes=X, rows=[("y", "x_t")], labels={"y": 11})(lambda: as_denoiser(classes(3, 10)))
 spec("diffusion.denoiser", denoised, shapes=X)(lambda: as_denoiser(3, "x0"))
 spec("diffusion.denoiser", denoised, shapes=X)(lambda: as_denoiser(None, "eps") | {"autocast": torch.bfloat16})
+spec("diffusion.x0_hat", shapes={"x_t": NCHW})(lambda: {"denoise": denoise(), "x_t": images(), "level": level()})
 spec(
     "diffusion.clamp_x0",
     lambda denoise, low, high, x_t, level: diffusion.clamp_x0(denoise, low, high)(x_t, level),

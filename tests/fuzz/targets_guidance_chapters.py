@@ -37,7 +37,7 @@ def method() -> frontier.GuidanceMethod:
     return frontier.GuidanceMethod("twice", lambda y, w: guide(denoise(), denoise(), w))
 
 
-spec(f"{R}.GuidanceMethod.factory", lambda self, scale, y, x_t, level: self.factory(scale)(y)(x_t, level))(
+spec(f"{R}.GuidanceMethod.factory", lambda self, scale, y, x_t, level: self.factory(scale)(y)(x_t, level), fixed=("y",))(
     lambda: {"self": method(), "scale": 2.0, "y": classes(3, 10), "x_t": images(), "level": level()}
 )
 spec(f"{R}.GuidanceMethod.network_calls")(lambda: {"self": method(), "levels": levels(), "scale": 2.0})

@@ -89,7 +89,7 @@ spec("images.as_float", images=("images",))(lambda: {"images": photos()})
 spec("images.as_float", images=("images",))(lambda: {"images": images()})
 spec("images.to_uint8")(lambda: {"images": images()})
 spec("images.patches", shapes=IMAGES, any_dtype=("images",))(lambda: {"images": images(), "side": 4})
-spec("images.scale_to_norm", shapes={"norm": "[B]"}, rows=[("noise", "norm")])(
+spec("images.scale_to_norm", any_dtype=("norm",), shapes={"norm": "[B]"}, rows=[("noise", "norm")])(
     lambda: {"noise": normal(3, 1, 4, 4), "norm": torch.rand(3)}
 )
 
@@ -124,7 +124,7 @@ def weigh(weights: torch.Tensor, **options: object) -> object:
     return adaptive_weight(*two_losses(weights), **options)
 
 
-spec("adversarial.adaptive_weight", weigh)(lambda: {"weights": normal(3, 3), "limit": 100.0})
+spec("adversarial.adaptive_weight", weigh, fixed=("weights",))(lambda: {"weights": normal(3, 3), "limit": 100.0})
 spec("adversarial.adaptive_weight")(
     lambda: dict(zip(("reconstruction", "adversarial", "last"), two_losses(normal(3, 3)), strict=True))
 )

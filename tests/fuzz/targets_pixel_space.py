@@ -90,7 +90,7 @@ spec(f"{C}.intrinsic_dimension.sample_manifold")(
     lambda: {"manifold": "sphere", "d": 2, "n": 5, "seed": 1, "ambient": 6, "noise": 0.1}
 )
 spec(f"{C}.intrinsic_dimension.render_free_factors")(lambda: {"k": 2, "n": 2, "seed": 1, "size": 16})
-spec(f"{C}.meaning.reader_confidence_and_accuracy", rows=[("images", "factors")])(
+spec(f"{C}.meaning.reader_confidence_and_accuracy", rows=[("images", "factors")], images=("images",))(
     lambda: {"net": reader(), "images": images(4, 3, 64), "factors": factors(4)}
 )
 spec(f"{C}.meaning.sample_triplets")(

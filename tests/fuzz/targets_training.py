@@ -85,7 +85,7 @@ def trained(net: nn.Module, loss_fn: Any, data: Any, steps: Any) -> torch.Tensor
     return train(net, lambda net, batch, _: loss_fn(net, batch), data, config, machine=machine()).losses
 
 
-spec("training.loop.train", trained, any_dtype=("data",))(
+spec("training.loop.train", trained, any_dtype=("data",), fixed=("data", "steps"))(
     lambda: {
         "net": built(nn.Linear, 3, 2),
         "loss_fn": Denoise(lambda net, batch: net(batch[0]).square().mean()[None, None].mean((0, 1))),

@@ -85,7 +85,9 @@ spec(f"{C}.elbo.train_short_vae", fixed=("machine",), slow=True)(
 
 L = f"{C}.latent_space"
 spec(f"{L}.readable_fraction", shapes=GREY, images=("images",))(lambda: {"evaluator": evaluator(), "images": images(3, 1, 32)})
-spec(f"{L}.decode_midpoints", same=[("a", "b")])(lambda: {"net": net(), "a": images(2, 1, 16), "b": images(2, 1, 16)})
+spec(f"{L}.decode_midpoints", same=[("a", "b")], images=("a", "b"))(
+    lambda: {"net": net(), "a": images(2, 1, 16), "b": images(2, 1, 16)}
+)
 spec(f"{L}.decode_perturbed")(lambda: {"net": net(), "z": normal(3, 4, 2, 2), "strength": 0.5, "generator": generator()})
 spec(f"{L}.aggregate_posterior")(lambda: {"q": posterior(9)})
 spec(f"{L}.AggregatePosterior.kl")(lambda: {"self": aggregate_posterior(posterior(9))})

@@ -16,6 +16,8 @@ from verdict import CHANGED, CLEAR, MEMORY, NOT_FINITE, OBSCURE, OK, SILENT, SLO
 from course_lib import metrics, schedule
 from course_lib.arguments import check_number
 
+pytestmark = pytest.mark.posix  # the limits of time and memory
+
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parents[1] / "course_lib"
 FOLDERS = ("judges", "teddies", "experiments", "notebook")
