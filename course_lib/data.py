@@ -6,23 +6,19 @@ ever downloaded: every file ships with the workbook, whose checksums `course_lib
 
 import gzip
 import lzma
-import os
-import warnings
 import zlib
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from course_lib.storage import shipped
+from course_lib.arguments import check_integer
+from course_lib.storage import picture_files, shipped
 from course_lib.storage.paths import DataError
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
+MAX_SIDE = 8192
 FASHION_CLASSES = (
     "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
 )  # fmt: skip
@@ -113,7 +109,7 @@ def photographs(size: int | None = 1024) -> dict[str, Tensor]:
     from PIL import Image
 
     if size is not None:
-        _require_size(size)
+        size = check_integer("size", size, 1, MAX_SIDE)
     files = {name: shipped.path(file) for name, file in _SHIPPED_PHOTOGRAPHS.items()}
     files |= {name: _skimage_file(file) for name, file in _SKIMAGE_PHOTOGRAPHS.items()}
     photos = {}
@@ -121,7 +117,7 @@ def photographs(size: int | None = 1024) -> dict[str, Tensor]:
         with Image.open(file) as image:
             if size is None or min(image.size) >= size:
                 rgb = image.convert("RGB")
-                photos[name] = _to_tensor(rgb if size is None else _square(rgb, size))
+                photos[name] = _to_tensor(np.array(rgb if size is None else picture_files.square(rgb, size)))
     return photos
 
 
@@ -141,96 +137,25 @@ def image_folder(path: str | Path, size: int = 64, minimum: int = 1) -> Tensor:
     """Load your own folder of images, with its subfolders: uint8 RGB [N, 3, size, size], ordered by path.
 
     Any format that Pillow reads, any size and mode. Each image is rotated upright (EXIF), composited on white where it is
-    transparent, cropped to its centre square and resized (area averaging down, bicubic up). Hidden files and files whose
-    suffix is not that of an image are ignored. Only one image at a time is in memory at full size.
+    transparent, cropped to its centre square and resized (area averaging down, bicubic up); of several frames it is the first.
+    A file counts as an image by its suffix or, where that is unknown, by its first bytes; other files and hidden ones are
+    ignored. Linked folders are followed. Only one image at a time is in memory at full size.
 
-    Raises DataError if the folder is missing or is a file, has fewer than `minimum` images, or an image cannot be read.
+    Raises DataError if the folder is missing or is a file, has fewer than `minimum` images, or has images that cannot be read,
+    which are named together: damaged ones, those of a kind that Pillow does not know (HEIC, a camera's raw data), more than 250
+    million pixels, NaN, and 16-bit images that use less than a sixteenth of their range.
     """
-    _require_size(size)
-    files = _image_files(Path(path).expanduser(), minimum)
+    size, minimum = check_integer("size", size, 1, MAX_SIDE), check_integer("minimum", minimum, at_least=0)
+    folder = Path(path).expanduser()
+    files = picture_files.find(folder, minimum)
     images = torch.empty(len(files), 3, size, size, dtype=torch.uint8)
+    problems = picture_files.Problems(folder)
     for row, file in zip(images, files, strict=True):
-        row.copy_(_read_square(file, size))
+        with problems.collect(file):
+            row.copy_(_to_tensor(picture_files.read_square(file, size)))
+    problems.raise_if_any(len(files))
     return images
 
 
-def _image_files(folder: Path, minimum: int) -> list[Path]:
-    from PIL import Image
-
-    if not folder.exists():
-        raise DataError(f"The folder {folder} does not exist: give the path of a folder with images.")
-    if not folder.is_dir():
-        raise DataError(f"{folder} is a file: give the path of the folder that contains your images.")
-    suffixes = {suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN}
-    files: list[Path] = []
-    others: set[str] = set()
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if name.startswith("."):
-                continue
-            suffix = Path(name).suffix.lower()
-            if suffix in suffixes:
-                files.append(Path(parent, name))
-            else:
-                others.add(suffix or "no suffix")
-    if not files:
-        found = f"only files with {', '.join(sorted(others)[:5])}" if others else "no files at all"
-        raise DataError(f"There are no images in {folder} ({found}): add .jpg, .png or other images.")
-    if len(files) < minimum:
-        have = "1 image" if len(files) == 1 else f"{len(files)} images"
-        raise DataError(f"{folder} has {have}, but at least {minimum} are needed: add images.")
-    return sorted(files, key=lambda file: file.relative_to(folder).as_posix())
-
-
-def _read_square(file: Path, size: int) -> Tensor:
-    from PIL import Image, ImageOps
-
-    try:
-        with warnings.catch_warnings(action="ignore"):  # odd but harmless metadata
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as image:
-                image.draft(None, (4 * size, 4 * size))  # lets a large JPEG decode at 1/2, 1/4 or 1/8 of its size
-                return _to_tensor(_square(_to_rgb(ImageOps.exif_transpose(image)), size))
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        limit = f"{Image.MAX_IMAGE_PIXELS:,}"
-        raise DataError(f"The image {file} has more than {limit} pixels: reduce its size or remove it.") from None
-    except Exception as error:  # on bad bytes Pillow's plug-ins raise OSError, ValueError, SyntaxError, struct.error...
-        reason = "not an image in a known format" if isinstance(error, Image.UnidentifiedImageError) else str(error)
-        raise DataError(f"The image {file} cannot be read ({reason}): replace it or remove it.") from None
-
-
-def _to_rgb(image: "Image") -> "Image":
-    """Convert any mode to RGB: 16-bit and float grey scaled to 8 bits (Pillow would clip them), transparency on white."""
-    from PIL import Image
-
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image).astype(np.float64)
-        top = values.max(initial=0)
-        deep = image.mode.startswith("I;16") or top > 255
-        full = 65535 if deep else 1 if image.mode == "F" and top <= 1 else 255
-        image = Image.fromarray((values * (255 / full)).round().clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
-
-
-def _square(image: "Image", size: int) -> "Image":
-    """Crop an RGB image to its centre square, resized to size × size."""
-    from PIL.Image import Resampling
-
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    # a box filter is exact area averaging when it reduces, but would repeat pixels when it enlarges
-    method = Resampling.BOX if side >= size else Resampling.BICUBIC
-    return image.resize((size, size), method, box=(left, top, left + side, top + side))
-
-
-def _to_tensor(image: "Image") -> Tensor:
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
-
-
-def _require_size(size: int) -> None:
-    if not isinstance(size, int) or size < 1:
-        raise ValueError(f"size is {size!r}, but the side of the images in pixels must be a whole number of at least 1.")
+def _to_tensor(pixels: np.ndarray) -> Tensor:
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()

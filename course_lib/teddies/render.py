@@ -37,7 +37,7 @@ def render(factors: Factors, size: int = 64, chunk: int | None = None, fine: boo
     if isinstance(size, bool) or not isinstance(size, int) or not SMALLEST <= size <= LARGEST:
         raise ValueError(f"size is {size!r}; expected an integer number of pixels from {SMALLEST} to {LARGEST}.")
     if chunk is not None:
-        check_integer("chunk", chunk, at_least=1)
+        chunk = check_integer("chunk", chunk, at_least=1)
     checked = check_factors(factors)
     finer = 4 if size < 24 else 2 if size < 48 else 1  # small images are drawn larger, then averaged
     drawn_size = size * finer

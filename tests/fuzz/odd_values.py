@@ -60,7 +60,8 @@ def _flag(spec: Spec, name: str, value: bool, rng: Random) -> Odd:
 
 def _integer(spec: Spec, name: str, value: int, rng: Random) -> Odd:
     odds = [Odd(repr(v), v) for v in (0, 1, -1, 2, 7, 10**9, 2**63, -(2**63), True)]
-    odds += [Odd(repr(v), v, never=True) for v in (value + 0.5, 0.5, math.nan, math.inf, -math.inf)]
+    never = name.partition("[")[0] not in spec.any_dtype
+    odds += [Odd(repr(v), v, never=never) for v in (value + 0.5, 0.5, math.nan, math.inf, -math.inf)]
     odds += [Odd("float of it", float(value)), Odd("numpy integer", np.int64(value)), Odd("a tensor of it", torch.tensor(value))]
     return rng.choice([*odds, *FOREIGN])
 

@@ -94,7 +94,7 @@ def encoded() -> Path:
     return made
 
 
-spec("storage.latent_shards.encode")(
+spec("storage.latent_shards.encode", fixed=("n",))(
     lambda: {
         "codec": codec(),
         "images": Denoise(lambda first, stop: photos(stop - first, 1, 16)),

@@ -44,12 +44,12 @@ spec(f"{R}.GuidanceMethod.network_calls")(lambda: {"self": method(), "levels": l
 spec(f"{R}.GuidanceMethod.affordable_levels")(lambda: {"self": method(), "scale": 2.0, "budget": 6})
 
 
-def interval(interval: Any, scale: Any, y: Any, x_t: Any, level: Any) -> torch.Tensor:
-    return frontier.interval_guidance("in an interval", unet(), interval, machine()).guide(y, scale)(x_t, level)
+def interval(lo: Any, hi: Any, scale: Any, y: Any, x_t: Any, level: Any) -> torch.Tensor:
+    return frontier.interval_guidance("in an interval", unet(), (lo, hi), machine()).guide(y, scale)(x_t, level)
 
 
 spec(f"{R}.interval_guidance", interval, labels={"y": 11})(
-    lambda: {"interval": (0.1, 5.0), "scale": 2.0, "y": classes(3, 10), "x_t": normal(3, 4, 2, 2), "level": level()}
+    lambda: {"lo": 0.1, "hi": 5.0, "scale": 2.0, "y": classes(3, 10), "x_t": normal(3, 4, 2, 2), "level": level()}
 )
 for name in ("mean", "std"):
     spec(f"{R}.FrontierPoint.{name}")(

@@ -27,7 +27,7 @@ def net(channels: int = 1, **options: Any) -> Autoencoder:
 # ---------------------------------------------------------------------------------------------------------- chapter 2
 
 B = "experiments.ch2_autoencoder"
-spec(f"{B}.bottlenecks.reconstruction_quality", same=[("reconstructions", "images")], number=True)(
+spec(f"{B}.bottlenecks.reconstruction_quality", same=[("reconstructions", "images")], number=True, infinite=True)(
     lambda: {"reconstructions": images(2, 1, 16), "images": images(2, 1, 16)}
 )
 spec(f"{B}.bottlenecks.bottleneck_point", shapes=GREY, number=True)(lambda: {"net": net(), "images": images(2, 1, 16)})
@@ -79,7 +79,7 @@ spec(f"{C}.elbo.estimate_decoder_gradients")(
     lambda: {"vae": vae(), "image": images(1, 1, 16), "samples": 3, "generator": generator()}
 )
 spec(f"{C}.elbo.effective_beta")(lambda: {"beta": 1.0, "error": 1, "kl": 1, "noise_std": 0.7})
-spec(f"{C}.elbo.train_short_vae", fixed=("machine",), slow=True)(
+spec(f"{C}.elbo.train_short_vae", images=("images",), fixed=("machine",), slow=True)(
     lambda: {"images": photos(64, 1, 32), "beta": 1.0, "machine": machine(), "steps": 1, "seed": 1}
 )
 
@@ -149,13 +149,15 @@ spec(f"{S}.expected_distance", fixed=("distance",))(
 spec(f"{S}.box_blur", shapes=NCHW)(lambda: {"images": images(), "side": 3})
 spec(f"{S}.distort", shapes=NCHW)(lambda: {"images": images(), "error": 0.1, "seed": 1})
 spec(f"{S}.reconstruct", shapes=GREY, images=("images",))(lambda: {"vae": vae(), "images": photos(3, 1, 16), "batch": 2})
-spec(f"{S}.discriminator_accuracy")(lambda: {"discriminator": discriminator(), "real": images(3, 3, 8), "fake": images(3, 3, 8)})
+spec(f"{S}.discriminator_accuracy", images=("real", "fake"))(
+    lambda: {"discriminator": discriminator(), "real": images(3, 3, 8), "fake": images(3, 3, 8)}
+)
 spec(f"{S}.interpolate_weights")(lambda: {"one": vae(), "other": vae(), "fraction": 0.3})
 spec(f"{S}.high_frequency_rms", shapes=NCHW)(lambda: {"images": images()})
 spec(f"{S}.train_discriminator", same=[("real", "fake")], any_dtype=("real", "fake"), fixed=("machine",), slow=True)(
     lambda: {"real": images(20, 3, 8), "fake": images(20, 3, 8), "machine": machine(), "steps": 1, "seed": 1}
 )
-spec(f"{S}.finetune", shapes=RGB, images=("images",), fixed=("machine",), slow=True)(
+spec(f"{S}.finetune", shapes=RGB, images=("images",), fixed=("machine", "adversarial"), slow=True)(
     lambda: {
         "vae": vae(3),
         "images": photos(16, 3, 64),

@@ -30,7 +30,8 @@ FILES = (
     "training/loop",
     "training/muon",
 )
-NOT_TAUGHT = {"arguments"}  # the checks themselves: what they raise is tested in tests/blocks/test_arguments.py
+# the checks themselves: what they raise is tested in tests/blocks/test_arguments.py and tests/experiments/test_wrong_arguments.py
+NOT_TAUGHT = {"arguments", "experiments.checks"}
 
 load_targets()
 

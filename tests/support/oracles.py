@@ -1,15 +1,11 @@
 """Oracles of the diffusion tests: a small exact mixture, and its probability flow, integrated by SciPy's solver. And a context in
 which a copy between host and device is an error."""
 
-import contextlib
 import math
 from collections.abc import Callable
 
 import numpy as np
-import pytest
 import torch
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from course_lib import schedule
 from course_lib.gaussian_mixture import GaussianMixture, gaussian_mixture
@@ -60,40 +56,3 @@ def flow_of_score(
     span = math.log(here.ratio), math.log(there.ratio)
     solution = solve_ivp(slope, span, (x_t / here.alpha).flatten().numpy(), method="DOP853", rtol=tolerance, atol=tolerance)
     return there.alpha * torch.from_numpy(solution.y[:, -1].copy()).view_as(x_t)
-
-
-class _NoMixedOperation(TorchDispatchMode):
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        copies = func.overloadpacket in (torch.ops.aten._to_copy, torch.ops.aten.copy_)
-        given = {x.device.type for x in _tensors((args, kwargs)) if x.ndim or copies}  # a number on the host may join arithmetic
-        if len(given | {x.device.type for x in _tensors(result)}) > 1:
-            raise AssertionError(f"{func} joins the host and the device")
-        return result
-
-
-class _NoTensorFromTheHost(TorchFunctionMode):
-    """torch makes such a tensor of "meta" without an operation that a dispatch mode sees."""
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        made = func in (torch.tensor, torch.as_tensor, torch.asarray, torch.Tensor.new_tensor)
-        if made and result.device.type != "cpu" and not isinstance(args[func is torch.Tensor.new_tensor], torch.Tensor):
-            raise AssertionError(f"{func.__name__} copies a value of the host to the device")
-        return result
-
-
-@contextlib.contextmanager
-def stays_on_the_device():
-    """Make a copy between the host and the device "meta" raise AssertionError: on a GPU Python would wait for it.
-
-    "meta" has shapes and no values: reading one raises there by itself. torch has no autocast for it.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
-        with _NoMixedOperation(), _NoTensorFromTheHost():
-            yield
-
-
-def _tensors(values: object) -> list[torch.Tensor]:
-    return [x for x in torch.utils._pytree.tree_leaves(values) if isinstance(x, torch.Tensor)]

@@ -15,8 +15,19 @@ PACKAGE = Path(__file__).resolve().parents[2] / "course_lib"
 # before its folder. A file imports from lower layers only; files of one folder in one layer may know each other.
 LAYERS = (
     {"__init__", "arguments", "storage/__init__", "storage/console", "storage/paths", "storage/atomic"},
-    {"layers", "schedule", "metrics", "images", "adversarial", "device"},
-    {"autoencoder", "unet", "dit", "diffusion", "gaussian_mixture", "dimension", "training/", "teddies/", "notebook/"},
+    {"layers", "schedule", "metrics", "images", "device"},
+    {
+        "autoencoder",
+        "adversarial",
+        "unet",
+        "dit",
+        "diffusion",
+        "gaussian_mixture",
+        "dimension",
+        "training/",
+        "teddies/",
+        "notebook/",
+    },
     {"vae", "text", "samplers", "guidance", "judges/"},
     {"codec", "text_denoiser", "contrastive", "perceptual"},
     {"storage/"},
