@@ -11,6 +11,7 @@ faster in bf16, which is measured in a thirtieth of a second. With AMX, bf16 is 
 virtual machine that hides AMX, we have measured bf16 products that took twice as long.
 """
 
+import operator
 import os
 import platform
 import time
@@ -20,6 +21,8 @@ from functools import cache
 from pathlib import Path
 
 import torch
+
+from course_lib.arguments import MAX_SIZE, check_integer, check_number
 
 PRECISIONS = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16, "32-true": torch.float32}
 MAX_THREADS = 1024  # far more make OpenMP end the process
@@ -107,7 +110,9 @@ def matmul_rate(machine: Machine, n: int | None = None, seconds: float = 0.5) ->
         n: matrix size; default 8192 on a CUDA device, 2048 elsewhere. Multiples of 64 suit every device.
         seconds: how long to keep measuring, about.
     """
-    n = n or (8192 if machine.device.type == "cuda" else 2048)
+    if n is None:
+        n = 8192 if machine.device.type == "cuda" else 2048
+    n, seconds = check_integer("n", n, 1, MAX_SIZE), check_number("seconds", seconds, above=0, at_most=600)
     generator = torch.Generator().manual_seed(0)  # not zeros: a GPU's clock rate depends on the values
     a, b = (torch.randn(n, n, generator=generator).to(machine.device, machine.dtype) for _ in range(2))
     torch.mm(a, b)  # warm-up: picks the kernel
@@ -182,7 +187,7 @@ def _parse_precision(requested: str, device: torch.device) -> str:
 
 def _parse_threads(requested: int | str) -> int:
     try:
-        threads = int(requested)
+        threads = int(requested) if isinstance(requested, str) else operator.index(requested)
     except (ValueError, TypeError):
         threads = 0
     if not 1 <= threads <= MAX_THREADS:

@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

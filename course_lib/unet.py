@@ -97,7 +97,7 @@ class UNet(nn.Module):
         if not isinstance(attention, Collection):
             raise TypeError(f"attention is {attention!r}, but must hold the indices of resolutions, such as (1,).")
         for i in attention:
-            check_integer("an index in attention", i, 0, len(multipliers) - 1)
+            check_integer("an index in attention", i, at_least=0)
         self.null_label, self.multiple = num_classes, 2 ** (len(multipliers) - 1)
         embed = 4 * width
         channels = [width * m for m in multipliers]

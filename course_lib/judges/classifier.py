@@ -10,11 +10,13 @@ recognisable at all. It uses group normalisation, so that an image's score does 
     features, logits = classify(net, samples)
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.arguments import check_finite, check_integer, check_labels, check_number, check_tensor
+from course_lib.arguments import check_finite, check_flag, check_integer, check_labels, check_number, check_sizes, check_tensor
 from course_lib.images import as_float
 from course_lib.layers import GroupNorm, ResBlock
 
@@ -29,10 +31,12 @@ class Classifier(nn.Module):
 
     def __init__(self, in_channels: int = 1, num_classes: int = 10, widths: tuple[int, int, int] = (16, 32, 64)) -> None:
         super().__init__()
-        for name, value in {"in_channels": in_channels, "num_classes": num_classes}.items():
-            check_integer(name, value, at_least=1)
-        self.in_channels = in_channels
+        check_sizes(in_channels=in_channels, num_classes=num_classes)
+        if not isinstance(widths, Sequence) or len(widths) != 3:
+            raise ValueError(f"widths is {widths!r:.60}, but must be three numbers of channels.")
         a, b, c = widths
+        check_sizes(**{f"widths[{i}]": width for i, width in enumerate(widths)})
+        self.in_channels = in_channels
         self.body = nn.Sequential(
             nn.Conv2d(in_channels, a, 4, stride=2, padding=1),  # [B, a, H/2, W/2]
             ResBlock(a, a, activation=F.relu),
@@ -71,7 +75,8 @@ def augment(images: Tensor, generator: torch.Generator, shift: int = 1, mirror: 
     Args: images: [B, C, H, W], any dtype. generator: on the device of the images.
     """
     check_tensor("images", images, "[B, C, H, W]", "any")
-    check_integer("shift", shift, at_least=0)
+    shift = check_integer("shift", shift, 0, max(images.shape[-2:]))
+    check_flag("mirror", mirror)
     b, _, h, w = images.shape
     down, right = torch.randint(-shift, shift + 1, (2, b, 1), generator=generator, device=images.device)
     rows = (torch.arange(h, device=images.device) + down).clamp(0, h - 1)
@@ -88,9 +93,12 @@ def classifier_loss(net: nn.Module, batch: tuple[Tensor, Tensor], generator: tor
 
     Args: batch: images [B, C, H, W], uint8 or floats in [-1, 1], and labels [B].
     """
+    if not isinstance(batch, list | tuple) or len(batch) != 2:
+        raise ValueError(f"batch is a {type(batch).__name__}, but must be (images, labels).")
     images, labels = batch
-    check_tensor("labels", labels, f"[{len(images)}]", "integer")
-    return F.cross_entropy(net(as_float(augment(images, generator))).float(), labels, label_smoothing=0.02)
+    logits = net(as_float(augment(images, generator))).float()
+    check_labels("labels", labels, logits.shape[1], len(images))
+    return F.cross_entropy(logits, labels.long(), label_smoothing=0.02)
 
 
 @torch.no_grad()
@@ -100,7 +108,7 @@ def classify(net: Classifier, images: Tensor, batch_size: int = 500) -> tuple[Te
     Args: images: [N, C, H, W], uint8 or floats in [-1, 1] (others are clamped), on the device of `net`.
     """
     check_tensor("images", images, "[N, C, H, W]")
-    check_integer("batch_size", batch_size, at_least=1)
+    batch_size = check_integer("batch_size", batch_size, at_least=1)
     features = torch.cat([net.features(as_float(part).clamp(-1, 1)) for part in images.split(batch_size)])
     return features, net.head(features)
 
@@ -131,7 +139,7 @@ def best_temperature(logits: Tensor, labels: Tensor, max_temperature: float = 4.
     check_finite("logits", logits)
     check_labels("labels", labels.cpu() if isinstance(labels, Tensor) else labels, logits.shape[1], len(logits))
     check_number("max_temperature", max_temperature, above=1)
-    logits, labels = logits.double().cpu(), labels.cpu()
+    logits, labels = logits.double().cpu(), labels.long().cpu()
     temperatures = torch.logspace(-1, 1, 401, base=max_temperature, dtype=torch.float64)
 
     def loss(i: int) -> float:

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.arguments import check_integer, check_same_length, check_tensor
+from course_lib.arguments import check_integer, check_labels, check_same_length, check_sizes, check_tensor
 from course_lib.images import as_float
 from course_lib.layers import GroupNorm, ResBlock
-from course_lib.teddies import CONTINUOUS, SEMANTIC, VALUES, Factors
+from course_lib.teddies import CONTINUOUS, SEMANTIC, VALUES, Factors, check_is_factors
 
 #: The discrete factors that it predicts, one class each; the continuous ones, one value in [-1, 1] each, are CONTINUOUS.
 NAMED_FACTORS = (*SEMANTIC, "fabric")
@@ -31,7 +31,7 @@ class FactorReader(nn.Module):
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
-        check_integer("width", width, at_least=1)
+        check_sizes(width=width)
         a, b, c = width, 2 * width, 4 * width
         self.config = {"width": width}
         self.body = nn.Sequential(
@@ -71,6 +71,7 @@ def split_outputs(out: Tensor) -> tuple[dict[str, Tensor], Tensor]:
 
 def factor_targets(factors: Factors) -> tuple[Tensor, Tensor]:
     """The training targets: indices of the NAMED_FACTORS, int64 [N, 6], and the CONTINUOUS factors, float32 [N, K]."""
+    check_is_factors(factors)
     named, continuous = (torch.stack([getattr(factors, name) for name in names], dim=1) for names in (NAMED_FACTORS, CONTINUOUS))
     return named, continuous
 
@@ -81,9 +82,16 @@ def reader_loss(net: FactorReader, batch: tuple[Tensor, Tensor, Tensor], generat
     batch: images [B, 3, 64, 64], uint8 or floats in [-1, 1], and their `factor_targets`. `corrupt` blurs a third of the images
     and adds noise to another third, so that the reader judges what is drawn and not how sharply.
     """
+    if not isinstance(batch, list | tuple) or len(batch) != 3:
+        raise ValueError(f"batch is a {type(batch).__name__}, but must be (images, named, continuous): see factor_targets.")
     images, named, continuous = batch
+    check_tensor("images", images, "[B, 3, 64, 64]")
+    check_tensor("named", named, f"[{len(images)}, {len(NAMED_FACTORS)}]", "integer")
+    check_tensor("continuous", continuous, f"[{len(images)}, {len(CONTINUOUS)}]", "float")
+    for i, name in enumerate(NAMED_FACTORS):
+        check_labels(name, named[:, i], NUM_VALUES[i])
     logits, values = split_outputs(net(corrupt(as_float(images), generator)))
-    cross_entropies = [F.cross_entropy(logits[name], named[:, i]) for i, name in enumerate(NAMED_FACTORS)]
+    cross_entropies = [F.cross_entropy(logits[name], named[:, i].long()) for i, name in enumerate(NAMED_FACTORS)]
     return sum(cross_entropies, start=values.new_zeros(())) + 10 * F.mse_loss(values, continuous)
 
 
@@ -100,7 +108,7 @@ def corrupt(images: Tensor, generator: torch.Generator) -> Tensor:
 def read_factors(net: FactorReader, images: Tensor, batch_size: int = 250) -> tuple[dict[str, Tensor], Tensor]:
     """Predict the factors of any number of images [N, 3, 64, 64], uint8 or floats (clamped to [-1, 1]): as `split_outputs`."""
     check_tensor("images", images, "[N, 3, H, W]")
-    check_integer("batch_size", batch_size, at_least=1)
+    batch_size = check_integer("batch_size", batch_size, at_least=1)
     return split_outputs(torch.cat([net(as_float(part).clamp(-1, 1)) for part in images.split(batch_size)]))
 
 
@@ -111,6 +119,7 @@ def factor_accuracy(net: FactorReader, images: Tensor, factors: Factors) -> dict
     those that the images should show, one each.
     """
     check_tensor("images", images, "[N, 3, H, W]")
+    check_is_factors(factors)
     check_same_length("images", images, "factors", factors.count)
     logits, values = read_factors(net, images)
     named, continuous = factor_targets(factors.to(images.device))

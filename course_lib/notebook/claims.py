@@ -15,9 +15,11 @@ import math
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from IPython.display import Markdown, display
 
+from course_lib.arguments import check_flag
 from course_lib.storage.console import say
 
 
@@ -68,6 +70,11 @@ class Claims:
         expected: False for a claim of the lecture that fails on this data; then a reason is required, and it is an error if
         the claim holds. Raises ValueError for a missing or contradictory bound.
         """
+        check_flag("expected", expected)
+        bounds = {"at_least": at_least, "at_most": at_most, "equals": equals}
+        at_least, at_most, equals = (None if value is None else _real(name, value) for name, value in bounds.items())
+        if any(bound is not None and math.isnan(bound) for bound in (at_least, at_most, equals)):
+            raise ValueError(f"The claim {sentence!r} has a bound that is NaN, which no measurement meets.")
         ranged = at_least is not None or at_most is not None
         if ranged == (equals is not None):
             raise ValueError(f"The claim {sentence!r} needs a bound: at_least, at_most or both; or else equals, alone.")
@@ -75,7 +82,7 @@ class Claims:
             raise ValueError(f"The claim {sentence!r} can never hold: at_least={at_least} is more than at_most={at_most}.")
         if not expected and not reason:
             raise ValueError(f"The claim {sentence!r} is expected to fail: give the reason.")
-        value = float(measured)
+        value = _real("measured", measured)
         if equals is not None:
             bound, holds = f"= {_number(equals)}", value == equals
         else:
@@ -120,13 +127,20 @@ class Claims:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
     """Show a small table; numbers get four significant digits. Column names carry their units."""
+    if not isinstance(title, str):
+        raise TypeError(f"title is a {type(title).__name__}, but must be a text.")
+    for i, row in enumerate([columns, *rows] if isinstance(rows, Sequence) else [columns, rows]):
+        if isinstance(row, str) or not isinstance(row, Sequence):
+            raise TypeError(f"{f'row {i - 1}' if i else 'columns'} is {row!r:.60}, but must be a list of cells.")
+        if len(row) != len(columns):
+            raise ValueError(f"row {i - 1} has {len(row)} cells, but there are {len(columns)} columns.")
     cells = [[_number(v) if isinstance(v, int | float) and not isinstance(v, bool) else str(v) for v in row] for row in rows]
-    head = "".join(f"<th style='text-align:left'>{html.escape(c)}</th>" for c in columns)
+    head = "".join(f"<th style='text-align:left'>{html.escape(str(c))}</th>" for c in columns)
     body = "".join("<tr>" + "".join(f"<td style='text-align:left'>{html.escape(c)}</td>" for c in row) + "</tr>" for row in cells)
     caption = f"<caption>{html.escape(title)}</caption>" if title else ""
-    widths = [max(len(c) for c in column) for column in zip(columns, *cells, strict=True)]
+    widths = [max(len(c) for c in column) for column in zip(map(str, columns), *cells, strict=True)]
     plain = [title] * bool(title) + [
-        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in [columns, *cells]
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in [[str(c) for c in columns], *cells]
     ]
     data = {
         "text/html": f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>",
@@ -141,12 +155,16 @@ def source(*blocks: Callable, docstring: bool = True) -> None:
     docstring: False omits it, where the text around the cell says the same.
     """
     for block in blocks:
+        text = source_text(block, docstring)
         where = f"{block.__module__.replace('.', '/')}.py"
-        display(Markdown(f"`{block.__qualname__}` in `{where}`\n\n```python\n{source_text(block, docstring)}```"))
+        display(Markdown(f"`{block.__qualname__}` in `{where}`\n\n```python\n{text}```"))
 
 
 def source_text(block: Callable, docstring: bool = True) -> str:
     """The source of one function or class, not indented, with or without its docstring."""
+    check_flag("docstring", docstring)
+    if not inspect.isfunction(inspect.unwrap(block)) and not inspect.isclass(block):
+        raise TypeError(f"block is a {type(block).__name__}, but must be a function or a class.")
     text = textwrap.dedent(inspect.getsource(block))
     return text if docstring else _without_docstring(text)
 
@@ -160,6 +178,17 @@ def _without_docstring(text: str) -> str:
         return text
     lines = text.splitlines(keepends=True)
     return "".join(lines[: first.lineno - 1] + lines[first.end_lineno :])
+
+
+def _real(name: str, value: Any) -> float:
+    """A number, bool or tensor of one as a float; a NaN stays one, because it is shown."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, RuntimeError):
+        number = None
+    if number is None or isinstance(value, str):
+        raise TypeError(f"{name} is a {type(value).__name__}, but must be a number or a tensor of one.")
+    return number
 
 
 def _number(value: float) -> str:

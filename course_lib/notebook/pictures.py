@@ -10,17 +10,20 @@ code hosts.
 import base64
 import html
 import io
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from course_lib.arguments import check_finite, check_integer, check_number, check_tensor
 from course_lib.images import to_uint8
 
 PAGE = 760  # CSS pixels: the width of a notebook's page on a laptop
 LIGHT = 20_000  # bytes; a smaller PNG is stored twice as it is
 PRINTED_COLOURS = 63
+MAX_SCALE, MAX_GAP = 512, 1000  # pixels; more is a slip of the pen, and would ask for all memory
 HEAVY = 60_000  # bytes; a PNG larger than this holds photographs, which look the same in a third of the bytes
 
 
@@ -32,9 +35,13 @@ class Picture:
     """
 
     def __init__(self, data: bytes, alt: str, width: int | None = None) -> None:
+        if not isinstance(data, bytes):
+            raise TypeError(f"data is a {type(data).__name__}, but a picture takes the bytes of a PNG or a JPEG.")
         kind = {b"\x89PNG": "png", b"\xff\xd8\xff\xe0": "jpeg"}.get(data[:4])
         if kind is None:
             raise ValueError(f"A picture takes the bytes of a PNG or a JPEG, but these begin with {data[:4]!r}.")
+        if width is not None:
+            width = check_integer("width", width, 1, 100_000)
         self.data, self.kind, self.alt, self.width = data, kind, checked_alt(alt), width
 
     def pixels(self) -> np.ndarray:
@@ -81,6 +88,8 @@ def to_pixels(images: Tensor | np.ndarray) -> np.ndarray:
     images: floats in [-1, 1] (the rest is clipped) or uint8, [N, 1 or 3, H, W] or one image [1 or 3, H, W]; on any device.
     Raises ValueError for another shape or type, and for values that are not numbers.
     """
+    if not isinstance(images, Tensor | np.ndarray):
+        raise TypeError(f"images is a {type(images).__name__}, but must be a tensor [N, 1 or 3, H, W]: torch.cat joins several.")
     given = x = torch.as_tensor(images).detach()
     if x.ndim == 3:
         x = x[None]
@@ -104,19 +113,38 @@ def signed(values: Tensor, limit: float | None = None) -> Tensor:
 
     limit: the absolute value with the full colour (default: the largest one); larger values are clipped.
     """
+    check_tensor("values", values, "[N, 1, H, W]")
+    check_finite("values", values)
+    limit = None if limit is None else check_number("limit", limit, above=0)
     fraction = (values.detach().cpu().float() / (limit or max(values.abs().max().item(), 1e-12))).clamp(-1, 1)
     orange, blue = (torch.tensor(colour).view(1, 3, 1, 1) for colour in ((213.0, 94.0, 0.0), (0.0, 114.0, 178.0)))
     full = torch.where(fraction > 0, orange, blue)
     return (255 + fraction.abs() * (full - 255)).round().to(torch.uint8)
 
 
+def _check_pixels(name: str, pixels: Any, *axes: int) -> None:
+    """Check an array of pixels: uint8, not empty, with as many axes as one of these (one alone: at least as many)."""
+    if not isinstance(pixels, np.ndarray):
+        raise TypeError(f"{name} is a {type(pixels).__name__}, but must be an array of pixels: viz.tile makes one of images.")
+    fits = pixels.ndim >= axes[0] if len(axes) == 1 else pixels.ndim in axes
+    if pixels.dtype != np.uint8 or not fits or not pixels.size:
+        shapes = {(3,): "[..., H, W, C]", (4, 4): "[N, H, W, C]", (2, 3): "[H, W] or [H, W, 3]"}[axes]
+        raise ValueError(f"{name} is {pixels.dtype} {pixels.shape}, but must be uint8 {shapes}.")
+    if axes == (2, 3) and pixels.ndim == 3 and pixels.shape[2] != 3:
+        raise ValueError(f"{name} has shape {pixels.shape}, but must be [H, W] or [H, W, 3].")
+
+
 def enlarge(pixels: np.ndarray, scale: int) -> np.ndarray:
     """Enlarge pixels [..., H, W, C] to squares of scale x scale, without smoothing."""
+    _check_pixels("pixels", pixels, 3)
+    scale = check_integer("scale", scale, 1, MAX_SCALE)
     return pixels.repeat(scale, axis=-3).repeat(scale, axis=-2) if scale > 1 else pixels
 
 
 def shrink(pixels: np.ndarray, factor: int) -> np.ndarray:
     """Average pixels [N, H, W, C] over squares of factor x factor; incomplete squares at the edges are cut off."""
+    _check_pixels("pixels", pixels, 4, 4)
+    factor = check_integer("factor", factor, 1, min(pixels.shape[1:3]))
     if factor == 1:
         return pixels
     n, height, width, channels = pixels.shape
@@ -133,10 +161,9 @@ def tile(images: Tensor | np.ndarray, columns: int | None = None, scale: int | N
     """
     pixels = to_pixels(images)
     n, _, width, channels = pixels.shape
-    columns = min(columns or n, n)
-    if columns < 1 or (scale is not None and scale < 1):
-        raise ValueError(f"columns={columns} and scale={scale} were given, but both must be 1 or more.")
-    pixels = enlarge(pixels, scale or max(1, PAGE // (columns * width)))
+    columns = n if columns is None else min(check_integer("columns", columns, at_least=1), n)
+    gap = check_integer("gap", gap, 0, MAX_GAP)
+    pixels = enlarge(pixels, max(1, PAGE // (columns * width)) if scale is None else scale)
     h, w = pixels.shape[1] + gap, pixels.shape[2] + gap
     sheet = np.full((-(-n // columns) * h - gap, columns * w - gap, channels), 255, np.uint8)
     for i, picture in enumerate(pixels):
@@ -147,6 +174,11 @@ def tile(images: Tensor | np.ndarray, columns: int | None = None, scale: int | N
 
 def side_by_side(*sheets: np.ndarray, gap: int = 12) -> np.ndarray:
     """Place sheets of pixels, uint8 [h, w] or [h, w, 3], next to each other on white, centred vertically: uint8 [H, W, 3]."""
+    if not sheets:
+        raise ValueError("side_by_side was given no sheet, but needs one or more.")
+    for i, sheet in enumerate(sheets):
+        _check_pixels(f"sheet {i}", sheet, 2, 3)
+    gap = check_integer("gap", gap, 0, MAX_GAP)
     coloured = [sheet if sheet.ndim == 3 else sheet[..., None].repeat(3, axis=-1) for sheet in sheets]
     height, width = max(len(sheet) for sheet in coloured), sum(sheet.shape[1] + gap for sheet in coloured) - gap
     page, left = np.full((height, width, 3), 255, np.uint8), 0
@@ -159,6 +191,8 @@ def side_by_side(*sheets: np.ndarray, gap: int = 12) -> np.ndarray:
 
 def encode(pixels: np.ndarray, level: int = 1) -> bytes:
     """uint8 [H, W] or [H, W, 3] to PNG bytes; lightly compressed (level 1 of zlib's 9), because a slider must answer at once."""
+    _check_pixels("pixels", pixels, 2, 3)
+    level = check_integer("level", level, 0, 9)
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=level)
     return buffer.getvalue()
@@ -166,7 +200,8 @@ def encode(pixels: np.ndarray, level: int = 1) -> bytes:
 
 def compress(pixels: np.ndarray) -> bytes:
     """uint8 [H, W, 3] for a stored notebook: grey where it is grey; in 256 colours or as a JPEG where that would be heavy."""
-    if (pixels == pixels[..., :1]).all():
+    _check_pixels("pixels", pixels, 2, 3)
+    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     data = encode(pixels, level=9)
     if len(data) <= HEAVY or pixels.ndim == 2:

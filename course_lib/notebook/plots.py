@@ -17,6 +17,7 @@ from matplotlib.ticker import LogFormatter
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from course_lib.arguments import check_choice, check_flag, check_integer, check_number
 from course_lib.notebook.pictures import Picture, compress
 from course_lib.notebook.style import COLOURS, DASHES, DPI, FINE, MARKERS, STYLE
 
@@ -31,6 +32,11 @@ class Panels:
     """
 
     def __init__(self, n: int = 1, width: float = 4.6, height: float = 3.4) -> None:
+        n = check_integer("n", n, 1, 24)
+        width, height = (
+            check_number("width", width, at_least=1, at_most=40),
+            check_number("height", height, at_least=1, at_most=40),
+        )
         with rc_context(STYLE):
             self.figure = Figure(figsize=(n * width + 0.4, height), dpi=DPI * FINE, layout="constrained")
             self.axes = self.figure.subplots(1, n, squeeze=False)[0]
@@ -59,6 +65,8 @@ class Map:
 
     def at(self, x: float, y: float, radius: int = 8) -> np.ndarray:
         """The plot with a dot at these values of its axes: uint8 [H, W, 3]."""
+        x, y = check_number("x", x), check_number("y", y)
+        radius = check_integer("radius", radius, 1, 1000)
         pixels = Image.fromarray(self.pixels)
         column, row = self._axes.transData.transform((x, y))
         row = self.pixels.shape[0] - row
@@ -113,7 +121,37 @@ def _plain_ticks(axes: Axes, log: str, curves: Mapping[str, tuple]) -> None:
 
 def _array(values: object) -> np.ndarray:
     """Convert values, also bfloat16 and tensors on a GPU, to an array of at least one dimension."""
-    return np.atleast_1d(values.detach().cpu().double().numpy() if isinstance(values, Tensor) else np.asarray(values))
+    try:
+        return np.atleast_1d(values.detach().cpu().double().numpy() if isinstance(values, Tensor) else np.asarray(values, float))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{values!r:.60} cannot be drawn: numbers are expected.") from error
+
+
+def _check_named(name: str, groups: Any) -> None:
+    """Check a dictionary of one or more names and values."""
+    if not isinstance(groups, Mapping):
+        raise TypeError(f"{name} is a {type(groups).__name__}, but must be a dictionary of names and values.")
+    if not groups:
+        raise ValueError(f"{name} is empty, but must have one or more names and values.")
+
+
+def _check_list(name: str, values: Any) -> None:
+    if not isinstance(values, Sequence):
+        raise TypeError(f"{name} is a {type(values).__name__}, but must be a list.")
+
+
+def _check_curves(curves: Any) -> None:
+    _check_named("curves", curves)
+    for name, curve in curves.items():
+        if not isinstance(curve, tuple | list) or len(curve) not in (2, 3):
+            raise TypeError(f"The curve {name!r} is a {type(curve).__name__}, but must be (x, y) or (x, y, error).")
+        x, y, *error = (_array(values) for values in curve)
+        if x.ndim != 1 or x.shape != y.shape:
+            raise ValueError(f"The curve {name!r} has {len(x)} x and {len(y)} y, but needs a y for each x.")
+        if not len(x):
+            raise ValueError(f"The curve {name!r} has no points.")
+        if error and (error[0].shape not in (x.shape, (1,)) or (error[0] < 0).any()):
+            raise ValueError(f"The errors of the curve {name!r} must be one for each point, and none below 0.")
 
 
 @_styled
@@ -133,17 +171,21 @@ def draw_lines(
     Up to 40 points are marked. log: "x", "y" or "xy". error: half-width of a bar, or with more than 12 points of a band.
     references: named horizontal lines.
     """
+    _check_curves(curves)
+    check_choice("log", log, ("", "x", "y", "xy"))
+    check_flag("marker", marker)
     for i, (name, (x, y, *error)) in enumerate(curves.items()):
         x, y, colour = _array(x), _array(y), COLOURS[i % len(COLOURS)]
-        if x.shape != y.shape:
-            raise ValueError(f"The curve {name!r} has {len(x)} x and {len(y)} y, but needs a y for each x.")
         mark = MARKERS[i % len(MARKERS)] if marker and len(x) <= 40 else None
         axes.plot(x, y, color=colour, linestyle=DASHES[i % len(DASHES)], marker=mark, label=name)
         if error and len(x) <= 12:
             axes.errorbar(x, y, _array(error[0]), fmt="none", ecolor=colour, elinewidth=1.2, capsize=3)
         elif error:
             axes.fill_between(x, y - _array(error[0]), y + _array(error[0]), color=colour, alpha=0.2, linewidth=0)
+    if references is not None:
+        _check_named("references", references)
     for name, value in (references or {}).items():
+        check_number(f"the reference {name!r}", value)
         axes.axhline(value, color="#555555", linestyle="--", linewidth=1.2)
         axes.annotate(name, (0.99, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9)
     _plain_ticks(axes, log, curves)
@@ -163,12 +205,15 @@ def lines(curves: Mapping[str, tuple], *, alt: str, width: float = 6.0, height: 
 def loss_curve(values: Tensor, *, ylabel: str, alt: str, smooth: int = 50) -> Picture:
     """Plot a training curve [steps]: each loss faint, the running mean over ``smooth`` steps on top."""
     losses = _array(values)
-    smooth = min(smooth, len(losses))
+    if losses.ndim != 1 or not losses.size or not np.isfinite(losses).all():
+        raise ValueError(f"values has shape {losses.shape}, but must be [steps], of finite numbers.")
+    smooth = min(check_integer("smooth", smooth, at_least=1), len(losses))
     mean = np.convolve(losses, np.ones(smooth) / smooth, "valid")
     panels = Panels(1, 6.0, 3.2)
     panels[0].plot(np.arange(1, len(losses) + 1), losses, color=COLOURS[5], alpha=0.35, linewidth=0.8, label="each step")
     panels[0].plot(np.arange(smooth, len(losses) + 1), mean, color=COLOURS[0], label=f"mean of {smooth} steps")
     low, high = np.quantile(losses, [0.0, 0.99])
+    high = high if high > low else low + 1  # a constant loss
     panels[0].set(xlabel="training step", ylabel=ylabel, ylim=(low - 0.05 * (high - low), high + 0.1 * (high - low)))
     panels[0].legend(fontsize=9)
     return panels.picture(alt)
@@ -179,8 +224,14 @@ def bars(
     values: Mapping[str, float], *, ylabel: str, alt: str, errors: Sequence[float] | None = None, log: bool = False
 ) -> Picture:
     """Plot named bars with their values on top. errors: half-widths, one for each bar."""
-    panels = Panels(1, max(4.0, 1.1 * len(values) + 1.5), 3.4)
-    heights = [float(v) for v in values.values()]
+    _check_named("values", values)
+    check_flag("log", log)
+    heights = [check_number(f"the bar {name!r}", value) for name, value in values.items()]
+    if errors is not None:
+        errors = [check_number("an error", e, at_least=0) for e in _array(errors).ravel().tolist()]
+        if len(errors) != len(values):
+            raise ValueError(f"There are {len(errors)} errors for {len(values)} bars: give one for each.")
+    panels = Panels(1, min(40.0, max(4.0, 1.1 * len(values) + 1.5)), 3.4)
     drawn = panels[0].bar(
         list(values), heights, yerr=errors, color=[COLOURS[i % len(COLOURS)] for i in range(len(values))], capsize=4
     )
@@ -207,8 +258,20 @@ def heatmap(
 
     limits: the values of the darkest and the lightest colour (default: the smallest and the largest).
     """
-    panels = Panels(1, 1.6 + 0.9 * len(columns), 1.2 + 0.28 * len(rows))
-    image = panels[0].imshow(_array(values), vmin=limits[0], vmax=limits[1], cmap="cividis", aspect="auto")
+    table = _array(values)
+    _check_list("rows", rows)
+    _check_list("columns", columns)
+    if table.shape != (len(rows), len(columns)) or not np.isfinite(table).all():
+        raise ValueError(
+            f"values has shape {table.shape}, but must be [{len(rows)} rows, {len(columns)} columns] of finite numbers."
+        )
+    if not isinstance(limits, tuple | list) or len(limits) != 2:
+        raise TypeError(f"limits is {limits!r:.60}, but must be two numbers, or None for either.")
+    low, high = (None if limit is None else check_number("a limit", limit) for limit in limits)
+    if low is not None and high is not None and low >= high:
+        raise ValueError(f"limits is ({low}, {high}), but the first must be below the second.")
+    panels = Panels(1, min(40.0, 1.6 + 0.9 * len(columns)), min(40.0, 1.2 + 0.28 * len(rows)))
+    image = panels[0].imshow(table, vmin=low, vmax=high, cmap="cividis", aspect="auto")
     panels[0].set_xticks(range(len(columns)), columns)
     panels[0].set_yticks(range(len(rows)), rows)
     panels[0].set(ylabel=ylabel, xlabel=xlabel)
@@ -222,8 +285,13 @@ def draw_points(
     axes: Axes, groups: Mapping[str, Tensor], *, xlabel: str = "", ylabel: str = "", title: str = "", size: float = 6
 ) -> None:
     """Draw clouds of points {"name": [N, 2]} on one plot, equal scales on both axes."""
+    _check_named("groups", groups)
+    check_number("size", size, above=0, at_most=10_000)
     for i, (name, points) in enumerate(groups.items()):
-        xy = _array(points.flatten(1))
+        xy = _array(points)
+        if xy.ndim < 2 or not xy.size or xy[0].size != 2:
+            raise ValueError(f"The points {name!r} have shape {xy.shape}, but must be [N, 2].")
+        xy = xy.reshape(len(xy), 2)
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]
         axes.scatter(xy[:, 0], xy[:, 1], s=size, alpha=0.5, linewidths=0, label=name, color=colour, marker=marker)
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title, aspect="equal")
@@ -235,6 +303,8 @@ def draw_points(
 @_styled
 def draw_histogram(axes: Axes, groups: Mapping[str, Tensor], *, xlabel: str, bins: int = 60, title: str = "") -> None:
     """Draw histograms {"name": values} over common bins, each with area 1."""
+    _check_named("groups", groups)
+    bins = check_integer("bins", bins, 1, 10_000)
     flat = {name: _array(values).ravel() for name, values in groups.items()}
     if bad := [name for name, values in flat.items() if not len(values) or not np.isfinite(values).all()]:
         raise ValueError(f"The histogram {bad[0]!r} has no values, or some that are not finite numbers.")
@@ -267,6 +337,12 @@ def spectrum(variances: Mapping[str, Tensor], *, alt: str, fraction: float = 0.9
 
     fraction: drawn as a reference line; options as in ``lines``.
     """
+    _check_named("variances", variances)
+    fraction = check_number("fraction", fraction, above=0, at_most=1)
+    for name, values in variances.items():
+        v = _array(values)
+        if v.ndim != 1 or not v.size or not np.isfinite(v).all() or (v < 0).any() or v.sum() <= 0:
+            raise ValueError(f"The variances {name!r} have shape {v.shape}, but must be [D], none below 0 and not all 0.")
     explained = {name: 100 * _array(v).cumsum() / _array(v).sum() for name, v in variances.items()}
     curves = {name: (np.arange(1, len(v) + 1), v) for name, v in explained.items()}
     options = {"xlabel": "principal components", "ylabel": "variance explained (%)", "log": "x", "marker": False, **options}

@@ -10,7 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from course_lib.notebook.pictures import PAGE, Picture, checked_alt, compress, enlarge, shrink, to_pixels
+from course_lib.arguments import check_integer
+from course_lib.notebook.pictures import MAX_SCALE, PAGE, Picture, checked_alt, compress, enlarge, shrink, to_pixels
 from course_lib.notebook.style import DPI, STYLE
 
 
@@ -32,7 +33,11 @@ def grid(
     """
     pixels = to_pixels(images)
     n, height, width, _ = pixels.shape
-    columns = min(columns or (n if n <= 12 else 10), n)
+    columns = min((n if n <= 12 else 10) if columns is None else check_integer("columns", columns, at_least=1), n)
+    scale = None if scale is None else check_integer("scale", scale, 1, MAX_SCALE)
+    for name, texts in {"titles": titles, "row_labels": row_labels}.items():
+        if texts is not None and (isinstance(texts, str) or not isinstance(texts, Sequence)):
+            raise TypeError(f"{name} is a {type(texts).__name__}, but must be a list of texts.")
     if titles and len(titles) not in (columns, n):
         raise ValueError(f"There are {len(titles)} titles, but {columns} columns and {n} images: give one for each of either.")
     if row_labels and len(row_labels) != -(-n // columns):
@@ -51,6 +56,8 @@ def rows(groups: Mapping[str, Tensor], *, alt: str, scale: int | None = None, ti
 
     All images have one size; grey and RGB may be mixed, and a shorter row is filled up with white.
     """
+    if not isinstance(groups, Mapping) or not groups:
+        raise TypeError(f"groups is {groups!r:.60}, but must be a dictionary of names and images.")
     sets = [torch.from_numpy(to_pixels(x)).permute(0, 3, 1, 2).expand(-1, 3, -1, -1) for x in groups.values()]
     if len({x.shape[2:] for x in sets}) != 1:
         sizes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in groups.items())

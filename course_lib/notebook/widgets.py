@@ -12,7 +12,7 @@ import functools
 import html
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import ipywidgets
@@ -21,7 +21,9 @@ import traitlets
 from IPython.display import display
 from torch import Tensor
 
+from course_lib.arguments import check_integer
 from course_lib.notebook import viz
+from course_lib.notebook.pictures import MAX_SCALE
 
 Shown = Tensor | viz.Picture | bytes
 Drawn = Shown | tuple[Shown, str]
@@ -57,6 +59,11 @@ class ImageSlider:
         columns: int | None,
         scale: int | None,
     ) -> None:
+        if not callable(draw):
+            raise TypeError(f"draw is a {type(draw).__name__}, but must be a function of the sliders' values.")
+        for name, value in {"columns": columns, "scale": scale}.items():
+            if value is not None:
+                check_integer(name, value, 1, MAX_SCALE)
         self._draw, self._columns, self._scale, self.alt = draw, columns, scale, alt
         self._positions = positions
         self._answer = functools.lru_cache(CACHE_SIZE)(self._render)
@@ -90,7 +97,7 @@ class ImageSlider:
         for name, value in values.items():
             if name not in self.sliders:
                 raise ValueError(f"There is no slider {name!r}; there are {', '.join(self.sliders)}.")
-            if value not in self._positions.get(name, [value]):
+            if isinstance(value, Tensor) or value not in self._positions.get(name, [value]):
                 raise ValueError(f"{name} = {value!r} is not on the slider; it has {', '.join(map(str, self._positions[name]))}.")
         self._moved_in_code = True
         try:
@@ -103,7 +110,7 @@ class ImageSlider:
 
     def latency(self, n: int = 20) -> float:
         """Median milliseconds from a move to new picture bytes, over n evenly spread positions, none of them cached."""
-        times = []
+        n, times = check_integer("n", n, 1, 1000), []
         for i in range(n):
             at = [values[round(i * (len(values) - 1) / max(1, n - 1))] for values in self._positions.values()]
             began = time.perf_counter()
@@ -217,6 +224,8 @@ def prompt_box(
     a picture is drawn when Enter is pressed or a slider is released. If draw raises ValueError for a prompt that it does not
     understand, the message is shown below the field.
     """
+    if not isinstance(prompt, str):
+        raise TypeError(f"prompt is a {type(prompt).__name__}, but must be a text.")
     positions = _positions(sliders)
     line = ipywidgets.Text(
         value=prompt,
@@ -232,10 +241,15 @@ def prompt_box(
 
 def _positions(sliders: dict[str, Sequence]) -> dict[str, list]:
     """Return the positions of each slider as a list. Raises ValueError for none, and for two with the same label."""
+    for name, values in sliders.items():
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise TypeError(f"Slider {name!r} is {values!r:.60}, but must be a list of its positions.")
     positions = {name: values.tolist() if isinstance(values, Tensor) else list(values) for name, values in sliders.items()}
     for name, values in positions.items():
         if not values:
             raise ValueError(f"Slider {name!r} has no positions: give it a list of values.")
+        if any(value is None or value != value for value in values):
+            raise ValueError(f"Slider {name!r} has a position that is None or NaN: give values that can be shown.")
         if len({_label(value) for value in values}) < len(values):
             raise ValueError(f"Slider {name!r} has positions that read the same: {', '.join(map(_label, values))}.")
     return positions
@@ -254,6 +268,7 @@ def strip(
 
     draw: as in `image_slider`, returning images; the first of them is shown. fixed: the values of the other sliders.
     """
+    values = _positions({name: values})[name]
     drawn = [_parts(draw(**{name: value}, **fixed))[0] for value in values]
     images = torch.cat([x[:1].cpu() for x in drawn])
     return viz.grid(images, len(drawn), alt=alt, scale=scale, titles=[_label(v) for v in values], title=name.replace("_", " "))

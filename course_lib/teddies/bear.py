@@ -63,8 +63,9 @@ def reachable_box(
     """The box in the image that a box in a bear's frame can reach, wherever the nuisance factors put the bear."""
     extremes = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 4)
     nuisance = dict(zip(("x", "y", "size", "tilt"), extremes.T, strict=True))
-    dummy = torch.zeros(len(extremes))
-    others = {name: dummy for name in Factors.__dataclass_fields__ if name not in nuisance}
+    others = {
+        name: torch.zeros(len(extremes), dtype=torch.int64) for name in Factors.__dataclass_fields__ if name not in nuisance
+    }
     frame = bear_frames(Factors(**nuisance, **others), count)[1][bear]
     corners = [frame.at(x, y) for x in (left, right) for y in (bottom, top)]
     xs, ys = torch.cat([corner.x for corner in corners]), torch.cat([corner.y for corner in corners])

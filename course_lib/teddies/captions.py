@@ -15,7 +15,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from .factors import NUM_VALUES, SEMANTIC, VALUES, Factors, check_labels, value_index
+from .factors import NUM_VALUES, SEMANTIC, VALUES, Factors, check_factors, check_labels, value_index
 
 _LOCATIONS = {
     "meadow": "on a meadow",
@@ -48,11 +48,13 @@ def captions(factors: Factors, mention: Iterable[str] = SEMANTIC) -> list[str]:
 
     Raises ValueError where `mention` holds another name.
     """
+    if isinstance(mention, str) or not isinstance(mention, Iterable) or not all(isinstance(name, str) for name in mention):
+        raise TypeError(f"mention is {mention!r:.60}, but must be a list of factors' names.")
     mentioned = set(mention)
     unknown = sorted(mentioned - set(SEMANTIC))
     if unknown:
         raise ValueError(f"a caption cannot mention {unknown[0]!r}; it can mention: {', '.join(SEMANTIC)}.")
-    rows = factors.labels().tolist()
+    rows = check_factors(factors).labels().tolist()
     return [_write({name: VALUES[name][i] for name, i in zip(SEMANTIC, row, strict=True) if name in mentioned}) for row in rows]
 
 

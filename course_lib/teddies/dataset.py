@@ -22,8 +22,8 @@ def dataset(
     Only combinations that are not held out appear; with `unseen` only the held-out ones (`is_held_out`). `fine`: as in
     `render`. Apart from the images, memory does not grow with n. Raises ValueError for numbers out of range.
     """
-    check_integer("n", n, 0, MAX_IMAGES)
-    check_integer("seed", seed, 0, 2**63 - 1)
+    n = check_integer("n", n, 0, MAX_IMAGES)
+    seed = check_integer("seed", seed, 0, 2**63 - 1)
     check_integer("size", size, SMALLEST, LARGEST)
     check_flag("unseen", unseen)
     check_flag("fine", fine)

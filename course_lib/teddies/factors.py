@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import SupportsIndex, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from course_lib.arguments import check_integer, check_tensor
+from course_lib.arguments import can_look_at, check_choice, check_integer, check_same_length, check_tensor
 
 Device: TypeAlias = torch.device | str
 Value: TypeAlias = str | float | Tensor | Sequence[str] | Sequence[float]
@@ -47,7 +49,8 @@ MAX_IMAGES = 10_000_000
 
 
 def num_values(name: str) -> int:
-    """Return the number of values of a discrete factor."""
+    """Return the number of values of a discrete factor. Raises ValueError for another name."""
+    check_choice("name", name, DISCRETE)
     return NUM_GRAINS if name == "grain" else len(VALUES[name])
 
 
@@ -80,15 +83,39 @@ class Factors:
     brightness: Tensor  # -1 darker, 1 brighter
     saturation: Tensor  # -1 towards grey, 1 away from it
 
+    def __post_init__(self) -> None:
+        for name, value in self.items():
+            check_tensor(name, value, "[N]", "integer" if name in DISCRETE else "number", least=0)
+            check_same_length(name, value, "count", self.count)
+
     def __len__(self) -> int:
         return len(self.count)
 
     def __getitem__(self, rows: int | slice | list[int] | Tensor) -> Factors:
-        """Rows by index (a batch of one), slice, list, mask or index tensor."""
-        if isinstance(rows, int):
-            row = range(len(self))[rows]
+        """Rows by index (a batch of one), slice, list, mask or index tensor. Raises IndexError for a row that is not there."""
+        if isinstance(rows, SupportsIndex) and not isinstance(rows, Tensor | np.ndarray):
+            row = range(len(self))[operator.index(rows)]
             rows = slice(row, row + 1)
+        elif not isinstance(rows, slice):
+            rows = self._row_indices(rows)
         return Factors(**{name: value[rows] for name, value in self.items()})
+
+    def _row_indices(self, rows: list[int] | Tensor) -> Tensor:
+        """A list, mask or index tensor as a checked tensor on the factors' device; on a GPU its values are not looked at."""
+        try:
+            index = torch.as_tensor(rows, device=self.device)
+        except (TypeError, ValueError, RuntimeError):
+            raise TypeError(f"rows is a {type(rows).__name__}, but must be an index, a slice, a list, or a tensor.") from None
+        check_tensor("rows", index, "[M]", "any", least=0)
+        if index.dtype == torch.bool:
+            check_same_length("rows", index, "factors", self.count)
+            return index
+        index = index.long() if not index.numel() else index
+        check_tensor("rows", index, "[M]", "integer", least=0)
+        n = len(self)
+        if can_look_at(index) and index.numel() and not -n <= int(index.min()) <= int(index.max()) < n:
+            raise IndexError(f"rows runs from {int(index.min())} to {int(index.max())}, but there are {n} images.")
+        return index
 
     def items(self) -> Iterator[tuple[str, Tensor]]:
         """Pairs of name and tensor, in the order of the fields."""
@@ -113,6 +140,7 @@ class Factors:
 
     def describe(self, row: int = 0) -> dict[str, str | int | float]:
         """The factors of one image, in words and numbers."""
+        row = range(len(self))[check_integer("row", row)]
         values = {name: value[row].item() for name, value in self.items()}
         return {name: VALUES[name][int(value)] if name in VALUES else value for name, value in values.items()}
 
@@ -156,16 +184,19 @@ def _check_range(name: str, low: float, high: float) -> None:
         raise ValueError(f"{name} runs from {low:g} to {high:g}; it must lie in [-1, 1].")
 
 
+def check_is_factors(factors: Factors) -> None:
+    """Raise TypeError for what is no `Factors`."""
+    if not isinstance(factors, Factors):
+        raise TypeError(f"factors is a {type(factors).__name__}, but must be Factors, as sample_factors makes them.")
+
+
 def check_factors(factors: Factors) -> Factors:
     """Check the factors and return them on the CPU.
 
     One copy from the device for integers and one for floats, for any number of images. Raises ValueError for a wrong length,
     an index out of range, or a value beyond [-1, 1].
     """
-    wrong = [name for name, value in factors.items() if value.shape != factors.count.shape or value.ndim != 1]
-    if wrong:
-        shapes = f"{tuple(getattr(factors, wrong[0]).shape)}, count has shape {tuple(factors.count.shape)}"
-        raise ValueError(f"{wrong[0]} has shape {shapes}; every factor must be a tensor [N] of the same length.")
+    check_is_factors(factors)
     discrete = torch.stack([getattr(factors, name).to(torch.int64) for name in DISCRETE]).cpu()
     continuous = torch.stack([getattr(factors, name).to(torch.float32) for name in CONTINUOUS]).cpu()
     if len(factors):
@@ -190,6 +221,8 @@ def sample_factors(
     if isinstance(generator, int):
         check_integer("generator", generator, 0, 2**63 - 1)
         generator = torch.Generator().manual_seed(generator)
+    if not isinstance(generator, torch.Generator | None):
+        raise TypeError(f"generator is {generator!r:.60}, but must be a torch.Generator, a seed or None.")
     source = generator.device if generator is not None else torch.device("cpu")
     values = {name: torch.randint(num_values(name), (n,), generator=generator, device=source) for name in DISCRETE}
     values |= {name: torch.rand(n, generator=generator, device=source) * 2 - 1 for name in CONTINUOUS}
@@ -210,6 +243,7 @@ def check_labels(labels: Tensor) -> None:
 
 def combination_id(factors: Factors) -> Tensor:
     """Number the semantic combination of each image, 0 … NUM_COMBINATIONS - 1: int64 [N]. Used to hold some out."""
+    check_is_factors(factors)
     ids = torch.zeros_like(factors.count)
     for name, n in zip(SEMANTIC, NUM_VALUES, strict=True):
         ids = ids * n + getattr(factors, name)
@@ -222,7 +256,7 @@ def combination(ids: Tensor | int) -> dict[str, Tensor]:
     `sample_factors(len(ids), seed, **combination(ids))` samples factors with exactly these combinations. Raises ValueError for
     an id out of range.
     """
-    rest = torch.as_tensor(ids)
+    rest = ids if isinstance(ids, Tensor) else torch.tensor(check_integer("ids", ids))
     check_tensor("ids", rest, "", "integer", least=0)
     rest = rest.to(torch.int64)
     if rest.numel() and not (int(rest.min()) >= 0 and int(rest.max()) < NUM_COMBINATIONS):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from course_lib.arguments import check_integer
+from course_lib.arguments import check_flag, check_integer
 
 from .bear import SLEEPING, Bear, bear_frames
 from .canvas import Patch, colours
@@ -32,8 +32,7 @@ def render(factors: Factors, size: int = 64, chunk: int | None = None, fine: boo
     grain and all cloth is plain: the factors `grain` and `fabric` are ignored. Raises ValueError for a size or a factor
     out of range.
     """
-    if not isinstance(factors, Factors):
-        raise TypeError(f"factors is a {type(factors).__name__}; expected Factors, as sample_factors makes them.")
+    check_flag("fine", fine)
     if isinstance(size, bool) or not isinstance(size, int) or not SMALLEST <= size <= LARGEST:
         raise ValueError(f"size is {size!r}; expected an integer number of pixels from {SMALLEST} to {LARGEST}.")
     if chunk is not None:

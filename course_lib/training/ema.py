@@ -5,10 +5,14 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from course_lib.arguments import check_integer, check_number
+
 
 def decay_at(decay: float, step: int) -> float:
     """Return the decay of step `step` = 0, 1, ...: min(decay, (1 + step) / (10 + step)), so that the average forgets the
     untrained weights quickly (the warm-up of TensorFlow's ExponentialMovingAverage)."""
+    check_number("decay", decay, at_least=0, below=1)
+    step = check_integer("step", step, at_least=0)
     return min(decay, (1 + step) / (10 + step))
 
 
@@ -22,7 +26,7 @@ class Ema:
     """
 
     def __init__(self, net: nn.Module, decay: float, mean: nn.Module | None = None) -> None:
-        self.decay = decay
+        self.decay = check_number("decay", decay, at_least=0, below=1)
         self.net = (copy.deepcopy(net) if mean is None else mean).eval().requires_grad_(False)
         # Collected once: walking through a deep network takes longer than averaging it.
         self._mean: list[Tensor] = list(self.net.parameters())

@@ -4,12 +4,15 @@ torch.optim.Muon takes only matrices. The networks of the workbook are mostly co
 [out, in · k · k] when they are flattened, and they also have biases and norms. This optimizer takes all parameters of a network.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
 
+from course_lib.arguments import check_integer, check_number, check_tensor
+
 _QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan et al. 2024: steep at zero, and within 0.7 … 1.2 after five rounds
+MAX_ROUNDS = 1000
 _MIN_SIDE = 8  # with this few rows or columns, equal singular values would give noise the same weight as signal
 
 
@@ -24,6 +27,15 @@ class Muon(torch.optim.Optimizer):
         self, weights: Iterable[Tensor], lr: float, betas: tuple[float, float] = (0.9, 0.999), momentum: float = 0.95
     ) -> None:
         weights = list(weights)
+        if not weights or not all(isinstance(p, Tensor) and p.is_floating_point() for p in weights):
+            raise TypeError("weights must be a list of one or more floating-point tensors, such as net.parameters().")
+        if len({id(p) for p in weights}) < len(weights):
+            raise ValueError("weights holds the same tensor twice: give each once.")
+        check_number("lr", lr, at_least=0)
+        if not isinstance(betas, Sequence) or len(betas) != 2:
+            raise ValueError(f"betas is {betas!r:.60}, but must be two numbers.")
+        for name, value in {"betas[0]": betas[0], "betas[1]": betas[1], "momentum": momentum}.items():
+            check_number(name, value, at_least=0, below=1)
         groups = [{"params": [p for p in weights if _is_matrix(p) == matrix], "matrix": matrix} for matrix in (True, False)]
         super().__init__([g for g in groups if g["params"]], {"lr": lr, "betas": betas, "momentum": momentum})
 
@@ -66,6 +78,8 @@ def orthogonalise(matrix: Tensor, rounds: int = 5) -> Tensor:
     By the Newton-Schulz iteration, which needs only matrix products (Bernstein & Newhouse 2024; coefficients of Jordan et al.
     2024). A singular value far below the largest one may stay smaller.
     """
+    check_tensor("matrix", matrix, "[rows, columns]", "float")
+    rounds = check_integer("rounds", rounds, 0, MAX_ROUNDS)
     a, b, c = _QUINTIC
     x = matrix.bfloat16() if matrix.is_cuda else matrix.clone()
     tall = x.shape[0] > x.shape[1]

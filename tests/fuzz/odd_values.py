@@ -122,14 +122,7 @@ def _batch_level(spec: Spec, name: str, value: BatchLevel, rng: Random) -> Odd:
 def _factors(spec: Spec, name: str, value: Factors, rng: Random) -> Odd:
     field = rng.choice([f.name for f in fields(Factors)])
     x = getattr(value, field)
-    change = {
-        "shorter": x[:-1],
-        "two axes": x[:, None],
-        "too large": x + 10**6,
-        "negative": x - 10**6,
-        "empty": x[:0],
-        "list": x.tolist(),
-    }
+    change = {"too large": x + 10**6, "negative": x - 10**6}  # Factors themselves refuse other shapes
     if x.is_floating_point():
         change |= {"NaN": x * math.nan}
     if rng.random() < 0.3:

@@ -35,7 +35,9 @@ spec("judges.classifier.classifier_loss", any_dtype=("batch[0]",), labels={"batc
 spec("judges.classifier.classify", shapes=CLASSIFIER, images=("images",), fixed=("net",))(
     lambda: {"net": classifier(), "images": photos(3, 1, 32), "batch_size": 2}
 )
-spec("judges.classifier.classify", shapes=CLASSIFIER, fixed=("net",))(lambda: {"net": classifier(), "images": images(3, 1, 32)})
+spec("judges.classifier.classify", shapes=CLASSIFIER, images=("images",), fixed=("net",))(
+    lambda: {"net": classifier(), "images": images(3, 1, 32)}
+)
 spec("judges.classifier.calibrate", shapes=CLASSIFIER, images=("images",), rows=[("images", "labels")], labels={"labels": 10})(
     lambda: {"net": classifier(), "images": photos(6, 1, 32), "labels": classes(6, 10)}
 )

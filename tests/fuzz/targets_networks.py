@@ -50,6 +50,7 @@ spec("layers.Conditioning.forward", rows=[("t", "y")], labels={"y": 6})(
     lambda: {"self": built(layers.Conditioning, 8, (3, 5)), "t": torch.tensor([1, 5]), "y": torch.tensor([[0, 1], [3, 5]])}
 )
 exclude("takes a module alone", "layers.zero_module")
+exclude("checks of what the layers are given", "layers.check_features", "layers.check_heads", "layers.check_mask")
 
 spec("unet.Attention2d")(lambda: {"channels": 8, "heads": 2})
 spec("unet.Attention2d.forward")(lambda: {"self": built(Attention2d, 8, 2), "x": normal(2, 8, 3, 3)})

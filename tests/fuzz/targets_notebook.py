@@ -174,7 +174,7 @@ W = "notebook.widgets"
 
 
 def draw(level: float = 0.0, prompt: str = "") -> tuple[torch.Tensor, str]:
-    return torch.full((1, 1, 4, 4), min(float(level), 1.0)), f"level {level}"
+    return torch.full((1, 1, 4, 4), min(float(level), 1.0) if isinstance(level, int | float) else 0.5), f"level {level}"
 
 
 def slider() -> Any:

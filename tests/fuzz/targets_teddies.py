@@ -1,5 +1,7 @@
 """Specs of the teddies: factors, captions, the data set and the renderer."""
 
+from typing import Any
+
 from inputs import factors, generator, labels
 from spec import exclude, exclude_module, spec
 
@@ -9,15 +11,17 @@ F, C = "teddies.factors", "teddies.captions"
 
 spec(f"{F}.num_values")(lambda: {"name": "fur"})
 spec(f"{F}.value_index")(lambda: {"name": "fur", "value": "pink"})
-spec(f"{F}.Factors.replace")(lambda: {"self": factors(), "fur": "pink", "light": 0.5, "count": [0, 1, 1, 0]})
-spec(f"{F}.Factors.replace")(lambda: {"self": factors(), "scarf": factors().scarf, "x": factors().x})
-spec(f"{F}.Factors.describe", fixed=("self",))(lambda: {"self": factors(), "row": 2})
-spec(f"{F}.Factors.to", lambda self: self.to("cpu"))(lambda: {"self": factors()})
-spec(f"{F}.Factors.labels")(lambda: {"self": factors()})
-spec(f"{F}.Factors.__getitem__", lambda self, rows: self[rows])(lambda: {"self": factors(), "rows": [0, 2]})
-spec(f"{F}.Factors.__getitem__", lambda self, rows: self[rows])(lambda: {"self": factors(), "rows": 1})
+spec(f"{F}.Factors.replace", fixed=("self",))(lambda: {"self": factors(), "fur": "pink", "light": 0.5, "count": [0, 1, 1, 0]})
+spec(f"{F}.Factors.replace", fixed=("self",))(lambda: {"self": factors(), "scarf": factors().scarf, "x": factors().x})
+spec(f"{F}.Factors.describe", fixed=("self",), raises=(IndexError,))(lambda: {"self": factors(), "row": 2})
+spec(f"{F}.Factors.to", lambda self: self.to("cpu"), fixed=("self",))(lambda: {"self": factors()})
+spec(f"{F}.Factors.labels", fixed=("self",))(lambda: {"self": factors()})
+GET: dict[str, Any] = {"fixed": ("self",), "raises": (IndexError,)}
+spec(f"{F}.Factors.__getitem__", lambda self, rows: self[rows], **GET)(lambda: {"self": factors(), "rows": [0, 2]})
+spec(f"{F}.Factors.__getitem__", lambda self, rows: self[rows], **GET)(lambda: {"self": factors(), "rows": 1})
 exclude("a record of factors, which the functions that take it check", f"{F}.Factors")
 exclude("takes no arguments", f"{F}.Factors.items", f"{C}.vocabulary")
+spec(f"{F}.check_is_factors")(lambda: {"factors": factors()})
 spec(f"{F}.check_factors")(lambda: {"factors": factors()})
 spec(f"{F}.check_labels", shapes={"labels": "[N, 5]"}, labels={"labels": 100})(lambda: {"labels": labels()})
 spec(f"{F}.sample_factors")(lambda: {"n": 3, "generator": 5, "fur": "pink", "light": 0.5, "count": [0, 1, 1]})

@@ -75,7 +75,7 @@ def muon_arguments() -> dict[str, Any]:
     }
 
 
-spec("training.muon.Muon", lambda gradient, **options: Muon(**options))(muon_arguments)
+spec("training.muon.Muon", lambda gradient, **options: Muon(**options), fixed=("gradient",))(muon_arguments)
 spec("training.muon.Muon.step", steps_of_muon, fixed=("weights", "gradient"))(muon_arguments)
 spec("training.muon.orthogonalise")(lambda: {"matrix": normal(4, 5), "rounds": 3})
 

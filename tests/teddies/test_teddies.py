@@ -312,7 +312,7 @@ def test_combinations_are_numbered_one_to_one():
         (lambda: render(sample_factors(2, 0), chunk=0), ["chunk", "0"]),
         (lambda: render(dataclasses.replace(sample_factors(2, 0), fur=torch.tensor([0, 6]))), ["fur", "6", "0 to 5"]),
         (lambda: render(dataclasses.replace(sample_factors(2, 0), x=torch.tensor([0.0, torch.nan]))), ["x", "nan"]),
-        (lambda: render(dataclasses.replace(sample_factors(2, 0), x=torch.zeros(3))), ["x", "(3,)", "(2,)"]),
+        (lambda: render(dataclasses.replace(sample_factors(2, 0), x=torch.zeros(3))), ["x", "3 rows", "count 2"]),
         (lambda: captions(sample_factors(2, 0), mention=("grain",)), ["grain", "fur"]),
         (lambda: teddies.combination(NUM_COMBINATIONS), [str(NUM_COMBINATIONS)]),
     ],
