@@ -7,7 +7,7 @@ is for functions that return a number anyway, and `check_labels` looks only at w
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any, SupportsIndex
 
@@ -159,6 +159,26 @@ def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
         raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, names))}.")
 
 
+def check_list(name: str, values: Any, length: int | None, what: str) -> None:
+    """Check that values are a list or tuple of this length (None: one or more); what: a plural noun for the message."""
+    if not isinstance(values, Sequence):
+        raise TypeError(f"{name} is {_a_value(values)}, but must be a list of {what}.")
+    if len(values) == 0 or len(values) != (length or len(values)):
+        raise ValueError(f"{name} has {len(values)} values, but must be a list of {length or 'one or more'} {what}.")
+
+
+def check_integers(name: str, values: Any, at_least: int | None = None, at_most: int | None = None) -> list[int]:
+    """Check a list of one or more whole numbers in this range; return them as ints."""
+    check_list(name, values, None, "whole numbers")
+    return [check_integer(f"{name}[{i}]", value, at_least, at_most) for i, value in enumerate(values)]
+
+
+def check_numbers(name: str, values: Any, length: int | None = None, **limits: float | None) -> list[float]:
+    """Check a list of this many (default: one or more) finite numbers, within limits as in `check_number`; return floats."""
+    check_list(name, values, length, "numbers")
+    return [check_number(f"{name}[{i}]", value, **limits) for i, value in enumerate(values)]
+
+
 def _is_integer(x: Tensor) -> bool:
     return not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool or x.is_quantized)
 
@@ -187,4 +207,7 @@ def _range(at_least: float | None, at_most: float | None, above: float | None, b
 def _a_value(value: Any) -> str:
     """A value of a wrong type, named by its type; short ones are shown."""
     shown = repr(value) if value is None or isinstance(value, bool | int | float | str) else ""
-    return shown if 0 < len(shown) <= 40 else f"a {type(value).__name__}"
+    if 0 < len(shown) <= 40:
+        return shown
+    kind = type(value).__name__
+    return f"an {kind}" if kind[0] in "aeiouAEIOU" else f"a {kind}"

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from course_lib.arguments import check_integer
-from course_lib.storage import picture_files, shipped
+from course_lib.storage import picture_files, picture_pixels, shipped
 from course_lib.storage.paths import DataError
 
 MAX_SIDE = 8192
@@ -117,7 +117,7 @@ def photographs(size: int | None = 1024) -> dict[str, Tensor]:
         with Image.open(file) as image:
             if size is None or min(image.size) >= size:
                 rgb = image.convert("RGB")
-                photos[name] = _to_tensor(np.array(rgb if size is None else picture_files.square(rgb, size)))
+                photos[name] = _to_tensor(np.array(rgb if size is None else picture_pixels.square(rgb, size)))
     return photos
 
 
@@ -138,22 +138,31 @@ def image_folder(path: str | Path, size: int = 64, minimum: int = 1) -> Tensor:
 
     Any format that Pillow reads, any size and mode. Each image is rotated upright (EXIF), composited on white where it is
     transparent, cropped to its centre square and resized (area averaging down, bicubic up); of several frames it is the first.
-    A file counts as an image by its suffix or, where that is unknown, by its first bytes; other files and hidden ones are
-    ignored. Linked folders are followed. Only one image at a time is in memory at full size.
+    Samples of 16 bits run to 65,535, or as far as the file's header says (TIFF: 12 bits a sample; PNG: sBIT); floats to 1, 255
+    or 65,535, whichever the largest comes near. A file counts as an image by its first bytes or else by its suffix; other files
+    and hidden ones are ignored. Linked folders are followed, each once. Only one image at a time is in memory at full size.
 
-    Raises DataError if the folder is missing or is a file, has fewer than `minimum` images, or has images that cannot be read,
-    which are named together: damaged ones, those of a kind that Pillow does not know (HEIC, a camera's raw data), more than 250
-    million pixels, NaN, and 16-bit images that use less than a sixteenth of their range.
+    Args:
+        path: of the folder; "~" is your home.
+        size: side of the square in pixels, from 1 to MAX_SIDE.
+        minimum: fewer images are refused.
+
+    Raises TypeError or ValueError for an argument that cannot be used; DataError if the folder is missing or is a file, has fewer
+    than `minimum` images, or has images that cannot be read, which are named together: damaged ones, broken links, those of a
+    kind that Pillow does not know (HEIC, a camera's raw data), more than 250 million pixels, NaN, and images of more than 8 bits
+    that use less than a quarter of their range.
     """
     size, minimum = check_integer("size", size, 1, MAX_SIDE), check_integer("minimum", minimum, at_least=0)
-    folder = Path(path).expanduser()
-    files = picture_files.find(folder, minimum)
-    images = torch.empty(len(files), 3, size, size, dtype=torch.uint8)
-    problems = picture_files.Problems(folder)
-    for row, file in zip(images, files, strict=True):
-        with problems.collect(file):
-            row.copy_(_to_tensor(picture_files.read_square(file, size)))
-    problems.raise_if_any(len(files))
+    pictures, problems = picture_files.find(picture_files.check_folder(path), minimum)
+    try:
+        images = torch.empty(len(pictures), 3, size, size, dtype=torch.uint8)
+    except RuntimeError:  # torch has no error of its own for too little memory on the CPU
+        need = f"{len(pictures) * 3 * size**2 / 2**30:.1f} GiB"
+        raise DataError(f"{len(pictures)} images at size={size} need {need} of memory: choose a smaller size.") from None
+    for row, picture in zip(images, pictures, strict=True):
+        with problems.collect(picture.file):
+            row.copy_(_to_tensor(picture_pixels.read_square(picture.file, picture.format, size)))
+    problems.raise_if_any()
     return images
 
 

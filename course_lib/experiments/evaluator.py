@@ -8,10 +8,13 @@ import torch
 from torch import Tensor
 
 from course_lib import metrics, recipes
+from course_lib.arguments import check_flag, check_integer, check_labels, check_tensor
 from course_lib.data import fashion_mnist
 from course_lib.device import Machine
 from course_lib.judges.classifier import classify
 from course_lib.metrics import Interval, bootstrap, frechet_distance, in_support, kid
+
+MAX_RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class Evaluator:
         resamples: bootstrap resamples for the standard error; 0 for none. precision_recall: whether to measure precision and
         recall too, against as many test images as there are samples.
         """
-        features, logits = classify(self.net, images)
+        features, logits = self._classify(images, labels, resamples)
+        check_flag("precision_recall", precision_recall)
         distance = frechet_distance(features, self.features)
         error = 0.0
         if resamples:
@@ -75,7 +79,7 @@ class Evaluator:
         KID, precision and recall are measured against as many test images as there are samples (or all, if there are fewer).
         The bootstrap resamples the generated samples; for recall, which is a fraction of real images, it resamples the real ones.
         """
-        features, logits = classify(self.net, images)
+        features, logits = self._classify(images, labels, resamples)
         real = self.features[: len(features)]
         realistic, covered = in_support(features, real, k).double(), in_support(real, features, k).double()
         correct = (logits.argmax(1) == labels).double()
@@ -88,3 +92,10 @@ class Evaluator:
         }
         generator = torch.Generator().manual_seed(0)
         return {name: bootstrap(f, x, generator=generator, n=resamples) for name, (f, x) in statistics.items()}
+
+    def _classify(self, images: Tensor, labels: Tensor, resamples: int) -> tuple[Tensor, Tensor]:
+        """Check what there is to score, and return its features and logits."""
+        check_tensor("images", images, "[N, 1, H, W]", least=2)
+        check_labels("labels", labels, recipes.NUM_CLASSES, len(images))
+        check_integer("resamples", resamples, 0, MAX_RESAMPLES)
+        return classify(self.net, images)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from course_lib.arguments import MAX_SIZE, check_integer, check_integers, check_number, check_numbers
 from course_lib.recipes import configs
 from course_lib.unet import UNet
 from course_lib.vae import VAE
@@ -37,6 +38,7 @@ def training_memory(net: nn.Module, shape: tuple[int, ...], batch: int) -> int:
     These are five tensors for each weight, and every tensor that the layers save for their gradients. Each image adds the same
     amount, so batches of one and two images give the amount of a large batch.
     """
+    check_integer("batch", batch, at_least=1)
     one, two = _saved_bytes(net, shape, 1), _saved_bytes(net, shape, 2)
     return one + (batch - 1) * (two - one) + TENSORS_PER_WEIGHT * sum(p.numel() * p.element_size() for p in net.parameters())
 
@@ -57,6 +59,7 @@ def _saved_bytes(net: nn.Module, shape: tuple[int, ...], batch: int) -> int:
 
 
 def _inputs(net: nn.Module, shape: tuple[int, ...], batch: int) -> tuple[Tensor, Tensor, None]:
+    check_integers("shape", shape, 1, MAX_SIZE)
     device = next(net.parameters()).device
     return torch.zeros(batch, *shape, device=device), torch.ones(batch, dtype=torch.long, device=device), None
 
@@ -72,6 +75,7 @@ class SamplingCost:
 
     def ratio(self, steps: int = 20) -> float:
         """Return the cost of a sample of this many steps in pixels, as a multiple of its cost in latents with decoding."""
+        check_integer("steps", steps, at_least=1)
         return steps * self.pixel / (steps * self.latent + self.decoding)
 
 
@@ -83,6 +87,9 @@ def denoisers() -> dict[str, UNet]:
 
 def input_shapes(side: int) -> dict[str, tuple[int, int, int]]:
     """Return the input shape of each denoiser for images of side × side pixels; side is a multiple of 8."""
+    check_integer("side", side, 8, MAX_SIZE)
+    if side % 8:
+        raise ValueError(f"side is {side}, but the VAE halves it three times: it must be a multiple of 8.")
     return {"pixel": (1, side, side), "latent": (4, side // 8, side // 8)}
 
 
@@ -106,15 +113,20 @@ def memory_at_side(side: int, batch: int = 64) -> dict[str, int]:
 def power_law_exponent(x: Sequence[float], y: Sequence[float]) -> float:
     """Fit y = c · x^p by least squares in the logarithms; return p.
 
-    Raises ValueError for fewer than two points, or unequally many x and y.
+    Raises ValueError for fewer than two different x, or unequally many x and y.
     """
-    if len(x) != len(y) or len(x) < 2:
-        raise ValueError(f"There are {len(x)} x and {len(y)} y, but a power law needs equally many of both, at least two.")
+    x, y = check_numbers("x", x, above=0), check_numbers("y", y, above=0)
+    if len(x) != len(y) or len({math.log(v) for v in x}) < 2:
+        raise ValueError(
+            f"There are {len(x)} x and {len(y)} y, but a power law needs equally many of both, with at least two different x."
+        )
     a, b = (torch.tensor([math.log(v) for v in values], dtype=torch.float64) for values in (x, y))
     return (((a - a.mean()) * (b - b.mean())).sum() / (a - a.mean()).square().sum()).item()
 
 
 def extrapolate_power_law(x: Sequence[float], y: Sequence[float], to: float) -> float:
     """Fit a power law to the points by least squares in the logarithms, and return its value at x = to."""
+    p, to = power_law_exponent(x, y), check_number("to", to, above=0)
     mean_x, mean_y = (sum(math.log(v) for v in values) / len(values) for values in (x, y))
-    return math.exp(mean_y + power_law_exponent(x, y) * (math.log(to) - mean_x))
+    log_y = mean_y + p * (math.log(to) - mean_x)
+    return math.exp(check_number("the logarithm of the extrapolated value", log_y, at_most=700))

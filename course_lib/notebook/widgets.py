@@ -10,6 +10,7 @@ shows the same experiment as a still figure, in a cell of its own.
 
 import functools
 import html
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -248,8 +249,10 @@ def _positions(sliders: dict[str, Sequence]) -> dict[str, list]:
     for name, values in positions.items():
         if not values:
             raise ValueError(f"Slider {name!r} has no positions: give it a list of values.")
-        if any(value is None or value != value for value in values):
-            raise ValueError(f"Slider {name!r} has a position that is None or NaN: give values that can be shown.")
+        if any(
+            value is None or isinstance(value, Tensor) or (isinstance(value, float) and math.isnan(value)) for value in values
+        ):
+            raise ValueError(f"Slider {name!r} has a position that is None, NaN or a tensor: give numbers or texts.")
         if len({_label(value) for value in values}) < len(values):
             raise ValueError(f"Slider {name!r} has positions that read the same: {', '.join(map(_label, values))}.")
     return positions

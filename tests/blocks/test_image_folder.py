@@ -1,6 +1,5 @@
 """Your own folder of images: what counts as one, each as the right RGB, and what is refused, against hand-made files."""
 
-import os
 import shutil
 import struct
 import subprocess
@@ -11,24 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
+from made_pictures import flat, noise, one
 from PIL import Image
 
 from course_lib import data
-from course_lib.storage import picture_files
+from course_lib.storage import picture_pixels
 from course_lib.storage.paths import DataError
 
 ROOT = Path(__file__).parents[2]
-
-
-def noise(height, width, channels=3, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
-
-
-def one(folder, size):
-    images = data.image_folder(folder, size)
-    assert (images.dtype, tuple(images.shape)) == (torch.uint8, (1, 3, size, size))
-    return images[0].permute(1, 2, 0).numpy()
 
 
 def test_an_image_of_the_right_size_is_returned_unchanged(tmp_path):
@@ -82,10 +73,6 @@ def test_rotated_images_are_turned_upright(tmp_path, orientation):
     assert np.array_equal(one(tmp_path, 16), upright)
 
 
-def flat(mode, colour, size=(12, 12)):
-    return Image.new(mode, size, colour)
-
-
 def palette_with_a_transparent_entry():
     image = flat("P", 1)
     image.putpalette([0, 0, 0, 10, 20, 30])
@@ -100,6 +87,9 @@ FORMATS = {  # file name -> (image, colour expected)
     "grey.png": (flat("L", 77), (77, 77, 77)),
     "grey_alpha.png": (flat("LA", (77, 255)), (77, 77, 77)),
     "bits.png": (flat("1", 1), (255, 255, 255)),
+    "bits.tif": (flat("1", 1), (255, 255, 255)),
+    "grey_clear.png": (flat("LA", (77, 0)), (255, 255, 255)),
+    "video.tif": (flat("YCbCr", (50, 128, 128)), (50, 50, 50)),
     "palette.gif": (flat("RGB", (10, 20, 30)).convert("P", palette=Image.Palette.ADAPTIVE), (10, 20, 30)),
     "palette.png": (palette_with_a_transparent_entry(), (255, 255, 255)),
     "deep.png": (Image.fromarray(np.full((12, 12), 40_000, np.uint16)), (156,) * 3),  # 40000 / 257 = 155.6
@@ -175,7 +165,7 @@ def test_a_damaged_image_is_named(tmp_path, suffix):
 
 def test_an_image_too_large_for_memory_is_named(tmp_path, monkeypatch):
     flat("L", 1, (64, 64)).save(tmp_path / "huge.png")
-    monkeypatch.setattr(picture_files, "MAX_PIXELS", 64 * 64 - 1)
+    monkeypatch.setattr(picture_pixels, "MAX_PIXELS", 64 * 64 - 1)
     with pytest.raises(DataError, match=r"huge\.png cannot be read \(it has more than 4,095 pixels\)"):
         data.image_folder(tmp_path)
 
@@ -203,21 +193,44 @@ def test_a_photograph_of_108_megapixels_is_read_without_a_warning(tmp_path, suff
     assert np.abs(pixels - means).max() <= 4
 
 
-def test_a_very_large_picture_is_averaged_before_its_conversion(tmp_path, monkeypatch):
-    pixels = noise(80, 80, 4)
-    Image.fromarray(pixels, "RGBA").save(tmp_path / "a.png")
-    wanted = one(tmp_path, 4).astype(int)
-    monkeypatch.setattr(picture_files, "LARGE", 1000)
-    assert np.abs(one(tmp_path, 4).astype(int) - wanted).max() <= 1
+@pytest.mark.parametrize("suffix", ["png", "bmp", "ico"])
+def test_a_decompression_bomb_is_refused_by_its_header(tmp_path, suffix):
+    picture = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    bomb = b"\x89PNG\r\n\x1a\n" + picture
+    if suffix == "bmp":
+        bomb = b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, 60_000, 60_000, 1, 24, 0, 0, 0, 0, 0, 0)
+    if suffix == "ico":  # says 16×16 outside
+        bomb = struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(bomb), 22) + bomb
+    (tmp_path / f"a.{suffix}").write_bytes(bomb)
+    with pytest.raises(DataError, match=rf"a\.{suffix} cannot be read \(it has more than 250,000,000 pixels\)"):
+        data.image_folder(tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "CMYK", "1"])
+def test_a_large_picture_is_converted_in_bands_with_the_same_result(tmp_path, monkeypatch, mode):
+    pixels = noise(83, 90, 4)
+    pixels[..., 3] = np.where(pixels[..., 3] > 99, 255, 0)
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode != "CMYK" else image.convert("RGB").convert(mode)).save(tmp_path / "a.tif")
+    wanted = one(tmp_path, 5)
+    monkeypatch.setattr(picture_pixels, "BAND", 1000)
+    assert np.array_equal(one(tmp_path, 5), wanted)
 
 
 GREY = {  # name -> (values, dtype, grey expected; or words of the refusal)
     "full range": ([0, 32_768, 65_535], np.uint16, [0, 128, 255]),
-    "12 bits in 16": ([0, 2048, 4095], np.uint16, "nearly black"),
-    "8 bits in 16": ([0, 128, 255], np.uint16, "nearly black"),
+    "a dark one": ([0, 16_384, 20_000], np.uint16, [0, 64, 78]),
+    "12 bits in 16": ([0, 2048, 4095], np.uint16, "nearly black: multiply its values by 16,"),
+    "14 bits in 16": ([0, 2048, 16_383], np.uint16, "only 14 bits were used"),
+    "8 bits in 16": ([0, 128, 255], np.uint16, "nearly black: multiply its values by 257,"),
+    "1 bit in 16": ([0, 1, 1], np.uint16, "nearly black"),
     "black": ([0, 0, 0], np.uint16, [0, 0, 0]),
+    "a sign, and the full range": ([0, 16_384, 32_767], np.int16, [0, 128, 255]),
+    "a sign, and 12 bits": ([0, 2048, 4095], np.int16, "nearly black"),
     "8 bits in 32": ([0, 128, 255], np.int32, [0, 128, 255]),
     "16 bits in 32": ([0, 32_768, 65_535], np.int32, [0, 128, 255]),
+    "12 bits in 32": ([0, 2048, 4095], np.int32, "nearly black"),
+    "labels in 32": ([0, 1, 7], np.int32, "nearly black"),
     "below zero": ([-1, 5, 70], np.int32, "run from -1 to 70"),
     "beyond 16 bits": ([0, 5, 70_000], np.int32, "run from 0 to 70000"),
     "0 to 1": ([0, 0.5, 1], np.float32, [0, 128, 255]),
@@ -225,17 +238,22 @@ GREY = {  # name -> (values, dtype, grey expected; or words of the refusal)
     "0 to 255": ([0, 128, 255], np.float32, [0, 128, 255]),
     "0 to 65,535": ([0, 32_768, 65_535], np.float32, [0, 128, 255]),
     "-1 to 1": ([-1, 0, 1], np.float32, "run from -1 to 1"),
+    "-0.5 to 0.5": ([-0.5, 0, 0.5], np.float32, "run from -0.5 to 0.5"),
     "0 to 7": ([0, 3, 7], np.float32, "scale it to 0…1"),
     "millions": ([0, 3, 7e6], np.float32, "scale them to 0…1"),
-    "NaN": ([0, np.nan, 1], np.float32, "NaN or infinite"),
+    "NaN": ([0, np.nan, 1], np.float32, r"a\.tif cannot be read \(it holds NaN or infinite"),
     "inf": ([0, np.inf, 1], np.float32, "NaN or infinite"),
+    "-inf": ([0, -np.inf, 1], np.float32, "NaN or infinite"),
 }
 
 
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("compression", [None, "zlib"])
 @pytest.mark.parametrize("name", GREY)
-def test_grey_of_more_than_8_bits_has_the_right_range_or_is_refused(tmp_path, name):
+def test_grey_of_more_than_8_bits_has_the_right_range_or_is_refused(tmp_path, name, order, compression):
     values, dtype, wanted = GREY[name]
-    Image.fromarray(np.tile(np.array(values, dtype)[:, None], (1, 3))).save(tmp_path / "a.tiff")
+    pixels = np.tile(np.array(values, dtype)[:, None], (1, 3))
+    tifffile.imwrite(tmp_path / "a.tif", pixels, byteorder=order, compression=compression, photometric="minisblack")
     if isinstance(wanted, str):
         with pytest.raises(DataError, match=wanted):
             data.image_folder(tmp_path, 3)
@@ -243,97 +261,103 @@ def test_grey_of_more_than_8_bits_has_the_right_range_or_is_refused(tmp_path, na
         assert one(tmp_path, 3)[:, 0, 0].tolist() == wanted
 
 
-@pytest.mark.parametrize(("top", "refused"), [(255, True), (4095, True), (65_535, False)])
-def test_colours_of_16_bits_have_the_right_range_or_are_refused(tmp_path, top, refused):
-    """A PNG written by hand: Pillow writes none of 16 bits a channel."""
-    pixels = np.linspace(0, top, 27).astype(">u2").reshape(3, 3, 3)
-    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+@pytest.mark.parametrize(("dtype", "values"), [(np.uint16, [0, 16_384, 65_535]), (np.float32, [0, 0.25, 1])])
+def test_grey_of_more_than_8_bits_in_which_zero_is_white(tmp_path, dtype, values):
+    pixels = np.tile(np.array(values, dtype)[:, None], (1, 3))
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="miniswhite")
+    assert one(tmp_path, 3)[:, 0, 0].tolist() == [255, 191, 0]
 
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
-    header = struct.pack(">IIBBBBB", 3, 3, 16, 2, 0, 0, 0)
-    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    (tmp_path / "a.png").write_bytes(png)
-    if refused:
-        with pytest.raises(DataError, match="nearly black"):
+def test_a_tiff_of_12_bits_a_sample_has_their_range(tmp_path):
+    """Written by hand: two samples of 12 bits, 2048 = 0x800, lie in three bytes."""
+    entries = [
+        (256, 4, 4),
+        (257, 4, 4),
+        (258, 3, 12),
+        (259, 3, 1),
+        (262, 3, 1),
+        (273, 4, 122),
+        (277, 3, 1),
+        (278, 4, 4),
+        (279, 4, 24),
+    ]
+    table = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
+    header = b"II*\0" + struct.pack("<IH", 8, len(entries)) + table + bytes(4)
+    (tmp_path / "a.tif").write_bytes(header + b"\x80\x08\x00" * 8)
+    assert one(tmp_path, 4)[:, :, 0].tolist() == [[128] * 4] * 4  # 2048 / 4095 · 255 = 127.5
+
+
+def chunk(name, content):
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def png16(pixels, significant=()):
+    """A PNG of 16 bits a channel, written by hand: Pillow writes none in colour. significant: the content of its chunk sBIT."""
+    height, width, channels = pixels.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    sbit = chunk(b"sBIT", bytes(significant)) if significant else b""
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + sbit + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("says_so", [True, False])
+def test_a_png_of_16_bits_has_the_right_range_or_is_refused(tmp_path, channels, bits, says_so):
+    """Its chunk sBIT says how many of the 16 bits are used."""
+    top = 2**bits - 1
+    pixels = np.linspace(0, top, 9).astype(int).reshape(3, 3, 1).repeat(channels, axis=2)
+    if channels % 2 == 0:
+        pixels[..., -1] = 65_535  # alpha
+    (tmp_path / "a.png").write_bytes(png16(pixels, [bits] * channels if says_so else ()))
+    if bits < 16 and not says_so:
+        with pytest.raises(DataError, match=f"its largest value is {top:,} of 65,535, as if only {bits} bits"):
             data.image_folder(tmp_path, 3)
     else:
-        assert np.abs(one(tmp_path, 3).astype(int) - pixels.astype(int) // 257).max() <= 1
+        assert np.abs(one(tmp_path, 3) - pixels[..., :1] * (255 / top)).max() <= 1
 
 
-# ------------------------------------------------------------------------------------------------- what counts as an image
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize(("value", "wanted"), [(40_000, 156), (0, 0), (4095, "only 12 bits"), (200, "only 8 bits")])
+def test_a_colour_tiff_of_16_bits_has_the_right_range_or_is_refused(tmp_path, order, compression, value, wanted):
+    pixels = np.full((4, 4, 3), value, np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, byteorder=order, compression=compression, photometric="rgb")
+    if isinstance(wanted, str):
+        with pytest.raises(DataError, match=wanted):
+            data.image_folder(tmp_path, 4)
+    else:
+        assert set(one(tmp_path, 4).flat) == {wanted}
 
 
-def test_pictures_without_a_known_suffix_are_recognised_by_their_content(tmp_path):
-    for name, kind in (("a.jpg_large", "JPEG"), ("b", "PNG"), ("c.jfif", "JPEG"), ("d.JPG", "PNG"), ("e.bin", "WEBP")):
-        flat("L", 50).save(tmp_path / name, kind)
-    assert data.image_folder(tmp_path, 4).shape == (5, 3, 4, 4)
-
-
-@pytest.mark.parametrize(
-    "name", ["clip.mpg", "features.h5", "logo.eps", "map.wmf", "notes.txt", "plan.pdf", "film.mp4", "a.npy", "Thumbs.db"]
-)
-def test_files_that_are_no_pictures_are_ignored(tmp_path, name):
-    flat("L", 50).save(tmp_path / "a.png")
-    flat("RGB", 50).save(tmp_path / "true.eps")  # Pillow would start Ghostscript for it
-    (tmp_path / name).write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(200))
-    assert data.image_folder(tmp_path, 4).shape == (1, 3, 4, 4)
-
-
-def test_what_a_suffix_hides_is_never_handed_to_another_program(tmp_path):
-    flat("RGB", 50).save(tmp_path / "true.eps")
-    (tmp_path / "true.eps").rename(tmp_path / "a.jpg")
-    with pytest.raises(DataError, match=r"a\.jpg cannot be read \(not an image in a known format\)"):
-        data.image_folder(tmp_path)
-
-
-def test_pictures_that_cannot_be_read_here_are_all_named_at_once(tmp_path):
-    flat("L", 50).save(tmp_path / "a.png")
-    for number in range(4):
-        (tmp_path / f"IMG_{number}.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
-    (tmp_path / "raw.NEF").write_bytes(b"MM\0*")
-    (tmp_path / "empty.jpg").write_bytes(b"")
-    (tmp_path / "text.png").write_text("text")
+def test_a_tiff_that_pillow_would_read_wrongly_or_not_at_all_is_refused(tmp_path):
+    planes = np.full((3, 40, 40), 40_000, np.uint16)
+    tifffile.imwrite(tmp_path / "planes.tif", planes, photometric="rgb", planarconfig="separate")
+    tifffile.imwrite(tmp_path / "double.tif", np.full((4, 4), 0.5))
+    tifffile.imwrite(tmp_path / "floats.tif", np.full((4, 4, 3), 0.5, np.float32), photometric="rgb")
     with pytest.raises(DataError) as error:
-        data.image_folder(tmp_path)
-    for words in ("7 of the 7 images", "IMG_0.HEIC (HEIC: export it as JPEG or PNG)", "empty.jpg", "and 2 more"):
+        data.image_folder(tmp_path, 4)
+    for words in (
+        "planes.tif (its channels of more than 8 bits",
+        "double.tif (damaged, or of a kind of TIFF",
+        "floats.tif (damaged",
+    ):
         assert words in str(error.value)
 
 
-def test_pictures_damaged_within_are_all_named_at_once(tmp_path):
-    for name in "abc":
-        Image.fromarray(noise(64, 64)).save(tmp_path / f"{name}.jpg")
-    for name in "ac":
-        (tmp_path / f"{name}.jpg").write_bytes((tmp_path / f"{name}.jpg").read_bytes()[:900])
-    with pytest.raises(DataError, match=r"2 of the 3 images .*a\.jpg.*c\.jpg"):
-        data.image_folder(tmp_path, 8)
+def test_the_transparent_parts_of_16_bits_are_white(tmp_path):
+    (tmp_path / "a.png").write_bytes(png16(np.array([[[2048, 0, 0, 0], [4095, 0, 0, 65_535]]] * 2), [12] * 4))
+    assert one(tmp_path, 2)[0].tolist() == [[255, 255, 255], [255, 0, 0]]
 
 
-@pytest.mark.posix
-def test_linked_folders_are_followed_once(tmp_path):
-    (tmp_path / "course/here").mkdir(parents=True)
-    (tmp_path / "elsewhere").mkdir()
-    flat("L", 1).save(tmp_path / "course/here/a.png")
-    flat("L", 2).save(tmp_path / "elsewhere/b.png")
-    (tmp_path / "course/linked").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "course/again").symlink_to(tmp_path / "course/here")  # no picture twice
-    (tmp_path / "course/here/loop").symlink_to(tmp_path / "course")
-    assert data.image_folder(tmp_path / "course", 4)[:, 0, 0, 0].tolist() == [1, 2]
-
-
-@pytest.mark.posix
-def test_what_is_no_file_is_named_and_never_waited_for(tmp_path):
-    flat("L", 1).save(tmp_path / "a.png")
-    (tmp_path / "folder.png").mkdir()
-    (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
-    (tmp_path / "null.png").symlink_to("/dev/zero")
-    os.mkfifo(tmp_path / "pipe.png")
-    os.mkfifo(tmp_path / "pipe")  # no suffix of a picture: ignored
-    with pytest.raises(DataError) as error:
-        data.image_folder(tmp_path)
-    for words in ("3 of the 4 images", "link.png (a link to", "null.png (it is no file", "pipe.png (it is no file"):
-        assert words in str(error.value)
+def test_a_film_is_its_first_frame(tmp_path):
+    frames = [flat("RGB", (100 * i, 50, 0)) for i in range(3)]
+    for name in ("a.gif", "b.png", "c.tif"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "d.webp", save_all=True, append_images=frames[1:], lossless=True)
+    images = data.image_folder(tmp_path, 4)
+    assert images.shape == (4, 3, 4, 4)
+    assert (images == torch.tensor([0, 50, 0]).view(3, 1, 1)).all()
 
 
 MEMORY = """

@@ -31,7 +31,7 @@ FILES = (
     "training/muon",
 )
 # the checks themselves: what they raise is tested in tests/blocks/test_arguments.py and tests/experiments/test_wrong_arguments.py
-NOT_TAUGHT = {"arguments", "experiments.checks"}
+NOT_TAUGHT = {"arguments", "experiments.limits"}
 
 load_targets()
 

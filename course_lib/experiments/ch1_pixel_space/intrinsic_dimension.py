@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib import dimension, teddies
+from course_lib.arguments import check_integer, check_number, check_sizes
+from course_lib.experiments.limits import MAX_SAMPLES, seeded_generator
 
 #: The factors of one teddy, except for its position and tilt.
 FIXED_SCENE: dict[str, Any] = dict.fromkeys(set(teddies.CONTINUOUS) - {"x", "tilt"}, 0.0)
@@ -44,8 +46,12 @@ def sample_manifold(manifold: str, d: int, n: int, seed: int, ambient: int = 64,
     """
     if manifold not in ("subspace", "sphere", "swiss roll") or (manifold == "swiss roll" and d != 2):
         raise ValueError(f'manifold is {manifold!r}, d is {d}; expected "subspace", "sphere", or "swiss roll" with d = 2.')
-    generator = torch.Generator().manual_seed(seed)
+    check_sizes(0, d=d)
+    check_sizes(1, MAX_SAMPLES, n=n)
+    generator = seeded_generator(seed)
     wide = d + (manifold != "subspace")
+    check_sizes(wide, ambient=ambient)
+    noise = check_number("noise", noise, at_least=0)
     axes = torch.linalg.qr(torch.randn(ambient, wide, generator=generator, dtype=torch.float64)).Q
     x = torch.randn(n, wide, generator=generator, dtype=torch.float64)
     if manifold == "sphere":
@@ -60,6 +66,7 @@ def sample_manifold(manifold: str, d: int, n: int, seed: int, ambient: int = 64,
 def render_free_factors(k: int, n: int, seed: int, size: int = 32) -> Tensor:
     """Render n teddies [n, 3, size, size] in which k continuous factors vary, 0 to 8, and nothing else does."""
     order = ("tilt", "x", "size", "light", "y", "warmth", "brightness", "saturation")
+    check_integer("k", k, 0, len(order))
     fixed = {name: value for name, value in FIXED_SCENE.items() if name not in order}
     fixed |= {name: 0.0 for name in order[k:]}
-    return teddies.render(teddies.sample_factors(n, seed, **fixed), size)
+    return teddies.render(teddies.sample_factors(n, seeded_generator(seed), **fixed), size)

@@ -11,8 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib import metrics, teddies
+from course_lib.arguments import check_integer, check_numbers, check_tensor
 from course_lib.experiments.ch1_pixel_space.intrinsic_dimension import FIXED_SCENE
-from course_lib.images import scale_to_norm, to_float
+from course_lib.experiments.limits import seeded_generator
+from course_lib.images import as_float, scale_to_norm
 from course_lib.judges.classifier import Classifier, classify
 
 
@@ -30,18 +32,21 @@ class TiltVersusNoise(NamedTuple):
 
 
 def distance_to_bank(images: Tensor, bank: Tensor, rows: int = 10_000) -> Tensor:
-    """Return the Euclidean distance [B] from each image [B, ...], floats in [-1, 1], to the nearest image of a bank.
+    """Return the Euclidean distance [B] from each image [B, ...] to the nearest image of a bank.
 
-    bank: uint8 or floats [M, ...]; it is converted `rows` images at a time, because 60,000 images as float64 would not fit into
-    the memory of a small machine.
+    images, bank: uint8 or floats in [-1, 1]. The bank [M, ...] is converted `rows` images at a time, because 60,000 images as
+    float64 would not fit into the memory of a small machine.
     """
-    parts = (to_float(part) if part.dtype == torch.uint8 else part for part in bank.split(rows))
+    check_tensor("images", images, "[B, D, ...]")
+    check_tensor("bank", bank, "[M, D, ...]")
+    images = as_float(images)
+    parts = (as_float(part) for part in bank.split(min(check_integer("rows", rows, at_least=1), len(bank))))
     return torch.stack([metrics.nearest_neighbours(images, part)[0][:, 0] for part in parts]).amin(0)
 
 
 def teddy_bank(n: int, seed: int, size: int = 64) -> Tensor:
     """Render n teddies [n, 3, size, size] that differ only in position and tilt."""
-    return teddies.render(teddies.sample_factors(n, seed, **FIXED_SCENE), size)
+    return teddies.render(teddies.sample_factors(n, seeded_generator(seed), **FIXED_SCENE), size)
 
 
 def compare_tilt_and_noise(steps: Sequence[float], n: int, bank: Tensor, seed: int) -> TiltVersusNoise:
@@ -49,7 +54,10 @@ def compare_tilt_and_noise(steps: Sequence[float], n: int, bank: Tensor, seed: i
 
     steps: changes of tilt, 0..1 (tilt runs from -1 to 1, and each teddy tilts towards the middle). bank: from `teddy_bank`.
     """
-    size, generator = bank.shape[-1], torch.Generator().manual_seed(seed)
+    steps = check_numbers("steps", steps, at_least=0, at_most=1)
+    check_integer("n", n, at_least=1)
+    check_tensor("bank", bank, "[M, 3, S, S]")
+    size, generator = bank.shape[-1], seeded_generator(seed)
     start = teddies.sample_factors(n, generator, **FIXED_SCENE)
     towards = -torch.where(start.tilt < 0, -1.0, 1.0)
     x0 = teddies.render(start, size)
@@ -63,6 +71,8 @@ def compare_tilt_and_noise(steps: Sequence[float], n: int, bank: Tensor, seed: i
 
 def shift_right(images: Tensor, pixels: int) -> Tensor:
     """Shift images [B, C, H, W] to the right; black (-1) comes in from the left."""
+    check_tensor("images", images, "[B, C, H, W]", "float")
+    pixels = check_integer("pixels", pixels, 0, images.shape[-1])
     return F.pad(images, (pixels, 0), value=-1.0)[..., : images.shape[-1]]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from course_lib.arguments import check_number, check_sizes
 from course_lib.device import Machine
 from course_lib.dit import DiT
 from course_lib.experiments.flops import flops
@@ -14,6 +15,9 @@ from course_lib.unet import UNet
 
 def convolutional_denoiser(side: int) -> nn.Module:
     """Build a denoiser of RGB images from convolutions alone: the UNet without its attention, for any side that 4 divides."""
+    check_sizes(side=side)
+    if side % 4:
+        raise ValueError(f"side is {side}, but this UNet halves it twice: it must be a multiple of 4.")
     return UNet(in_channels=3, width=32, multipliers=(1, 2, 4), blocks=1, attention=(), heads=0, num_classes=None)
 
 
@@ -28,6 +32,7 @@ def step_flops(make: Callable[[int], nn.Module], side: int) -> int:
     An addition counts one, a multiplication one; only convolutions and matrix products count, as usual. On torch's meta device
     tensors have a shape but no values, so 1024×1024 pixels cost nothing.
     """
+    check_sizes(side=side)
     with torch.device("meta"):
         net, x, t = make(side), torch.empty(1, 3, side, side), torch.ones(1, dtype=torch.int64)
     with torch.no_grad():
@@ -41,6 +46,8 @@ def step_seconds(make: Callable[[int], nn.Module], side: int, machine: Machine, 
     The steps take at least ``min_seconds`` together. A first step of more than ten times that is not repeated: its warm-up is
     negligible.
     """
+    check_sizes(side=side)
+    check_number("min_seconds", min_seconds, at_least=0)
     net = make(side).to(machine.device).eval()
     x = torch.zeros(1, 3, side, side, device=machine.device)
     t = torch.ones(1, dtype=torch.int64, device=machine.device)
@@ -58,6 +65,7 @@ def step_seconds(make: Callable[[int], nn.Module], side: int, machine: Machine, 
 
 def format_duration(seconds: float) -> str:
     """Format seconds in the unit that people would choose: 0.2 s, 14 minutes, 13 hours, 2.6 years."""
+    seconds = check_number("seconds", seconds, at_least=0)
     units = (("years", 31_557_600), ("days", 86_400), ("hours", 3600), ("minutes", 60))
     for name, length in units:
         if seconds >= 2 * length:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from course_lib import device as devices
 from course_lib import recipes
+from course_lib.arguments import check_tensor
 from course_lib.autoencoder import Autoencoder
 from course_lib.data import fashion_mnist
 from course_lib.device import Machine
@@ -37,12 +38,14 @@ def train_autoencoder(
 
 def reconstruction_quality(reconstructions: Tensor, images: Tensor) -> dict[str, float]:
     """Return PSNR in dB and SSIM of reconstructions [N, C, H, W], clamped to [-1, 1], of images in [-1, 1]."""
+    check_tensor("reconstructions", reconstructions, "[N, C, H, W]", "float")
     reconstructions = reconstructions.clamp(-1, 1)
     return {"psnr": round(psnr(reconstructions, images).item(), 3), "ssim": round(ssim(reconstructions, images).item(), 4)}
 
 
 def bottleneck_point(net: Autoencoder, images: Tensor) -> dict[str, float]:
     """Return one autoencoder's point of the curve: shape, latent dimensions ("numbers"), parameters, reconstruction quality."""
+    check_tensor("images", images, "[N, C, H, W]", "float")
     z = encode(net, images)
     parameters = sum(p.numel() for p in net.parameters())
     shape = {"factor": net.factor, "channels": net.latent_channels, "numbers": z[0].numel(), "parameters": parameters}

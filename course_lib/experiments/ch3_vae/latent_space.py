@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from course_lib.arguments import check_integer, check_number, check_same_shape, check_tensor
 from course_lib.autoencoder import Autoencoder
 from course_lib.experiments.evaluator import Evaluator
 from course_lib.experiments.latents import READABLE_CONFIDENCE, decode, encode, sample_fitted_gaussian
@@ -18,12 +19,17 @@ def readable_fraction(evaluator: Evaluator, images: Tensor) -> float:
 
 
 def decode_midpoints(net: Autoencoder, a: Tensor, b: Tensor) -> Tensor:
-    """Decode the points halfway between the latents of images a and b: [N, C, H, W] → [N, C, H, W]."""
+    """Decode the points halfway between the latents of images a and b, uint8 or in [-1, 1]: [N, C, H, W] → [N, C, H, W]."""
+    check_tensor("a", a, "[N, C, H, W]")
+    check_tensor("b", b, "[N, C, H, W]")
+    check_same_shape("a", a, "b", b)
     return decode(net, (encode(net, a) + encode(net, b)) / 2)
 
 
 def decode_perturbed(net: Autoencoder, z: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Decode latents z [N, …] with added noise of ``strength`` times the standard deviation of each dimension."""
+    check_tensor("z", z, "[N, C, h, w]", "float", least=2)
+    strength = check_number("strength", strength, at_least=0)
     noise = torch.randn(z.shape, device=z.device, generator=generator)
     return decode(net, z + strength * z.std(0) * noise)
 
@@ -35,6 +41,8 @@ def latent_space_report(
 
     Fréchet distances are in the evaluator's features, fractions in 0…1, PSNR in dB.
     """
+    check_tensor("images", images, "[N, 1, 32, 32]", "float", least=2)
+    check_tensor("labels", labels, f"[{len(images)}]", "integer")
     z = encode(net, images)
     half = len(images) // 2
     differ = labels[:half] != labels[half : 2 * half]
@@ -93,6 +101,8 @@ def rank_dims_by_kl(q: Posterior) -> Tensor:
 
 def traverse(net: VAE, z: Tensor, index: int, value: float) -> Tensor:
     """Set the dimension ``index`` (flat) of latents z [N, C, h, w] to a value, and decode: one step of a latent traversal."""
+    check_tensor("z", z, "[N, C, h, w]", "float")
+    index, value = check_integer("index", index, 0, z[0].numel() - 1), check_number("value", value)
     moved = z.flatten(1).clone()
     moved[:, index] = value
     return decode(net, moved.view_as(z))

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from course_lib import vae
+from course_lib.arguments import MAX_DEPTH, check_finite, check_integer, check_number, check_sizes, check_tensor
+from course_lib.training.config import MAX_SEED, MIN_SEED
 from course_lib.vae import ELBO, VAE, Posterior, active_units, kl_warmup, log_likelihood
 
 
@@ -28,16 +30,22 @@ class PlainVAE(nn.Module):
 
     def __init__(self, dims: int, latents: int = 16, width: int = 64, depth: int = 8, noise_std: float = 0.5**0.5) -> None:
         super().__init__()
+        check_sizes(dims=dims, latents=latents, width=width)
+        check_sizes(0, MAX_DEPTH, depth=depth)
         self.encoder = _mlp([dims, *[width] * depth, 2 * latents])
         self.decoder = _mlp([latents, *[width] * depth, dims])
-        self.noise_std = noise_std
+        self.dims, self.latents, self.noise_std = dims, latents, check_number("noise_std", noise_std, above=0)
 
     def encode(self, x: Tensor) -> Posterior:
-        mean, logvar = self.encoder(x).chunk(2, dim=1)
+        mean, logvar = self.encoder(self._checked("x", x, self.dims)).chunk(2, dim=1)
         return Posterior(mean, logvar.clamp(-20, 10))
 
     def decode(self, z: Tensor) -> Tensor:
-        return self.decoder(z)
+        return self.decoder(self._checked("z", z, self.latents))
+
+    def _checked(self, name: str, x: Tensor, width: int) -> Tensor:
+        check_tensor(name, x, f"[B, {width}]", "float", least=0)
+        return x.to(next(self.parameters()).dtype)
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,12 @@ def train_with_remedy(
     as ``free_bits`` counts them. In float64: the vanishing gradients would underflow to denormal numbers in float32, which are
     slow on a CPU.
     """
-    x = x.double()
+    check_tensor("x", x, "[N, D]", "float")
+    check_finite("x", x)
+    x, seed = x.double(), check_integer("seed", seed, MIN_SEED, MAX_SEED)
+    beta, floor = check_number("beta", beta, at_least=0), check_number("floor", floor, at_least=0)
+    check_integer("warmup_steps", warmup_steps, at_least=0)
+    check_integer("steps", steps, 1, 100_000)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = PlainVAE(x.shape[1], depth=depth).to(x)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from course_lib import device as devices
 from course_lib import recipes
+from course_lib.arguments import check_finite, check_integer, check_tensor
 from course_lib.codec import posterior
 from course_lib.data import fashion_mnist
 from course_lib.device import Machine
@@ -20,6 +21,7 @@ from course_lib.metrics import psnr
 from course_lib.recipes import configs
 from course_lib.storage.results import StoredResult
 from course_lib.training import TrainConfig, train
+from course_lib.training.config import MAX_SEED, MIN_SEED
 from course_lib.vae import ELBO, VAE, active_units, elbo_loss, log_likelihood
 
 BETAS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
@@ -58,7 +60,9 @@ def rate_distortion_point(net: VAE, images: Tensor, seed: int = 0) -> dict[str, 
     Means in nats per image with their standard errors, PSNR in dB, and the number of active units. rate is the KL; distortion is
     the negative log-likelihood, given one sample of the posterior. It is that of a density, so it may be negative.
     """
-    generator = torch.Generator(images.device).manual_seed(seed)
+    check_tensor("images", images, "[N, C, H, W]", "float", least=2)
+    check_finite("images", images)
+    generator = torch.Generator(images.device).manual_seed(check_integer("seed", seed, MIN_SEED, MAX_SEED))
     q = posterior(net, images)
     sampled, mean = (torch.cat([net.decode(part).float() for part in z.split(500)]) for z in (q.sample(generator), q.mode()))
     bound = ELBO(log_likelihood(images, sampled, net.noise_std), q.kl())

@@ -16,6 +16,7 @@ from torch import nn
 
 from course_lib import device as devices
 from course_lib import recipes
+from course_lib.arguments import check_integer, check_list, check_number, check_numbers
 from course_lib.codec import Codec, PixelCodec
 from course_lib.data import fashion_mnist
 from course_lib.device import Machine
@@ -23,6 +24,7 @@ from course_lib.experiments.ch4_latent_ddpm.equal_time import SHAPES, VAE_FRACTI
 from course_lib.experiments.evaluator import Evaluator
 from course_lib.experiments.flops import flops, flops_per_step
 from course_lib.experiments.generate import balanced_labels, generate
+from course_lib.experiments.limits import seeded_generator
 from course_lib.images import to_float
 from course_lib.storage.results import StoredResult
 from course_lib.training import TrainResult
@@ -61,12 +63,12 @@ class EmaSnapshots:
     """
 
     def __init__(self, seconds: Sequence[float]) -> None:
-        self.remaining = sorted(seconds)
+        self.remaining = sorted(check_numbers("seconds", seconds, at_least=0))
         self.snapshots: list[tuple[float, nn.Module]] = []
         self.elapsed, self.resumed_at = 0.0, time.perf_counter()
 
     def __call__(self, step: int, net: nn.Module, ema: nn.Module) -> None:
-        if step > 1:  # time counts from the first step on: what came before was start-up
+        if check_integer("step", step, at_least=1) > 1:  # time counts from the first step on: what came before was start-up
             self.elapsed += time.perf_counter() - self.resumed_at
         if self.remaining and self.elapsed >= self.remaining[0]:
             self.remaining = [s for s in self.remaining if s > self.elapsed]
@@ -116,6 +118,9 @@ def quality_curve(
 
 def seconds_to_reach(curve: Curve, distance: float) -> float:
     """Return when a curve first falls to a distance, by a power law between two points; inf where it never does."""
+    check_list("curve", curve, None, "pairs (seconds, Fréchet distance)")
+    curve = [check_numbers(f"curve[{i}]", pair, 2, above=0) for i, pair in enumerate(curve)]
+    check_number("distance", distance, above=0)
     if curve[0][1] <= distance:
         return curve[0][0]
     for (t0, d0), (t1, d1) in pairwise(curve):
@@ -128,7 +133,8 @@ def seconds_to_reach(curve: Curve, distance: float) -> float:
 def frechet_floor(evaluator: Evaluator, n: int = 1000, seed: int = 0) -> float:
     """Return the Fréchet distance of n real training images to the test images: what a perfect generator would score."""
     images, _ = fashion_mnist("train", evaluator.machine.device)
-    chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:n]
+    check_integer("n", n, 2, len(images))
+    chosen = torch.randperm(len(images), generator=seeded_generator(seed))[:n]
     return evaluator.frechet(to_float(images[chosen.to(images.device)]))
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from course_lib import device as devices
 from course_lib import recipes
+from course_lib.arguments import check_choice
 from course_lib.codec import Codec, PixelCodec, VAECodec
 from course_lib.data import fashion_mnist
 from course_lib.device import Machine
@@ -123,6 +124,7 @@ def guided_factory(space: str, net: nn.Module, machine: Machine, scale: float = 
 
     space: "latent", or "pixel", where x0_hat is clamped to [-1, 1] as in pixel-space DDPM.
     """
+    check_choice("space", space, SHAPES)
     conditional, unconditional = conditional_factory(net, machine), unconditional_factory(net, machine)
 
     def make(y: Tensor) -> Denoiser:

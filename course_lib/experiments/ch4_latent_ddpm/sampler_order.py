@@ -11,11 +11,22 @@ import torch
 from torch import Tensor
 
 from course_lib import recipes
+from course_lib.arguments import (
+    check_finite,
+    check_integer,
+    check_integers,
+    check_labels,
+    check_numbers,
+    check_same_dtype,
+    check_same_shape,
+    check_tensor,
+)
 from course_lib.diffusion import Denoiser, add_noise
 from course_lib.experiments.flops import power_law_exponent
 from course_lib.experiments.generate import SAMPLERS
+from course_lib.experiments.limits import MAX_SAMPLES, seeded_generator
 from course_lib.gaussian_mixture import GaussianMixture, gaussian_mixture
-from course_lib.schedule import Level
+from course_lib.schedule import Level, check_level
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,12 +46,18 @@ def latent_mixture(latents: Tensor, labels: Tensor) -> GaussianMixture:
 
     This mixture is all that means and covariances can express of a latent space, and its denoiser has a closed form.
     """
+    check_tensor("latents", latents, "[N, C, h, w]", "float", least=2)
+    check_tensor("labels", labels, "[N]", "integer")
     rows, labels = latents.double().cpu(), labels.cpu()
+    check_labels("labels", labels, len(rows), len(rows))
+    if int(labels.bincount().min()) < 2:
+        raise ValueError(f"labels has classes of {labels.bincount().tolist()} latents, but a covariance needs two of each class.")
     classes = [rows[labels == k] for k in range(int(labels.max()) + 1)]
     covariances = torch.stack([x.flatten(1).T.cov() for x in classes])
     return gaussian_mixture(torch.stack([x.mean(0) for x in classes]), covariances, torch.tensor([len(x) for x in classes]))
 
 
+@torch.no_grad()
 def exact_flow(mixture: GaussianMixture, x_t: Tensor, here: Level, there: Level) -> Tensor:
     """Integrate the probability flow from x_t at the level ``here`` to the level ``there``, to about eight digits.
 
@@ -49,12 +66,19 @@ def exact_flow(mixture: GaussianMixture, x_t: Tensor, here: Level, there: Level)
     """
     from scipy.integrate import solve_ivp
 
+    check_tensor("x_t", x_t, "[B, C, H, W]", "float")
+    check_finite("x_t", x_t)
+    for level in (here, there):
+        check_level(level)
+    if not 0 < here.ratio < math.inf or there.ratio == math.inf:
+        raise ValueError(f"The flow leads from {here} to {there}, but must start with signal and noise and end with signal.")
+
     def derivative(log_r: float, y: "np.ndarray") -> "np.ndarray":  # with respect to log r: the same curve, evenly paced
         r = math.exp(log_r)
         return (-(r**2) * mixture.score(torch.from_numpy(y).view_as(x_t), Level(0, 1.0, r))).flatten().numpy()
 
     last = max(there.ratio, 1e-5)
-    start = (x_t / here.alpha).flatten().numpy()
+    start = (x_t / here.alpha).double().flatten().numpy()
     solution = solve_ivp(derivative, (math.log(here.ratio), math.log(last)), start, method="DOP853", rtol=1e-9, atol=1e-9)
     y = torch.from_numpy(solution.y[:, -1].copy()).view_as(x_t)
     return there.alpha * y if there.sigma > 0 else mixture.denoise(y, Level(0, 1.0, last))
@@ -63,6 +87,9 @@ def exact_flow(mixture: GaussianMixture, x_t: Tensor, here: Level, there: Level)
 def evenly_spaced_levels(first: int, last: int, steps: int) -> list[Level]:
     """Return steps + 1 levels of the recipes' schedule from t = first down to t = last, evenly spaced (to the nearest t)."""
     schedule = recipes.make_schedule()
+    last = check_integer("last", last, 0, schedule.T - 1)
+    first = check_integer("first", first, last + 1, schedule.T)
+    steps = check_integer("steps", steps, 1, first - last)
     return [schedule.level(round(first + (last - first) * i / steps)) for i in range(steps + 1)]
 
 
@@ -72,6 +99,9 @@ def median_distance(a: Tensor, b: Tensor) -> float:
     The median, because a point that starts near a ridge between two Gaussians may fall to the other side of it: one such
     point in two hundred would outweigh all others in a mean, and hide how the error shrinks.
     """
+    check_tensor("a", a, "[N, D, ...]", "float")
+    check_tensor("b", b, "[N, D, ...]", "float")
+    check_same_shape("a", a, "b", b)
     return (a - b).flatten(1).square().mean(1).sqrt().median().item()
 
 
@@ -83,7 +113,8 @@ def sampler_errors(
     All samplers use the mixture's exact denoiser, so every error is the sampler's. They go from t = first to t = last in evenly
     spaced steps; 1000 to 0 is the full trajectory.
     """
-    generator = torch.Generator().manual_seed(seed)
+    check_integer("n", n, 1, MAX_SAMPLES)
+    generator = seeded_generator(seed)
     here, there = evenly_spaced_levels(first, last, 1)
     x0 = mixture.sample(n, generator)[0]
     x_t = add_noise(x0, torch.randn(x0.shape, dtype=x0.dtype, generator=generator), here)
@@ -97,6 +128,10 @@ def endpoint_errors(
 
     x_t: where all start, at t = first. truth: where they should end, at t = last. steps: the step counts.
     """
+    steps = check_integers("steps", steps, 1)
+    check_tensor("x_t", x_t, "[B, C, H, W]", "float")
+    check_tensor("truth", truth, "[B, C, H, W]", "float")
+    check_same_shape("x_t", x_t, "truth", truth)
 
     def error(name: str, count: int) -> float:
         return median_distance(SAMPLERS[name](denoise, x_t, evenly_spaced_levels(first, last, count)), truth)
@@ -108,6 +143,8 @@ def learned_denoiser_errors(
     denoise: Denoiser, x_t: Tensor, steps: Sequence[int], first: int, last: int, reference_steps: int = 400
 ) -> dict[str, list[float]]:
     """Measure `endpoint_errors` of a learned denoiser; its own solution in ``reference_steps`` of Heun's method is the truth."""
+    steps = check_integers("steps", steps, 1)
+    check_tensor("x_t", x_t, "[B, C, H, W]", "float")
     truth = SAMPLERS["Heun"](denoise, x_t, evenly_spaced_levels(first, last, reference_steps))
     return endpoint_errors(denoise, x_t, truth, steps, first, last)
 
@@ -118,14 +155,15 @@ def distribution_errors(steps: Sequence[int], n: int = 10_000, seed: int = 0) ->
     The distance is `sliced_wasserstein` between sets of n points, in the toy's own unit. Returns {sampler: one distance per
     step count}, and the distance between two sets of true points: below it no sampler can be distinguished from the truth.
     """
+    steps, n = check_integers("steps", steps), check_integer("n", n, 1, MAX_SAMPLES)
     mixture, schedule = toy_mixture().to(dtype=torch.float32), recipes.make_schedule()
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded_generator(seed)
     truth, other = (mixture.sample(n, generator)[0].flatten(1) for _ in range(2))
     x_T = schedule.level(schedule.T).sigma * torch.randn(n, 2, 1, 1, generator=generator)
     denoise = mixture.denoiser()
 
     def error(name: str, count: int) -> float:
-        options = {"generator": torch.Generator().manual_seed(seed)} if name == "DDPM" else {}
+        options = {"generator": seeded_generator(seed)} if name == "DDPM" else {}
         return sliced_wasserstein(SAMPLERS[name](denoise, x_T, schedule.grid(count), **options).flatten(1), truth)
 
     names = ("DDPM", "DDIM", "DPM-Solver++(2M)")
@@ -134,6 +172,11 @@ def distribution_errors(steps: Sequence[int], n: int = 10_000, seed: int = 0) ->
 
 def sliced_wasserstein(a: Tensor, b: Tensor, directions: int = 32) -> float:
     """Return the Wasserstein-1 distance of two sets of points [N, 2], averaged over evenly spread directions of projection."""
+    check_tensor("a", a, "[N, 2]", "float")
+    check_tensor("b", b, "[N, 2]", "float")
+    check_same_shape("a", a, "b", b)
+    check_same_dtype("a", a, "b", b)
+    check_integer("directions", directions, 1, 1000)
     angles = torch.arange(directions, dtype=a.dtype) * torch.pi / directions
     onto = torch.stack([angles.cos(), angles.sin()])
     return ((a @ onto).sort(0).values - (b @ onto).sort(0).values).abs().mean().item()
@@ -141,4 +184,8 @@ def sliced_wasserstein(a: Tensor, b: Tensor, directions: int = 32) -> float:
 
 def convergence_order(steps: Sequence[int], errors: Sequence[float], last: int = 4) -> float:
     """Return the order of a method: minus the slope of log error against log steps, fitted to the last few points."""
+    steps, errors = check_integers("steps", steps, 1), check_numbers("errors", errors, above=0)
+    if len(steps) != len(errors):
+        raise ValueError(f"steps has {len(steps)} values and errors {len(errors)}, but each step count needs its error.")
+    check_integer("last", last, at_least=2)
     return -power_law_exponent(steps[-last:], errors[-last:])

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from course_lib import device as devices
 from course_lib import recipes
+from course_lib.arguments import check_choice, check_integer
 from course_lib.codec import Codec
 from course_lib.experiments.evaluator import Evaluator
-from course_lib.experiments.generate import DenoiserFactory, balanced_labels, conditional_factory, generate
+from course_lib.experiments.generate import SAMPLERS, DenoiserFactory, balanced_labels, conditional_factory, generate
 from course_lib.storage.results import StoredResult
 
 RESULT = StoredResult("sampler-steps", "results/sampler_steps.json")
@@ -45,6 +46,8 @@ def measure(n: int = 1000, out: Path | None = None) -> Path:
 
 def network_calls(sampler: str, steps: int) -> int:
     """Return how often a sampler calls the network in this many steps: Heun twice per step, except in its last step."""
+    check_choice("sampler", sampler, SAMPLERS)
+    check_integer("steps", steps, at_least=1)
     return 2 * steps - 1 if sampler == "Heun" else steps
 
 
@@ -73,6 +76,8 @@ def metric_curves(figures: dict, metric: str, against: str = "calls") -> dict[st
 
     against: "calls", "steps" or "seconds". Returns {sampler: (x, metric, half the width of its interval)}.
     """
+    check_choice("metric", metric, METRICS)
+    check_choice("against", against, ("calls", "steps", "seconds"))
     curves = {}
     for sampler in dict.fromkeys(p["sampler"] for p in figures["points"]):
         points = [p for p in figures["points"] if p["sampler"] == sampler]

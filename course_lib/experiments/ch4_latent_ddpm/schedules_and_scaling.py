@@ -8,15 +8,17 @@ import torch
 from torch import Tensor
 
 from course_lib import recipes
+from course_lib.arguments import check_finite, check_integer, check_integers, check_number, check_numbers, check_tensor
 from course_lib.codec import Codec, VAECodec, decode_all
 from course_lib.device import Machine
 from course_lib.diffusion import Denoiser, add_noise
 from course_lib.dit import DiT
 from course_lib.experiments.evaluator import Evaluator, Score
 from course_lib.experiments.generate import DenoiserFactory, balanced_labels, conditional_factory, generate, seeded_noise
+from course_lib.experiments.limits import seeded_generator
 from course_lib.recipes.losses import denoising_loss
 from course_lib.samplers import dpmpp_2m
-from course_lib.schedule import Level, Schedule
+from course_lib.schedule import Level, Schedule, check_level
 from course_lib.training import TrainConfig, train
 
 # ------------------------------------------------------------------------------------------------- schedules
@@ -24,11 +26,13 @@ from course_lib.training import TrainConfig, train
 
 def snr_db(level: Level) -> float:
     """Return the signal-to-noise ratio of a level in decibels, 20 log10(alpha / sigma), for unit-variance data; inf if clean."""
+    check_level(level)
     return 20 / math.log(10) * level.half_log_snr
 
 
 def level_at_snr(schedule: Schedule, db: float) -> Level:
     """Return the level of a schedule whose signal-to-noise ratio is nearest to this many decibels."""
+    db = check_number("db", db)
     return min((schedule.level(t) for t in range(1, schedule.T)), key=lambda level: abs(snr_db(level) - db))
 
 
@@ -37,7 +41,8 @@ def noised(x0: Tensor, eps: Tensor, schedule: Schedule, dbs: Sequence[float]) ->
 
     The images are divided by √(alpha² + sigma²), so that schedules with and without constant variance can be compared.
     """
-    levels = [level_at_snr(schedule, db) for db in dbs]
+    check_tensor("x0", x0, "[1, C, H, W]", "float")
+    levels = [level_at_snr(schedule, db) for db in check_numbers("dbs", dbs)]
     return torch.cat([add_noise(x0, eps, level) / math.hypot(level.alpha, level.sigma) for level in levels])
 
 
@@ -47,11 +52,12 @@ def snr_offset_db(std: float) -> float:
     x_t = alpha · std · u + sigma · eps, with u of unit variance, has std² times the signal-to-noise ratio that the schedule
     was made for.
     """
-    return 20 * math.log10(std)
+    return 20 * math.log10(check_number("std", std, above=0))
 
 
 def equivalent_timestep(schedule: Schedule, t: int, std: float) -> int:
     """Return the timestep at which unit-variance data is as noisy as data of this standard deviation is at t."""
+    check_integer("t", t, 1, schedule.T)
     return level_at_snr(schedule, snr_db(schedule.level(t)) + snr_offset_db(std)).t
 
 
@@ -80,6 +86,7 @@ def scaling_codecs(codec: VAECodec, latents: Tensor, stretch: float = 5.0) -> di
     latent values together and shifts nothing, as in latent diffusion (Rombach et al. 2022, appendix G). stretch: by what
     factor the latents of the last two codecs are too large or too small.
     """
+    stretch = check_number("stretch", stretch, above=0)
     mean, std = codec.latents_mean.flatten(), codec.latents_std.flatten()
     one = torch.full_like(std, global_std(codec, latents))
     zero = torch.zeros_like(std)
@@ -98,6 +105,8 @@ def global_std(codec: VAECodec, latents: Tensor) -> float:
 
     latents: unit-variance latents [N, C, h, w] of the codec.
     """
+    _check_latents(latents, codec)
+    check_finite("latents", latents)
     return (latents * codec.latents_std + codec.latents_mean).std().item()
 
 
@@ -124,7 +133,13 @@ def compare_scalings(
 
 def rescale_latents(latents: Tensor, codec: VAECodec, other: VAECodec) -> Tensor:
     """Convert latents of one codec to the scaling of another codec of the same VAE; the shape stays."""
+    _check_latents(latents, codec)
+    _check_latents(latents, other)
     return (latents * codec.latents_std + codec.latents_mean - other.latents_mean) / other.latents_std
+
+
+def _check_latents(latents: Tensor, codec: VAECodec) -> None:
+    check_tensor("latents", latents, f"[N, {codec.vae.latent_channels}, h, w]", "float")
 
 
 def scaling_factor(codec: VAECodec) -> float:
@@ -164,6 +179,7 @@ def record_trajectory(denoise: Denoiser, x_T: Tensor, levels: list[Level], codec
 def decode_prior(codec: VAECodec, n: int, shape: tuple[int, ...], machine: Machine, seed: int = 0) -> Tensor:
     """Decode n samples of the VAE's prior N(0, I), which is in the VAE's own scaling, not the codec's: images [n, C, H, W]."""
     z = seeded_noise(n, shape, machine, seed)
+    _check_latents(z, codec)
     return decode_all(codec, (z - codec.latents_mean) / codec.latents_std)
 
 
@@ -176,7 +192,10 @@ def unexplained_variance(
     everything, about 1 if it knows nothing.
     """
     schedule = recipes.make_schedule()
-    eps = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed)).to(latents)
+    check_tensor("latents", latents, "[N, C, h, w]", "float")
+    check_tensor("labels", labels, f"[{len(latents)}]", "integer")
+    ts = check_integers("ts", ts)
+    eps = torch.randn(latents.shape, generator=seeded_generator(seed)).to(latents)
     denoise = factory(labels)
     with torch.no_grad():
         levels = [schedule.level(t) for t in ts]

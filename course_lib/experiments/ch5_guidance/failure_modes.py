@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib import recipes
+from course_lib.arguments import check_number
 from course_lib.codec import VAECodec, decode_all, posterior
 from course_lib.data import FASHION_CLASSES
 from course_lib.device import Machine
@@ -171,6 +172,7 @@ def stretch_latents(codec: VAECodec, factor: float) -> VAECodec:
 
     The encoder's last layer multiplies by the factor, and the decoder's first layer divides by it.
     """
+    factor = check_number("factor", factor, above=0)
     vae = copy.deepcopy(codec.vae)
     last, first, C = cast(nn.Conv2d, vae.encoder[-1]), cast(nn.Conv2d, vae.decoder[0]), vae.latent_channels
     bias = cast(Tensor, last.bias)
@@ -183,12 +185,16 @@ def stretch_latents(codec: VAECodec, factor: float) -> VAECodec:
 
 def broken_run(letter: str, machine: Machine) -> Run:
     """Return one of the broken runs, "A" to "F". Raises ValueError for another letter."""
-    if letter not in LETTERS:
-        raise ValueError(f"There is no run {letter!r}: choose one of {', '.join(LETTERS)}.")
+    _check_letter(letter)
     return inject_fault(healthy(machine), letter)
 
 
 LETTERS = tuple("ABCDEF")
+
+
+def _check_letter(letter: str) -> None:
+    if letter not in LETTERS:
+        raise ValueError(f"There is no run {letter!r}: choose one of {', '.join(LETTERS)}.")
 
 
 # ================================================================== THE ANSWERS: read no further before you have guessed ======
@@ -196,11 +202,13 @@ LETTERS = tuple("ABCDEF")
 
 def inject_fault(healthy_run: Run, letter: str) -> Run:
     """Return the healthy run with the one part replaced that this letter stands for."""
+    _check_letter(letter)
     return replace(healthy_run, **_FAULTS[letter][1](healthy_run))
 
 
 def answer(letter: str) -> str:
     """Return what is wrong with a run."""
+    _check_letter(letter)
     return _FAULTS[letter][0]
 
 

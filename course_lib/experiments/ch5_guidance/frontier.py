@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib import recipes
+from course_lib.arguments import check_choice, check_integer, check_labels, check_list, check_number, check_tensor
 from course_lib.codec import Codec
 from course_lib.device import Machine
 from course_lib.diffusion import Denoiser
@@ -28,7 +29,7 @@ from course_lib.experiments.generate import (
 from course_lib.guidance import classifier_guide, guidance_interval, guide
 from course_lib.images import as_float
 from course_lib.judges.classifier import classify
-from course_lib.schedule import Level
+from course_lib.schedule import Level, check_level
 from course_lib.storage import weights
 
 CALL_BUDGET = 20  # network calls that each method may spend on one sample
@@ -60,6 +61,9 @@ class GuidanceMethod:
 
     def network_calls(self, levels: Sequence[Level], scale: float) -> int:
         """Count the network calls for one sample, for a sampler that calls its denoiser once at each level but the last."""
+        check_number("scale", scale)
+        for level in levels:
+            check_level(level)
         if scale == 1 or self.reference_interval is None:
             return len(levels) - 1
         lo, hi = self.reference_interval
@@ -67,7 +71,7 @@ class GuidanceMethod:
 
     def affordable_levels(self, scale: float, budget: int = CALL_BUDGET) -> list[Level]:
         """Return the finest grid of the recipes' schedule that this many network calls allow. ValueError where there is none."""
-        schedule = recipes.make_schedule()
+        schedule, budget = recipes.make_schedule(), check_integer("budget", budget)
         for steps in range(budget, 0, -1):
             if self.network_calls(grid := schedule.grid(steps), scale) <= budget:
                 return grid
@@ -95,6 +99,8 @@ def guidance_methods(
 
 def interval_guidance(name: str, net: nn.Module, interval: tuple[float, float], machine: Machine) -> GuidanceMethod:
     """Return classifier-free guidance that is on only where noise over signal lies in an interval."""
+    check_list("interval", interval, 2, "numbers, the lowest and the highest noise over signal")
+    guidance_interval(1.0, *interval)  # raises ValueError for an empty one
     cond, null = conditional_factory(net, machine), unconditional_factory(net, machine)
     return GuidanceMethod(name, lambda y, w: guide(cond(y), null(y), guidance_interval(w, *interval)), interval)
 
@@ -112,10 +118,12 @@ class FrontierPoint:
 
     def mean(self, metric: str) -> float:
         """Return the mean over the seeds."""
+        check_choice("metric", metric, self.values)
         return fmean(self.values[metric])
 
     def std(self, metric: str) -> float:
         """Return the standard deviation over the seeds; 0 for one seed."""
+        check_choice("metric", metric, self.values)
         return stdev(self.values[metric]) if len(self.values[metric]) > 1 else 0.0
 
 
@@ -153,6 +161,7 @@ class GuidanceExperiment:
 
         "saturation", "contrast" and "diversity" are ratios to their values for n real test images.
         """
+        check_tensor("images", images, "[N, 1, H, W]", "float", least=2)
         score = self.evaluator.score(images, labels, precision_recall=True)
         statistics = _image_statistics(self.evaluator, images, labels)
         return {
@@ -175,11 +184,15 @@ def _image_statistics(evaluator: Evaluator, images: Tensor, labels: Tensor) -> d
 
 def saturation(images: Tensor) -> float:
     """Return the fraction of pixels within 2 % of white, for images [N, C, H, W] in [-1, 1]."""
+    check_tensor("images", images, "[N, C, H, W]", "float")
     return (images > 0.96).float().mean().item()
 
 
 def contrast(images: Tensor) -> float:
     """Return the standard deviation of an image's pixels, averaged over images [N, C, H, W]."""
+    check_tensor("images", images, "[N, C, H, W]", "float")
+    if images[0].numel() < 2:
+        raise ValueError(f"images has shape {tuple(images.shape)}, but contrast needs at least two pixels.")
     return images.float().flatten(1).std(dim=1).mean().item()
 
 
@@ -188,6 +201,8 @@ def diversity(evaluator: Evaluator, images: Tensor, labels: Tensor) -> float:
 
     images: [N, C, H, W]. labels: [N].
     """
+    check_tensor("images", images, "[N, C, H, W]")
+    check_labels("labels", labels, recipes.NUM_CLASSES, len(images))
     features = classify(evaluator.net, images)[0]
     groups = [features[labels == y] for y in range(recipes.NUM_CLASSES)]
     return torch.stack([(g - g.mean(0)).square().sum(1).mean() for g in groups if len(g)]).mean().sqrt().item()

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from course_lib import recipes
-from course_lib.diffusion import Denoiser, target, to_eps
+from course_lib.arguments import check_finite, check_integer, check_number, check_same_shape, check_tensor
+from course_lib.diffusion import Denoiser, target, to_eps, x0_hat
+from course_lib.experiments.limits import MAX_SAMPLES, seeded_generator
 from course_lib.gaussian_mixture import GaussianMixture, gaussian_mixture
 from course_lib.guidance import guide
 from course_lib.samplers import heun
@@ -47,6 +49,8 @@ class PlaneGrid:
 
         Points outside the square count in N, so the fractions may add up to less than 1.
         """
+        check_tensor("x", x, "[N, 2, 1, 1]", "float")
+        check_finite("x", x)
         index = ((x.flatten(1) + self.half) / (2 * self.half) * self.side).floor().long()
         inside = ((index >= 0) & (index < self.side)).all(1)
         flat = index[inside, 1] * self.side + index[inside, 0]
@@ -54,11 +58,16 @@ class PlaneGrid:
 
     def mean(self, masses: Tensor) -> Tensor:
         """Return the mean position (x, y) [2] of probability masses [side, side], which need not add up to 1."""
-        return (masses.flatten() / masses.sum()) @ self.points.flatten(1)
+        check_tensor("masses", masses, f"[{self.side}, {self.side}]", "float")
+        if not masses.sum() > 0:
+            raise ValueError(f"masses adds up to {masses.sum().item():g}, but must add up to more than 0.")
+        return (masses.double().flatten() / masses.double().sum()) @ self.points.flatten(1)
 
 
 def plane_grid(side: int = 64, half: float = 3.2) -> PlaneGrid:
     """Divide [-half, half]² into side × side cells."""
+    check_integer("side", side, 1, 1000)
+    half = check_number("half", half, above=0)
     line = (torch.arange(side, dtype=torch.float64) + 0.5) / side * 2 * half - half
     y, x = torch.meshgrid(line, line, indexing="ij")
     return PlaneGrid(torch.stack([x, y], dim=-1).view(-1, 2, 1, 1), side, half)
@@ -69,6 +78,7 @@ def sharpened_density(mixture: GaussianMixture, grid: PlaneGrid, y: int, scale: 
 
     Closed form on clean data, normalised over the grid. Scale 1 is p(x | y) itself.
     """
+    y, scale = check_integer("y", y, 0, mixture.num_classes - 1), check_number("scale", scale)
     log_p = mixture.log_prob(grid.points) + scale * mixture.class_log_prob(grid.points)[:, y]
     return log_p.softmax(0).view(grid.side, grid.side)
 
@@ -89,13 +99,16 @@ def log_density(denoise: Denoiser, x0: Tensor, steps: int = 24, start: float = 2
 
     steps: of equal angle. start: the first angle, in radians; at 0 there would be no noise to predict.
     """
+    check_tensor("x0", x0, "[N, D, 1, 1]", "float")
+    check_integer("steps", steps, 1, 1000)
+    start = check_number("start", start, above=0, below=math.pi / 2)
 
     def derivatives(x: Tensor, angle: float) -> tuple[Tensor, Tensor]:
         level = Level(0, max(math.cos(angle), 0.0), math.sin(angle))
         with torch.enable_grad():
             x = x.detach().requires_grad_()
-            x0_hat = denoise(x, level)
-            v = target("v", x0_hat, to_eps("x0", x0_hat, x, level), level)
+            x0 = x0_hat(denoise, x, level)
+            v = target("v", x0, to_eps("x0", x0, x, level), level)
             columns = v.flatten(1).T
             gradients = [torch.autograd.grad(column.sum(), x, retain_graph=True)[0].flatten(1) for column in columns]
         return v.detach(), torch.stack([gradient[:, i] for i, gradient in enumerate(gradients)]).sum(0)
@@ -122,19 +135,28 @@ def sampled_density(denoise: Denoiser, grid: PlaneGrid, steps: int = 24) -> Tens
 
 def sample_points(denoise: Denoiser, n: int = 20_000, steps: int = 50, seed: int = 0) -> Tensor:
     """Sample n points [n, 2, 1, 1] with Heun's method in many steps: draws from the density that `sampled_density` computes."""
-    levels = recipes.make_schedule().grid(steps)
-    generator = torch.Generator().manual_seed(seed)
+    check_integer("n", n, 1, MAX_SAMPLES)
+    levels, generator = recipes.make_schedule().grid(steps), seeded_generator(seed)
     x_T = levels[0].sigma * torch.randn(n, 2, 1, 1, dtype=torch.float64, generator=generator)
     return heun(denoise, x_T, levels)
 
 
 def total_variation(p: Tensor, q: Tensor) -> float:
     """Return half the sum of absolute differences of two sets of masses: 0 where they agree, 1 where they share no cell."""
+    _check_masses(p, q)
     return ((p - q).abs().sum() / 2).item()
+
+
+def _check_masses(p: Tensor, q: Tensor) -> None:
+    check_tensor("p", p, "[S, S]", "float")
+    check_tensor("q", q, "[S, S]", "float")
+    check_same_shape("p", p, "q", q)
 
 
 def mass_outside(p: Tensor, q: Tensor, fraction: float = 0.99) -> float:
     """Return the mass of p outside the densest cells of q that hold this fraction of q: 0…1; for q itself 1 - fraction."""
+    _check_masses(p, q)
+    check_number("fraction", fraction, at_least=0, at_most=1)
     densest = q.flatten().argsort(descending=True)
     inner = densest[: int((q.flatten()[densest].cumsum(0) < fraction).sum()) + 1]
     return (p.sum() - p.flatten()[inner].sum()).item()
@@ -142,6 +164,8 @@ def mass_outside(p: Tensor, q: Tensor, fraction: float = 0.99) -> float:
 
 def classifier_gradient(mixture: GaussianMixture, points: Tensor, y: int, level: Level) -> Tensor:
     """Return the gradient of log p(y | x_t) [N, 2] at noisy points [N, 2, 1, 1]: that of a perfect classifier."""
+    check_tensor("points", points, "[N, 2, 1, 1]", "float")
+    y = check_integer("y", y, 0, mixture.num_classes - 1)
     x = points.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(mixture.class_log_prob(x, level)[:, y].sum(), x)
     return gradient.flatten(1)

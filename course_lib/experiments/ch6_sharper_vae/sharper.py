@@ -10,14 +10,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.adversarial import PatchDiscriminator, adaptive_weight, discriminator_loss, generator_loss
+from course_lib.arguments import check_integer, check_number, check_same_shape, check_tensor
 from course_lib.codec import posterior
 from course_lib.device import Machine
+from course_lib.experiments.limits import MAX_STEPS, seeded_generator
 from course_lib.images import as_float, patches, scale_to_norm
 from course_lib.judges.factor_reader import FactorReader
 from course_lib.metrics import frechet_distance, psnr, ssim
 from course_lib.perceptual import perceptual_distance
 from course_lib.training import TrainConfig, train
 from course_lib.vae import ELBO, VAE, log_likelihood
+
+MAX_SIDE = 255  # of the square of a blur
 
 
 class OnePixelLosses(NamedTuple):
@@ -40,6 +44,7 @@ def one_pixel_losses(std: float = 0.1, upper: float = 0.5) -> OnePixelLosses:
     A discriminator that knows the densities p (real) and q (answers) reports log p − log q (Goodfellow et al. 2014, prop. 1). A
     single answer cannot change its own density q, so only the first term matters.
     """
+    std, upper = check_number("std", std, above=0), check_number("upper", upper, at_least=0, at_most=1)
     a = torch.arange(-300, 301, dtype=torch.float64) / 200
     modes = [torch.distributions.Normal(torch.tensor(m, dtype=torch.float64), std) for m in (-1.0, 1.0)]
     weights = torch.tensor([1 - upper, upper], dtype=torch.float64)
@@ -54,6 +59,8 @@ def horizontal_shifts(images: Tensor, reach: int = 2) -> Tensor:
 
     What comes in at a side repeats the outermost column.
     """
+    check_tensor("images", images, "[N, C, H, W]", "float")
+    check_integer("reach", reach, 0, images.shape[-1])
     wide = F.pad(images, (reach, reach, 0, 0), mode="replicate")
     return torch.stack([wide[..., i : i + images.shape[-1]] for i in range(2 * reach + 1)])
 
@@ -72,6 +79,7 @@ def expected_distance(possible: Tensor, distance: Callable[[Tensor, Tensor], Ten
     distance: of pairs of images [N, C, H, W], giving [N]. For squared error `sharp` is twice `mean`, whatever the images: the
     variance is half the mean square of the difference of two samples.
     """
+    check_tensor("possible", possible, "[K, N, C, H, W]", "float")
     mean_image = possible.mean(0)
     mean = torch.stack([distance(mean_image, truth).mean() for truth in possible])
     sharp = torch.stack([distance(answer, truth).mean() for answer in possible for truth in possible])
@@ -80,13 +88,18 @@ def expected_distance(possible: Tensor, distance: Callable[[Tensor, Tensor], Ten
 
 def box_blur(images: Tensor, side: int) -> Tensor:
     """Replace every pixel by the mean of the side × side (odd) pixels around it; beyond the border the outermost ones repeat."""
+    check_tensor("images", images, "[N, C, H, W]", "float")
+    if check_integer("side", side, 1, MAX_SIDE) % 2 == 0:
+        raise ValueError(f"side is {side}, but must be odd, so that the square has a pixel in its middle.")
     reach = side // 2
     return F.avg_pool2d(F.pad(images, (reach,) * 4, mode="replicate"), side, stride=1)
 
 
 def distort(images: Tensor, error: float, seed: int = 0) -> dict[str, Tensor]:
     """Distort images [N, C, H, W] in three ways, each exactly `error` (root mean square) away: lighter, blurred, noisy."""
-    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed)).to(images.device)
+    check_tensor("images", images, "[N, C, H, W]", "float")
+    error = check_number("error", error, at_least=0)
+    noise = torch.randn(images.shape, generator=seeded_generator(seed)).to(images.device)
     changes = {"lighter": torch.ones_like(images), "blurred": box_blur(images, 7) - images, "noisy": noise}
     length = torch.full((len(images),), error * images[0].numel() ** 0.5, device=images.device)
     return {name: images + scale_to_norm(change, length) for name, change in changes.items()}
@@ -108,11 +121,18 @@ class VAEWithDiscriminator(nn.Module):
 @torch.no_grad()
 def reconstruct(vae: VAE, images: Tensor, batch: int = 100) -> Tensor:
     """Decode the posterior means of images [N, C, H, W], uint8 or floats: reconstructions clamped to [-1, 1]."""
+    check_tensor("images", images, "[N, C, H, W]")
+    batch = check_integer("batch", batch, at_least=1)
     return torch.cat([vae(as_float(x)).clamp(-1, 1) for x in images.split(batch)])
 
 
 def train_discriminator(real: Tensor, fake: Tensor, machine: Machine, steps: int = 150, seed: int = 0) -> PatchDiscriminator:
     """Train a discriminator from scratch to distinguish the patches of real images [N, 3, H, W] from those of fake ones."""
+    check_tensor("real", real, "[N, 3, H, W]")
+    check_tensor("fake", fake, "[N, 3, H, W]")
+    check_same_shape("real", real, "fake", fake)
+    check_integer("steps", steps, 1, MAX_STEPS)
+    config = replace(_CONFIG, steps=steps, lr=2e-3, seed=seed, ema_decay=None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         discriminator = PatchDiscriminator(real.shape[1])
@@ -120,13 +140,14 @@ def train_discriminator(real: Tensor, fake: Tensor, machine: Machine, steps: int
     def objective(net: PatchDiscriminator, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
         return discriminator_loss(*(net(as_float(x)).float() for x in batch))
 
-    config = replace(_CONFIG, steps=steps, lr=2e-3, seed=seed, ema_decay=None)
     return train(discriminator, objective, (real, fake), config, machine=machine).net
 
 
 @torch.no_grad()
 def discriminator_accuracy(discriminator: PatchDiscriminator, real: Tensor, fake: Tensor) -> float:
     """Return the fraction of patches, real and fake in equal parts, that are scored on the correct side of 0; 0.5 is guessing."""
+    check_tensor("real", real, "[N, 3, H, W]")
+    check_tensor("fake", fake, "[N, 3, H, W]")
     correct = (discriminator(as_float(real)) > 0).double().mean() + (discriminator(as_float(fake)) < 0).double().mean()
     return (correct / 2).item()
 
@@ -161,6 +182,11 @@ def finetune(
     `adversarial` times the adversarial loss at its adaptive weight (Esser et al. 2021, eq. 5 to 7). Raises ValueError for a
     perceptual weight without a reader.
     """
+    check_tensor("images", images, "[N, 3, 64, 64]")
+    check_integer("steps", steps, 1, MAX_STEPS)
+    for name, weight in (("perceptual", perceptual), ("adversarial", adversarial)):
+        check_number(name, weight, at_least=0)
+    config = replace(_CONFIG, steps=steps, seed=seed)
     if perceptual and reader is None:
         raise ValueError(f"perceptual is {perceptual}, but the perceptual distance needs a reader: give one, or set it to 0.")
     vae = copy.deepcopy(vae).requires_grad_(True)
@@ -182,8 +208,7 @@ def finetune(
             loss = loss + adversarial * for_decoder + for_discriminator
         return loss
 
-    both, config = VAEWithDiscriminator(vae, discriminator), replace(_CONFIG, steps=steps, seed=seed)
-    return train(both, objective, (images,), config, machine=machine).ema.vae
+    return train(VAEWithDiscriminator(vae, discriminator), objective, (images,), config, machine=machine).ema.vae
 
 
 def interpolate_weights(one: VAE, other: VAE, fraction: float) -> VAE:
@@ -192,6 +217,9 @@ def interpolate_weights(one: VAE, other: VAE, fraction: float) -> VAE:
     It works for two that were trained further from the same weights ("network interpolation", Wang et al. 2018, ESRGAN, section
     3.4).
     """
+    fraction = check_number("fraction", fraction, at_least=0, at_most=1)
+    if [w.shape for w in one.parameters()] != [w.shape for w in other.parameters()]:
+        raise ValueError("one and other have weights of different shapes, but only VAEs of one architecture can be interpolated.")
     between = copy.deepcopy(one)
     for weight, goal in zip(between.parameters(), other.parameters(), strict=True):
         weight.data.lerp_(goal.data, fraction)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib import teddies, text
+from course_lib.arguments import check_choice, check_integer, check_labels, check_number, check_same_length, check_tensor
 from course_lib.codec import Codec, cache
 from course_lib.contrastive import (
     ImageTextPair,
@@ -19,15 +20,17 @@ from course_lib.contrastive import (
     unique_captions,
 )
 from course_lib.device import Machine
+from course_lib.experiments.limits import MAX_STEPS
 from course_lib.experiments.prompt_adherence import adherence, sample_prompts
 from course_lib.images import to_uint8
-from course_lib.judges.factor_reader import FactorReader, read_factors
+from course_lib.judges.factor_reader import NAMED_FACTORS, FactorReader, read_factors
 from course_lib.layers import CrossAttention
-from course_lib.schedule import Level
+from course_lib.schedule import Level, check_level
 from course_lib.teddies import NUM_VALUES, SEMANTIC, VALUES
 from course_lib.text_denoiser import TextDenoiser
 from course_lib.text_to_image import TextToImage
 from course_lib.training import TrainConfig, TrainResult, train
+from course_lib.training.config import MAX_SEED
 
 
 class Split(NamedTuple):
@@ -40,12 +43,24 @@ class Split(NamedTuple):
 
 def make_split(n: int, seed: int, codec: Codec, machine: Machine, unseen: bool = False) -> Split:
     """Render n random teddies and encode them; unseen: only combinations held out of all training, otherwise none of those."""
+    seed = check_integer("seed", seed, 0, MAX_SEED)
     images, factors = teddies.dataset(n, seed, device=machine.device, unseen=unseen)
     return Split(images, cache(codec, images), factors.labels())
 
 
+def _check_split(name: str, split: Split) -> None:
+    if not isinstance(split, Split):
+        raise TypeError(f"{name} is a {type(split).__name__}, but must be a Split, as make_split makes it.")
+    check_tensor(f"{name}.latents", split.latents, "[N, 4, 8, 8]", "float")
+    teddies.check_labels(split.labels)
+    check_same_length(f"{name}.latents", split.latents, f"{name}.labels", split.labels)
+
+
 def drop_factors(labels: Tensor, *names: str) -> Tensor:
     """Return the labels [N, 5] with the named factors replaced by their null labels."""
+    check_tensor("labels", labels, f"[N, {len(SEMANTIC)}]", "integer", least=0)
+    for name in names:
+        check_choice("the factor", name, SEMANTIC)
     dropped = torch.tensor([name in names for name in SEMANTIC], device=labels.device)
     return torch.where(dropped, labels.new_tensor(NUM_VALUES), labels)
 
@@ -55,12 +70,16 @@ def drop_factors(labels: Tensor, *names: str) -> Tensor:
 
 def drop_words(labels: Tensor, drop: float, generator: torch.Generator | None = None) -> Tensor:
     """Replace each of the labels [N, 5] by its null label with probability ``drop``: captions leave things out."""
+    check_tensor("labels", labels, f"[N, {len(SEMANTIC)}]", "integer", least=0)
+    drop = check_number("drop", drop, at_least=0, at_most=1)
     dropped = torch.rand(labels.shape, device=labels.device, generator=generator) < drop
     return torch.where(dropped, labels.new_tensor(NUM_VALUES), labels)
 
 
 def loss_lower_bound(labels: Tensor) -> float:
     """Return the least contrastive loss that a batch with these labels [B, 5] allows, in nats: log k where k share a caption."""
+    check_tensor("labels", labels, f"[B, {len(SEMANTIC)}]", "integer")
+    teddies.check_labels(labels)
     _, caption, counts = labels.unique(dim=0, return_inverse=True, return_counts=True)
     return counts[caption].double().log().mean().item()
 
@@ -72,9 +91,10 @@ def train_pair(
 
     drop: probability that a caption leaves a factor out, sampled again in each step.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        pair = ImageTextPair()
+    check_tensor("latents", latents, "[N, 4, 8, 8]", "float")
+    teddies.check_labels(labels)
+    check_number("drop", drop, at_least=0, at_most=1)
+    check_integer("steps", steps, 1, MAX_STEPS)
 
     def objective(pair: ImageTextPair, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
         latents, labels = batch
@@ -92,12 +112,16 @@ def train_pair(
         seed=seed,
         progress=progress,
     )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        pair = ImageTextPair()
     return train(pair, objective, (latents, labels), config, machine=machine)
 
 
 @torch.no_grad()
 def caption_similarity(pair: ImageTextPair, latents: Tensor, captions: Sequence[str]) -> Tensor:
     """Return the cosine similarities of N images (as latents) and M captions: [N, M]."""
+    check_tensor("latents", latents, "[N, 4, 8, 8]", "float")
     return similarity(*pair(latents, text.tokenise(captions, latents.device)))
 
 
@@ -107,6 +131,7 @@ def image_search(pair: ImageTextPair, latents: Tensor) -> Callable[[str], Tensor
 
     The images are encoded once, here.
     """
+    check_tensor("latents", latents, "[N, 4, 8, 8]", "float")
     features = torch.cat([pair(part, text.tokenise([""], part.device))[0] for part in latents.split(500)])
     return torch.no_grad()(
         lambda caption: similarity(features, pair(latents[:1], text.tokenise(caption, latents.device))[1])[:, 0]
@@ -122,6 +147,10 @@ def retrieval_by_split(
 
     One common pool, so that every split can be confused with the same candidates. make_captions: labels [N, 5] → captions.
     """
+    if not isinstance(splits, Mapping) or not splits:
+        raise TypeError(f"splits is a {type(splits).__name__}, but must be a dictionary of one or more splits.")
+    for name, split in splits.items():
+        _check_split(f"splits[{name!r}]", split)
     captions, own = unique_captions(make_captions(torch.cat([split.labels for split in splits.values()])))
     similar = caption_similarity(pair, torch.cat([split.latents for split in splits.values()]), captions).cpu()
     image_correct, caption_correct = correct_matches(similar, own)
@@ -143,6 +172,7 @@ def zero_shot_accuracy(pair: ImageTextPair, split: Split) -> dict[str, float]:
 
     Returns the fraction of images for which, among the captions that name nothing but this factor, the most similar is right.
     """
+    _check_split("split", split)
     accuracy = {}
     for i, name in enumerate(SEMANTIC):
         labels = torch.tensor(NUM_VALUES).repeat(NUM_VALUES[i], 1)
@@ -157,12 +187,16 @@ def attribute_binding_accuracy(pair: ImageTextPair, split: Split) -> float:
 
     It chooses between "one blue teddy bear" and "one teddy bear with a blue scarf", or "two …"; chance is 0.5.
     """
+    _check_split("split", split)
     fur, scarf = (split.labels[:, SEMANTIC.index(name)] == VALUES[name].index("blue") for name in ("fur", "scarf"))
     one = fur ^ scarf
+    if not bool(one.any()):
+        raise ValueError("split has no image in which exactly one of fur and scarf is blue: give more images.")
     captions = ["one blue teddy bear", "one teddy bear with a blue scarf"]
     captions += ["two blue teddy bears", "two teddy bears with a blue scarf"]
     similar = caption_similarity(pair, split.latents[one], captions).view(-1, 2, 2)  # [N, count, fur or scarf]
     count = split.labels[one, SEMANTIC.index("count")]
+    check_labels("the split's count", count, NUM_VALUES[SEMANTIC.index("count")])
     similar = similar.take_along_dim(count[:, None, None], 1)[:, 0]
     return (similar.argmax(1) == scarf[one]).double().mean().item()
 
@@ -190,6 +224,7 @@ def compare_generalisation(
 
 def value_frequencies(reader: FactorReader, images: Tensor, factor: str) -> dict[str, float]:
     """Return how often the reader finds each value of a factor in images [N, 3, 64, 64]: {"none": 0.2, "red": 0.2, …}."""
+    check_choice("factor", factor, NAMED_FACTORS)
     found = read_factors(reader, images)[0][factor].argmax(1)
     counts = torch.bincount(found, minlength=len(VALUES[factor])).double() / len(images)
     return dict(zip(VALUES[factor], counts.tolist(), strict=True))
@@ -202,6 +237,9 @@ def attention_maps(net: TextDenoiser, x_t: Tensor, level: Level, tokens: Tensor)
     At each position it adds up to 1. Mean over all cross-attention layers and heads; maps of coarser layers are repeated
     (compare Hertz et al. 2023, figure 4).
     """
+    check_tensor("x_t", x_t, "[B, C, S, S]", "float")
+    check_tensor("tokens", tokens, f"[{len(x_t)}, L]", "integer")
+    check_level(level)
     maps: list[Tensor] = []
 
     def store(layer: CrossAttention, inputs: tuple[Tensor, Tensor, Tensor], _: Tensor) -> None:
@@ -220,5 +258,9 @@ def attention_maps(net: TextDenoiser, x_t: Tensor, level: Level, tokens: Tensor)
 
 def overlay_maps(image: Tensor, maps: Tensor) -> Tensor:
     """Show an image [3, 64, 64] in [-1, 1] through each of the maps [L, S, S], bright where it is large: uint8 [L, 3, 64, 64]."""
+    check_tensor("image", image, "[3, H, W]", "float")
+    check_tensor("maps", maps, "[L, S, S]", "float")
+    if not bool((maps.amax((1, 2)) > 0).all()):
+        raise ValueError("maps has a map without a value above 0, but each is divided by its largest value.")
     light = F.interpolate(maps[:, None] / maps.amax((1, 2), keepdim=True)[:, None], image.shape[1:], mode="bilinear")
     return to_uint8((image + 1) * (0.15 + 0.85 * light) - 1)

@@ -36,3 +36,35 @@ def test_the_log_likelihood_of_one_gaussian_agrees_with_scipy(d):
     train, test = density.sample_gaussian_sets(d, (60, 20), seed=1)
     fitted = multivariate_normal(train.mean(0).numpy(), train.T.cov().numpy())
     assert_close(density.gaussian_log_likelihood(train, test), fitted.logpdf(test.numpy()).mean().item())
+
+
+POINTS = torch.linspace(0, 1, 12, dtype=torch.float64).view(6, 2) ** 2
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "error", "match"),
+    [
+        (POINTS.numpy(), POINTS, TypeError, r"train is a ndarray.*torch\.as_tensor"),
+        (POINTS.long(), POINTS, ValueError, "train holds torch.int64"),
+        (POINTS * math.nan, POINTS, ValueError, "train contains NaN"),
+        (POINTS[:1].expand(6, 2), POINTS, ValueError, "6 equal points"),
+        (POINTS, POINTS[:, :1], ValueError, r"must be \[N, 2\]"),
+        (POINTS[:, :1].expand(6, 2), POINTS, ValueError, "fewer dimensions than 2"),
+    ],
+)
+def test_points_that_fit_no_density_are_rejected(train, test, error, match):
+    with pytest.raises(error, match=match):
+        density.gaussian_log_likelihood(train, test)
+
+
+@pytest.mark.parametrize(
+    ("counts", "error", "match"),
+    [
+        (5, TypeError, "counts is \d, but must be a list"),
+        ([3, 2.5], ValueError, r"counts\[1\] is 2.5"),
+        ([20, 20], ValueError, "at least 40 rows"),
+    ],
+)
+def test_counts_that_cannot_be_are_rejected(counts, error, match):
+    with pytest.raises(error, match=match):
+        density.principal_coordinate_sets(torch.rand(9, 1, 4, 4), 2, counts)

@@ -70,3 +70,23 @@ def test_teddies_vary_in_the_free_factors_only():
     tilted, placed = (intrinsic_dimension.render_free_factors(k, 3, seed=0, size=16) for k in (1, 2))
     assert (tilted[0] - tilted[1]).abs().max() > 0.1
     assert (placed[0] - tilted[0]).abs().max() > 0.1  # the second factor moves what the first left in place
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"n": 2.5}, "n is 2.5"),
+        ({"n": 10**9}, "n is 1000000000"),
+        ({"seed": None}, "seed is None"),
+        ({"ambient": 3}, "ambient is 3, but must be a whole number from 4"),
+        ({"noise": float("nan")}, "noise is nan"),
+    ],
+)
+def test_a_manifold_that_cannot_be_sampled_is_rejected(arguments, match):
+    with pytest.raises((TypeError, ValueError), match=match):
+        intrinsic_dimension.sample_manifold(**{"manifold": "sphere", "d": 3, "n": 10, "seed": 0} | arguments)
+
+
+def test_more_factors_than_there_are_are_rejected():
+    with pytest.raises(ValueError, match="k is 9, but must be a whole number from 0 to 8"):
+        intrinsic_dimension.render_free_factors(9, 2, seed=0)

@@ -1,5 +1,6 @@
 """Chapter 1's experiments on meaning, against plain loops and images with known answers."""
 
+import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
@@ -121,3 +122,44 @@ def test_morph_changes_words_in_order_and_the_appearance_evenly():
     assert torch.equal(half.fabric, start.fabric)
     assert all(torch.equal(getattr(full, name), getattr(end, name)) for name in teddies.PERCEPTUAL)
     assert set(meaning.MORPH_ORDER) == set(teddies.SEMANTIC)
+
+
+@pytest.mark.parametrize("distance", [meaning.mean_squared_error, meaning.ssim_distance, meaning.euclidean_distance])
+def test_images_of_two_shapes_are_rejected_where_they_would_be_broadcast(distance):
+    with pytest.raises(ValueError, match=r"\(3, 1, 16, 16\)"):
+        distance(torch.zeros(3, 1, 16, 16), torch.zeros(1, 1, 16, 16))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"factor": "light"}, "factor is 'light'"),
+        ({"moved": 1}, "moved is 1"),
+        ({"appearance": ("fur",)}, "appearance is 'fur'"),
+        ({"appearance": "light"}, "appearance is 'l'"),
+    ],
+)
+def test_triplets_of_what_is_no_factor_are_rejected(arguments, match):
+    with pytest.raises((TypeError, ValueError), match=match):
+        meaning.sample_triplets(**{"n": 2, "factor": "fur", "moved": False, "seed": 0, "size": 16} | arguments)
+
+
+@pytest.mark.parametrize(
+    ("other", "match"),
+    [
+        ([torch.zeros(2, 3)], "b is a list"),
+        ({"words": torch.zeros(2, 3)}, "must hold the same representations"),
+        ({"latent": torch.full((2, 3), torch.nan)}, "the distance 'latent' contains NaN"),
+    ],
+)
+def test_representations_that_cannot_be_compared_are_rejected(other, match):
+    anchor = {"latent": torch.zeros(2, 3)}
+    with pytest.raises((TypeError, ValueError), match=match):
+        meaning.triplet_error_rates(anchor, anchor, other)
+
+
+@pytest.mark.parametrize(("words", "appearance", "match"), [(6, 0.5, "words is 6"), (1, 1.5, "appearance is 1.5")])
+def test_a_morph_beyond_its_end_is_rejected(words, appearance, match):
+    start, end = (teddies.sample_factors(1, seed) for seed in (0, 1))
+    with pytest.raises(ValueError, match=match):
+        meaning.morph(start, end, words, appearance)

@@ -43,3 +43,31 @@ def test_confidence_and_accuracy_of_a_classifier_with_known_answers():
     confidence, correct = off_manifold.classifier_confidence_and_accuracy(Judge(), images, torch.tensor([0, 1, 0]))
     assert confidence == pytest.approx(math.e / (1 + math.e))
     assert correct == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("steps", "match"),
+    [(0.5, "steps is 0.5, but must be a list"), ([0.2, 1.5], r"steps\[1\] is 1.5"), ([], "one or more numbers")],
+)
+def test_steps_of_tilt_that_cannot_be_are_rejected(steps, match):
+    with pytest.raises((TypeError, ValueError), match=match):
+        off_manifold.compare_tilt_and_noise(steps, 2, torch.zeros(3, 3, 16, 16), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("images", "pixels", "match"),
+    [
+        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), 2, "to_float"),
+        (torch.zeros(2, 1, 8, 8), -1, "pixels is -1"),
+        (torch.zeros(1, 8, 8), 2, r"must be \[B, C, H, W\]"),
+    ],
+)
+def test_images_and_shifts_that_cannot_be_are_rejected(images, pixels, match):
+    with pytest.raises(ValueError, match=match):
+        off_manifold.shift_right(images, pixels)
+
+
+def test_uint8_images_and_their_floats_are_at_the_same_distance():
+    images = torch.randint(256, (4, 1, 4, 4), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    bank = torch.rand(5, 1, 4, 4, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    assert_close(off_manifold.distance_to_bank(images, bank), off_manifold.distance_to_bank(images / 127.5 - 1, bank))

@@ -1,5 +1,6 @@
 """Redundancy of pixels, on noise and on a known image."""
 
+import pytest
 import torch
 
 from course_lib.experiments.ch1_pixel_space import redundancy
@@ -16,3 +17,9 @@ def test_noise_has_neither_correlation_nor_anything_to_compress():
 def test_centre_crop_does_not_resize():
     image = torch.arange(3 * 10 * 14).view(3, 10, 14)
     assert torch.equal(redundancy.centre_crop(image, 4)[0], image[:, 3:7, 5:9])
+
+
+@pytest.mark.parametrize(("side", "match"), [(9, "from 1 to 6"), (0, "side is 0"), (2.5, "side is 2.5")])
+def test_a_crop_that_does_not_fit_is_rejected(side, match):
+    with pytest.raises(ValueError, match=match):
+        redundancy.centre_crop(torch.zeros(3, 6, 8), side)

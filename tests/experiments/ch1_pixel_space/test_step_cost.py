@@ -80,3 +80,15 @@ def test_a_slow_first_step_is_not_repeated():
 )
 def test_durations_have_the_unit_that_people_would_choose(seconds, text):
     assert step_cost.format_duration(seconds) == text
+
+
+@pytest.mark.parametrize("side", [10**9, 0, 2.5])
+@pytest.mark.parametrize("make", [step_cost.convolutional_denoiser, step_cost.attention_denoiser])
+def test_sides_that_cannot_be_are_rejected_at_once(make, side):
+    with pytest.raises(ValueError, match=f"side is {side}"):
+        step_cost.step_flops(make, side)
+
+
+def test_a_side_that_the_unet_cannot_halve_is_rejected():
+    with pytest.raises(ValueError, match="multiple of 4"):
+        step_cost.convolutional_denoiser(30)

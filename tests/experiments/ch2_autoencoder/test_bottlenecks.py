@@ -92,3 +92,8 @@ def test_a_missing_or_altered_curve_is_named_with_its_command(monkeypatch, tmp_p
     monkeypatch.setenv("COURSE_DATA", str(tmp_path))
     with pytest.raises(ValueError, match=rf"bottlenecks\.json is {problem} .*course measure bottlenecks"):
         bottlenecks.RESULT.read()
+
+
+def test_uint8_images_are_rejected_before_they_are_encoded():
+    with pytest.raises(ValueError, match="to_float"):
+        bottlenecks.bottleneck_point(Autoencoder(width=8), torch.zeros(2, 1, 16, 16, dtype=torch.uint8))

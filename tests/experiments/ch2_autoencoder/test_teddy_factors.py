@@ -30,3 +30,9 @@ def test_the_change_of_a_factor_is_measured_before_and_after():
     other = teddies.sample_factors(4, torch.Generator().manual_seed(1)).background
     a, b = (teddies.render(f, 64) for f in (factors, factors.replace(background=other)))
     assert before == pytest.approx((a - b).square().mean().sqrt().item())
+
+
+@pytest.mark.parametrize(("n", "name", "match"), [(2, "colour", "name is 'colour'"), (0, "fur", "at least 1 row")])
+def test_the_change_of_nothing_is_rejected(n, name, match):
+    with pytest.raises(ValueError, match=match):
+        teddy_factors.factor_change_rms(Scaled(), teddies.sample_factors(n, 0), name)

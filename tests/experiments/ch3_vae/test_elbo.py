@@ -85,3 +85,31 @@ def test_effective_beta_of_the_usual_mistake_on_mnist():
 def test_log_likelihood_is_that_of_torch_distributions():
     x, mean = torch.tensor([[0.3], [1.0]]), torch.tensor([[0.1], [-0.4]])
     assert_close(log_likelihood(x, mean, 0.5), Normal(mean, 0.5).log_prob(x).sum(1))
+
+
+@pytest.mark.parametrize(
+    ("std", "match"), [(torch.tensor([0.5, 0.0]), "must be above 0"), (torch.ones(3), "must be equal"), (0.5, "std is 0.5")]
+)
+def test_what_is_no_standard_deviation_is_rejected(std, match):
+    with pytest.raises((TypeError, ValueError), match=match):
+        elbo.toy_elbo(1.0, torch.zeros(2), std)
+
+
+def test_a_function_that_averages_over_the_samples_is_rejected():
+    with pytest.raises(ValueError, match=r"f\(z\) has shape \(\), but must be \[5\]"):
+        elbo.estimate_gradients(lambda z: z.square().mean(), torch.zeros(2), torch.ones(2), 5, seeded())
+
+
+@pytest.mark.parametrize(("counts", "match"), [([1, 200], r"counts\[1\] is 200"), (8, "counts is \d, but must be a list")])
+def test_counts_of_more_draws_than_there_are_are_rejected(counts, match):
+    q = Posterior(torch.zeros(1, 2), torch.zeros(1, 2))
+    with pytest.raises((TypeError, ValueError), match=match):
+        elbo.monte_carlo_kl_error(q, counts, seeded(), draws=100)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"), [({"error": 0}, "error is 0"), ({"kl": 0.5}, "kl is 0.5"), ({"noise_std": 0.0}, "noise_std is 0.0")]
+)
+def test_divisors_that_cannot_be_are_rejected(arguments, match):
+    with pytest.raises(ValueError, match=match):
+        elbo.effective_beta(1.0, **arguments)

@@ -50,3 +50,14 @@ def test_a_perturbation_of_strength_zero_is_the_plain_decoding():
     torch.manual_seed(0)
     net, z = Autoencoder(width=8).eval(), torch.randn(6, 4, 4, 4)
     assert_close(latent_space.decode_perturbed(net, z, 0.0, seeded()), net.decode(z).clamp(-1, 1))
+
+
+@pytest.mark.parametrize("index", [64, -1, 2.0])
+def test_a_dimension_that_there_is_not_is_rejected(index):
+    with pytest.raises(ValueError, match="from 0 to 63"):
+        latent_space.traverse(VAE(width=8), torch.zeros(2, 4, 4, 4), index, 0.0)
+
+
+def test_one_latent_has_no_standard_deviation():
+    with pytest.raises(ValueError, match="at least 2 rows"):
+        latent_space.decode_perturbed(Autoencoder(width=8), torch.zeros(1, 4, 4, 4), 0.5, seeded())

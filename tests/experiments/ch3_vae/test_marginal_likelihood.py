@@ -118,3 +118,37 @@ def test_without_latents_ppca_is_an_isotropic_gaussian():
     x = rows()
     variance = (x - x.mean(0)).square().mean().item()
     assert marginal_likelihood.fit_ppca(x, 0).evidence == pytest.approx(-6 * (math.log(2 * math.pi * variance) + 1) / 2)
+
+
+@pytest.mark.parametrize(
+    ("x", "latents", "match"),
+    [
+        (rows(), 6, "latents is 6, but must be a whole number from 0 to 5"),
+        (rows(3), 3, "no more than 3 dimensions"),
+        (rows()[:1].expand(9, 6), 0, "no more than 0 dimensions"),
+        (rows() * math.nan, 2, "x contains NaN"),
+    ],
+)
+def test_rows_without_variance_beyond_the_latents_are_rejected(x, latents, match):
+    with pytest.raises(ValueError, match=match):
+        marginal_likelihood.fit_ppca(x, latents)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"latents": 0}, "latents is 0"),
+        ({"noise_std": 0.0}, "noise_std is 0.0"),
+        ({"lr": -0.1}, "lr is -0.1"),
+        ({"steps": 10**9}, "steps is 1000000000"),
+        ({"x": rows().float() * math.inf}, "the likelihood of x contains NaN"),
+    ],
+)
+def test_a_linear_vae_that_cannot_be_trained_is_rejected_at_once(arguments, match):
+    with pytest.raises(ValueError, match=match):
+        marginal_likelihood.fit_linear_vae(**{"x": rows().float(), "latents": 2, "noise_std": 0.5} | arguments)
+
+
+def test_rows_in_another_precision_have_the_same_evidence():
+    net, x = linear_vae(), rows(20)
+    assert_close(net.evidence(x.float()), net.evidence(x), atol=1e-4, rtol=1e-4)

@@ -1,5 +1,6 @@
 """Runs with and without posterior collapse, on rows whose best collapsed model is known."""
 
+import pytest
 import torch
 from oracles import normal
 from torch.distributions import Normal, kl_divergence
@@ -49,3 +50,19 @@ def test_the_same_seed_gives_the_same_run():
     a, b = (posterior_collapse.train_with_remedy(rows(100), depth=1, steps=20) for _ in range(2))
     assert a.history == b.history
     assert torch.equal(a.posterior.mean, b.posterior.mean)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"x": rows(9) * torch.nan}, "x contains NaN"),
+        ({"beta": -1.0}, "beta is -1.0"),
+        ({"floor": -0.5}, "floor is -0.5"),
+        ({"warmup_steps": 2.5}, "warmup_steps is 2.5"),
+        ({"steps": 0}, "steps is 0"),
+        ({"depth": 10**9}, "depth is 1000000000"),
+    ],
+)
+def test_a_run_that_cannot_be_is_rejected_at_once(arguments, match):
+    with pytest.raises(ValueError, match=match):
+        posterior_collapse.train_with_remedy(**{"x": rows(9), "steps": 2, "depth": 1} | arguments)

@@ -57,3 +57,16 @@ def test_a_missing_curve_is_reported_by_its_file(monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_DATA", str(tmp_path))
     with pytest.raises(ValueError, match=r"rate_distortion\.json"):
         rate_distortion.RESULT.read()
+
+
+@pytest.mark.parametrize(
+    ("x", "match"),
+    [
+        (images(1), "at least 2 rows"),
+        (images() * torch.nan, "images contains NaN"),
+        ((images() * 127.5 + 127.5).to(torch.uint8), "to_float"),
+    ],
+)
+def test_images_without_a_point_are_rejected(x, match):
+    with pytest.raises(ValueError, match=match):
+        rate_distortion.rate_distortion_point(VAE(width=8), x)

@@ -89,5 +89,7 @@ def test_a_trajectory_ends_where_a_perfect_denoiser_points():
 
 def test_a_denoiser_that_answers_zero_leaves_all_variance_unexplained():
     latents = 3 * torch.randn(200, 4, 2, 2, generator=torch.Generator().manual_seed(0))
-    found = schedules_and_scaling.unexplained_variance(lambda y: lambda x_t, level: 0 * x_t, latents, torch.zeros(200), [1, 500])
+    found = schedules_and_scaling.unexplained_variance(
+        lambda y: lambda x_t, level: 0 * x_t, latents, torch.zeros(200, dtype=torch.int64), [1, 500]
+    )
     assert found == pytest.approx([latents.square().mean().item()] * 2)
