@@ -1,7 +1,9 @@
 """What a run needs of Lightning Fabric and torch: the processes, the wrapped loss, the optimizer, and the data on the device."""
 
+import contextlib
 import logging
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -17,27 +19,35 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
+@contextlib.contextmanager
+def fabric_logs_nothing() -> Iterator[None]:
+    """Silence Fabric in this block: it logs to stderr, which notebooks show in red; on a GPU, advice on Tensor Cores."""
+    import lightning_fabric  # noqa: F401  # it sets its own level when it is imported
+
+    logger = logging.getLogger("lightning_fabric")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def launch(machine: Machine, config: TrainConfig) -> "Fabric":
     """Start the run's processes, and return Fabric's handle of this one."""
     from lightning_fabric import Fabric  # it takes seconds to import, which only training should pay
 
-    logger = logging.getLogger("lightning_fabric")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # it logs to stderr, which notebooks show in red
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            one = [machine.device.index] if machine.device.type == "cuda" else 1
-            fsdp, precision = config.strategy == "fsdp", cast(Any, machine.precision)
-            fabric = Fabric(
-                accelerator=machine.device.type,
-                devices=one if config.world_size == 1 else config.devices,
-                num_nodes=config.nodes,
-                strategy=fsdp_strategy(config.world_size, machine.precision) if fsdp else config.strategy,
-                precision=precision,
-            )
-    finally:
-        logger.setLevel(level)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        one = [machine.device.index] if machine.device.type == "cuda" else 1
+        fsdp, precision = config.strategy == "fsdp", cast(Any, machine.precision)
+        fabric = Fabric(
+            accelerator=machine.device.type,
+            devices=one if config.world_size == 1 else config.devices,
+            num_nodes=config.nodes,
+            strategy=fsdp_strategy(config.world_size, machine.precision) if fsdp else config.strategy,
+            precision=precision,
+        )
     fabric.launch()
     if fabric.device.type == "cpu":
         devices.share_threads(config.devices)

@@ -32,7 +32,7 @@ from course_lib.training.determinism import (
     run_fingerprint,
     seed_globals,
 )
-from course_lib.training.fabric import checked_data, is_lost_process, launch, require_gradients
+from course_lib.training.fabric import checked_data, fabric_logs_nothing, is_lost_process, launch, require_gradients
 from course_lib.training.history import History
 from course_lib.training.progress import Progress
 from course_lib.training.resume import ResumeFile
@@ -156,11 +156,12 @@ class _Run:
         cls, net: Net, loss_fn: LossFn[Net], data: Batch, config: TrainConfig, machine: Machine, file: ResumeFile | None
     ) -> "_Run":
         """Start the processes, prepare the first step, and continue from the resume file where there is one."""
-        fabric = launch(machine, config)
-        if file and fabric.global_rank == 0:
-            file.acquire()
-        fingerprint = run_fingerprint(net, data, config)
-        trainer = make_trainer(fabric, net, loss_fn, data, config, machine)
+        with fabric_logs_nothing():
+            fabric = launch(machine, config)
+            if file and fabric.global_rank == 0:
+                file.acquire()
+            fingerprint = run_fingerprint(net, data, config)
+            trainer = make_trainer(fabric, net, loss_fn, data, config, machine)
         history = History(config, fabric.device, machine.precision)
         platform = f"{machine}, torch {torch.__version__}"
         if file:

@@ -1,6 +1,7 @@
 """The training loop against oracles: closed forms, and loops written out in plain torch."""
 
 import io
+import logging
 import math
 import textwrap
 
@@ -211,6 +212,25 @@ def test_progress_goes_to_stdout_only(capfd):
     assert "images/s" in out
     run(progress=False)
     assert capfd.readouterr() == ("", "")
+
+
+def test_advice_of_fabric_does_not_reach_the_notebook(monkeypatch):
+    """On an H200 it told of Tensor Cores when the device was set up, in red, below the first training."""
+    from lightning_fabric.accelerators.cpu import CPUAccelerator
+    from lightning_fabric.utilities.rank_zero import rank_zero_info
+
+    asked, shown = [], []
+    monkeypatch.setattr(CPUAccelerator, "setup_device", lambda *_: asked.append(rank_zero_info("You are using …")))
+    handler = logging.Handler()
+    handler.emit = shown.append
+    logger = logging.getLogger("lightning_fabric")
+    logger.addHandler(handler)
+    try:
+        run(progress=False)
+    finally:
+        logger.removeHandler(handler)
+    assert asked
+    assert shown == []
 
 
 def test_progress_in_a_saved_notebook_is_one_line_of_text():
