@@ -9,7 +9,7 @@ import math
 import operator
 from collections.abc import Iterable, Sequence
 from numbers import Real
-from typing import Any, SupportsIndex
+from typing import Any, NamedTuple, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -29,20 +29,15 @@ def check_tensor(name: str, x: Any, axes: str = "", dtype: str = "number", least
     if not isinstance(x, Tensor):
         how = f": torch.as_tensor({name}) makes one" if type(x).__module__ == "numpy" or isinstance(x, list | tuple) else ""
         raise TypeError(f"{name} is {_a_value(x)}, but must be a torch.Tensor{' ' + axes if axes else ''}{how}.")
-    fits = {
-        "float": x.is_floating_point(),
-        "integer": _is_integer(x),
-        "number": x.is_floating_point() or _is_integer(x),
-        "any": True,
-    }[dtype]
-    if not fits:
+    if not _HOLDS[dtype](x):
         hint = ""
         if dtype == "float" and x.dtype == torch.uint8:
             hint = ": uint8 images become floats in [-1, 1] with course_lib.images.to_float"
         raise ValueError(f"{name} holds {x.dtype}, but must hold {_DTYPES[dtype]}{hint}.")
-    if (axes and not _fits(x.shape, axes)) or 0 in x.shape[1:]:
-        raise ValueError(f"{name} has shape {tuple(x.shape)}, but must be {axes or 'a tensor without an empty axis'}.")
-    if (x.ndim and len(x) < least) or (least > 0 and x.numel() == 0):
+    shape = x.shape
+    if (axes and not _fits(shape, axes)) or (0 in shape and 0 in shape[1:]):
+        raise ValueError(f"{name} has shape {tuple(shape)}, but must be {axes or 'a tensor without an empty axis'}.")
+    if shape and shape[0] < least:
         raise ValueError(f"{name} has shape {tuple(x.shape)}, but needs at least {least} {'row' if least == 1 else 'rows'}.")
 
 
@@ -183,17 +178,50 @@ def _is_integer(x: Tensor) -> bool:
     return not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool or x.is_quantized)
 
 
-def _fits(shape: torch.Size, axes: str) -> bool:
-    names = [name.strip() for name in axes.strip("[]").split(",") if name.strip()]
-    if names and names[-1] == "...":
-        names, shape = names[:-1], shape[: len(names) - 1]
-    if len(shape) != len(names):
+_HOLDS = {
+    "float": Tensor.is_floating_point,
+    "integer": _is_integer,
+    "number": lambda x: x.is_floating_point() or _is_integer(x),
+    "any": lambda x: True,
+}
+_is_compiling = torch.compiler.is_compiling
+
+
+class _Axes(NamedTuple):
+    """What a shape must be: its number of axes, whether more may follow, the lengths of some, and which must be equal."""
+
+    number: int
+    more: bool
+    lengths: tuple[tuple[int, int], ...]
+    equal: tuple[tuple[int, int], ...]
+
+
+_PARSED: dict[str, _Axes] = {}  # networks check the same axes in every layer of every step
+
+
+def _fits(shape: torch.Size, text: str) -> bool:
+    axes = _parse(text) if _is_compiling() else _PARSED.get(text) or _remember(text)
+    if len(shape) != axes.number and not (axes.more and len(shape) > axes.number):
         return False
-    lengths: dict[str, int] = {}
-    return all(
-        length == (int(name) if name.isdigit() else lengths.setdefault(name, length))
-        for name, length in zip(names, shape, strict=True)
-    )
+    for axis, length in axes.lengths:
+        if shape[axis] != length:
+            return False
+    return not axes.equal or all(shape[i] == shape[j] for i, j in axes.equal)
+
+
+def _remember(text: str) -> _Axes:
+    if len(_PARSED) > 10_000:
+        _PARSED.clear()
+    return _PARSED.setdefault(text, _parse(text))
+
+
+def _parse(text: str) -> _Axes:
+    names = [name for name in text.strip("[]").replace(" ", "").split(",") if name]
+    more = names[-1:] == ["..."]
+    names = names[:-1] if more else names
+    lengths = tuple((i, int(name)) for i, name in enumerate(names) if name.isdigit())
+    equal = tuple((names.index(name), i) for i, name in enumerate(names) if not name.isdigit() and names.index(name) < i)
+    return _Axes(len(names), more, lengths, equal)
 
 
 def _range(at_least: float | None, at_most: float | None, above: float | None, below: float | None) -> str:
