@@ -215,7 +215,7 @@ def test_progress_goes_to_stdout_only(capfd):
 
 
 def test_advice_of_fabric_does_not_reach_the_notebook(monkeypatch):
-    """On an H200 it told of Tensor Cores when the device was set up, in red, below the first training."""
+    """On an H200 its advice on Tensor Cores appeared in red below the first training, when the device was set up."""
     from lightning_fabric.accelerators.cpu import CPUAccelerator
     from lightning_fabric.utilities.rank_zero import rank_zero_info
 
