@@ -120,7 +120,7 @@ def test_steps_that_a_schedule_does_not_have_are_refused(t):
 
 def test_the_only_step_of_a_schedule_is_noise():
     for make in (schedule.linear, schedule.cosine, schedule.flow, schedule.scaled_linear):
-        assert make(1).level(1).alpha < 0.04  # cosine caps beta at 0.999
+        assert make(1).level(1).alpha < 0.05  # some leave a trace of signal by definition
 
 
 def test_a_level_without_noise_says_the_same_as_a_batch_of_such():
@@ -139,9 +139,9 @@ def test_an_output_of_another_shape_has_no_loss(out):
 def test_the_words_of_a_caption_are_dropped_all_together():
     net = TextDenoiser(16, 1, width=8, blocks=1, heads=2)
     tokens = tokenise("two pink teddy bears with a green scarf reading on a meadow").expand(2000, -1)
-    kept = diffusion.drop_labels(tokens, net.null_label, 0.1, seeded())
-    whole, empty = (kept == tokens).all(1), (kept == tokenise("")).all(1)
-    assert (whole | empty).all()
+    left = diffusion.drop_labels(tokens, net.null_label, 0.1, seeded())
+    complete, empty = (left == tokens).all(1), (left == tokenise("")).all(1)
+    assert (complete | empty).all()
     assert empty.double().mean().item() == pytest.approx(0.1, abs=4 * (0.09 / 2000) ** 0.5)
 
 
