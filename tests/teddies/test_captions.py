@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from course_lib import teddies
+from course_lib import teddies, text
 from course_lib.teddies import NUM_COMBINATIONS, SEMANTIC, captions, parse_caption, sample_factors
 
 
@@ -72,6 +72,15 @@ def test_parse_caption_explains_what_it_cannot_parse(caption, facts):
     message = str(error.value)
     assert all(fact in message for fact in facts), message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("read", [parse_caption, text.tokenise])
+def test_a_message_names_the_word_as_it_was_written_and_repeats_no_long_caption(read):
+    with pytest.raises(ValueError, match="bear's"):
+        read("a bear's scarf")
+    with pytest.raises(ValueError, match="purple") as error:
+        read("purple " * 300)
+    assert len(str(error.value)) < 500
 
 
 def test_a_factor_left_out_of_a_caption_gets_its_null_label():
