@@ -7,7 +7,7 @@ is for functions that return a number anyway, and `check_labels` looks only at w
 
 import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple, SupportsIndex
 
@@ -152,6 +152,14 @@ def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
     names = tuple(choices)
     if value not in names:
         raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, names))}.")
+
+
+def check_dictionary(name: str, values: Any) -> None:
+    """Check a dictionary of one or more names and values."""
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{name} is {_a_value(values)}, but must be a dictionary of names and values.")
+    if not values:
+        raise ValueError(f"{name} is empty, but must have one or more names and values.")
 
 
 def check_list(name: str, values: Any, length: int | None, what: str) -> None:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from course_lib.arguments import can_look_at, check_choice, check_integer, check_number, check_same_shape, check_tensor
-from course_lib.schedule import AnyLevel, BatchLevel, Level, Schedule, check_level
+from course_lib.schedule import AnyLevel, BatchLevel, Level, Schedule, check_any_level, check_level
 
 Denoiser: TypeAlias = Callable[[Tensor, Level], Tensor]
 """x_t [B, C, H, W], its level → the expected clean data x0_hat [B, C, H, W], in x_t's units."""
@@ -43,12 +43,9 @@ def _check_pair(name: str, a: Tensor, other_name: str, b: Tensor, level: AnyLeve
     check_tensor(name, a, "", "float", least=0)
     check_tensor(other_name, b, "", "float", least=0)
     check_same_shape(name, a, other_name, b)
-    if not isinstance(level, BatchLevel):
-        check_level(level)
-    if isinstance(level, BatchLevel) and (a.ndim != 4 or any(rate.shape != (len(a), 1, 1, 1) for rate in level[1:])):
-        raise ValueError(
-            f"{name} has shape {tuple(a.shape)} and its level {len(level.t)} steps, but images [B, C, H, W] need B of them."
-        )
+    if isinstance(level, BatchLevel):
+        check_tensor(name, a, "[B, C, H, W]", "float", least=0)  # else the rates would broadcast to another shape
+    check_any_level(level, len(a) if a.ndim else 1)
 
 
 def add_noise(x0: Tensor, eps: Tensor, level: AnyLevel) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from course_lib.arguments import check_choice, check_finite, check_integer, check_number, check_tensor
-from course_lib.metrics import nearest_neighbours, off_mps
+from course_lib.metrics import check_points, nearest_neighbours, off_mps
 
 
 class TwoNN(NamedTuple):
@@ -196,9 +196,7 @@ def prediction_error(images: Tensor) -> Tensor:
 
 def _points(x: Tensor) -> Tensor:
     """Points [N, ...] as [N, D], finite, on a device that has float64."""
-    check_tensor("x", x, "[N, ...]")
-    if x.ndim < 2:
-        raise ValueError(f"x has shape {tuple(x.shape)}, but must be [N, ...] with at least two axes: x[:, None] for numbers.")
+    check_points(x)
     check_finite("x", x)
     return off_mps(x).flatten(1)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from course_lib.arguments import can_look_at, check_finite, check_float_dtype, check_integer, check_tensor
-from course_lib.schedule import AnyLevel, BatchLevel, Level, check_level
+from course_lib.schedule import AnyLevel, Level, check_any_level
 
 CLEAN = Level(0, 1.0, 0.0)
 MAX_POINTS = 10_000_000
@@ -123,10 +123,7 @@ class GaussianMixture:
             raise ValueError(
                 f"x_t has shape {tuple(x_t.shape)}, but this mixture is of images [B, {', '.join(map(str, self.shape))}]."
             )
-        if not isinstance(level, BatchLevel):
-            check_level(level)
-        elif len(level.t) != len(x_t):
-            raise ValueError(f"The level has {len(level.t)} steps for {len(x_t)} images, but must have one for each.")
+        check_any_level(level, len(x_t))
         alpha, sigma = _per_gaussian(level.alpha), _per_gaussian(level.sigma)
         offset = x_t.flatten(1)[:, None].to(self.means.dtype) - alpha * self.means
         if self.axes is not None:

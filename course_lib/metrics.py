@@ -80,11 +80,9 @@ def nearest_neighbours(x: Tensor, reference: Tensor | None = None, k: int = 1, c
         k: how many, 1..M (1..N-1 against itself). chunk: rows of `x` at a time.
     Returns: Euclidean distances [N, k], ascending, float64; indices into the reference [N, k].
     """
-    check_tensor("x", x, "[N, ...]")
+    check_points(x)
     k = check_integer("k", k)
     chunk = check_integer("chunk", chunk, at_least=1)
-    if x.ndim < 2:
-        raise ValueError(f"x has shape {tuple(x.shape)}, but must be [N, ...] with at least two axes: x[:, None] for numbers.")
     alone = reference is None
     if reference is not None:
         check_tensor("reference", reference, f"[M, {', '.join(map(str, x.shape[1:]))}]")
@@ -289,6 +287,13 @@ def bootstrap(
         raise ValueError("The statistic is NaN for these samples or for resampled ones: look at its inputs.")
     low, high = (value + (spread - spread.mean()).quantile(q).item() for q in (tail, 1 - tail))
     return Interval(value, low, high, spread.std().item())
+
+
+def check_points(x: Tensor) -> None:
+    """Check points [N, ...]: at least one number each, on an axis of their own."""
+    check_tensor("x", x, "[N, ...]")
+    if x.ndim < 2:
+        raise ValueError(f"x has shape {tuple(x.shape)}, but must be [N, ...] with at least two axes: x[:, None] for numbers.")
 
 
 def off_mps(x: Tensor) -> Tensor:

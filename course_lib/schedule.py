@@ -78,6 +78,18 @@ AnyLevel: TypeAlias = Level | BatchLevel
 """For arithmetic that is the same for one level and for those of a batch."""
 
 
+def check_any_level(level: AnyLevel, n: int) -> None:
+    """Check one level, or those of a batch of n images: raises as `check_level` does, and ValueError for another number."""
+    n = check_integer("n", n, at_least=0)
+    if not isinstance(level, BatchLevel):
+        check_level(level)
+    elif any(rate.shape != (n, 1, 1, 1) for rate in (level.alpha, level.sigma)):
+        raise ValueError(
+            f"The level has {len(level.t)} steps with rates {tuple(level.alpha.shape)}, but must have one for each of {n} "
+            f"images, with rates [{n}, 1, 1, 1]."
+        )
+
+
 @dataclass(frozen=True)
 class Schedule:
     """Signal and noise rates of T steps.

@@ -58,7 +58,6 @@ class TextToImage:
         """
         n = check_integer("n", n, 1, MAX_IMAGES)
         steps = check_integer("steps", steps)
-        seed = check_integer("seed", seed, 0, 2**63 - 1)
         if not 1 <= steps <= MAX_STEPS:
             raise ValueError(f"steps is {steps}, but the number of steps must be 1 to {MAX_STEPS}; 10 to 20 are enough.")
         condition, negative_condition = self.encode_prompt(caption).expand(n, -1), self.encode_prompt(negative)[0]

@@ -10,13 +10,22 @@ recognisable at all. It uses group normalisation, so that an image's score does 
     features, logits = classify(net, samples)
 """
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.arguments import check_finite, check_flag, check_integer, check_labels, check_number, check_sizes, check_tensor
+from course_lib.arguments import (
+    MAX_SIZE,
+    check_finite,
+    check_flag,
+    check_integer,
+    check_integers,
+    check_labels,
+    check_list,
+    check_number,
+    check_sizes,
+    check_tensor,
+)
 from course_lib.images import as_float
 from course_lib.layers import GroupNorm, ResBlock
 
@@ -32,10 +41,8 @@ class Classifier(nn.Module):
     def __init__(self, in_channels: int = 1, num_classes: int = 10, widths: tuple[int, int, int] = (16, 32, 64)) -> None:
         super().__init__()
         check_sizes(in_channels=in_channels, num_classes=num_classes)
-        if not isinstance(widths, Sequence) or len(widths) != 3:
-            raise ValueError(f"widths is {widths!r:.60}, but must be three numbers of channels.")
-        a, b, c = widths
-        check_sizes(**{f"widths[{i}]": width for i, width in enumerate(widths)})
+        check_list("widths", widths, 3, "numbers of channels")
+        a, b, c = check_integers("widths", widths, 1, MAX_SIZE)
         self.in_channels = in_channels
         self.body = nn.Sequential(
             nn.Conv2d(in_channels, a, 4, stride=2, padding=1),  # [B, a, H/2, W/2]
@@ -93,8 +100,7 @@ def classifier_loss(net: nn.Module, batch: tuple[Tensor, Tensor], generator: tor
 
     Args: batch: images [B, C, H, W], uint8 or floats in [-1, 1], and labels [B].
     """
-    if not isinstance(batch, list | tuple) or len(batch) != 2:
-        raise ValueError(f"batch is a {type(batch).__name__}, but must be (images, labels).")
+    check_list("batch", batch, 2, "tensors: images and labels")
     images, labels = batch
     logits = net(as_float(augment(images, generator))).float()
     check_labels("labels", labels, logits.shape[1], len(images))

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.arguments import check_integer, check_labels, check_same_length, check_sizes, check_tensor
+from course_lib.arguments import check_integer, check_labels, check_list, check_same_length, check_sizes, check_tensor
 from course_lib.images import as_float
 from course_lib.layers import GroupNorm, ResBlock
 from course_lib.teddies import CONTINUOUS, SEMANTIC, VALUES, Factors, check_is_factors
@@ -82,8 +82,7 @@ def reader_loss(net: FactorReader, batch: tuple[Tensor, Tensor, Tensor], generat
     batch: images [B, 3, 64, 64], uint8 or floats in [-1, 1], and their `factor_targets`. `corrupt` blurs a third of the images
     and adds noise to another third, so that the reader judges what is drawn and not how sharply.
     """
-    if not isinstance(batch, list | tuple) or len(batch) != 3:
-        raise ValueError(f"batch is a {type(batch).__name__}, but must be (images, named, continuous): see factor_targets.")
+    check_list("batch", batch, 3, "tensors: images and their factor_targets")
     images, named, continuous = batch
     check_tensor("images", images, "[B, 3, 64, 64]")
     check_tensor("named", named, f"[{len(images)}, {len(NAMED_FACTORS)}]", "integer")

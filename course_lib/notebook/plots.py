@@ -17,7 +17,7 @@ from matplotlib.ticker import LogFormatter
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from course_lib.arguments import check_choice, check_flag, check_integer, check_number
+from course_lib.arguments import check_choice, check_dictionary, check_flag, check_integer, check_list, check_number
 from course_lib.notebook.pictures import Picture, compress
 from course_lib.notebook.style import COLOURS, DASHES, DPI, FINE, MARKERS, STYLE
 
@@ -33,10 +33,8 @@ class Panels:
 
     def __init__(self, n: int = 1, width: float = 4.6, height: float = 3.4) -> None:
         n = check_integer("n", n, 1, 24)
-        width, height = (
-            check_number("width", width, at_least=1, at_most=40),
-            check_number("height", height, at_least=1, at_most=40),
-        )
+        width = check_number("width", width, at_least=1, at_most=40)
+        height = check_number("height", height, at_least=1, at_most=40)
         with rc_context(STYLE):
             self.figure = Figure(figsize=(n * width + 0.4, height), dpi=DPI * FINE, layout="constrained")
             self.axes = self.figure.subplots(1, n, squeeze=False)[0]
@@ -127,21 +125,8 @@ def _array(values: object) -> np.ndarray:
         raise TypeError(f"{values!r:.60} cannot be drawn: numbers are expected.") from error
 
 
-def _check_named(name: str, groups: Any) -> None:
-    """Check a dictionary of one or more names and values."""
-    if not isinstance(groups, Mapping):
-        raise TypeError(f"{name} is a {type(groups).__name__}, but must be a dictionary of names and values.")
-    if not groups:
-        raise ValueError(f"{name} is empty, but must have one or more names and values.")
-
-
-def _check_list(name: str, values: Any) -> None:
-    if not isinstance(values, Sequence):
-        raise TypeError(f"{name} is a {type(values).__name__}, but must be a list.")
-
-
 def _check_curves(curves: Any) -> None:
-    _check_named("curves", curves)
+    check_dictionary("curves", curves)
     for name, curve in curves.items():
         if not isinstance(curve, tuple | list) or len(curve) not in (2, 3):
             raise TypeError(f"The curve {name!r} is a {type(curve).__name__}, but must be (x, y) or (x, y, error).")
@@ -183,7 +168,7 @@ def draw_lines(
         elif error:
             axes.fill_between(x, y - _array(error[0]), y + _array(error[0]), color=colour, alpha=0.2, linewidth=0)
     if references is not None:
-        _check_named("references", references)
+        check_dictionary("references", references)
     for name, value in (references or {}).items():
         check_number(f"the reference {name!r}", value)
         axes.axhline(value, color="#555555", linestyle="--", linewidth=1.2)
@@ -224,7 +209,7 @@ def bars(
     values: Mapping[str, float], *, ylabel: str, alt: str, errors: Sequence[float] | None = None, log: bool = False
 ) -> Picture:
     """Plot named bars with their values on top. errors: half-widths, one for each bar."""
-    _check_named("values", values)
+    check_dictionary("values", values)
     check_flag("log", log)
     heights = [check_number(f"the bar {name!r}", value) for name, value in values.items()]
     if errors is not None:
@@ -259,14 +244,13 @@ def heatmap(
     limits: the values of the darkest and the lightest colour (default: the smallest and the largest).
     """
     table = _array(values)
-    _check_list("rows", rows)
-    _check_list("columns", columns)
+    check_list("rows", rows, None, "labels")
+    check_list("columns", columns, None, "labels")
     if table.shape != (len(rows), len(columns)) or not np.isfinite(table).all():
         raise ValueError(
             f"values has shape {table.shape}, but must be [{len(rows)} rows, {len(columns)} columns] of finite numbers."
         )
-    if not isinstance(limits, tuple | list) or len(limits) != 2:
-        raise TypeError(f"limits is {limits!r:.60}, but must be two numbers, or None for either.")
+    check_list("limits", limits, 2, "numbers, or None for either")
     low, high = (None if limit is None else check_number("a limit", limit) for limit in limits)
     if low is not None and high is not None and low >= high:
         raise ValueError(f"limits is ({low}, {high}), but the first must be below the second.")
@@ -285,7 +269,7 @@ def draw_points(
     axes: Axes, groups: Mapping[str, Tensor], *, xlabel: str = "", ylabel: str = "", title: str = "", size: float = 6
 ) -> None:
     """Draw clouds of points {"name": [N, 2]} on one plot, equal scales on both axes."""
-    _check_named("groups", groups)
+    check_dictionary("groups", groups)
     check_number("size", size, above=0, at_most=10_000)
     for i, (name, points) in enumerate(groups.items()):
         xy = _array(points)
@@ -303,7 +287,7 @@ def draw_points(
 @_styled
 def draw_histogram(axes: Axes, groups: Mapping[str, Tensor], *, xlabel: str, bins: int = 60, title: str = "") -> None:
     """Draw histograms {"name": values} over common bins, each with area 1."""
-    _check_named("groups", groups)
+    check_dictionary("groups", groups)
     bins = check_integer("bins", bins, 1, 10_000)
     flat = {name: _array(values).ravel() for name, values in groups.items()}
     if bad := [name for name, values in flat.items() if not len(values) or not np.isfinite(values).all()]:
@@ -337,7 +321,7 @@ def spectrum(variances: Mapping[str, Tensor], *, alt: str, fraction: float = 0.9
 
     fraction: drawn as a reference line; options as in ``lines``.
     """
-    _check_named("variances", variances)
+    check_dictionary("variances", variances)
     fraction = check_number("fraction", fraction, above=0, at_most=1)
     for name, values in variances.items():
         v = _array(values)

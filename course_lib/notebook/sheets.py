@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from course_lib.arguments import check_integer
+from course_lib.arguments import check_dictionary, check_integer
 from course_lib.notebook.pictures import MAX_SCALE, PAGE, Picture, checked_alt, compress, enlarge, shrink, to_pixels
 from course_lib.notebook.style import DPI, STYLE
 
@@ -56,8 +56,7 @@ def rows(groups: Mapping[str, Tensor], *, alt: str, scale: int | None = None, ti
 
     All images have one size; grey and RGB may be mixed, and a shorter row is filled up with white.
     """
-    if not isinstance(groups, Mapping) or not groups:
-        raise TypeError(f"groups is {groups!r:.60}, but must be a dictionary of names and images.")
+    check_dictionary("groups", groups)
     sets = [torch.from_numpy(to_pixels(x)).permute(0, 3, 1, 2).expand(-1, 3, -1, -1) for x in groups.values()]
     if len({x.shape[2:] for x in sets}) != 1:
         sizes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in groups.items())

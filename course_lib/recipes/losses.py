@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib import teddies, text
+from course_lib.arguments import check_list
 from course_lib.autoencoder import reconstruction_loss
 from course_lib.diffusion import drop_labels, loss
 from course_lib.images import to_float
@@ -14,8 +15,7 @@ from course_lib.vae import VAE, elbo_loss
 
 def autoencoder_loss(net: nn.Module, batch: tuple[Tensor], generator: torch.Generator) -> Tensor:
     """Loss of the autoencoder recipes in nats per image: the negative ELBO for a VAE, the squared error for any other network."""
-    if not isinstance(batch, list | tuple) or not batch:
-        raise ValueError(f"batch is a {type(batch).__name__}, but must be a tuple that begins with images.")
+    check_list("batch", batch, None, "tensors, images first")
     images = to_float(batch[0])
     return elbo_loss(net, images, generator=generator) if isinstance(net, VAE) else reconstruction_loss(net, images)
 
@@ -25,17 +25,11 @@ def denoising_loss(null_label: int | tuple[int, ...], prediction_type: str = PRE
     schedule = make_schedule()
 
     def objective(net: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
-        latents, labels = _pair(batch)
+        check_list("batch", batch, 2, "tensors: latents and labels")
+        latents, labels = batch
         return loss(net, latents, labels, schedule, prediction_type, generator=generator, null_label=null_label)
 
     return objective
-
-
-def _pair(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    if not isinstance(batch, list | tuple) or len(batch) != 2:
-        raise ValueError(f"batch is a {type(batch).__name__} of length {len(batch)}, but must be (latents, labels).")
-    latents, labels = batch
-    return latents, labels
 
 
 def text_denoising_loss() -> LossFn[nn.Module]:
@@ -43,7 +37,8 @@ def text_denoising_loss() -> LossFn[nn.Module]:
     schedule = make_schedule()
 
     def objective(net: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
-        latents, labels = _pair(batch)
+        check_list("batch", batch, 2, "tensors: latents and labels")
+        latents, labels = batch
         tokens = text.tokenise_labels(drop_labels(labels, teddies.NUM_VALUES, 0.1, generator))
         return loss(net, latents, tokens, schedule, PREDICTION_TYPE, generator=generator)
 

@@ -4,12 +4,12 @@ torch.optim.Muon takes only matrices. The networks of the workbook are mostly co
 [out, in · k · k] when they are flattened, and they also have biases and norms. This optimizer takes all parameters of a network.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
-from course_lib.arguments import check_integer, check_number, check_tensor
+from course_lib.arguments import check_integer, check_number, check_numbers, check_tensor
 
 _QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan et al. 2024: steep at zero, and within 0.7 … 1.2 after five rounds
 MAX_ROUNDS = 1000
@@ -32,10 +32,8 @@ class Muon(torch.optim.Optimizer):
         if len({id(p) for p in weights}) < len(weights):
             raise ValueError("weights holds the same tensor twice: give each once.")
         check_number("lr", lr, at_least=0)
-        if not isinstance(betas, Sequence) or len(betas) != 2:
-            raise ValueError(f"betas is {betas!r:.60}, but must be two numbers.")
-        for name, value in {"betas[0]": betas[0], "betas[1]": betas[1], "momentum": momentum}.items():
-            check_number(name, value, at_least=0, below=1)
+        check_numbers("betas", betas, 2, at_least=0, below=1)
+        check_number("momentum", momentum, at_least=0, below=1)
         groups = [{"params": [p for p in weights if _is_matrix(p) == matrix], "matrix": matrix} for matrix in (True, False)]
         super().__init__([g for g in groups if g["params"]], {"lr": lr, "betas": betas, "momentum": momentum})
 

@@ -87,7 +87,7 @@ CHAPTER_5 = {
     "a start at no noise": (lambda: guided_densities.log_density(None, Z[:, :2, :1, :1], start=0.0), "start is 0.0"),
     "masses of two grids": (lambda: guided_densities.total_variation(MASSES, torch.ones(4, 4)), "must be equal"),
     "a fraction in percent": (lambda: guided_densities.mass_outside(MASSES, MASSES, 99), "fraction is 99"),
-    "a level of fewer images": (lambda: noisy()(Z, COSINE.at(Y[:2])), r"needs \[4, 1, 1, 1\]"),
+    "a level of fewer images": (lambda: noisy()(Z, COSINE.at(Y[:2])), r"rates \[4, 1, 1, 1\]"),
     "latents of another size": (lambda: noisy()(Z[..., :1], COSINE.level(9)), "flattened"),
     "a level beyond the table": (
         lambda: noisy_classifier.CalibratedClassifier(noisy(), [1, 9], [1.0, 2.0])(Z, Level(2000, 0.5, 0.5)),

@@ -18,6 +18,7 @@ X = {"x_t": NCHW}
 for builder in ("linear", "cosine", "scaled_linear", "flow"):
     spec(f"schedule.{builder}")(lambda: {"T": 50})
 
+spec("schedule.check_any_level")(lambda: {"level": level(), "n": 3})
 spec("schedule.check_level")(lambda: {"level": level()})
 spec("schedule.Schedule", shapes={"alphas": "[T]", "sigmas": "[T]"}, same=[("alphas", "sigmas")], number=True)(
     lambda: {"alphas": torch.linspace(1, 0, 5), "sigmas": torch.linspace(0, 1, 5)}

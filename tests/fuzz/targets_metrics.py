@@ -105,6 +105,7 @@ spec("perceptual.feature_maps", shapes={"images": SIXTY_FOUR})(lambda: {"reader"
 spec("perceptual.perceptual_distance", shapes={"a": SIXTY_FOUR, "b": SIXTY_FOUR}, same=[("a", "b")])(
     lambda: {"reader": reader(), "a": images(2, 3, 64), "b": images(2, 3, 64)}
 )
+spec("metrics.check_points", any_dtype=("x",))(lambda: {"x": normal(4, 3)})
 spec("adversarial.PatchDiscriminator")(lambda: {"in_channels": 3, "width": 8})
 spec("adversarial.PatchDiscriminator.forward", shapes={"images": "[B, 3, H, W]"})(
     lambda: {"self": built(PatchDiscriminator, 3, 8), "images": images(2, 3, 8)}

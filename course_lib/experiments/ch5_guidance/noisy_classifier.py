@@ -26,7 +26,7 @@ from course_lib.guidance import classifier_guide
 from course_lib.judges.classifier import best_temperature
 from course_lib.layers import Conditioning, check_features
 from course_lib.metrics import calibration_error, class_agreement
-from course_lib.schedule import AnyLevel, BatchLevel, Level, check_level
+from course_lib.schedule import AnyLevel, BatchLevel, Level, check_any_level
 from course_lib.training import TrainConfig, TrainResult, train
 
 
@@ -56,12 +56,7 @@ class NoisyClassifier(nn.Module):
 
 def _check_input(x_t: Tensor, level: AnyLevel) -> None:
     check_tensor("x_t", x_t, "[B, C, h, w]", "float")
-    if not isinstance(level, BatchLevel):
-        check_level(level)
-    elif level.alpha.shape != (len(x_t), 1, 1, 1):
-        raise ValueError(
-            f"The level has rates {tuple(level.alpha.shape)}, but x_t {tuple(x_t.shape)} needs [{len(x_t)}, 1, 1, 1]."
-        )
+    check_any_level(level, len(x_t))
 
 
 def _check_data(latents: Tensor, labels: Tensor) -> None:
