@@ -126,6 +126,42 @@ class Autoencoder(EncoderDecoder):
         return self.decode(self.encode(images))
 
 
+class DenseEncoderDecoder(EncoderDecoder):
+    """An encoder and a decoder of three fully connected layers each, for square grey images and a latent without positions.
+
+    size: side of the images. hidden: width of the two hidden layers. Latents are [B, latent_channels, 1, 1].
+    """
+
+    def __init__(self, size: int = 32, hidden: int = 64, latent_channels: int = 2) -> None:
+        nn.Module.__init__(self)
+        check_sizes(size=size, hidden=hidden, latent_channels=latent_channels)
+        self.config = {"size": size, "hidden": hidden, "latent_channels": latent_channels}
+        self.factor, self.latent_channels = size, latent_channels
+        out = self.channels_per_latent * latent_channels
+        self.encoder = nn.Sequential(nn.Flatten(), *_dense(size * size, hidden, out), nn.Unflatten(1, (out, 1, 1)))
+        self.decoder = nn.Sequential(
+            nn.Flatten(), *_dense(latent_channels, hidden, size * size), nn.Unflatten(1, (1, size, size))
+        )
+
+    def encoder_output(self, images: Tensor) -> Tensor:
+        """Images [B, 1, size, size] → the encoder's output [B, channels_per_latent · latent_channels, 1, 1]."""
+        check_tensor("images", images, f"[B, 1, {self.factor}, {self.factor}]", "float", least=0)
+        return self.encoder(images.to(self._dtype))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents [B, latent_channels, 1, 1] → images [B, 1, size, size], roughly in [-1, 1]."""
+        check_tensor("latents", latents, f"[B, {self.latent_channels}, 1, 1]", "float", least=0)
+        return self.decoder(latents.to(self._dtype))
+
+
+def _dense(inputs: int, hidden: int, outputs: int) -> list[nn.Module]:
+    return [nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, outputs)]
+
+
+class DenseAutoencoder(DenseEncoderDecoder, Autoencoder):
+    """A fully connected autoencoder: images [B, 1, S, S] in [-1, 1] ↔ latents [B, latent_channels, 1, 1]."""
+
+
 def reconstruction_loss(net: Callable[[Tensor], Tensor], images: Tensor, noise_std: float = 0.14) -> Tensor:
     """The autoencoder's loss in nats per image, a scalar: the squared error's term of −log N(images; net(images), noise_std²)."""
     check_number("noise_std", noise_std, above=0)

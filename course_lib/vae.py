@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from course_lib.arguments import check_integer, check_number, check_same_shape, check_tensor
-from course_lib.autoencoder import EncoderDecoder, at_least_float32
+from course_lib.autoencoder import DenseEncoderDecoder, EncoderDecoder, at_least_float32
 
 MAX_SAMPLES = 1_000_000  # of the posterior, for each image
 
@@ -102,6 +102,19 @@ class VAE(EncoderDecoder):
         posterior = self.encode(images)
         reconstruction = at_least_float32(self.decode(posterior.sample(generator)))
         return ELBO(log_likelihood(images, reconstruction, self.noise_std), posterior.kl())
+
+
+class DenseVAE(DenseEncoderDecoder, VAE):
+    """A fully connected VAE: images [B, 1, S, S] → a posterior over latents [B, latent_channels, 1, 1] → images.
+
+    noise_std: as in `VAE`. shape: the arguments of `DenseEncoderDecoder`.
+    """
+
+    def __init__(self, *, noise_std: float = 0.5, **shape: int) -> None:
+        DenseEncoderDecoder.__init__(self, **shape)
+        check_number("noise_std", noise_std, above=0)
+        self.config["noise_std"] = noise_std
+        self.noise_std = noise_std
 
 
 def log_likelihood(images: Tensor, reconstruction: Tensor, noise_std: float) -> Tensor:

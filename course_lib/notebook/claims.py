@@ -84,12 +84,12 @@ class Claims:
             raise ValueError(f"The claim {sentence!r} is expected to fail: give the reason.")
         value = _real("measured", measured)
         if equals is not None:
-            bound, holds = f"= {_number(equals)}", value == equals
+            bound, holds = f"= {format_number(equals)}", value == equals
         else:
             low, high = -math.inf if at_least is None else at_least, math.inf if at_most is None else at_most
             bound = " and ".join(
-                ([f"≥ {_number(at_least)}"] if at_least is not None else [])
-                + ([f"≤ {_number(at_most)}"] if at_most is not None else [])
+                ([f"≥ {format_number(at_least)}"] if at_least is not None else [])
+                + ([f"≤ {format_number(at_most)}"] if at_most is not None else [])
             )
             holds = low <= value <= high
         self.claims[sentence] = Claim(sentence, value, bound, holds, expected, reason, unit)
@@ -106,18 +106,25 @@ class Claims:
             [
                 [
                     c.sentence + (f" — {c.reason}" if c.reason else ""),
-                    f"{_number(c.measured)} {c.unit}".strip(),
+                    f"{format_number(c.measured)} {c.unit}".strip(),
                     c.bound,
                     c.verdict,
                 ]
                 for c in self.claims.values()
             ],
-            title=f"Claims of chapter {self.chapter}",
+            title=f"The claims of chapter {self.chapter}",
+            folded=f"{len(self.claims)} claims, {self._count()}",
         )
         failed = [c for c in self.claims.values() if not c.as_expected]
         if failed:
-            lines = [f"- {c.sentence}: measured {_number(c.measured)} {c.unit}, bound {c.bound}" for c in failed]
+            lines = [f"- {c.sentence}: measured {format_number(c.measured)} {c.unit}, bound {c.bound}" for c in failed]
             raise AssertionError(f"{len(failed)} of {len(self.claims)} claims have an unexpected verdict:\n" + "\n".join(lines))
+
+    def _count(self) -> str:
+        """How many hold, and how many fail as expected, in words."""
+        hold = sum(c.holds for c in self.claims.values())
+        fail = len(self.claims) - hold
+        return f"{hold} hold" + (f", {fail} {'do' if fail > 1 else 'does'} not" if fail else "")
 
     def verdicts(self) -> None:
         """Print sentence, bound and verdict, which are the same on every machine, for nbval to compare."""
@@ -125,25 +132,32 @@ class Claims:
             say(f"{c.verdict:13}  {c.bound:24}  {c.sentence}")
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
-    """Show a small table; numbers get four significant digits. Column names carry their units."""
-    if not isinstance(title, str):
-        raise TypeError(f"title is a {type(title).__name__}, but must be a text.")
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "", folded: str = "") -> None:
+    """Show a small table; numbers get four significant digits. Column names carry their units.
+
+    folded: where given, the table is hidden behind this line until it is clicked.
+    """
+    for name, text in {"title": title, "folded": folded}.items():
+        if not isinstance(text, str):
+            raise TypeError(f"{name} is a {type(text).__name__}, but must be a text.")
     for i, row in enumerate([columns, *rows] if isinstance(rows, Sequence) else [columns, rows]):
         if isinstance(row, str) or not isinstance(row, Sequence):
             raise TypeError(f"{f'row {i - 1}' if i else 'columns'} is {row!r:.60}, but must be a list of cells.")
         if len(row) != len(columns):
             raise ValueError(f"row {i - 1} has {len(row)} cells, but there are {len(columns)} columns.")
-    cells = [[_number(v) if isinstance(v, int | float) and not isinstance(v, bool) else str(v) for v in row] for row in rows]
+    cells = [
+        [format_number(v) if isinstance(v, int | float) and not isinstance(v, bool) else str(v) for v in row] for row in rows
+    ]
     head = "".join(f"<th style='text-align:left'>{html.escape(str(c))}</th>" for c in columns)
     body = "".join("<tr>" + "".join(f"<td style='text-align:left'>{html.escape(c)}</td>" for c in row) + "</tr>" for row in cells)
     caption = f"<caption>{html.escape(title)}</caption>" if title else ""
+    grid = f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     widths = [max(len(c) for c in column) for column in zip(map(str, columns), *cells, strict=True)]
     plain = [title] * bool(title) + [
         "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in [[str(c) for c in columns], *cells]
     ]
     data = {
-        "text/html": f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>",
+        "text/html": f"<details><summary>{html.escape(folded)}</summary>{grid}</details>" if folded else grid,
         "text/plain": "\n".join(plain),
     }
     display(data, raw=True)
@@ -191,7 +205,7 @@ def _real(name: str, value: Any) -> float:
     return number
 
 
-def _number(value: float) -> str:
+def format_number(value: float) -> str:
     """Whole numbers and large ones with thousands separators, others with four significant digits."""
     if isinstance(value, int) or (math.isfinite(value) and value == int(value) and abs(value) < 1e15):
         return f"{int(value):,}"

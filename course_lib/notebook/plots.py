@@ -44,7 +44,7 @@ class Panels:
 
     def picture(self, alt: str) -> Picture:
         with rc_context(STYLE):
-            return Picture(_render(self.figure), alt, round(self.figure.get_figwidth() * DPI))
+            return Picture(render(self.figure), alt, round(self.figure.get_figwidth() * DPI))
 
 
 class Map:
@@ -73,7 +73,7 @@ class Map:
         return np.asarray(pixels)
 
 
-def _render(figure: Figure) -> bytes:
+def render(figure: Figure) -> bytes:
     """Render to PNG with a palette of 255 colours, three times smaller; in full colour where the difference would be visible."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

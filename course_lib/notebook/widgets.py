@@ -258,6 +258,21 @@ def _positions(sliders: dict[str, Sequence]) -> dict[str, list]:
     return positions
 
 
+def number_field(label: str, unit: str = "") -> ipywidgets.Text:
+    """An empty field for a number, with a label before it."""
+    return ipywidgets.Text(description=label, placeholder=unit or "your guess", **_wide(label))
+
+
+def choice_field(label: str, choices: Sequence[str]) -> ipywidgets.Dropdown:
+    """A list to choose from, with a label before it and nothing chosen."""
+    options = [("your guess …", None), *((text, text) for text in choices)]
+    return ipywidgets.Dropdown(description=label, options=options, value=None, **_wide(label))
+
+
+def _wide(label: str) -> dict[str, Any]:
+    return {"tooltip": label, "style": {"description_width": "initial"}, "layout": {"width": "640px", "max_width": "100%"}}
+
+
 def strip(
     draw: Callable[..., Tensor | tuple[Tensor, str]],
     name: str,

@@ -13,6 +13,8 @@ from course_lib.recipes.configs import NUM_CLASSES, PREDICTION_TYPE, make_schedu
 from course_lib.recipes.fashion import (
     fashion_autoencoder,
     fashion_ldm,
+    fashion_map_autoencoder,
+    fashion_map_vae,
     fashion_pixel_ddpm,
     fashion_vae,
     untrained_network,
@@ -31,6 +33,8 @@ __all__ = [
     "fashion_autoencoder",
     "fashion_classifier",
     "fashion_ldm",
+    "fashion_map_autoencoder",
+    "fashion_map_vae",
     "fashion_pixel_ddpm",
     "fashion_vae",
     "load_codec",

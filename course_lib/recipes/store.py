@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from course_lib import device as devices
 from course_lib.arguments import check_tensor
-from course_lib.autoencoder import Autoencoder
+from course_lib.autoencoder import Autoencoder, DenseAutoencoder
 from course_lib.codec import VAECodec, channel_statistics
 from course_lib.device import Machine
 from course_lib.images import to_float
@@ -27,7 +27,7 @@ from course_lib.text_denoiser import TextDenoiser
 from course_lib.training import TrainConfig, TrainResult
 from course_lib.training.resume import ResumeFile
 from course_lib.unet import UNet
-from course_lib.vae import VAE
+from course_lib.vae import VAE, DenseVAE
 
 FASHION_MNIST, TEDDIES = "Fashion-MNIST", "Teddies"
 _FASHION_FILE = "fashion_mnist/train-images-idx3-ubyte.xz"
@@ -124,6 +124,14 @@ def load_or_train(
 def load_or_train(
     name: Literal["fashion-vae", "teddies-vae"], machine: Machine | None = None, options: RunOptions | None = None
 ) -> VAE: ...
+@overload
+def load_or_train(
+    name: Literal["fashion-map-autoencoder"], machine: Machine | None = None, options: RunOptions | None = None
+) -> DenseAutoencoder: ...
+@overload
+def load_or_train(
+    name: Literal["fashion-map-vae"], machine: Machine | None = None, options: RunOptions | None = None
+) -> DenseVAE: ...
 @overload
 def load_or_train(
     name: Literal["fashion-ldm", "fashion-pixel-ddpm", "teddies-ldm"],

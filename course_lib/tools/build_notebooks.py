@@ -29,6 +29,8 @@ FOLDER = ROOT / "notebooks"
 CELL_TIMEOUT = 900  # seconds: long enough for a slow laptop, but a hung cell is stopped
 MAX_BYTES = 2_000_000  # larger files are slow to open, and code hosts do not render them
 MAX_LINES = 25  # lines in one code cell; what needs more belongs in the package
+# Tags of Jupyter Book and its like, and JupyterLab's own name for each: shown on request. Running a cell shows its outputs.
+COLLAPSED = {"hide-input": "source_hidden", "hide-output": "outputs_hidden"}
 STORED_METADATA = ("tags", "jupyter", "editable", "deletable", "nbgrader")
 METADATA = {
     "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
@@ -97,6 +99,9 @@ def assemble(source: Path, change: Callable[[NotebookNode], None] | None = None)
             change(cell)
         new = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
         metadata = {k: v for k, v in cell.metadata.items() if k in STORED_METADATA}
+        collapsed = {COLLAPSED[tag]: True for tag in metadata.get("tags", []) if tag in COLLAPSED}
+        if collapsed:
+            metadata["jupyter"] = {**metadata.get("jupyter", {}), **collapsed}
         name = hashlib.sha256(f"{text}\n{seen[text]}".encode()).hexdigest()[:12]
         cells.append(new(cell.source, id=name, metadata=metadata))
     return nbformat.v4.new_notebook(cells=cells, metadata=METADATA)

@@ -126,6 +126,14 @@ def measure_bottlenecks(steps: Steps = None, seed: Seed = 0, out: Out = None) ->
     print(bottlenecks.measure_bottlenecks(steps, seed, out))
 
 
+@measure.command("latent-map")
+def measure_latent_map(steps: Steps = None, seed: Seed = 0, out: Out = None) -> None:
+    """Maps of a VAE's latent space of two dimensions at several betas (chapter 3)."""
+    from course_lib.experiments import latent_map
+
+    print(latent_map.measure_latent_map(steps, seed, out))
+
+
 @measure.command("rate-distortion")
 def measure_rate_distortion(steps: Steps = None, seed: Seed = 0, out: Out = None) -> None:
     """Rate and distortion of VAEs over beta (chapter 3)."""

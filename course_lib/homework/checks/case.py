@@ -48,12 +48,12 @@ class Complaint:
     blank: bool = False
 
     def text(self, name: str, points: int) -> str:
-        """The complaint as the student reads it, about the function of this name, worth `points` points."""
-        worth = f"{points} point" if points == 1 else f"{points} points"
+        """The complaint as the student reads it, about the function of this name, worth `points` points (0: not graded)."""
+        worth = "" if not points else f", {points} point{'s' * (points > 1)} to earn"
         if self.blank:
-            return f"○ {name}: not written yet, {worth} to earn."
+            return f"○ {name}: not written yet{worth}."
         parts = {"input": self.given, "got": self.got, "expected": self.expected, "problem": self.problem, "likely": self.likely}
-        return "\n".join([f"✗ {name}: not yet, {worth} to earn."] + [f"  {k:<9} {v}" for k, v in parts.items() if v])
+        return "\n".join([f"✗ {name}: not yet{worth}."] + [f"  {k:<9} {v}" for k, v in parts.items() if v])
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ class Exercise:
         else:
             found = self.complaint(function)
         if found is None:
-            say(f"✓ {self.name}: passed, {_points(self.points)}.")
+            say(f"✓ {self.name}: passed{f', {_points(self.points)}' if self.points else ''}.")
             return function
         text = found.text(self.name, self.points)
         if os.environ.get("NBGRADER_EXECUTION"):
@@ -162,14 +162,30 @@ class Written:
         return Task(self.name, self.points)
 
 
-class Homework:
-    """The exercises of one homework, each under its own name: ``hw3.kl.check(kl)``."""
+class Practice:
+    """The functions that a reader of a chapter writes, each under its own name and without points: ``ch3.kl.check(kl)``."""
 
     def __init__(self, name: str, title: str, *exercises: Exercise | Written) -> None:
         self.name, self.title = name, title
         self.exercises = tuple(one for one in exercises if isinstance(one, Exercise))
-        self.written = tuple(one for one in exercises if isinstance(one, Written))
         self.order = exercises
+
+    def __getattr__(self, name: str) -> Exercise:
+        for one in self.__dict__.get("order", ()):
+            if one.name == name:
+                return one
+        raise AttributeError(f"{self.__dict__.get('name')} has no exercise {name!r}; it has {', '.join(self.__dir__())}.")
+
+    def __dir__(self) -> list[str]:
+        return [one.name for one in self.exercises]
+
+
+class Homework(Practice):
+    """The exercises of one homework, each under its own name: ``hw3.kl.check(kl)``."""
+
+    def __init__(self, name: str, title: str, *exercises: Exercise | Written) -> None:
+        super().__init__(name, title, *exercises)
+        self.written = tuple(one for one in exercises if isinstance(one, Written))
 
     @property
     def points(self) -> int:
@@ -198,15 +214,6 @@ class Homework:
         for question in self.written:
             say(f"  {question.name:<28} {_points(question.points)}, marked by a person")
         say(f"{earned} of {_points(sum(one.points for one in self.exercises))}.")
-
-    def __getattr__(self, name: str) -> Exercise:
-        for one in self.__dict__.get("order", ()):
-            if one.name == name:
-                return one
-        raise AttributeError(f"{self.__dict__.get('name')} has no exercise {name!r}; it has {', '.join(self.__dir__())}.")
-
-    def __dir__(self) -> list[str]:
-        return [one.name for one in self.exercises]
 
 
 def _points(n: int) -> str:
