@@ -76,9 +76,9 @@ def stored_maps() -> list[StoredMap]:
     return [
         StoredMap(
             one["beta"],
-            torch.tensor(one["mean"]),
-            torch.tensor(one["std"]),
-            torch.tensor(one["labels"]),
+            _unpacked_points(one["mean"]),
+            _unpacked_points(one["std"]),
+            torch.tensor([int(digit) for digit in one["labels"]]),
             _unpacked(one["grid"]),
             one["kl"],
             one["mse"],
@@ -115,9 +115,9 @@ def measure_latent_map(steps: int | None = None, seed: int = 0, out: Path | None
             "beta": beta,
             "kl": round(posterior.kl().mean().item(), 3),
             "mse": round(error, 5),
-            "mean": _rounded(mean),
-            "std": _rounded(std),
-            "labels": labels[:IMAGES].tolist(),
+            "mean": _packed_points(mean),
+            "std": _packed_points(std),
+            "labels": "".join(map(str, labels[:IMAGES].tolist())),
             "grid": _packed(decode_map(net, grid())),
         })  # fmt: skip
         print(f"beta {beta:g}: KL {maps[-1]['kl']} nats, mean squared error {maps[-1]['mse']}", flush=True)
@@ -125,8 +125,13 @@ def measure_latent_map(steps: int | None = None, seed: int = 0, out: Path | None
     return RESULT.save({"command": RESULT.command, "machine": str(machine), "seed": seed, "steps": steps, "maps": maps}, out)
 
 
-def _rounded(values: Tensor) -> list[list[float]]:
-    return [[round(value, 2) for value in row] for row in values.tolist()]
+def _packed_points(points: Tensor) -> str:
+    """Points [N, 2] as float16 in base64."""
+    return base64.b64encode(points.cpu().numpy().astype("<f2").tobytes()).decode()
+
+
+def _unpacked_points(text: str) -> Tensor:
+    return torch.from_numpy(np.frombuffer(base64.b64decode(text), "<f2").astype(np.float32)).view(-1, 2)
 
 
 def _packed(images: Tensor) -> str:

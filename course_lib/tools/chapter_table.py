@@ -1,10 +1,11 @@
-"""The README's table of notebooks: title, question, and how long each one runs, on which machine."""
+"""The README's table of notebooks: title, question, a first reader's minutes, and how long each one runs, on which machine."""
 
 import json
 from pathlib import Path
 
 from course_lib.storage.atomic import write_atomically
 from course_lib.storage.paths import ROOT
+from course_lib.tools import reading_time
 from course_lib.tools.build_notebooks import FOLDER, Built, assemble, sources
 
 README = ROOT / "README.md"
@@ -39,9 +40,13 @@ def with_table(text: str, folder: Path = FOLDER) -> str:
 
 
 def table(folder: Path = FOLDER) -> str:
-    """Return a Markdown table of the notebooks: title, question, minutes to run on each device, and below it the machines."""
+    """Return a Markdown table of the notebooks: title, question, minutes in all and of running, and below it the machines."""
     timings = read_timings(folder)
-    lines = [f"| notebook | the question | {' | '.join(DEVICES.values())} |", f"|---|---|{'---|' * len(DEVICES)}"]
+    runs_on = [f"runs {device}" for device in DEVICES.values()]
+    lines = [
+        f"| notebook | the question | read, write and run | {' | '.join(runs_on)} |",
+        f"|---|---|---|{'---|' * len(DEVICES)}",
+    ]
     machines: dict[str, list[str]] = {}
     for source in sources(folder=folder):
         text = assemble(source).cells[0].source.splitlines()
@@ -51,7 +56,13 @@ def table(folder: Path = FOLDER) -> str:
         for run in runs.values():
             machines.setdefault(run["machine"], []).append(source.stem[:2])
         times = [f"{runs[device]['seconds'] / 60:.1f} min" if device in runs else "not yet measured" for device in DEVICES]
-        lines.append(f"| [{title}]({folder.name}/{source.stem}.ipynb) | {question} | {' | '.join(times)} |")
+        minutes = _minutes(folder / f"{source.stem}.ipynb", runs.get("cpu", {}).get("seconds", 0))
+        lines.append(f"| [{title}]({folder.name}/{source.stem}.ipynb) | {question} | {minutes} | {' | '.join(times)} |")
     for machine, numbers in sorted(machines.items()):
         lines += ["", f"Measured on {machine}: notebooks {', '.join(numbers)}."]
     return "\n".join(lines)
+
+
+def _minutes(path: Path, seconds: float) -> str:
+    """A first reader's minutes, as `reading_time` counts them."""
+    return f"{reading_time.measure(path, seconds).minutes:.0f} min" if path.exists() else "not yet measured"

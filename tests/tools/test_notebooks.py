@@ -290,8 +290,8 @@ def test_record_keeps_other_devices_and_names_each_machine(tmp_path):
     for name, seconds, device, machine in [*runs, ("02_two", 30, "cpu", "a laptop")]:
         chapter_table.record(book.Built(name, seconds, None, 10), device, machine, tmp_path, readme)
     text = readme.read_text()
-    assert f"| [One]({tmp_path.name}/01_one.ipynb) | Why so? | 1.6 min | 0.2 min |" in text
-    assert f"| [One]({tmp_path.name}/02_two.ipynb) | Why so? | 0.5 min | not yet measured |" in text
+    assert f"| [One]({tmp_path.name}/01_one.ipynb) | Why so? | not yet measured | 1.6 min | 0.2 min |" in text
+    assert f"| [One]({tmp_path.name}/02_two.ipynb) | Why so? | not yet measured | 0.5 min | not yet measured |" in text
     for line in ("on a better laptop: notebooks 01", "on a laptop: notebooks 02", "on a GPU: notebooks 01"):
         assert line in text
     assert text.startswith(f"before\n{chapter_table.BEGIN}\n| notebook")
