@@ -138,7 +138,7 @@ def _packed(images: Tensor) -> str:
     """Images [SIDE², 1, 32, 32] as one WebP sheet in base64."""
     column = to_uint8(images.cpu()).flatten(0, 2).numpy()
     buffer = io.BytesIO()
-    Image.fromarray(column).save(buffer, "WEBP", quality=80, method=6)
+    Image.fromarray(column).save(buffer, "WEBP", quality=60, method=6)
     return base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -8,7 +8,6 @@ print, a notebook that is not trusted yet) a still picture is shown instead.
 import base64
 import functools
 import hashlib
-import io
 import itertools
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -17,12 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from course_lib.arguments import check_integer, check_tensor
 from course_lib.notebook import maps, sheets
-from course_lib.notebook.pictures import MAX_SCALE, PAGE, Picture, checked_alt, compress, enlarge, side_by_side, tile, to_pixels
+from course_lib.notebook.pictures import MAX_SCALE, PAGE, Picture, checked_alt, compress, side_by_side, tile, to_pixels, webp
 
 Shown = Tensor | Picture
 MAX_FRAMES = 1000
@@ -68,7 +66,7 @@ class Explorer:
             ],
         }
         if background is not None:
-            self._state |= {"map": background.html().split('src="')[1][:-2], "side": SIDE}
+            self._state |= {"map": background.data_uri(), "side": SIDE}
 
     def caption(self, **position: int) -> str:
         """The caption at a position: the number of each axis's value, from 0 (0 by default)."""
@@ -232,15 +230,9 @@ def _sheet(frames: np.ndarray, columns: int) -> bytes:
     page = np.zeros((lines, columns, height, width, channels), np.uint8)
     page.reshape(-1, height, width, channels)[:n] = frames
     pixels = page.transpose(0, 2, 1, 3, 4).reshape(lines * height, columns * width, channels)
-    picture = Image.fromarray(enlarge(pixels, 1)[..., 0] if channels == 1 else pixels)
-    data = _webp(picture, lossless=True)
-    return data if len(data) <= LOSSLESS else min(data, _webp(picture, quality=88), key=len)
-
-
-def _webp(picture: Image.Image, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    picture.convert("RGB").save(buffer, "WEBP", method=4, **options)
-    return buffer.getvalue()
+    pixels = pixels[..., 0] if channels == 1 else pixels
+    data = webp(pixels)
+    return data if len(data) <= LOSSLESS else min(data, webp(pixels, quality=88), key=len)
 
 
 def _data_uri(data: bytes) -> str:
