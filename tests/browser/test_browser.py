@@ -25,6 +25,7 @@ from course_lib.tools.build_notebooks import METADATA
 sync_api = pytest.importorskip("playwright.sync_api")
 import lab_kernels  # noqa: E402  (they need playwright)
 import lab_page  # noqa: E402
+from explorer_page import check_explorer  # noqa: E402
 from lab_page import LabPage, Server  # noqa: E402
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -150,6 +151,18 @@ def test_each_slider_follows_the_mouse(notebook):
         assert slider.position == slider.last
         slider.wait_until_quiet()
         assert slider.look() != before, slider.label
+
+
+def test_each_explorer_follows_keyboard_and_mouse(notebook, capsys):
+    source = (paths.ROOT / "notebooks" / "source" / f"{notebook.name}.py").read_text(encoding="utf-8")
+    explorers = 0
+    for explorer in notebook.explorers():
+        took = check_explorer(explorer)
+        assert notebook.contrast(explorer.root.locator(".course-caption")) >= READABLE
+        with capsys.disabled():
+            print(f"\n{notebook.name}, explorer {explorers}: {statistics.median(took):.0f} ms from key to picture", end=" ")
+        explorers += 1
+    assert explorers == source.count("explore.sliders(") + source.count("explore.pad(")
 
 
 def test_each_prompt_box_draws_what_is_typed_and_knows_its_words(notebook):

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from explorer_page import Explorer
 from playwright.sync_api import ConsoleMessage, Locator, Page
 
 from course_lib.storage import paths
@@ -281,6 +282,22 @@ class LabPage:
             for i in range(boxes.count()):
                 boxes.nth(i).scroll_into_view_if_needed()
                 yield Slider(self.page, boxes.nth(i), picture, caption, alt)
+
+    def explorers(self) -> Iterator[Explorer]:
+        """Every explorer of the notebook, scrolled into view when its turn comes.
+
+        Outputs that were read from a file are first trusted and opened, as they are once a reader has run the cells.
+        """
+        self.page.evaluate(
+            """jupyterapp.shell.currentWidget.content.widgets.forEach(cell => {
+                cell.model.trusted = true
+                if (cell.model.type === "code") cell.outputHidden = false
+            })"""
+        )
+        for cell, output in self.outputs():
+            if "".join(output.get("data", {}).get("text/plain", "")).startswith("[explorer: "):
+                shown = self.show(cell)
+                yield Explorer(self.page, shown.locator("[data-course-explorer]"))
 
     def prompt_boxes(self) -> Iterator[Locator]:
         """Every prompt box of the notebook, scrolled into view when its turn comes."""
