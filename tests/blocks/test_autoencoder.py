@@ -8,7 +8,7 @@ from networks import perturbed, random_images
 from torch.distributions import Normal
 from torch.testing import assert_close
 
-from course_lib.autoencoder import Autoencoder, reconstruction_loss
+from course_lib.autoencoder import Autoencoder, DenseAutoencoder, reconstruction_loss
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8, 16])
@@ -81,3 +81,14 @@ def test_a_stem_that_does_not_fit_raises(factor, stem):
 def test_images_whose_sides_are_not_multiples_of_the_factor_raise(shape):
     with pytest.raises(ValueError, match="multiples of 8"):
         Autoencoder(1, width=8).encode(torch.zeros(shape))
+
+
+def test_a_dense_autoencoder_has_a_latent_without_positions():
+    net = DenseAutoencoder(size=16, hidden=8, latent_channels=3)
+    x = random_images(2, 1, 16, 16)
+    assert net.encode(x).shape == (2, 3, 1, 1)
+    assert net(x).shape == x.shape
+    assert sum(p.numel() for p in net.parameters()) == 256 * 8 + 8 + 2 * (8 * 8 + 8) + 8 * 3 + 3 + 3 * 8 + 8 + 8 * 256 + 256
+    assert DenseAutoencoder(**net.config).load_state_dict(net.state_dict())
+    with pytest.raises(ValueError, match=r"\[B, 1, 16, 16\]"):
+        net.encode(random_images(2, 1, 32, 32))

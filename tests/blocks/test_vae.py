@@ -13,7 +13,19 @@ from torch import nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 from torch.testing import assert_close
 
-from course_lib.vae import ELBO, VAE, Posterior, active_units, elbo_loss, free_bits, iwae, kl_warmup, log_likelihood, log_weights
+from course_lib.vae import (
+    ELBO,
+    VAE,
+    DenseVAE,
+    Posterior,
+    active_units,
+    elbo_loss,
+    free_bits,
+    iwae,
+    kl_warmup,
+    log_likelihood,
+    log_weights,
+)
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8, 16])
@@ -310,3 +322,26 @@ def test_a_noise_std_that_is_not_positive_raises(noise_std):
 def test_images_whose_sides_are_not_multiples_of_the_factor_raise():
     with pytest.raises(ValueError, match="multiples of 8"):
         VAE(1, width=8).encode(torch.zeros(2, 1, 28, 28))
+
+
+def test_a_dense_vae_is_the_same_model_with_layers_of_matrices():
+    x = random_images(3, 1, 16, 16)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        vae = DenseVAE(size=16, hidden=8, latent_channels=2, noise_std=0.5)
+    posterior = vae.encode(x)
+    assert posterior.mean.shape == posterior.logvar.shape == (3, 2, 1, 1)
+    assert vae.decode(posterior.mode()).shape == vae(x).shape == x.shape
+    bound = vae.elbo(x, seeded(1))
+    expected = Normal(vae.decode(posterior.sample(seeded(1))), 0.5).log_prob(x).flatten(1).sum(1)
+    assert_close(bound.log_likelihood, expected)
+    assert DenseVAE(**vae.config).load_state_dict(vae.state_dict())
+    bound.loss().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in vae.parameters())
+
+
+def test_a_dense_vae_refuses_images_of_another_size():
+    with pytest.raises(ValueError, match=r"\[B, 1, 16, 16\]"):
+        DenseVAE(size=16).encode(random_images(1, 1, 32, 32))
+    with pytest.raises(ValueError, match="noise_std"):
+        DenseVAE(noise_std=0.0)
