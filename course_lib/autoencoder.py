@@ -135,6 +135,7 @@ class DenseEncoderDecoder(EncoderDecoder):
     def __init__(self, size: int = 32, hidden: int = 64, latent_channels: int = 2) -> None:
         nn.Module.__init__(self)
         check_sizes(size=size, hidden=hidden, latent_channels=latent_channels)
+        size, hidden, latent_channels = int(size), int(hidden), int(latent_channels)  # of NumPy, perhaps
         self.config = {"size": size, "hidden": hidden, "latent_channels": latent_channels}
         self.factor, self.latent_channels = size, latent_channels
         out = self.channels_per_latent * latent_channels

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from course_lib import device as devices
-from course_lib.arguments import check_tensor
+from course_lib.arguments import check_integer, check_number, check_tensor
 from course_lib.autoencoder import DenseEncoderDecoder
 from course_lib.data import fashion_mnist
 from course_lib.experiments import latents
@@ -48,6 +48,7 @@ class StoredMap:
 
 def grid(extent: float = EXTENT, side: int = SIDE) -> Tensor:
     """Points of a square grid, [side², 2]: row by row from the top left corner, as an image is read."""
+    extent, side = check_number("extent", extent, above=0), check_integer("side", side, 2, 100)
     ticks = torch.linspace(-extent, extent, side)
     return torch.stack([ticks.repeat(side), ticks.flip(0).repeat_interleave(side)], 1)
 

@@ -55,6 +55,8 @@ class Guess:
 
 def number(question: str, unit: str = "") -> Guess:
     """Ask for a number; shown as the last line of its cell. Thousands may be separated by commas."""
+    if not isinstance(unit, str):
+        raise TypeError(f"unit is a {type(unit).__name__}, but must be a text.")
     return Guess(_checked(question), number_field(question, unit), unit)
 
 

@@ -36,6 +36,7 @@ def draw_codes(axes: Axes, mean: Tensor, labels: Tensor, names: Sequence[str], s
         axes.scatter(xy[:, 0], xy[:, 1], s=5, alpha=0.6, linewidths=0, c=colours)
     else:
         check_tensor("std", std, f"[{len(mean)}, 2]", "float")
+        check_finite("std", std)
         size = 2 * std.detach().cpu().float().numpy()
         angles = np.zeros(len(xy))
         ellipses = EllipseCollection(size[:, 0], size[:, 1], angles, units="xy", offsets=xy, offset_transform=axes.transData)

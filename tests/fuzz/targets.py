@@ -11,6 +11,7 @@ MODULES = (
     "targets_training",
     "targets_teddies",
     "targets_notebook",
+    "targets_explore",
     "targets_pixel_space",
     "targets_vae_chapters",
     "targets_diffusion_chapters",
