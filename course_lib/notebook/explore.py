@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_lib.arguments import check_integer, check_tensor
+from course_lib.arguments import check_integer, check_numbers, check_tensor
 from course_lib.notebook import maps, sheets
 from course_lib.notebook.pictures import MAX_SCALE, PAGE, Picture, checked_alt, compress, side_by_side, tile, to_pixels, webp
 
@@ -183,10 +183,10 @@ def _labels(name: str, values: Sequence) -> list[str]:
 
 
 def _coordinates(name: str, values: Sequence[float]) -> list[float]:
-    numbers = torch.as_tensor(values, dtype=torch.float64)
-    if numbers.ndim != 1 or len(numbers) < 2 or not (numbers.diff() > 0).all():
+    numbers = check_numbers(name, values)
+    if len(numbers) < 2 or any(after <= before for before, after in itertools.pairwise(numbers)):
         raise ValueError(f"{name} is {values!r:.80}, but must be a list of two or more increasing coordinates.")
-    return numbers.tolist()
+    return numbers
 
 
 def _three_axes(pixels: np.ndarray) -> np.ndarray:

@@ -126,8 +126,18 @@ def reconstruct(vae: VAE, images: Tensor, batch: int = 100) -> Tensor:
     return torch.cat([vae(as_float(x)).clamp(-1, 1) for x in images.split(batch)])
 
 
-def train_discriminator(real: Tensor, fake: Tensor, machine: Machine, steps: int = 150, seed: int = 0) -> PatchDiscriminator:
-    """Train a discriminator from scratch to distinguish the patches of real images [N, 3, H, W] from those of fake ones."""
+def train_discriminator(
+    real: Tensor,
+    fake: Tensor,
+    machine: Machine,
+    steps: int = 150,
+    seed: int = 0,
+    loss: Callable[[Tensor, Tensor], Tensor] = discriminator_loss,
+) -> PatchDiscriminator:
+    """Train a discriminator from scratch to distinguish the patches of real images [N, 3, H, W] from those of fake ones.
+
+    loss: of the scores of real and of fake patches, a scalar.
+    """
     check_tensor("real", real, "[N, 3, H, W]")
     check_tensor("fake", fake, "[N, 3, H, W]")
     check_same_shape("real", real, "fake", fake)
@@ -138,7 +148,7 @@ def train_discriminator(real: Tensor, fake: Tensor, machine: Machine, steps: int
         discriminator = PatchDiscriminator(real.shape[1])
 
     def objective(net: PatchDiscriminator, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
-        return discriminator_loss(*(net(as_float(x)).float() for x in batch))
+        return loss(*(net(as_float(x)).float() for x in batch))
 
     return train(discriminator, objective, (real, fake), config, machine=machine).net
 
