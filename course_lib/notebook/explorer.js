@@ -8,6 +8,7 @@ function render({ model, el }) {
   const [width, height, scale, shown] = ["width", "height", "scale", "shown"].map((key) => model.get(key));
   const at = axes.map((axis) => axis.start);
   const root = add(el, "div", { className: "course-explorer" });
+  root.dataset.lmSuppressShortcuts = "true"; // in JupyterLab the arrow keys would move between cells
   root.style.cssText = "display:flex;flex-wrap:wrap;gap:4px 20px;align-items:flex-start;max-width:100%";
 
   const controls = add(root, "div");
@@ -53,6 +54,12 @@ function render({ model, el }) {
     input.style.width = "min(320px, 50vw)";
     const readout = add(label, "output", { className: "course-readout" });
     input.addEventListener("input", () => moved(Number(input.value)));
+    const steps = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, Home: -Infinity, End: Infinity };
+    input.addEventListener("keydown", (event) => {
+      if (!(event.key in steps)) return;
+      event.preventDefault(); // JupyterLab does so for the arrow keys: the input itself would not move
+      moved(Number(input.value) + steps[event.key]);
+    });
     return {
       update(value) {
         input.value = value;
@@ -90,7 +97,6 @@ function render({ model, el }) {
     field.addEventListener("keydown", (event) => {
       if (!(event.key in steps)) return;
       event.preventDefault();
-      event.stopPropagation(); // the arrow keys move between cells otherwise
       move(steps[event.key][0], at[steps[event.key][0]] + steps[event.key][1]);
     });
     return {

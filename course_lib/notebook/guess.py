@@ -25,7 +25,7 @@ class Guess:
     @property
     def value(self) -> float | str | None:
         """What was predicted: a number, one of the choices, or None where nothing was."""
-        text = self.field.value or ""
+        text = self.field.value
         if not text.strip():
             return None
         if hasattr(self.field, "options"):
@@ -39,7 +39,7 @@ class Guess:
         """Print the prediction next to what was measured."""
         guessed, answer = self.value, self._text(measured)
         if guessed is None:
-            written = (self.field.value or "").strip()
+            written = self.field.value.strip()
             say(f"measured: {answer}" + (f" (your guess, {written!r}, is not a number)" if written else " (no guess)"))
         elif isinstance(guessed, str):
             say(f"you guessed: {guessed}; measured: {answer}" + (" ✓" if guessed == measured else ""))

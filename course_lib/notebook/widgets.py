@@ -265,8 +265,8 @@ def number_field(label: str, unit: str = "") -> ipywidgets.Text:
 
 def choice_field(label: str, choices: Sequence[str]) -> ipywidgets.Dropdown:
     """A list to choose from, with a label before it and nothing chosen."""
-    options = [("your guess …", None), *((text, text) for text in choices)]
-    return ipywidgets.Dropdown(description=label, options=options, value=None, **_wide(label))
+    options = [("your guess …", ""), *((text, text) for text in choices)]
+    return ipywidgets.Dropdown(description=label, options=options, value="", **_wide(label))
 
 
 def _wide(label: str) -> dict[str, Any]:

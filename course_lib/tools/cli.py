@@ -134,6 +134,14 @@ def measure_latent_map(steps: Steps = None, seed: Seed = 0, out: Out = None) -> 
     print(latent_map.measure_latent_map(steps, seed, out))
 
 
+@measure.command("latent-space")
+def measure_latent_space(steps: Steps = None, seed: Seed = 0, out: Out = None) -> None:
+    """What a prior does to five latent spaces, over three seeds (chapter 3)."""
+    from course_lib.experiments.ch3_vae import prior_effects
+
+    print(prior_effects.measure_latent_space(steps, seed, out))
+
+
 @measure.command("rate-distortion")
 def measure_rate_distortion(steps: Steps = None, seed: Seed = 0, out: Out = None) -> None:
     """Rate and distortion of VAEs over beta (chapter 3)."""

@@ -3,14 +3,17 @@
 #
 # > Squared error gives soft reconstructions. What do the autoencoders of real image generators do about it, and what do they pay?
 #
+# A decoder that is not sure draws the *mean* of what is still possible, and the mean of sharp images is soft. Two other losses want
+# something else: a **perceptual loss** compares what a network *sees*, a **discriminator** asks whether the image could be real.
+#
 # **After this notebook you can**
 #
-# - say, with a picture of one pixel, why squared error blurs, and what two other losses would rather have;
-# - build a distance from any trained network, and say which doubts it forgives and which it does not;
-# - build a discriminator of patches, balance it with the other losses, and say what it adds and what it makes up;
-# - read figures of a reconstruction that disagree, and say which question each of them answers.
+# - show with one pixel why squared error blurs, and what the two other losses prefer;
+# - build a perceptual loss from any trained network, and test which part of its behaviour comes from training;
+# - build a patch discriminator, balance it with the other losses, and say what it adds and what it invents;
+# - read quality measures that disagree, and say which question each of them answers.
 #
-# **You need** chapter 3. How many minutes this takes on your kind of machine is in the table of the [README](../README.md).
+# **You need** chapter 3. The minutes to read and to run are in the table of the [README](../README.md).
 
 # %%
 from itertools import pairwise
@@ -18,10 +21,12 @@ from itertools import pairwise
 import torch
 
 from course_lib import adversarial, device, metrics, perceptual, recipes, teddies
+from course_lib.experiments.ch1_pixel_space import meaning
+from course_lib.experiments.ch6_sharper_vae import sharper, whose_features
+from course_lib.homework.checks.ch6 import ch6
 from course_lib.images import to_float
-from course_lib.notebook import claims, viz, widgets
 from course_lib.judges import factor_reader
-from course_lib.experiments.ch6_sharper_vae import sharper
+from course_lib.notebook import claims, explore, guess, viz
 
 machine = device.find()
 print(machine)
@@ -32,322 +37,584 @@ vae, reader = recipes.load_or_train("teddies-vae", machine), recipes.load_or_tra
 tests, factors = teddies.dataset(500, 21, device=machine.device, unseen=True)
 drawn, reconstructed = to_float(tests), sharper.reconstruct(vae, tests)
 missing = (drawn - reconstructed).abs().mean(1, keepdim=True).expand(-1, 3, -1, -1)
-some = slice(0, 6)
+some = slice(0, 5)
+
+# %% tags=["hide-input"]
 viz.rows(
-    {"drawn": drawn[some], "reconstructed": reconstructed[some], "missing": 1 - 2 * missing[some]},
+    {"original": drawn[some], "reconstruction": reconstructed[some], "missing": 1 - 2 * missing[some]},
     scale=2,
-    alt="Six teddies, their softer reconstructions by the VAE, and the difference, dark on white: outlines, faces and patterned cloth.",
+    alt="Five teddies, their softer reconstructions by the VAE, and the difference, dark on white: outlines, faces and patterned cloth.",
 )
 
 # %% [markdown]
-# The second row went through the workbook's own VAE of teddies: 12,288 numbers to 256 and back, the 48× of Stable Diffusion's autoencoder. Everything that has a
-# name came through: chapter 1's reader reads the reconstructions as it reads the drawings. What is missing lies along the outlines, in the faces, and in patterned cloth: the code does not say
-# *exactly* where an edge runs, and the decoder must draw something nevertheless.
+# The second row went through the workbook's VAE of teddies: 12,288 values to 256 and back, 48 times fewer, as in Stable Diffusion's
+# autoencoder. The reconstruction is soft along outlines, in faces and in patterned cloth. Is that only cosmetic? Ask the **reader**:
+# a small network that names six factors of a teddy image, the five words of its caption and the *fabric* of its clothes and blanket.
+#
+# **Predict.** Which of the six words does the reader lose most often in the reconstructions?
 
 # %%
-accuracy = {name: factor_reader.factor_accuracy(reader, x, factors) for name, x in {"drawn": drawn, "reconstructed": reconstructed}.items()}
-claims.table(["words read correctly", *teddies.SEMANTIC], [[name, *(found[factor] for factor in teddies.SEMANTIC)] for name, found in accuracy.items()])
-book.claim("The reader reads every word of the reconstructions", min(accuracy["reconstructed"][factor] for factor in teddies.SEMANTIC), at_least=0.97)
-book.claim("… though detail is missing from them", sharper.high_frequency_rms(reconstructed) / sharper.high_frequency_rms(drawn), at_most=0.9, unit="of the drawings'")
+lost = guess.choice("the word that is lost most often", list(factor_reader.NAMED_FACTORS))
+lost
+
+# %% tags=["hide-output"]
+accuracy = {
+    name: factor_reader.factor_accuracy(reader, x, factors) for name, x in {"originals": drawn, "reconstructions": reconstructed}.items()
+}
+drop = {word: accuracy["originals"][word] - accuracy["reconstructions"][word] for word in factor_reader.NAMED_FACTORS}
+lost.compare(max(drop, key=drop.get))
+
+# %% tags=["hide-input", "hide-output"]
+claims.table(
+    ["fraction read correctly", *factor_reader.NAMED_FACTORS],
+    [[name, *(found[word] for word in factor_reader.NAMED_FACTORS)] for name, found in accuracy.items()],
+)
+book.claim("The reader still reads the five words of the caption in reconstructions: the worst", min(accuracy["reconstructions"][w] for w in teddies.SEMANTIC), at_least=0.97)  # fmt: skip
+book.claim("… but it misreads the fabric far more often than in the originals", drop["fabric"], at_least=0.1, unit="of the images more")
 
 # %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# The fabric. The five words of the caption paint large areas, and they survive. Stripes, checks and dots are a few pixels wide: a fifth
+# of them cannot be read after 256 latent dimensions, and neither glasses nor the "Zzz" of a sleeping bear survive. (The reader has seen every combination of factors, the VAE has not.)
+# </details>
+#
 # ## One pixel, two possibilities
 #
-# Make it as small as it gets: one pixel that is about −1 or about +1, each in half of the cases, and the code does not say which. The
+# Make it as small as possible: one pixel that is about −1 or about +1, each in half of the cases, and the latent does not say which. The
 # decoder must give one answer $a$. Three losses, each computed exactly:
 #
 # - the **squared error** $\mathbb E\,(a - x)^2$;
 # - a distance between **features**, $\mathbb E\,(\varphi(a) - \varphi(x))^2$ with $\varphi(x) = |x|$: a network that sees contrast, not sign;
-# - a **discriminator** that knows how often each value occurs: $-\log p(a)$.
+# - an ideal **discriminator**, which knows how often each value occurs: $-\log p(a)$.
 #
-# **Predict.** Which answer does each of them like best?
+# **Predict.** By which factor is the squared error of the answer +1 larger than that of the best answer?
 
 # %%
+price = guess.number("squared error of the answer +1, compared with the best answer's", unit="times")
+price
+
+# %% tags=["hide-output"]
 toy = sharper.one_pixel_losses()
-panels = viz.Panels(3, 2.9, 2.8)
-for panel, (name, loss) in zip(panels, {"squared error": toy.squared, "features |x|": toy.features, "discriminator": toy.discriminator}.items(), strict=True):
-    viz.draw_lines(panel, {"": (toy.answer, loss)}, xlabel="the answer", ylabel=name, marker=False)
-    panel.fill_between(toy.answer, 0, toy.density / toy.density.max() * loss.max(), alpha=0.15, color="black")
-panels.picture("Three curves over the answer, real values shaded at -1 and +1: squared error is least at 0 between them, the other two at -1 and at +1.")
+at_one = toy.squared[(toy.answer - 1).abs().argmin()]
+price.compare((at_one / toy.squared.min()).item())
 
-# %%
-best = {name: toy.answer[loss.argmin()].item() for name, loss in {"squared": toy.squared, "features": toy.features, "discriminator": toy.discriminator}.items()}
-middle = toy.density[toy.answer == 0].item() / toy.density.max().item()
-book.claim("Squared error likes the mean best", abs(best["squared"]), at_most=0.01)
-book.claim("… a value that never occurs: its density, as a fraction of the highest", middle, at_most=1e-6)
-book.claim("The features like an answer that occurs", abs(best["features"]), at_least=0.97, at_most=1.03)
-book.claim("… and so does the discriminator", abs(best["discriminator"]), at_least=0.97, at_most=1.03)
-cost_of_sharp = toy.squared[(toy.answer - 1).abs().argmin()].item() / toy.squared.min().item()
-book.claim("By squared error, the sharp answer is twice as bad as the grey one", cost_of_sharp, at_least=1.9, at_most=2.1, unit="times")
+# %% tags=["hide-input", "hide-output"]
+panels = viz.Panels(3, 3.1, 3.0)
+for i, (name, loss) in enumerate({"squared error": toy.squared, "features |x|": toy.features, "discriminator": toy.discriminator}.items()):
+    viz.draw_lines(panels[i], {"": (toy.answer, loss)}, xlabel="the answer", ylabel="expected loss", title=name, marker=False)
+    panels[i].fill_between(toy.answer, 0, toy.density / toy.density.max() * loss.max(), alpha=0.15, color="black")
+    panels[i].plot([toy.answer[loss.argmin()]], [loss.min()], "v", color=viz.COLOURS[1], markersize=9)
+panels.picture("Three curves over the answer, real values shaded at -1 and +1: squared error is least at 0 between them, the other two at -1 or +1.")
 
 # %% [markdown]
-# <details><summary><b>The mean, and twice the price</b></summary>
+# <details><summary><b>Answer: twice the price</b></summary>
 #
-# Squared error likes 0 best: $\mathbb E (a-x)^2 = (a - \mathbb E x)^2 + \mathrm{Var}\,x$, for *any* distribution of $x$. Grey where the truth is black or white. Features that do
-# not see the sign, and a discriminator that has only seen black and white, both prefer to commit themselves. They will be wrong half of the time,
-# and squared error punishes a wrong guess heavily: the sharp answer costs twice the grey one. Remember that factor; it comes back.
+# For *any* distribution of $x$, $\mathbb E (a-x)^2 = (a - \mathbb E x)^2 + \mathrm{Var}\,x$. So squared error likes the mean best: grey, where the truth
+# is black or white, a value that never occurs (the shaded areas). The sharp answer is wrong in half of the cases, and squared error punishes a wrong guess heavily: twice the price
+# of grey. Features that do not see the sign, and a discriminator that has seen only black and white, both prefer a sharp answer (triangles).
 # </details>
 #
 # ## The same with 12,288 pixels
 #
-# Suppose that the code says everything about a teddy but its place, and leaves that open to two pixels: five positions, equally likely. Two decoders answer. The careful
-# one draws the mean of all five, the sharp one any of the five.
+# Suppose that the latent says everything about a teddy but its position, which it leaves open to two pixels: five positions, equally likely.
+# Two decoders answer. One draws the mean of all five, the other any of the five.
 
 # %%
 few = drawn[:40]
-possible = sharper.horizontal_shifts(few, reach=2)
+possible = sharper.horizontal_shifts(few, reach=2)  # [5 positions, 40 images, 3, 64, 64]
 mean, sharp = possible.mean(0), possible[0]
+
+# %% tags=["hide-input"]
 viz.rows(
     {"truth": few[some], "the mean": mean[some], "a sharp answer": sharp[some]},
     scale=2,
-    alt="Six teddies, the mean of five positions of each, blurred, and the same teddies two pixels aside, sharp.",
+    alt="Five teddies, the mean of five positions of each, blurred, and the same teddies two pixels to the side, sharp.",
 )
 
 # %% [markdown]
 # ## A distance in features
 #
-# What would a distance be that looks at pictures as we do? Take a trained network, and compare what it holds inside (Zhang et al. 2018). Ours is the reader of chapter 1, which reads a teddy's
-# factors from its picture; the well-known ones take a classifier of a million photographs.
-
-# %%
-claims.source(perceptual.feature_maps, perceptual.perceptual_distance)
-
-# %% [markdown]
-# **Predict.** Three damages, each of exactly the same squared error: all a little lighter, blurred, noisy. Which one does the reader mind least, and which one most?
-
-# %%
-worse = sharper.distort(drawn[:100], error=0.1, seed=0)
-viz.rows({"drawn": drawn[some]} | {name: x[some] for name, x in worse.items()}, scale=2, alt="Six teddies; a little lighter; blurred; noisy.")
-
-
-# %%
-def in_pixels(a, b):
-    return (a - b).square().flatten(1).mean(1)
-
-
-def in_features(a, b):
-    return perceptual.perceptual_distance(reader, a, b)
-
-
-seen = {name: in_features(x, drawn[:100]).mean().item() for name, x in worse.items()}
-viz.bars(
-    seen,
-    ylabel="distance in features",
-    alt="Three damages of equal squared error as the reader's features see them: blur is farthest, lighter little nearer, noise nearest by far.",
-)
-
-# %%
-book.claim("At equal squared error, these features mind blur more than noise", seen["blurred"] / seen["noisy"], at_least=2, unit="times")
-book.claim("… and more than light, though little", seen["blurred"] / seen["lighter"], at_least=1.03, unit="times")
-
-# %% [markdown]
-# <details><summary><b>Noise least, blur most</b></summary>
+# A **perceptual loss** compares what a trained network computes from two images, layer by layer. In **LPIPS** (Zhang et al. 2018) the network is a classifier of
+# a million photographs, its features are normalised at each position, and each channel has a *weight that was learned from the
+# judgements of people*. Ours is the simplest version: the workbook's reader, and all weights equal.
 #
-# To squared error all three are equal. To this network they are not: its convolutions average noise away before it can do harm, but blur takes the edges from which it reads eyes, scarves and
-# places. Light changes fur and scarf colours, and colours are what it was taught to name. This is what a distance in features is for: it weighs errors by what they do to what
-# a picture *says*, as far as this network can read.
+# **Write it.** For the feature maps of one layer: scale the channel vector at every position to length 1, subtract, square, sum over the
+# channels, average over the positions.
+
+
+# %%
+def feature_distance(features_a, features_b):
+    """Return the distance of two feature maps [B, C, H, W] for each pair of images: [B]."""
+    raise NotImplementedError  # three lines
+
+
+# %%
+feature_distance = ch6.feature_distance.check(feature_distance)
+
+# %% [markdown]
+# <details><summary>Our solution</summary>
+#
+# ```python
+# def feature_distance(features_a, features_b):
+#     a, b = (x / x.norm(dim=1, keepdim=True) for x in (features_a, features_b))
+#     return (a - b).square().sum(1).mean((1, 2))
+# ```
 # </details>
 #
-# **Predict.** And the teddy of the five positions: does the distance in features prefer the sharp answer, as $|x|$ did?
+# The distance of two images is the sum over the four halvings of the reader:
 
 # %%
-squared, features = (sharper.expected_distance(possible, d) for d in (in_pixels, in_features))
+LAYERS = slice(0, 4)  # all four; slice(0, 1) is the first alone
+
+
+def in_features(a, b, net=reader):
+    maps_a, maps_b = (perceptual.feature_maps(net, x)[LAYERS] for x in (a, b))
+    return sum(feature_distance(u, v) for u, v in zip(maps_a, maps_b, strict=True))
+
+
+# %% [markdown]
+# **Three distortions of exactly the same squared error**: a little lighter, blurred, noisy.
+# Before you guess, you must know how the reader was trained: to name the six words and to measure eight continuous factors (light, warmth, position, size …),
+# on 64×64 drawings of which a third were *blurred* and a third were *noisy*, so that it judges what is drawn and not how sharply:
+
+# %%
+claims.source(factor_reader.corrupt, docstring=False)
+
+# %% [markdown]
+# (When it judges, its input is clamped to [−1, 1]. As a distance it sees the images unclamped.)
+#
+# **Predict.** Which of the three does a distance in this reader's features mind most?
+
+# %%
+most = guess.choice("the distortion that is furthest in the reader's features", ["lighter", "blurred", "noisy"])
+most
+
+# %% tags=["hide-output"]
+distorted = sharper.distort(drawn[:100], error=0.1, seed=0)
+seen = whose_features.distances_of_distortions(distorted, drawn[:100], in_features)
+most.compare(max(seen, key=seen.get))
+
+# %% [markdown]
+# Why? Convolutions might average noise away by themselves. Or training made the difference, by its noisy images or by its task. Do not
+# argue: **measure each cause in its own arm**. The same architecture with random weights (five seeds) has no training. A second reader, trained here for
+# a short time on clean drawings only, has never seen noise or blur.
+
+# %%
+untrained = whose_features.untrained_readers(range(5), machine)
+clean = whose_features.train_reader_without_noise(machine)
+arms = {"the reader": [reader], "trained without noise": [clean], "random weights": untrained}
+minds = {}  # arm -> distances of the three distortions, [networks, 3]
+for name, nets in arms.items():
+    found = [whose_features.distances_of_distortions(distorted, drawn[:100], lambda a, b, net=net: in_features(a, b, net)) for net in nets]
+    minds[name] = torch.tensor([list(one.values()) for one in found])
+
+# %% tags=["hide-input", "hide-output"]
+panels = viz.Panels(1, 7.6, 3.8)
+for i, (name, values) in enumerate(minds.items()):
+    spread = values.std(0) if len(values) > 1 else None
+    drawn_bars = panels[0].bar([j + 0.27 * (i - 1) for j in range(3)], values.mean(0), 0.25, yerr=spread, capsize=4, color=viz.COLOURS[i], label=name)
+    panels[0].bar_label(drawn_bars, [f"{v:.3f}" for v in values.mean(0)], fontsize=9, padding=3)
+panels[0].set_xticks(range(3), list(distorted))
+panels[0].set(ylabel="distance in features")
+panels[0].legend(title="bars on random weights: ± std of 5 seeds", fontsize=9, title_fontsize=9)
+panels.picture("Distances of three distortions of equal squared error: to both trained readers noise is nearest, to random weights noise is furthest.")
+
+# %% tags=["hide-input"]
+ratio = {name: (values[:, 1] / values[:, 2]).mean().item() for name, values in minds.items()}
+book.claim("At equal squared error, the reader's features mind blur more than noise", ratio["the reader"], at_least=2, unit="times")
+book.claim("With random weights it is the reverse: mean of five seeds", ratio["random weights"], at_most=0.97, unit="times")
+book.claim("A reader trained without any noise also minds blur more", ratio["trained without noise"], at_least=1.15, unit="times")
+
+# %% [markdown]
+# <details><summary><b>Answer: blur most, and training made it so</b></summary>
+#
+# Random weights mind noise *most*. So the architecture does the opposite, and convolutions that "average noise away" are not the reason.
+# Training is. And it is not the noise in the training either: the reader that has only seen clean drawings forgives noise as well. Naming colours, activities and positions
+# is enough to make a network look past independent changes of single pixels. *A perceptual loss minds what its network had to see in order to do its task.*
+# Whether LPIPS weighs noise and blur in this way, we have not measured.
+# </details>
+#
+# **Change and run again.** Set `LAYERS = slice(0, 1)` above, and run from there to the figure: does the first layer alone see it the same way?
+#
+# ## Does it prefer a sharp answer?
+#
+# Now the teddy of the five positions. Squared error charges twice the price for the sharp answer, whatever the images are (the last toy says why).
+#
+# **Predict.** And the reader's features: is the sharp answer nearer to the truth, on average, than the mean is?
+
+# %%
+prefers = guess.choice("nearer to the truth in the reader's features", ["the mean", "a sharp answer"])
+prefers
+
+
+# %% tags=["hide-output"]
+def price_of_sharp(net):
+    expected = sharper.expected_distance(possible[:, :20], lambda a, b: in_features(a, b, net))
+    return expected.sharp / expected.mean
+
+
+trained_price, random_price = price_of_sharp(reader), torch.tensor([price_of_sharp(net) for net in untrained])
+prefers.compare("the mean" if trained_price > 1 else "a sharp answer")
+
+# %% tags=["hide-input", "hide-output"]
 claims.table(
-    ["average distance to the truth", "of the mean", "of a sharp answer", "sharp / mean"],
-    [["squared error", *squared, squared.sharp / squared.mean], ["features", *features, features.sharp / features.mean]],
+    ["distance", "expected distance of a sharp answer, compared with the mean's (times)"],
+    [
+        ["squared error", "2 (exactly)"],
+        ["features, random weights, five seeds", f"{random_price.mean():.2f} ± {random_price.std():.2f}"],
+        ["features of the reader", f"{trained_price:.2f}"],
+    ],
 )
+book.claim("Training lowers the price that features charge for sharpness, compared with random weights", random_price.mean().item() - trained_price, at_least=0.2, unit="times")  # fmt: skip
+book.claim(
+    "A distance in this reader's features prefers a sharp answer to the mean", trained_price, at_most=1, expected=False, unit="times",
+    reason="the price falls from 2 to about 1.4 by training, but the wrong position still costs more than the blur",
+)  # fmt: skip
+
+# %% [markdown]
+# <details><summary><b>Answer: no, but the price falls, and training lowers it</b></summary>
+#
+# Random weights behave almost like squared error. The trained features charge less for sharpness, and still more than for the mean. A likely reason: the reader was
+# trained to report the position of the teddy, so a wrong position costs.
+# </details>
+#
+# ## And what does it like *best*?
+#
+# We compared two candidates only. The best answer of all can be found. The same identity as for one pixel holds for features:
+#
+# $$\mathbb E\,\|\varphi(a)-\varphi(x)\|^2 = \|\varphi(a)-\mathbb E\,\varphi(x)\|^2 + \mathrm{Var}\,\varphi(x).$$
+#
+# The best answer is the image whose features come *nearest to the mean features*. The features of the mean image are something else, because $\varphi$ is not linear: blurred
+# edges do not excite a unit half as much as sharp ones. Nor need any image *have* the mean features. If $\varphi$ ignores what is uncertain (as $|x|$ ignores the sign), every possible image has the mean
+# features, and a sharp answer is best. If not, the best answer may be an image that is none of the possible ones. Descend the gradient and look:
 
 # %%
-book.claim("In images too, a sharp answer costs twice the mean by squared error", squared.sharp / squared.mean, at_least=1.999, at_most=2.001, unit="times")
-book.claim("A distance in features charges less for sharpness", features.sharp / features.mean, at_most=1.8, unit="times")
-book.claim(
-    "A distance in features prefers a sharp answer to the mean",
-    features.sharp / features.mean,
-    at_most=1,
-    expected=False,
-    unit="times",
-    reason="this reader was trained to report where the teddy is, so its features depend on position; only features that ignore what is uncertain forgive a sharp answer to it",
+best = {"best, reader": whose_features.best_answer(reader, possible[:, some])}
+best["best, random weights"] = whose_features.best_answer(untrained[0], possible[:, some])
+
+# %% tags=["hide-input"]
+viz.rows(
+    {"a sharp answer": sharp[some], "the mean": mean[some]} | best,
+    scale=2,
+    alt="Five teddies: sharp; mean of five positions; the best answer for the reader, doubled but crisp with coloured grain; the best for random weights, like the mean.",
+)
+
+# %% tags=["hide-input"]
+detail = {name: sharper.high_frequency_rms(x) / sharper.high_frequency_rms(few[some]) for name, x in ({"mean": mean[some]} | best).items()}
+claims.table(["", *detail], [["detail (of the originals')", *detail.values()]])
+book.claim("The image that the reader's features like best has more detail than the mean", detail["best, reader"] - detail["mean"], at_least=0.12, unit="of the originals'")  # fmt: skip
+book.claim("… with random weights hardly any more", detail["best, random weights"] - detail["mean"], at_most=0.08, unit="of the originals'")
+
+# %% [markdown]
+# **Detail** is the root mean square of what a 3×3 blur removes, as a fraction of the originals'. The reader's best answer stays where the mean is, *adds* contrast, edges and
+# a coloured grain that no original has, and gets nearer to the mean features than either candidate. "A perceptual loss makes images sharp" is half the truth: it asks for the right *features*, and
+# a network's features can be had with wrong pixels. This is why perceptual losses are used next to a loss in pixels.
+#
+# ## Whose meaning? A distance measures what its network was taught
+#
+# Chapter 1 asked which distance puts the *same meaning* nearer. An **anchor**; a teddy with the same caption but another appearance (grain of the fur, fabric, light, warmth,
+# brightness, saturation); and a teddy with the same appearance in which *one word* of the caption differs. There, MSE and SSIM failed often. Now three learned distances join:
+# the Euclidean distance of the VAE's **latents**, that of the reader's last 128 **features**, and how many of the five **words** that the reader answers differ.
+
+# %% tags=["hide-input"]
+three = meaning.sample_triplets(5, "activity", moved=True, seed=4)
+viz.rows(
+    {"anchor": three.anchor, "same meaning": three.same, "other meaning": three.other},
+    scale=2,
+    alt="Three rows of teddies: anchors; the same meaning with another appearance and position; the same appearance with another activity.",
 )
 
 # %% [markdown]
-# <details><summary><b>No: these features see where things are</b></summary>
+# **Predict.** Which of the five errs most often, that is, calls the other meaning nearer?
+
+# %%
+NAMES = {"MSE": "MSE", "SSIM": "1 − SSIM", "latent": "latent", "features": "features", "words": "words"}
+worst = guess.choice("the distance that errs most often when nothing moves", list(NAMES.values()))
+worst
+
+
+# %% tags=["hide-output"]
+def errors(net, each, **options):
+    """How often each distance errs, in %, over `each` triplets for every word."""
+    found = []
+    for i, word in enumerate(teddies.SEMANTIC):
+        triplets = meaning.sample_triplets(each, word, seed=100 + i, **options)
+        found.append(meaning.triplet_error_rates(*(meaning.represent(x, vae, net) for x in triplets)))
+    return {name: 100 * sum(one[name] for one in found) / len(found) for name in NAMES}
+
+
+still, moving = errors(reader, 200, moved=False), errors(reader, 200, moved=True)
+worst.compare(NAMES[max(still, key=still.get)])
+
+# %% tags=["hide-input", "hide-output"]
+panels = viz.Panels(1, 7.6, 3.6)
+for i, (name, wrong) in enumerate({"nothing moves": still, "the same meaning also moves": moving}.items()):
+    bars_ = panels[0].bar(
+        [j + 0.4 * i - 0.2 for j in range(5)], list(wrong.values()), 0.38, color=viz.COLOURS[(0, 5)[i]], label=name, capsize=4,
+        yerr=[100 * (p / 100 * (1 - p / 100) / 1000) ** 0.5 for p in wrong.values()],
+    )  # fmt: skip
+    panels[0].bar_label(bars_, [f"{p:.0f}" for p in wrong.values()], fontsize=9, padding=2)
+panels[0].axhline(50, color="#555555", linestyle="--", linewidth=1.2)
+panels[0].annotate("guessing", (4.45, 50), ha="right", va="bottom", fontsize=9)
+panels[0].set_xticks(range(5), list(NAMES.values()))
+panels[0].set(ylabel="triplets wrong (%)", ylim=(0, 100))
+panels[0].legend(fontsize=9, loc="upper right")
+panels.picture("Triplets wrong by five distances, without and with movement: the features err most when nothing moves, the words almost never.")
+
+# %% [markdown]
+# Why do the features of so good a reader fail? Change one part of the appearance at a time: the **fabric**, which the reader was taught to name; **light and
+# colours**, which it was taught to measure; the **grain** of the fur, which it was never asked for. And repeat it with random weights.
+
+# %%
+parts = {"fabric": ("fabric",), "light and colours": ("light", "warmth", "brightness", "saturation"), "grain": ("grain",)}
+apart = {name: errors(reader, 60, moved=False, appearance=part) for name, part in parts.items()}
+by_chance = {name: errors(untrained[0], 60, moved=False, appearance=part)["features"] for name, part in parts.items()}
+
+# %% tags=["hide-input"]
+claims.table(
+    ["the only difference in the same meaning", *(f"{NAMES[d]} (%)" for d in ("MSE", "latent", "features", "words")), "features, random weights (%)"],
+    [[name, *(f"{apart[name][d]:.0f}" for d in ("MSE", "latent", "features", "words")), f"{by_chance[name]:.0f}"] for name in parts],
+    title="Triplets wrong, of 300",
+)
+book.claim(
+    "The features of a network that was trained on meaning err less often than pixels", still["features"] / still["MSE"], at_most=1,
+    unit="of MSE's errors", expected=False, reason="it was taught to name the fabric too, and its features weigh that like a word",
+)  # fmt: skip
+book.claim("When only the fabric differs, the features err more often than with random weights", apart["fabric"]["features"] - by_chance["fabric"], at_least=10, unit="points")  # fmt: skip
+book.claim("The five words that the reader answers err in at most 3 %, moved or not", max(still["words"], moving["words"]), at_most=3, unit="%")
+
+# %% [markdown]
+# <details><summary><b>Answer: the features</b></summary>
 #
-# The price of sharpness falls, but it does not fall below 1. A distance between features is a squared error again, of other numbers, and its best answer is a picture with the *mean features*. It
-# prefers sharpness only where the features do not see the doubt, as $|x|$ does not see the sign. Our reader was taught to say where the teddy is, so its features depend on position.
-# "A perceptual loss makes sharp pictures" is true only as far as the network looks past what the code leaves open: always ask *whose* perception.
+# They contain all that the network must report, and to it the fabric is a sixth word, worth as much as the other five. Random weights hardly mind a fabric, so it is
+# training that made it large. The grain, which it was never asked for, it ignores. Read only the five answers that matter here, and hardly a triplet is wrong (an unfair contest: it was taught exactly these).
+# The VAE's latent was trained on squared error, and it errs like pixels.
 # </details>
 #
+# Change meaning and appearance yourself. The left teddy stays; the right one changes up to five **words** (scarf, activity, fur, count, background) and its
+# **appearance**, from its own to a stranger's. Which numbers follow the words?
+
+# %%
+left = teddies.sample_factors(1, 6, count="one", fur="brown", activity="waving", scarf="red", background="meadow", fabric="plain")
+other = teddies.sample_factors(
+    1, 8, count="two", fur="pink", activity="reading", scarf="blue", background="beach", fabric="dots", light=-left.light.sign(), warmth=-left.warmth.sign()
+)
+positions = [(words, appearance) for words in range(6) for appearance in (0.0, 0.25, 0.5, 0.75, 1.0)]
+morphs = [meaning.morph(left, other, *position) for position in positions]
+right = torch.cat([teddies.render(one) for one in morphs])
+from_left = meaning.represent(teddies.render(left).expand(len(right), -1, -1, -1), vae, reader)
+distances = meaning.paired_distances(from_left, meaning.represent(right, vae, reader))
+
+
+# %% tags=["hide-input"]
+def morphed(words, appearance):
+    i = positions.index((words, appearance))
+    numbers = ", ".join(f"{NAMES[name]} {value[i]:.2f}" for name, value in distances.items())
+    return torch.stack([teddies.render(left)[0], right[i]]), f"{teddies.captions(morphs[i])[0]}: {numbers}"
+
+
+explore.sliders(
+    morphed,
+    alt="A teddy, and the same with some words of its caption, or its appearance, changed.",
+    columns=2,
+    scale=4,
+    words=list(range(6)),
+    appearance=[0.0, 0.25, 0.5, 0.75, 1.0],
+)
+
+# %% [markdown]
 # ## A discriminator
 #
-# The other way out of the toy was to ask how often an answer *occurs*. Nobody knows the density of pictures, but a network can learn the next best thing: to tell real ones
-# from made ones (Goodfellow et al. 2014). It looks at patches of 18 × 18 pixels only (Isola et al. 2017). Where the teddy sits, it cannot know; how an edge looks, it can.
-
-# %%
-claims.source(adversarial.PatchDiscriminator, adversarial.discriminator_loss, adversarial.generator_loss)
-
-# %% [markdown]
-# **Predict.** A discriminator learns from other teddies to tell them from their means over five positions. Which share of the patches of new ones does it sort rightly, where 0.5 is guessing? And sharp answers
-# from truths?
-
-# %%
-others = to_float(teddies.dataset(400, 22, device=machine.device)[0])
-discriminator = sharper.train_discriminator(others, sharper.horizontal_shifts(others, 2).mean(0), machine)
-sorted_correctly = {"the mean": sharper.discriminator_accuracy(discriminator, few, mean), "a sharp answer": sharper.discriminator_accuracy(discriminator, few, sharp)}
-viz.bars(
-    sorted_correctly,
-    ylabel="patches sorted correctly (0.5: guessing)",
-    alt="The discriminator distinguishes most patches of means from real ones, and sharp answers hardly better than by guessing.",
-)
-
-# %%
-book.claim("A patch discriminator distinguishes the mean from real images", sorted_correctly["the mean"], at_least=0.7)
-book.claim("… and does not distinguish a sharp answer from them", sorted_correctly["a sharp answer"], at_least=0.45, at_most=0.55)
-
-# %% [markdown]
-# <details><summary><b>Only the discriminator asks for sharpness</b></summary>
+# The other way out of the toy was to ask how often an answer *occurs*. The density of images is unknown, but a network can learn the next best thing: to distinguish real
+# images from made ones (Goodfellow et al. 2014). A **patch discriminator** gives one score for every patch of 18 × 18 pixels (Isola et al. 2017). It does not see where the teddy is, but it sees what an edge looks like.
 #
-# A patch of a teddy two pixels aside is a patch of a teddy. The discriminator finds nothing wrong with it, and it is right: nothing *is* wrong, but that it is another picture. Whether that matters
-# is for the other losses to say. So all three are used together (Esser et al. 2021; Rombach et al. 2022).
+# **Write its loss** (hinge loss): a real patch costs $\max(0, 1 - s)$, a fake one $\max(0, 1 + s)$, where $s$ is its score. Average each over its patches, then take the mean of the two.
+# **And the decoder's**, for which fake patches should score high: minus the mean score.
+
+
+# %%
+def discriminator_loss(real, fake):
+    """Return the discriminator's hinge loss of its scores of real and of fake patches, any shape: a scalar."""
+    raise NotImplementedError  # two lines
+
+
+def generator_loss(fake):
+    """Return the decoder's loss of the scores of its patches: a scalar."""
+    raise NotImplementedError  # one line
+
+
+# %%
+discriminator_loss = ch6.discriminator_loss.check(discriminator_loss)
+generator_loss = ch6.generator_loss.check(generator_loss)
+
+# %% [markdown]
+# <details><summary>Our solutions</summary>
+#
+# ```python
+# def discriminator_loss(real, fake):
+#     return (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2
+#
+# def generator_loss(fake):
+#     return -fake.mean()
+# ```
+# (with `import torch.nn.functional as F`; `(1 - real).clamp(min=0)` is the same)
+# </details>
+#
+# Train a discriminator with your loss: the truth against means over five positions, on other teddies. Then give it new ones.
+#
+# **Predict.** What fraction of the patches of *sharp answers* and truths does it classify correctly? (0.5 is guessing.)
+
+# %%
+fraction = guess.number("fraction of patches classified correctly, sharp answers against truths")
+fraction
+
+# %% tags=["hide-output"]
+others = to_float(teddies.dataset(400, 22, device=machine.device)[0])
+means = sharper.horizontal_shifts(others, 2).mean(0)
+discriminator = sharper.train_discriminator(others, means, machine, loss=discriminator_loss)
+fooled = sharper.discriminator_accuracy(discriminator, few, sharp)
+fraction.compare(fooled)
+caught = sharper.discriminator_accuracy(discriminator, few, mean)
+print(f"the mean against the truth: {caught:.3f}")
+print(f"the decoder's loss: {generator_loss(discriminator(mean)):.2f} for the mean, {generator_loss(discriminator(sharp)):.2f} for a sharp answer")
+
+# %% tags=["hide-input"]
+book.claim("A patch discriminator distinguishes the mean from real images", caught, at_least=0.7)
+book.claim("… and does not distinguish a sharp answer from them", fooled, at_least=0.45, at_most=0.55)
+
+# %% [markdown]
+# <details><summary><b>Answer: it guesses</b></summary>
+#
+# A patch of a teddy two pixels further left is a patch of a teddy. Nothing *is* wrong with it, except that it belongs to a different image. Judging that is the job of the other losses, so they are used together. **Rombach et al.
+# (2022)** train the autoencoder of latent diffusion with absolute error and LPIPS, a patch discriminator, and a very small KL term (or vector quantisation). Ours is a simplified
+# version: squared error as in chapter 3's ELBO, the reader's features, the patch discriminator, the full KL.
 # </details>
 #
 # ## Three ways to continue
 #
-# Now the shipped VAE itself. Three copies of it train on for the same steps on the same pictures: one with its old loss, one with the distance in features added, one with the discriminator as well. The discriminator
-# learns at the same time. How loudly may it speak? Its weight is set again at each step, so that it pulls as hard at the decoder's last layer as the other losses do:
+# Three copies of the shipped VAE train on for the same steps on the same images: with the old loss, with the distance in features added, and with the discriminator as well,
+# which learns at the same time. How much weight should it get? The weight is set again at each step, so that its gradient at the decoder's last layer is as large as that of the other losses:
 
 # %%
-claims.source(adversarial.adaptive_weight, sharper.adversarial_losses, sharper.finetune)
+claims.source(adversarial.adaptive_weight, docstring=False)
 
 # %%
 images = teddies.dataset(3000, 20, device=machine.device)[0]
 ways = {"squared error": {}, "+ features": {"perceptual": 20.0}, "+ discriminator": {"perceptual": 20.0, "adversarial": 0.4}}
-nets = {"before": vae} | {name: sharper.finetune(vae, images, machine, reader, steps=200, **weights) for name, weights in ways.items()}
+nets = {name: sharper.finetune(vae, images, machine, reader, steps=150, **weights) for name, weights in ways.items()}
+nets = {"before": vae} | nets
 reconstructions = {name: sharper.reconstruct(net, tests[:40]) for name, net in nets.items()}
-viz.rows(
-    {"drawn": drawn[some]} | {name: x[some] for name, x in reconstructions.items()},
-    scale=2,
-    alt="Six teddies and their reconstructions by the VAE as shipped and by its three continuations; the last has the crispest edges.",
-)
 
 # %% [markdown]
-# Look closely, nose to the screen: one face and one scarf, four times as large.
+# Look at the middles, enlarged four times. The last row shows what the discriminator *changed*, compared with the same training without it (grey: nothing).
 
-# %%
-corner = (slice(0, 4), slice(None), slice(16, 48), slice(16, 48))
+# %% tags=["hide-input"]
+corner = (slice(0, 5), slice(None), slice(14, 46), slice(16, 48))
+changed = (reconstructions["+ discriminator"] - reconstructions["squared error"])[corner]
 viz.rows(
-    {"drawn": drawn[corner]} | {name: x[corner] for name, x in reconstructions.items()},
+    {"original": drawn[corner]} | {name: x[corner] for name, x in reconstructions.items()} | {"last minus squared error": (2 * changed).clamp(-1, 1)},
     scale=4,
-    alt="The middles of four teddies, enlarged: before, squared error and features are soft; with the discriminator, edges are crisper.",
+    alt="The middles of five teddies, enlarged: before, squared error and features are soft; with the discriminator edges are crisper; the difference lies along edges, with colour errors in eyes.",
 )
 
 # %% [markdown]
-# **Predict**, before you run the next cell: which of the four has the best PSNR? The smallest distance in features? Whose patches are most like real ones? Do the latents change?
-
-# %%
-training_images = teddies.dataset(1000, 23, device=machine.device)[0]
-reports = {name: sharper.sharpness_report(net, reader, tests, machine, training_images) for name, net in nets.items()}
-columns = ["", "PSNR (dB)", "SSIM", "distance in features", "patches' Fréchet distance", "detail (of the originals')", "new discriminator's accuracy (0.5: guessing)"]
-claims.table(columns, [[name, r.psnr, r.ssim, r.features, r.patch_frechet, r.detail, r.discriminator_accuracy] for name, r in reports.items()])
-claims.table(["latents", "KL (nats)", *(f"std of channel {i}" for i in range(4))], [[name, r.kl, *r.latents_std] for name, r in reports.items()])
-
-# %%
-before, plain, featured, adversarially = reports.values()
-book.claim("The features' own distance falls where it is trained for", featured.features / plain.features, at_most=0.985, unit="of squared error's")
-book.claim("… but the reconstructions' detail does not grow by it", featured.detail - plain.detail, at_least=-0.03, at_most=0.03, unit="of the originals'")
-book.claim("… and their PSNR stays: the difference from squared error", featured.psnr - plain.psnr, at_least=-0.2, at_most=0.1, unit="dB")
-book.claim("With the discriminator detail grows", adversarially.detail - plain.detail, at_least=0.03, unit="of the originals'")
-book.claim("… and patches become more like real ones", adversarially.patch_frechet / plain.patch_frechet, at_most=0.9, unit="of the Fréchet distance")
-book.claim("The price: reconstructions are less faithful", plain.psnr - adversarially.psnr, at_least=0.05, unit="dB")
-book.claim(
-    "A new discriminator can no longer distinguish the reconstructions from the originals",
-    adversarially.discriminator_accuracy,
-    at_most=0.55,
-    expected=False,
-    reason="a short training makes edges crisper, not right, and leaves small traces of its own that a new discriminator finds",
-)
-book.claim("The latent becomes more expensive where features count", featured.kl / plain.kl, at_least=1.01, unit="times the nats")
-moved = max(abs(a - b) for a, b in zip(adversarially.latents_std, before.latents_std, strict=True))
-book.claim("… but the latents keep their standard deviation in every channel, within", moved, at_most=0.1)
-
-# %% [markdown]
-# <details><summary><b>Four figures, four winners?</b></summary>
+# The discriminator sharpens edges, and it **invents**: green and red pixels in eyes, texture where there was none. Its patches look more real, and are not the right ones.
 #
-# Each loss gets what it asks for. Squared error keeps the PSNR. The features bring their own distance down, by telling more in the code (more nats), and hardly touch sharpness, as the five positions foretold. The discriminator brings detail back, and
-# patches whose statistics are nearer to real ones, and pays in PSNR. The latents keep their spread: what denoises the old ones can nearly be kept. A *fresh* discriminator, though, still tells reconstructions from drawings about as
-# well as before: crisper is not yet right.
-# </details>
+# **Predict.** Which of the four has the best PSNR?
+
+# %%
+best_psnr = guess.choice("the highest PSNR", list(nets))
+best_psnr
+
+# %% tags=["hide-output"]
+training_images = teddies.dataset(1000, 23, device=machine.device)[0]
+reports = {name: sharper.sharpness_report(net, reader, tests[:300], machine, training_images) for name, net in nets.items()}
+best_psnr.compare(max(reports, key=lambda name: reports[name].psnr))
+
+# %% tags=["hide-input", "hide-output"]
+columns = ["", "PSNR (dB)", "SSIM", "distance in features", "Fréchet distance of patches", "detail (of the originals')", "new discriminator's accuracy", "KL (nats)"]  # fmt: skip
+claims.table(columns, [[name, r.psnr, r.ssim, r.features, r.patch_frechet, r.detail, r.discriminator_accuracy, r.kl] for name, r in reports.items()])  # fmt: skip
+before, plain, featured, adversarially = reports.values()
+book.claim("With the discriminator detail grows, compared with squared error", adversarially.detail - plain.detail, at_least=0.03, unit="of the originals'")  # fmt: skip
+book.claim("… and patches become more like real ones", adversarially.patch_frechet / plain.patch_frechet, at_most=0.9, unit="of the Fréchet distance")  # fmt: skip
+book.claim("… at a price: PSNR falls by", plain.psnr - adversarially.psnr, at_least=0.05, unit="dB")
+book.claim(
+    "A new discriminator can no longer distinguish these reconstructions from originals", adversarially.discriminator_accuracy, at_most=0.55,
+    expected=False, reason="after a short training edges are crisper, not right, and have traces of their own that a new discriminator finds",
+)  # fmt: skip
 
 # %% [markdown]
+# The columns: **Fréchet distance of patches** compares mean and covariance of all 4×4 patches with those of the originals. The **new discriminator** is trained from scratch, on other images, to recognise these reconstructions
+# (0.5: it guesses). **KL** is what the latent costs.
+#
+# <details><summary><b>Answer: each loss gets what it asks for</b></summary>
+#
+# Squared error has the best PSNR. The features bring their own distance down. The discriminator brings detail back and patches whose statistics are nearer to real ones, and
+# pays in PSNR. A *new* discriminator still recognises reconstructions about as well as before: crisper is not yet right.
+# </details>
+#
+# **Change and run again.** Raise the discriminator's weight from 0.4 to 2, or set the weight of the features to 0, and run the cells since `ways`. Which numbers move, and do you like the images?
+#
 # ## From faithful to crisp, by hand
 #
-# The two ends come from the same weights, so that every network *between* them works too (Wang et al. 2018). Move the slider from squared error to the discriminator: the reconstruction gets less faithful, and its patches more like real ones.
+# Both ends were trained from the same weights, so that every network *between* them works too (Wang et al. 2018). Move from squared error to the discriminator.
 
 # %%
 fractions = [i / 10 for i in range(11)]
 ends = nets["squared error"], nets["+ discriminator"]
-blends = {fraction: sharper.reconstruct(sharper.interpolate_weights(*ends, fraction), tests[some]) for fraction in fractions}
+blends = {f: sharper.reconstruct(sharper.interpolate_weights(*ends, f), tests[:4]) for f in fractions}
 
 
+# %% tags=["hide-input"]
 def between(fraction):
     made = blends[fraction]
-    psnr = metrics.psnr(made, drawn[some])
-    detail = sharper.high_frequency_rms(made) / sharper.high_frequency_rms(drawn[some])
-    caption = f"{fraction:.0%} of the way to the discriminator: PSNR {psnr:.2f} dB, detail {detail:.0%} of the originals'"
-    return torch.cat([drawn[some], made]), caption
+    share = sharper.high_frequency_rms(made) / sharper.high_frequency_rms(drawn[:4])
+    caption = f"{fraction:.0%} of the way to the discriminator: PSNR {metrics.psnr(made, drawn[:4]):.2f} dB, detail {share:.0%} of the originals'"
+    return torch.cat([drawn[:4], made]), caption
 
 
-widgets.image_slider(between, alt="Six teddies and below their reconstructions, from soft to crisp.", columns=6, scale=2, fraction=fractions)
+explore.sliders(between, alt="Four teddies and below their reconstructions, from soft to crisp.", columns=4, scale=3, fraction=fractions)
 
-# %%
-print(between(0.0)[1], between(1.0)[1], sep="\n")
-
-# %%
-path = [sharper.sharpness_report(sharper.interpolate_weights(*ends, fraction), reader, tests[:200], machine, training_images) for fraction in (0, 0.25, 0.5, 0.75, 1)]
+# %% tags=["hide-input"]
+path = [sharper.sharpness_report(sharper.interpolate_weights(*ends, f), reader, tests[:200], machine, training_images) for f in (0, 0.5, 1)]
 viz.lines(
     {"": ([r.psnr for r in path], [r.patch_frechet for r in path])},
-    xlabel="PSNR (dB)",
-    ylabel="Fréchet distance of patches",
+    xlabel="PSNR (dB): faithful →",
+    ylabel="← like real ones: Fréchet distance of patches",
+    title=f"{path[0].psnr - path[-1].psnr:.1f} dB from end to end: a small price",
     alt="A rising curve: the more faithful a reconstruction, the less its patches are like real ones.",
+    height=4.2,
 )
 
 # %% [markdown]
-# To the right and down would be a reconstruction that is better in both. Along this line none is: who wants more of the one must give of the other. Blau & Michaeli (2018) prove that such a
-# border exists for every way of restoring pictures.
-
-# %%
-steps = [(b.psnr - a.psnr, b.patch_frechet - a.patch_frechet) for a, b in pairwise(path)]
-book.claim("On the way to the discriminator every part of it costs fidelity: the largest step", max(s[0] for s in steps), at_most=0.02, unit="dB")
-book.claim("… and brings patches nearer to real ones: the largest step", max(s[1] for s in steps), at_most=0.003)
-
-# %% [markdown]
+# Further right *and* further down would be better in both. No network on this line is: to gain one you must give up some of the other. Blau & Michaeli (2018) prove that such a
+# border exists for every method of restoring images.
+#
 # ## The ledger
 
-# %%
+# %% tags=["hide-input"]
+steps = [(b.psnr - a.psnr, b.patch_frechet - a.patch_frechet) for a, b in pairwise(path)]
+book.claim("Each half of the way to the discriminator costs fidelity: the change of PSNR, at most", max(s[0] for s in steps), at_most=0.02, unit="dB")
 book.close()
 
-# %%
-# NBVAL_CHECK_OUTPUT
-book.verdicts()
-
 # %% [markdown]
-# ## What you take along
+# ## What to take along
 #
-# Squared error draws the mean of what the code leaves open, and the mean of sharp pictures is soft. A distance in features weighs errors by what a network reads, and forgives only the doubts that
-# this network does not see. A discriminator asks for pictures that could be real, and does not ask whether they are *this* one. Fidelity and sharpness are two axes: no figure measures both, and no
-# autoencoder has the best of both. Image generators take the sharp end, because nobody compares their samples with an original.
-#
-# **Try it.** Raise the weight of the discriminator to 2 (who wins?), or set that of the features to 0: what does the table say, and do you like the pictures? Then take the features of
-# the first layer only (`perceptual.TAPS`): do they forgive more sharpness, or less?
+# Squared error draws the mean of what the latent leaves open, and the mean of sharp images is soft. A distance in features weighs errors by what its network was trained to see: change the training, and the distance changes;
+# its best answer is an image near the mean *features*. A discriminator asks for images that could be real, and does not ask whether they are *this* one. Fidelity and sharpness are two axes, and no single number measures both.
+# Image generators take the sharp end, because their samples are never compared with an original.
 #
 # ## Where it comes from
 #
 # | here | in the literature | in the code |
 # |---|---|---|
-# | distance in features | Zhang et al. 2018, eq. 1 (LPIPS, there with learned weights); Johnson et al. 2016 | `perceptual.perceptual_distance` |
-# | a discriminator learns the density ratio | Goodfellow et al. 2014, proposition 1 | `sharper.one_pixel_losses` |
-# | discriminator of patches | Isola et al. 2017, section 3.2.2 | `adversarial.PatchDiscriminator` |
+# | distance in features, all weights equal | Zhang et al. 2018, eq. 1 (LPIPS: learned weights); Johnson et al. 2016 | `perceptual.perceptual_distance` |
+# | an ideal discriminator knows the density ratio | Goodfellow et al. 2014, proposition 1 | `sharper.one_pixel_losses` |
+# | patch discriminator | Isola et al. 2017, section 3.2.2 | `adversarial.PatchDiscriminator` |
 # | hinge loss | Lim & Ye 2017, eq. 3 and 4 | `adversarial.discriminator_loss`, `.generator_loss` |
 # | the discriminator's weight | Esser et al. 2021, eq. 7 | `adversarial.adaptive_weight` |
-# | all of it in an autoencoder for latent diffusion | Rombach et al. 2022, appendix G | `sharper.finetune` |
+# | perceptual + adversarial loss in an autoencoder for latent diffusion | Rombach et al. 2022, appendix G | simplified in `sharper.finetune` |
 # | between two networks | Wang et al. 2018 (ESRGAN), section 3.4 | `sharper.interpolate_weights` |
 # | faithful or like real ones, not both | Blau & Michaeli 2018 | the last figure |
+# | triplets of meaning and appearance | this workbook, chapter 1 | `meaning.sample_triplets` |

@@ -25,7 +25,7 @@ def test_a_number_is_compared_as_it_was_written(written, line, capsys):
 @pytest.mark.parametrize(
     ("chosen", "line"),
     [
-        (None, "measured: noise (no guess)\n"),
+        ("", "measured: noise (no guess)\n"),
         ("noise", "you guessed: noise; measured: noise ✓\n"),
         ("tilt", "you guessed: tilt; measured: noise\n"),
     ],

@@ -1,16 +1,32 @@
 """What a prior does to a latent space, and what it does not: samples, interpolations, perturbations, the aggregate posterior."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from course_lib.arguments import check_integer, check_number, check_same_shape, check_tensor
-from course_lib.autoencoder import Autoencoder
+from course_lib.arguments import check_integer, check_labels, check_number, check_same_shape, check_tensor
 from course_lib.experiments.evaluator import Evaluator
-from course_lib.experiments.latents import READABLE_CONFIDENCE, decode, encode, sample_fitted_gaussian
-from course_lib.metrics import neighbour_agreement, psnr
+from course_lib.experiments.latents import READABLE_CONFIDENCE, Decoder, Encoder, decode, encode, sample_fitted_gaussian
+from course_lib.metrics import nearest_neighbours, psnr
+from course_lib.recipes import NUM_CLASSES
 from course_lib.vae import VAE, Posterior
+
+ROWS = {
+    "copy PSNR": "reconstruction: PSNR (dB)",
+    "copy Fréchet": "reconstruction: Fréchet",
+    "line readable": "halfway on the straight line: readable",
+    "line Fréchet": "halfway on the straight line: Fréchet",
+    "sphere readable": "halfway on the sphere (slerp): readable",
+    "sphere Fréchet": "halfway on the sphere (slerp): Fréchet",
+    "prior readable": "decoded N(0, I): readable",
+    "prior Fréchet": "decoded N(0, I): Fréchet",
+    "fitted readable": "decoded fitted Gaussian: readable",
+    "fitted Fréchet": "decoded fitted Gaussian: Fréchet",
+    "perturbed PSNR": "latent perturbed by half its std: PSNR (dB)",
+    "same class": "10 nearest neighbours of the same class",
+}
 
 
 def readable_fraction(evaluator: Evaluator, images: Tensor) -> float:
@@ -18,15 +34,7 @@ def readable_fraction(evaluator: Evaluator, images: Tensor) -> float:
     return (evaluator.confidence(images) > READABLE_CONFIDENCE).float().mean().item()
 
 
-def decode_midpoints(net: Autoencoder, a: Tensor, b: Tensor) -> Tensor:
-    """Decode the points halfway between the latents of images a and b, uint8 or in [-1, 1]: [N, C, H, W] → [N, C, H, W]."""
-    check_tensor("a", a, "[N, C, H, W]")
-    check_tensor("b", b, "[N, C, H, W]")
-    check_same_shape("a", a, "b", b)
-    return decode(net, (encode(net, a) + encode(net, b)) / 2)
-
-
-def decode_perturbed(net: Autoencoder, z: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+def decode_perturbed(net: Decoder, z: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Decode latents z [N, …] with added noise of ``strength`` times the standard deviation of each dimension."""
     check_tensor("z", z, "[N, C, h, w]", "float", least=2)
     strength = check_number("strength", strength, at_least=0)
@@ -34,35 +42,72 @@ def decode_perturbed(net: Autoencoder, z: Tensor, strength: float, generator: to
     return decode(net, z + strength * z.std(0) * noise)
 
 
+def slerp_midpoints(a: Tensor, b: Tensor, centre: Tensor) -> Tensor:
+    """Return the points halfway between latents a and b on the sphere about ``centre``: [N, C, h, w] → [N, C, h, w].
+
+    The direction is that of the straight midpoint, the distance from the centre the mean of the two ends' distances. Raises
+    ValueError where a and b lie opposite each other, so that there is no direction.
+    """
+    check_tensor("a", a, "[N, C, h, w]", "float")
+    check_same_shape("a", a, "b", b)
+    check_tensor("centre", centre, "", "float", least=0)
+    u, v = (a - centre).flatten(1), (b - centre).flatten(1)
+    middle = (u + v) / 2
+    norm = middle.norm(dim=1, keepdim=True)
+    if not bool((norm > 0).all()):
+        raise ValueError("a and b contain a pair of opposite points about the centre, which has no midpoint on the sphere.")
+    radius = (u.norm(dim=1, keepdim=True) + v.norm(dim=1, keepdim=True)) / 2
+    return centre + (middle * radius / norm).view_as(a)
+
+
+def same_class_neighbours(points: Tensor, labels: Tensor, k: int = 10) -> float:
+    """Return the fraction of the k nearest neighbours of each row of points [N, …] that have its label [N], 0…1."""
+    check_labels("labels", labels, NUM_CLASSES, len(points))
+    return (labels[nearest_neighbours(points, k=k)[1]] == labels[:, None]).float().mean().item()
+
+
 def latent_space_report(
-    net: Autoencoder, images: Tensor, labels: Tensor, evaluator: Evaluator, generator: torch.Generator
+    net: "Space", images: Tensor, labels: Tensor, evaluator: Evaluator, generator: torch.Generator
 ) -> dict[str, float]:
     """Measure one latent space on test images [N, 1, 32, 32] in [-1, 1] and their labels: one column of "what the prior buys".
 
-    Fréchet distances are in the evaluator's features, fractions in 0…1, PSNR in dB.
+    The names are those of `ROWS`: "… readable" is a fraction 0…1, "… Fréchet" a distance in the evaluator's features to all
+    test images, "… PSNR" in dB. `PixelSpace` as net gives the column of the pixels themselves.
     """
     check_tensor("images", images, "[N, 1, 32, 32]", "float", least=2)
     check_tensor("labels", labels, f"[{len(images)}]", "integer")
     z = encode(net, images)
     half = len(images) // 2
     differ = labels[:half] != labels[half : 2 * half]
-    midpoints = decode_midpoints(net, images[:half][differ], images[half : 2 * half][differ])
-    prior_samples = decode(net, torch.randn(z.shape, device=z.device, generator=generator))
-    fitted_samples = decode(net, sample_fitted_gaussian(z, len(z), generator))
-    perturbed = decode_perturbed(net, z, 0.5, generator)
-    some = slice(0, min(2000, half))
-    return {
-        "reconstruction: PSNR (dB)": psnr(decode(net, z), images).item(),
-        "reconstruction: Fréchet": evaluator.frechet(decode(net, z)),
-        "halfway: readable (fraction)": readable_fraction(evaluator, midpoints),
-        "halfway: Fréchet": evaluator.frechet(midpoints),
-        "decoded N(0, I): readable (fraction)": readable_fraction(evaluator, prior_samples),
-        "decoded N(0, I): Fréchet": evaluator.frechet(prior_samples),
-        "decoded fitted Gaussian: readable (fraction)": readable_fraction(evaluator, fitted_samples),
-        "decoded fitted Gaussian: Fréchet": evaluator.frechet(fitted_samples),
-        "same 10 neighbours as in pixels (fraction)": neighbour_agreement(images[some], z[some]),
-        "latents perturbed by half their std: PSNR (dB)": psnr(perturbed, images).item(),
+    a, b = z[:half][differ], z[half : 2 * half][differ]
+    decoded = {
+        "line": decode(net, (a + b) / 2),
+        "sphere": decode(net, slerp_midpoints(a, b, z.mean(0))),
+        "prior": decode(net, torch.randn(z.shape, device=z.device, generator=generator)),
+        "fitted": decode(net, sample_fitted_gaussian(z, len(z), generator)),
     }
+    copies = decode(net, z)
+    report = {"copy PSNR": psnr(copies, images).item(), "copy Fréchet": evaluator.frechet(copies)}
+    for name, drawn in decoded.items():
+        report[f"{name} readable"] = readable_fraction(evaluator, drawn)
+        report[f"{name} Fréchet"] = evaluator.frechet(drawn)
+    report["perturbed PSNR"] = psnr(decode_perturbed(net, z, 0.5, generator), images).item()
+    report["same class"] = same_class_neighbours(z, labels)
+    return report
+
+
+class Space(Encoder, Decoder, Protocol):
+    """What has latents: a network that encodes and decodes, or `PixelSpace`."""
+
+
+class PixelSpace:
+    """The pixels themselves as a latent space: the encoder and the decoder return their argument."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        return images
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return latents
 
 
 @dataclass(frozen=True)
