@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib import recipes, teddies
-from course_lib.arguments import check_choice, check_integer
+from course_lib.arguments import check_integer
 from course_lib.data import photographs
 from course_lib.device import Machine
 from course_lib.experiments import latent_map
@@ -52,7 +52,8 @@ def maps(beta: float = 4.0, side: int = 300) -> tuple[Tensor, Tensor]:
     """Return the stored map of one beta: its clouds, and 7 × 7 of its points decoded; uint8 [3, side', side'] each."""
     side = check_integer("side", side, 50, 2000)
     stored = {one.beta: one for one in latent_map.stored_maps()}
-    check_choice("beta", beta, tuple(stored))
+    if beta not in stored:
+        raise ValueError(f"beta is {beta!r}, but must be one of the stored ones: {', '.join(f'{one:g}' for one in stored)}.")
     one = stored[beta]
     extent = 3.4
     clouds = plane(one.mean, one.labels, [" "] * 10, (-extent, extent), (-extent, extent), side, std=one.std)
