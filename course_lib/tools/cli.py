@@ -126,6 +126,14 @@ def measure_bottlenecks(steps: Steps = None, seed: Seed = 0, out: Out = None) ->
     print(bottlenecks.measure_bottlenecks(steps, seed, out))
 
 
+@measure.command("teddy-bottlenecks")
+def measure_teddy_bottlenecks(steps: Steps = None, seed: Seed = 0, out: Out = None) -> None:
+    """What a reader reads from teddies after bottlenecks of several sizes and trainings of several lengths (chapter 2)."""
+    from course_lib.experiments.ch2_autoencoder import teddy_bottlenecks
+
+    print(teddy_bottlenecks.measure_teddy_bottlenecks(steps, seed, out))
+
+
 @measure.command("latent-map")
 def measure_latent_map(steps: Steps = None, seed: Seed = 0, out: Out = None) -> None:
     """Maps of a VAE's latent space of two dimensions at several betas (chapter 3)."""

@@ -1,0 +1,78 @@
+"""Which facts pass a bottleneck, and after how much training? Autoencoders of teddies, read by the factor reader.
+
+``course measure teddy-bottlenecks`` trains networks with 16, 64 and 256 latent dimensions for several numbers of steps, each to the end
+of its own learning-rate schedule, and stores what the reader still reads from their reconstructions.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from course_lib import device as devices
+from course_lib import recipes, teddies
+from course_lib.arguments import check_tensor
+from course_lib.device import Machine
+from course_lib.experiments.ch2_autoencoder.teddy_factors import train_teddy_autoencoder
+from course_lib.experiments.latents import decode, encode
+from course_lib.images import as_float
+from course_lib.judges import factor_reader
+from course_lib.metrics import psnr
+from course_lib.storage.results import StoredResult
+from course_lib.teddies.factors import Factors
+
+RESULT = StoredResult("teddy-bottlenecks", "results/teddy_bottlenecks.json")
+BUDGETS = {16: (220, 1000, 3000), 64: (220, 1000, 3000), 256: (220, 1000)}  # latent dimensions: steps of 32 images
+TRAINING_IMAGES, TEST_IMAGES = 6000, 500
+SHOWN = ("background", "fur", "activity", "scarf", "fabric")  # the factors of the figure, those that cover most pixels first
+
+
+def reconstruction_facts(reconstructions: Tensor, images: Tensor, factors: Factors, machine: Machine) -> dict[str, Any]:
+    """What the factor reader reads from reconstructions [N, 3, 64, 64] of images (uint8 or [-1, 1]), and their PSNR in dB.
+
+    "read": the fraction of right answers, for each factor.
+    """
+    check_tensor("reconstructions", reconstructions, "[N, 3, 64, 64]", "float")
+    reader = recipes.load_or_train("teddies-reader", machine)
+    read = factor_reader.factor_accuracy(reader, reconstructions, factors)
+    return {
+        "psnr": round(psnr(reconstructions, as_float(images)).item(), 2),
+        "read": {name: round(value, 4) for name, value in read.items()},
+    }
+
+
+def measure_teddy_bottlenecks(steps: int | None = None, seed: int = 0, out: Path | None = None) -> Path:
+    """Train and read every network; store the figures as JSON. About twenty minutes on two cores.
+
+    steps: instead of every budget, for a trial. seed: of the images that the networks are tested with.
+    """
+    machine = devices.find()
+    bears, _ = teddies.dataset(TRAINING_IMAGES, 0, device=machine.device)
+    images, factors = teddies.dataset(TEST_IMAGES, 1 + seed, device=machine.device)
+    shown = as_float(images)
+    rows = [{"network": "drawn", **reconstruction_facts(shown, images, factors, machine), "psnr": None}]
+    vae = recipes.load_or_train("teddies-vae", machine)
+    rows.append({
+        "network": "teddies-vae",
+        "dimensions": 256,
+        **reconstruction_facts(decode(vae, encode(vae, images)), images, factors, machine),
+    })  # fmt: skip
+    budgets = BUDGETS if steps is None else dict.fromkeys(BUDGETS, (steps,))
+    for dimensions, counts in budgets.items():
+        for count in counts:
+            net = train_teddy_autoencoder(bears, dimensions // 16, machine, steps=count)
+            facts = reconstruction_facts(decode(net, encode(net, images)), images, factors, machine)
+            parameters = sum(p.numel() for p in net.parameters())
+            rows.append({"network": "autoencoder", "dimensions": dimensions, "steps": count, "parameters": parameters, **facts})
+            print(rows[-1], flush=True)
+    figures = {"command": RESULT.command, "machine": str(machine), "seed": seed, "images": len(images), "batch": 32}
+    return RESULT.save({**figures, "rows": rows}, out)
+
+
+def skills(stored: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of the stored result, each with "skill": what is read beyond guessing, from 0 to 1, for each named factor."""
+    guessing = {name: 1 / n for name, n in zip(factor_reader.NAMED_FACTORS, factor_reader.NUM_VALUES, strict=True)}
+    return [
+        {**row, "skill": {name: (row["read"][name] - guess) / (1 - guess) for name, guess in guessing.items()}}
+        for row in stored["rows"]
+    ]
