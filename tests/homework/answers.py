@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from course_lib.homework.checks import HOMEWORKS
+from course_lib.homework.checks import HOMEWORKS, PRACTICES
 
-BOOKS = {name: importlib.import_module(f"{name}_answers") for name in HOMEWORKS}
+CHECKED = {**HOMEWORKS, **PRACTICES}
+BOOKS = {name: importlib.import_module(f"{name}_answers") for name in CHECKED}
 RIGHT = [(hw, name, text) for hw, book in BOOKS.items() for name, texts in book.RIGHT.items() for text in texts]
 WRONG = [(hw, *row) for hw, book in BOOKS.items() for row in book.WRONG]
 

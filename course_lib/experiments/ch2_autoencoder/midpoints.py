@@ -9,8 +9,8 @@ from course_lib.arguments import MAX_SIZE, check_integer, check_same_dtype, chec
 def spherical_interpolate(a: Tensor, b: Tensor, points: int, centre: Tensor | None = None) -> Tensor:
     """Interpolate between a and b, both [N, …], along great circles about a centre [1, …] (default 0): [N, points, …].
 
-    Direction by slerp, radius linearly from that of a to that of b; ends included. Where a and b lie in one direction from the centre
-    the path is straight.
+    Direction by slerp, radius linearly from that of a to that of b; ends included. Where a and b lie in one direction from the
+    centre the path is straight.
     """
     for name, x in (("a", a), ("b", b)):
         check_tensor(name, x, "[N, D, ...]", "float")

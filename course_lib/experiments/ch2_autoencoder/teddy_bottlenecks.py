@@ -1,7 +1,7 @@
 """Which facts pass a bottleneck, and after how much training? Autoencoders of teddies, read by the factor reader.
 
-``course measure teddy-bottlenecks`` trains networks with 16, 64 and 256 latent dimensions for several numbers of steps, each to the end
-of its own learning-rate schedule, and stores what the reader still reads from their reconstructions.
+``course measure teddy-bottlenecks`` trains networks with 16, 64 and 256 latent dimensions for several numbers of steps, each to
+the end of its own learning-rate schedule, and stores what the reader still reads from their reconstructions.
 """
 
 from pathlib import Path

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from course_lib.homework.checks.case import Case, Complaint
+from course_lib.homework.answers.call import Outcome
+from course_lib.homework.checks.case import AnswerKey, Case, Complaint, Mistake
 from course_lib.homework.checks.exercise import Draw, Exercise
+from course_lib.homework.checks.verdict import explain
 
 TrainStep = Callable[[nn.Module, torch.optim.Optimizer, Callable[[Tensor, Tensor], Tensor], Tensor], Tensor]
 STEPS, LR = 2, 0.05
@@ -37,14 +39,14 @@ def _steps(train_step: TrainStep, weight: Tensor, images: Tensor) -> tuple[Tenso
     return (*losses, net.weight.detach())
 
 
-def _oracle(weight: Tensor, images: Tensor) -> tuple[Tensor, ...]:
-    """Gradient descent with the gradient of ‖X − XW‖²/N worked out by hand: −2 Xᵀ(X − XW)/N."""
-    losses = []
-    for _ in range(STEPS):
-        error = images - images @ weight
-        losses.append(error.square().sum(1).mean())
-        weight = weight + LR * 2 * images.T @ error / len(images)
-    return (*losses, weight)
+def _oracle(net: nn.Module, optimizer: torch.optim.Optimizer, loss: Callable[[Tensor, Tensor], Tensor], images: Tensor) -> Tensor:
+    """Without backward() and zero_grad(): the gradients are asked for by name, and handed to the optimizer."""
+    error = loss(images, net(images))
+    parameters = list(net.parameters())
+    for parameter, gradient in zip(parameters, torch.autograd.grad(error, parameters), strict=True):
+        parameter.grad = gradient
+    optimizer.step()
+    return error.detach()
 
 
 def _cases(draw: Draw) -> list[Case]:
@@ -53,10 +55,15 @@ def _cases(draw: Draw) -> list[Case]:
 
 
 class _TrainStep(Exercise):
-    """The exercise; what is checked is what two of the student's steps do to a network."""
+    """The exercise; what is compared is what two steps do to a network."""
 
     def complaint(self, function: Callable, seed: int = 0, devices: Sequence[torch.device] | None = None) -> Complaint | None:
         return super().complaint(functools.partial(_steps, function), seed, devices)
+
+    def explain(self, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Complaint | None:
+        mistakes = tuple(Mistake(one.message, functools.partial(_steps, one.function)) for one in self.mistakes)
+        oracle = functools.partial(_steps, self.oracle)
+        return explain(AnswerKey(self.name, oracle, mistakes, self.differentiable, self.tolerance), cases, outcomes)
 
 
 def _block(net: nn.Module, optimizer: torch.optim.Optimizer, loss: Callable[[Tensor, Tensor], Tensor], images: Tensor) -> Tensor:
@@ -70,22 +77,7 @@ def _block(net: nn.Module, optimizer: torch.optim.Optimizer, loss: Callable[[Ten
 TRAIN_STEP = _TrainStep("train_step", points=0, difficulty=2, minutes=4, oracle=_oracle, cases=_cases, block=_block)
 
 
-def _mistake(message: str) -> Callable[[TrainStep], TrainStep]:
-    """Register a wrong `train_step`, as it acts on the network of the check."""
-
-    def register(function: TrainStep) -> TrainStep:
-        @functools.wraps(function)
-        def steps(weight: Tensor, images: Tensor) -> tuple[Tensor, ...]:
-            return _steps(function, weight, images)
-
-        del steps.__wrapped__
-        TRAIN_STEP.mistake(message)(steps)
-        return function
-
-    return register
-
-
-@_mistake("The gradients of the last step are still there and add up: call optimizer.zero_grad() before backward().")
+@TRAIN_STEP.mistake("The gradients of the last step are still there and add up: call optimizer.zero_grad() before backward().")
 def gradients_not_cleared(net, optimizer, loss, images):  # type: ignore[no-untyped-def]
     error = loss(images, net(images))
     error.backward()
@@ -93,7 +85,7 @@ def gradients_not_cleared(net, optimizer, loss, images):  # type: ignore[no-unty
     return error.detach()
 
 
-@_mistake(
+@TRAIN_STEP.mistake(
     "The weights have not changed: optimizer.step() is missing, or has no gradients because zero_grad() comes after backward()."
 )
 def no_step(net, optimizer, loss, images):  # type: ignore[no-untyped-def]
@@ -103,7 +95,7 @@ def no_step(net, optimizer, loss, images):  # type: ignore[no-untyped-def]
     return error.detach()
 
 
-@_mistake("The loss is computed once more after the step. Return the one from which the gradients came.")
+@TRAIN_STEP.mistake("The loss is computed once more after the step. Return the one from which the gradients came.")
 def loss_after_the_step(net, optimizer, loss, images):  # type: ignore[no-untyped-def]
     error = loss(images, net(images))
     optimizer.zero_grad()

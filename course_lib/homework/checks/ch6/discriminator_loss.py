@@ -51,9 +51,7 @@ def not_halved(real: Tensor, fake: Tensor) -> Tensor:
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
 
-@DISCRIMINATOR_LOSS.mistake(
-    "The hinge is applied to the mean score. Each patch has its own: first the relu, then the mean."
-)
+@DISCRIMINATOR_LOSS.mistake("The hinge is applied to the mean score. Each patch has its own: first the relu, then the mean.")
 def hinge_of_mean(real: Tensor, fake: Tensor) -> Tensor:
     return (F.relu(1 - real.mean()) + F.relu(1 + fake.mean())) / 2
 
