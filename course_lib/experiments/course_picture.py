@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib import recipes, teddies
@@ -15,8 +13,8 @@ from course_lib.experiments import latent_map
 from course_lib.images import to_float
 from course_lib.notebook.maps import plane
 from course_lib.notebook.pictures import PAGE, Picture, tile, to_pixels
-from course_lib.notebook.plots import render
-from course_lib.notebook.style import DPI, FINE, STYLE
+from course_lib.notebook.plots import Panels
+from course_lib.notebook.style import DPI
 from course_lib.schedule import Level
 from course_lib.text_to_image import TextToImage, load
 
@@ -110,14 +108,13 @@ def _mosaic(images: Tensor, columns: int) -> Tensor:
 
 
 def _draw(columns: Sequence[Column]) -> Picture:
-    with rc_context(STYLE):
-        width, edge = PAGE / DPI, 1 / len(columns)
-        figure = Figure(figsize=(width, 0.46 * width + 0.15), dpi=DPI * FINE)
-        for i, (title, *halves) in enumerate(columns):
-            for row in range(2):
-                axes = figure.add_axes((i * edge + 0.004, 0.49 - 0.475 * row, edge - 0.008, 0.39))
-                axes.imshow(to_pixels(halves[2 * row + 1])[0], interpolation="nearest")  # type: ignore[arg-type]
-                axes.set_axis_off()
-                axes.set_title(str(halves[2 * row]), fontsize=9, pad=3)
-            figure.text((i + 0.5) * edge, 0.96, title, ha="center", va="center", fontsize=12, weight="bold")
-        return Picture(render(figure), ALT, PAGE)
+    """Two images in each column, one above the other: squares of side 1, the lower one from 0 to 1, the upper from 1.2 to 2.2."""
+    panels = Panels(len(columns), PAGE / DPI / len(columns), 3.75)
+    for panel, (title, upper_name, upper, lower_name, lower) in zip(panels.axes, columns, strict=True):
+        for name, image, bottom in ((upper_name, upper, 1.2), (lower_name, lower, 0.0)):
+            panel.imshow(to_pixels(image)[0], extent=(0, 1, bottom, bottom + 1), interpolation="nearest")
+            panel.text(0.5, bottom + 1.03, name, ha="center", va="bottom", fontsize=9)
+        panel.text(0.5, 2.42, title, ha="center", va="bottom", fontsize=12, weight=700)
+        panel.set(xlim=(0, 1), ylim=(0, 2.6), aspect="equal")
+        panel.set_axis_off()
+    return panels.picture(ALT)
