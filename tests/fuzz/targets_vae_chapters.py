@@ -37,10 +37,20 @@ spec(f"{B}.pca_baseline.pca_error", any_dtype=("images",), number=True)(lambda: 
 spec(f"{B}.pca_baseline.linear_autoencoder_error", fixed=("machine",), slow=True)(
     lambda: {"images": images(500, 1, 4), "k": 3, "machine": machine(), "steps": 2}
 )
-spec(f"{B}.teddy_factors.factor_change_rms", slow=True)(
-    lambda: {"net": net(3, factor=16), "factors": factors(2), "name": "fur", "seed": 1}
+spec(f"{B}.midpoints.spherical_interpolate", same=[("a", "b")])(
+    lambda: {"a": normal(3, 4), "b": normal(3, 4), "points": 5, "centre": normal(1, 4)}
 )
-spec(f"{B}.teddy_factors.train_teddy_autoencoder", fixed=("machine",), shapes=RGB, slow=True)(
+spec(f"{B}.teddy_bottlenecks.reconstruction_facts", fixed=("machine",), slow=True)(
+    lambda: {
+        "reconstructions": photos(2, 3, 64).float() / 128 - 1,
+        "images": photos(2, 3, 64),
+        "factors": factors(2),
+        "machine": machine(),
+    }
+)
+exclude("reads a stored result", f"{B}.teddy_bottlenecks.skills")
+exclude(TRAINS, f"{B}.teddy_bottlenecks.measure_teddy_bottlenecks")
+spec(f"{B}.teddy_bottlenecks.train_teddy_autoencoder", fixed=("machine",), shapes=RGB, slow=True)(
     lambda: {"images": photos(32, 3, 64), "channels": 2, "machine": machine(), "steps": 1}
 )
 

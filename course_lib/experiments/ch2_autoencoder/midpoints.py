@@ -20,6 +20,7 @@ def spherical_interpolate(a: Tensor, b: Tensor, points: int, centre: Tensor | No
     if centre is None:
         centre = torch.zeros_like(a[:1])
     check_tensor("centre", centre, f"[1, {', '.join(map(str, a.shape[1:]))}]", "float")
+    check_same_dtype("a", a, "centre", centre)
     flat_a, flat_b = ((x - centre).flatten(1) for x in (a, b))
     radius_a, radius_b = (x.norm(dim=1).clamp_min(1e-12) for x in (flat_a, flat_b))
     cosine = (flat_a * flat_b).sum(1) / (radius_a * radius_b)

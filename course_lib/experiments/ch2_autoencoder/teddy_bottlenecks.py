@@ -11,20 +11,36 @@ from torch import Tensor
 
 from course_lib import device as devices
 from course_lib import recipes, teddies
-from course_lib.arguments import check_tensor
+from course_lib.arguments import check_integer, check_tensor
+from course_lib.autoencoder import Autoencoder
 from course_lib.device import Machine
-from course_lib.experiments.ch2_autoencoder.teddy_factors import train_teddy_autoencoder
 from course_lib.experiments.latents import decode, encode
 from course_lib.images import as_float
 from course_lib.judges import factor_reader
 from course_lib.metrics import psnr
+from course_lib.recipes.losses import autoencoder_loss
 from course_lib.storage.results import StoredResult
 from course_lib.teddies.factors import Factors
+from course_lib.training import TrainConfig, train
 
 RESULT = StoredResult("teddy-bottlenecks", "results/teddy_bottlenecks.json")
 BUDGETS = {16: (220, 1000, 3000), 64: (220, 1000, 3000), 256: (220, 1000)}  # latent dimensions: steps of 32 images
 TRAINING_IMAGES, TEST_IMAGES = 6000, 500
 SHOWN = ("background", "fur", "activity", "scarf", "fabric")  # the factors of the figure, those that cover most pixels first
+
+
+def train_teddy_autoencoder(images: Tensor, channels: int, machine: Machine, steps: int = 220) -> Autoencoder:
+    """Train an autoencoder of 64×64 teddies (uint8).
+
+    Its factor is 16: it encodes 12,288 values as 16 latent dimensions for each latent channel.
+    """
+    check_tensor("images", images, "[N, 3, 64, 64]")
+    check_integer("steps", steps, 1, 100_000)
+    net = recipes.build(Autoencoder, {"in_channels": 3, "width": 16, "factor": 16, "latent_channels": channels})
+    config = TrainConfig(
+        steps=steps, batch_size=32, lr=6e-3, betas=(0.9, 0.99), grad_clip=None, ema_decay=0.98, channels_last=True, progress=False
+    )
+    return train(net, autoencoder_loss, (images,), config, machine=machine).ema
 
 
 def reconstruction_facts(reconstructions: Tensor, images: Tensor, factors: Factors, machine: Machine) -> dict[str, Any]:
