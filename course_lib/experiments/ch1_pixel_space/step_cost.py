@@ -21,9 +21,13 @@ def convolutional_denoiser(side: int) -> nn.Module:
     return UNet(in_channels=3, width=32, multipliers=(1, 2, 4), blocks=1, attention=(), heads=0, num_classes=None)
 
 
-def attention_denoiser(side: int) -> nn.Module:
-    """Build a denoiser of RGB images in which every pixel attends to every pixel: the DiT with patches of one pixel."""
-    return DiT(in_channels=3, size=side, patch=1, dim=32, depth=2, heads=1, num_classes=None)
+def attention_denoiser(side: int, patch: int = 1) -> nn.Module:
+    """Build a denoiser of RGB images in which every token attends to every token: the DiT.
+
+    patch: side of the square of pixels that becomes one token; it divides side. By default every pixel is a token, the most
+    expensive case.
+    """
+    return DiT(in_channels=3, size=side, patch=patch, dim=32, depth=2, heads=1, num_classes=None)
 
 
 def step_flops(make: Callable[[int], nn.Module], side: int) -> int:

@@ -34,6 +34,23 @@ def test_flops_of_attention_include_the_table_of_all_pairs():
     assert_close(per_pixel, float(2 * (depth * 12 * dim**2 + 2 * 3 * dim)))  # qkv 3, out 1, mlp 8; embedding and head
 
 
+@pytest.mark.parametrize("patch", [2, 8])
+def test_patches_divide_the_tokens_by_the_square_of_their_side(patch):
+    dim, depth, side = 32, 2, 64
+    tokens = (side // patch) ** 2
+    each = 2 * (depth * 12 * dim**2 + 2 * 3 * patch**2 * dim)  # qkv 3, out 1, mlp 8; embedding and head of a patch
+    pairs = depth * 4 * tokens**2 * dim
+    counted = step_cost.step_flops(lambda s: step_cost.attention_denoiser(s, patch), side)
+    conditioning = step_cost.step_flops(step_cost.attention_denoiser, side) - depth * 4 * side**4 * dim
+    conditioning -= side**2 * 2 * (depth * 12 * dim**2 + 2 * 3 * dim)  # what does not depend on the tokens
+    assert counted == tokens * each + pairs + conditioning
+
+
+def test_a_patch_that_does_not_tile_the_image_is_rejected():
+    with pytest.raises(ValueError, match="multiple of patch"):
+        step_cost.attention_denoiser(30, patch=4)
+
+
 def test_a_step_of_convolutions_costs_the_same_for_each_pixel():
     counts = [step_cost.step_flops(step_cost.convolutional_denoiser, side) for side in (128, 256, 512)]
     assert counts[2] - counts[1] == 4 * (counts[1] - counts[0])
