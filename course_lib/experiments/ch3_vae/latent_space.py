@@ -5,6 +5,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from course_lib.arguments import check_integer, check_labels, check_number, check_same_shape, check_tensor
 from course_lib.experiments.evaluator import Evaluator
@@ -18,8 +19,8 @@ ROWS = {
     "copy Fréchet": "reconstruction: Fréchet",
     "line readable": "halfway on the straight line: readable",
     "line Fréchet": "halfway on the straight line: Fréchet",
-    "sphere readable": "halfway on the sphere (slerp): readable",
-    "sphere Fréchet": "halfway on the sphere (slerp): Fréchet",
+    "sphere readable": "halfway on the sphere about the mean: readable",
+    "sphere Fréchet": "halfway on the sphere about the mean: Fréchet",
     "prior readable": "decoded N(0, I): readable",
     "prior Fréchet": "decoded N(0, I): Fréchet",
     "fitted readable": "decoded fitted Gaussian: readable",
@@ -42,22 +43,21 @@ def decode_perturbed(net: Decoder, z: Tensor, strength: float, generator: torch.
     return decode(net, z + strength * z.std(0) * noise)
 
 
-def slerp_midpoints(a: Tensor, b: Tensor, centre: Tensor) -> Tensor:
+def sphere_midpoints(a: Tensor, b: Tensor, centre: Tensor) -> Tensor:
     """Return the points halfway between latents a and b on the sphere about ``centre``: [N, C, h, w] → [N, C, h, w].
 
-    The direction is that of the straight midpoint, the distance from the centre the mean of the two ends' distances. Raises
-    ValueError where a and b lie opposite each other, so that there is no direction.
+    The direction is that of the sum of the two unit vectors as seen from the centre, the distance the mean of the two distances.
+    Raises ValueError where a and b lie opposite each other, so that there is no direction.
     """
     check_tensor("a", a, "[N, C, h, w]", "float")
     check_same_shape("a", a, "b", b)
-    check_tensor("centre", centre, "", "float", least=0)
+    check_tensor("centre", centre, f"[{', '.join(map(str, a.shape[1:]))}]", "float", least=0)
     u, v = (a - centre).flatten(1), (b - centre).flatten(1)
-    middle = (u + v) / 2
-    norm = middle.norm(dim=1, keepdim=True)
-    if not bool((norm > 0).all()):
-        raise ValueError("a and b contain a pair of opposite points about the centre, which has no midpoint on the sphere.")
     radius = (u.norm(dim=1, keepdim=True) + v.norm(dim=1, keepdim=True)) / 2
-    return centre + (middle * radius / norm).view_as(a)
+    direction = F.normalize(u, dim=1) + F.normalize(v, dim=1)
+    if not bool((direction.norm(dim=1) > 0).all()):
+        raise ValueError("a and b contain a pair of opposite points about the centre, which has no midpoint on the sphere.")
+    return centre + (F.normalize(direction, dim=1) * radius).view_as(a)
 
 
 def same_class_neighbours(points: Tensor, labels: Tensor, k: int = 10) -> float:
@@ -82,7 +82,7 @@ def latent_space_report(
     a, b = z[:half][differ], z[half : 2 * half][differ]
     decoded = {
         "line": decode(net, (a + b) / 2),
-        "sphere": decode(net, slerp_midpoints(a, b, z.mean(0))),
+        "sphere": decode(net, sphere_midpoints(a, b, z.mean(0))),
         "prior": decode(net, torch.randn(z.shape, device=z.device, generator=generator)),
         "fitted": decode(net, sample_fitted_gaussian(z, len(z), generator)),
     }
