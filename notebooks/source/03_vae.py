@@ -378,6 +378,9 @@ ae, va = (prior_effects.stored_mean(name, "fitted Fréchet")[0] for name in prio
 fitted.compare("no difference" if abs(ae / va - 1) < 0.1 else "VAE" if va < ae else "autoencoder")
 claims.table(["mean of 3 seeds ± standard error", *spaces], [[text, *(cell(space, row) for space in spaces)] for row, text in latent_space.ROWS.items()])
 
+# %% [markdown]
+# The two rows as pictures, in pixels and in two latent spaces: a line from a boot to a dress, and samples of a fitted Gaussian.
+
 # %% tags=["hide-input"]
 boot, dress = tests[labels == 9][:1], tests[labels == 3][:1]
 some = to_float(train_images[:4000])
