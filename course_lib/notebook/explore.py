@@ -119,7 +119,7 @@ def sliders(
     first = drawn[0][0]
     if isinstance(first, Picture):
         frames = _stack([shown.pixels() for shown, _ in drawn if isinstance(shown, Picture)], len(drawn))
-        still = Picture(compress(np.concatenate([frames[i] for i in _spread(len(frames), 2)])), alt, first.width)
+        still = Picture(compress(frames[len(frames) // 2]), alt, first.width)
         return Explorer(frames, captions, axes, alt, still, width=first.width)
     frames = _stack([_three_axes(tile(shown, columns, 1)) for shown, _ in drawn if isinstance(shown, Tensor)], len(drawn))
     scale = max(1, min(8, 500 // frames.shape[2])) if scale is None else check_integer("scale", scale, 1, MAX_SCALE)

@@ -1,4 +1,4 @@
-"""A field for a prediction, which is kept and later shown next to the measurement.
+"""A field for a prediction, which is stored and later shown next to the measurement.
 
     times = guess.number("factor by which a step gets more expensive", unit="times")
     …

@@ -48,7 +48,7 @@ def draw_codes(axes: Axes, mean: Tensor, labels: Tensor, names: Sequence[str], s
     for k in np.unique(classes):
         x, y = np.median(xy[classes == k], axis=0)
         halo = [patheffects.withStroke(linewidth=3, foreground="white")]
-        axes.text(x, y, names[k], ha="center", va="center", fontsize=9, color=CLASS_COLOURS[k], weight="bold", path_effects=halo,
+        axes.text(x, y, names[k], ha="center", va="center", fontsize=9, color=CLASS_COLOURS[k], weight=700, path_effects=halo,
                   clip_on=True)  # fmt: skip
 
 

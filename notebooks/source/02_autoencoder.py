@@ -264,7 +264,7 @@ book.claim("… with 16 dimensions the lead is larger", deep[16] - pca[16], at_l
 # 64×64 teddies (12,288 numbers) were trained with 16, 64 and 256 latent dimensions, each for several numbers of steps (`course measure teddy-bottlenecks`). How much can the reader still read from their
 # reconstructions? *Skill* is what is right beyond guessing: 0 for guessing, 1 for always right.
 #
-# **Predict.** After 220 steps with 64 dimensions the reader reads what the bear does with a skill of about 0.2. Is that the bottleneck or the training: what will the skill be after 3,000 steps?
+# **Predict.** After 220 steps with 64 dimensions the reader reads what the bear does with a skill of about 0.3. Is that the bottleneck or the training: what will the skill be after 3,000 steps?
 
 # %%
 skill_of_activity = guess.number("skill for the activity after 3,000 steps")

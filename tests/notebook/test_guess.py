@@ -1,4 +1,4 @@
-"""A guess is kept, read as a number where it is one, and shown next to the measurement."""
+"""A guess is stored, read as a number where it is one, and shown next to the measurement."""
 
 import pytest
 
