@@ -505,7 +505,6 @@ panels.picture("Left: distortion falls as rate rises, ever less; your VAE lies o
 slopes = -distortion.diff() / rates.diff()
 off = (slopes / (beta[1:] * beta[:-1]).sqrt()).log2().abs().max()
 book.claim("Your VAE's rate ÷ the stored rate at beta 1", mine["rate"] / rates[beta == 1].item(), at_least=0.9, at_most=1.1)
-book.claim("The beta with the highest ELBO", beta[elbos.argmax()], at_least=0.5, at_most=2)
 book.claim("The slope of the curve is −beta: largest error between neighbours", off, at_most=0.5, unit="factors of two")
 
 # %% [markdown]
