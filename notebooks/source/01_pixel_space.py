@@ -88,7 +88,7 @@ viz.rows(
 # A diffusion model makes an image in many steps (DDPM: 1,000), and each step runs a network on the full image. Three networks:
 #
 # - **convolution**: a UNet without attention. Each pixel looks at its neighbours.
-# - **attention, one token per pixel**: each pixel looks at every pixel. This is the *worst case*; nobody trains it at 1024.
+# - **attention, one token per pixel**: each pixel looks at every pixel. This is the *worst case*, and is not used at 1024.
 # - **attention over patches**: what image transformers do. A square of $p \times p$ pixels becomes one token, so there are $p^2$ times fewer tokens, and $p^4$ times fewer pairs.
 #
 # **Predict.** The side of a large image doubles. By what factor does a step with one token per pixel get more expensive?
@@ -222,7 +222,7 @@ free = [intrinsic_dimension.render_free_factors(k, 2000, seed=3) for k in truth]
 # %% tags=["hide-input"]
 only_tilt = intrinsic_dimension.FIXED_SCENE | {"x": 0.0, "tilt": torch.linspace(-1, 1, 5)}
 shown = {"1 free: tilt": teddies.render(teddies.sample_factors(5, 0, **only_tilt))}
-for k, name in ((2, "2: position, too"), (4, "4: size, light"), (8, "8: height, colours")):
+for k, name in ((2, "2: + position"), (4, "4: + size, light"), (8, "8: + height, colours")):
     shown[name] = intrinsic_dimension.render_free_factors(k, 5, seed=3, size=64)
 viz.rows(
     shown, scale=2, alt="Teddies: with one free factor they only tilt; with two they also move; with four the size and light change; with eight also height and colours."
@@ -263,7 +263,7 @@ panels.picture("Estimated against true dimension: TwoNN lies on the diagonal at 
 #
 # Four, and with eight free factors about a hundred. An edge that *moves* makes no straight line in pixels: the set is curved. TwoNN counts right.
 #
-# For Fashion-MNIST nobody knows the truth. TwoNN says about 15, some 1.5 % of the pixels, and the estimate depends on the number of images. TwoNN can be too high (noise) or too low (many dimensions, few points):
+# For Fashion-MNIST the truth is unknown. TwoNN says about 15, some 1.5 % of the pixels, and the estimate depends on the number of images. TwoNN can be too high (noise) or too low (many dimensions, few points):
 # [notebook 8](08_measuring_dimension.ipynb) shows when.
 # </details>
 #
