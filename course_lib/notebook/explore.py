@@ -232,7 +232,7 @@ def _sheet(frames: np.ndarray, columns: int) -> bytes:
     pixels = page.transpose(0, 2, 1, 3, 4).reshape(lines * height, columns * width, channels)
     pixels = pixels[..., 0] if channels == 1 else pixels
     data = webp(pixels)
-    return data if len(data) <= LOSSLESS else min(data, webp(pixels, quality=88), key=len)
+    return data if len(data) <= LOSSLESS else min(data, webp(pixels, quality=80), key=len)
 
 
 def _data_uri(data: bytes) -> str:

@@ -3,9 +3,8 @@
     apt-get download lomiri-wallpapers-16.04 && dpkg-deb -x lomiri-wallpapers-16.04_*.deb /tmp/wallpapers
     python data/photographs/make.py /tmp/wallpapers/usr/share/backgrounds
 
-Each is a square of the original, shrunk to 1024 x 1024 by area averaging and stored without loss (as WebP, a quarter smaller
-than PNG): shrinking averages away the original's JPEG artefacts, so that statistics of neighbouring pixels are those of the
-photograph.
+Each is a square of the original, shrunk to 1024 x 1024 by area averaging, which averages away the original's JPEG artefacts, and
+stored as WebP of quality 95: 43 dB or more from the shrunk square, in a quarter of the bytes of lossless WebP.
 """
 
 import sys
@@ -27,7 +26,7 @@ def main(originals: Path, out: Path) -> None:
             side = min(image.size)
             left, top = int((image.width - side) * across), (image.height - side) // 2
             square = image.resize((SIDE, SIDE), Image.Resampling.BOX, box=(left, top, left + side, top + side))
-            square.save(out / f"{name}.webp", lossless=True, quality=100, method=6)
+            square.save(out / f"{name}.webp", quality=95, method=6)
 
 
 if __name__ == "__main__":
