@@ -20,7 +20,7 @@ from torch import nn
 
 from course_lib import data, device, metrics, recipes
 from course_lib.experiments import latent_map, latents
-from course_lib.experiments.ch2_autoencoder import bottlenecks, midpoints, pca_baseline, teddy_bottlenecks
+from course_lib.experiments.ch2_autoencoder import bottlenecks, pca_baseline, teddy_bottlenecks
 from course_lib.experiments.evaluator import Evaluator
 from course_lib.homework.checks.ch2 import ch2
 from course_lib.images import to_float
@@ -390,7 +390,7 @@ book.claim("N(0, I) decodes to something far from Fashion-MNIST", distance["N(0,
 # %% tags=["hide-input"]
 ends = [z[test_labels == k][:1] for k in (9, 3)]
 steps = 21
-paths = [latents.interpolate(*ends, steps)[0], midpoints.spherical_interpolate(*ends, steps, mean[None])[0]]
+paths = [latents.interpolate(*ends, steps)[0], latents.spherical_interpolate(*ends, steps, mean[None])[0]]
 walked = [latents.decode(net, path.view(-1, 4, 4, 4)) for path in paths]
 sure = [evaluator.confidence(x).tolist() for x in walked]
 

@@ -614,6 +614,6 @@ book.close()
 # | likelihood is not sample quality | Theis et al. 2016 | |
 # | beta; rate and distortion | Higgins et al. 2017, eq. 4; Alemi et al. 2018 | `ELBO.loss`, `experiments.ch3_vae.rate_distortion` |
 # | active units | Burda et al. 2016, section 5.2 | `vae.active_units` |
-# | midpoints on a sphere (slerp) | White 2016 | `experiments.ch3_vae.latent_space.sphere_midpoints` |
+# | midpoints on a sphere (slerp) | White 2016 | `spherical_interpolate` in `experiments/latents.py` |
 # | score function with a baseline | Williams 1992 | `experiments.ch3_vae.elbo.estimate_gradients` |
 # | aggregate posterior | Hoffman & Johnson 2016 | `experiments.ch3_vae.latent_space.aggregate_posterior` |

@@ -37,7 +37,7 @@ spec(f"{B}.pca_baseline.pca_error", any_dtype=("images",), number=True)(lambda: 
 spec(f"{B}.pca_baseline.linear_autoencoder_error", fixed=("machine",), slow=True)(
     lambda: {"images": images(500, 1, 4), "k": 3, "machine": machine(), "steps": 2}
 )
-spec(f"{B}.midpoints.spherical_interpolate", same=[("a", "b")])(
+spec("experiments.latents.spherical_interpolate", same=[("a", "b")])(
     lambda: {"a": normal(3, 4), "b": normal(3, 4), "points": 5, "centre": normal(1, 4)}
 )
 spec(f"{B}.teddy_bottlenecks.reconstruction_facts", fixed=("machine",), slow=True)(
@@ -95,9 +95,6 @@ spec(f"{C}.elbo.train_short_vae", images=("images",), fixed=("machine",), slow=T
 
 L = f"{C}.latent_space"
 spec(f"{L}.readable_fraction", shapes=GREY, images=("images",))(lambda: {"evaluator": evaluator(), "images": images(3, 1, 32)})
-spec(f"{L}.decode_midpoints", same=[("a", "b")], images=("a", "b"))(
-    lambda: {"net": net(), "a": images(2, 1, 16), "b": images(2, 1, 16)}
-)
 spec(f"{L}.decode_perturbed")(lambda: {"net": net(), "z": normal(3, 4, 2, 2), "strength": 0.5, "generator": generator()})
 spec(f"{L}.aggregate_posterior")(lambda: {"q": posterior(9)})
 spec(f"{L}.AggregatePosterior.kl")(lambda: {"self": aggregate_posterior(posterior(9))})

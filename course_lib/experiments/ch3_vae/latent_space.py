@@ -5,11 +5,18 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from course_lib.arguments import check_integer, check_labels, check_number, check_same_shape, check_tensor
+from course_lib.arguments import check_integer, check_labels, check_number, check_tensor
 from course_lib.experiments.evaluator import Evaluator
-from course_lib.experiments.latents import READABLE_CONFIDENCE, Decoder, Encoder, decode, encode, sample_fitted_gaussian
+from course_lib.experiments.latents import (
+    READABLE_CONFIDENCE,
+    Decoder,
+    Encoder,
+    decode,
+    encode,
+    sample_fitted_gaussian,
+    spherical_interpolate,
+)
 from course_lib.metrics import nearest_neighbours, psnr
 from course_lib.recipes import NUM_CLASSES
 from course_lib.vae import VAE, Posterior
@@ -43,23 +50,6 @@ def decode_perturbed(net: Decoder, z: Tensor, strength: float, generator: torch.
     return decode(net, z + strength * z.std(0) * noise)
 
 
-def sphere_midpoints(a: Tensor, b: Tensor, centre: Tensor) -> Tensor:
-    """Return the points halfway between latents a and b on the sphere about ``centre``: [N, C, h, w] → [N, C, h, w].
-
-    The direction is that of the sum of the two unit vectors as seen from the centre, the distance the mean of the two distances.
-    Raises ValueError where a and b lie opposite each other, so that there is no direction.
-    """
-    check_tensor("a", a, "[N, C, h, w]", "float")
-    check_same_shape("a", a, "b", b)
-    check_tensor("centre", centre, f"[{', '.join(map(str, a.shape[1:]))}]", "float", least=0)
-    u, v = (a - centre).flatten(1), (b - centre).flatten(1)
-    radius = (u.norm(dim=1, keepdim=True) + v.norm(dim=1, keepdim=True)) / 2
-    direction = F.normalize(u, dim=1) + F.normalize(v, dim=1)
-    if not bool((direction.norm(dim=1) > 0).all()):
-        raise ValueError("a and b contain a pair of opposite points about the centre, which has no midpoint on the sphere.")
-    return centre + (F.normalize(direction, dim=1) * radius).view_as(a)
-
-
 def same_class_neighbours(points: Tensor, labels: Tensor, k: int = 10) -> float:
     """Return the fraction of the k nearest neighbours of each row of points [N, …] that have its label [N], 0…1."""
     check_labels("labels", labels, NUM_CLASSES, len(points))
@@ -82,7 +72,7 @@ def latent_space_report(
     a, b = z[:half][differ], z[half : 2 * half][differ]
     decoded = {
         "line": decode(net, (a + b) / 2),
-        "sphere": decode(net, sphere_midpoints(a, b, z.mean(0))),
+        "sphere": decode(net, spherical_interpolate(a, b, 3, z.mean(0, keepdim=True))[:, 1]),
         "prior": decode(net, torch.randn(z.shape, device=z.device, generator=generator)),
         "fitted": decode(net, sample_fitted_gaussian(z, len(z), generator)),
     }

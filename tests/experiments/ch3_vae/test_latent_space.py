@@ -63,22 +63,6 @@ def test_one_latent_has_no_standard_deviation():
         latent_space.decode_perturbed(Autoencoder(width=8), torch.zeros(1, 4, 4, 4), 0.5, seeded())
 
 
-def test_sphere_midpoints_keep_the_distance_from_the_centre():
-    a, b = torch.randn(20, 4, 2, 2, generator=seeded()), torch.randn(20, 4, 2, 2, generator=seeded(1))
-    centre = torch.full((4, 2, 2), 0.3)
-    a, b = (centre + 5 * (x - centre) / (x - centre).flatten(1).norm(dim=1).view(-1, 1, 1, 1) for x in (a, b))
-    middle = latent_space.sphere_midpoints(a, b, centre) - centre
-    assert_close(middle.flatten(1).norm(dim=1), torch.full((20,), 5.0))
-    angles = [torch.cosine_similarity(middle.flatten(1), (x - centre).flatten(1)) for x in (a, b)]
-    assert_close(*angles)
-
-
-def test_opposite_points_have_no_midpoint_on_the_sphere():
-    a = torch.ones(1, 2, 1, 1)
-    with pytest.raises(ValueError, match="opposite"):
-        latent_space.sphere_midpoints(a, -a, torch.zeros(2, 1, 1))
-
-
 def test_neighbours_of_the_same_class_in_separate_clusters():
     points = torch.cat([torch.randn(15, 3, generator=seeded()), 100 + torch.randn(15, 3, generator=seeded(1))])
     labels = torch.tensor([0] * 15 + [1] * 15)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from course_lib.experiments.ch2_autoencoder.midpoints import spherical_interpolate
+from course_lib.experiments.latents import spherical_interpolate
 from course_lib.homework.checks.ch2 import ch2
 
 
