@@ -95,3 +95,35 @@ spec(f"{L}.decode_map", shapes={"xy": "[N, 2]"})(lambda: {"net": DenseAutoencode
 exclude("a record", f"{L}.StoredMap")
 exclude("reads a shipped file", f"{L}.stored_maps")
 exclude("trains for seconds", f"{L}.train_map_vae", f"{L}.measure_latent_map")
+
+# ----------------------------------------------------------------------------- experiments of the rewritten chapters 3 and 6
+
+DENSE_16 = "experiments.ch3_vae.dense"
+spec(f"{DENSE_16}.standard_normal")(lambda: {"net": DenseVAE(**DENSE), "n": 3, "seed": 1})
+S = "experiments.ch3_vae.latent_space"
+spec(f"{S}.same_class_neighbours", any_dtype=("points",), labels={"labels": 10}, rows=[("points", "labels")], number=True)(
+    lambda: {"points": normal(6, 3), "labels": labels(), "k": 2}
+)
+exclude(
+    "pixels as a space: its two methods return their argument",
+    f"{S}.PixelSpace",
+    f"{S}.PixelSpace.encode",
+    f"{S}.PixelSpace.decode",
+)
+P = "experiments.ch3_vae.prior_effects"
+spec(f"{P}.stored_mean")(lambda: {"space": "dense VAE", "row": "copy PSNR"})
+exclude(
+    "trains networks for seconds to minutes",
+    f"{DENSE_16}.train_dense",
+    f"{P}.train_spatial",
+    f"{P}.train_space",
+    f"{P}.measure_latent_space",
+)
+W = "experiments.ch6_sharper_vae.whose_features"
+exclude("trains or descends for seconds", f"{W}.train_reader_without_noise", f"{W}.best_answer", f"{W}.untrained_readers")
+exclude("calls the distance that it is given", f"{W}.distances_of_distortions")
+C = "experiments.course_picture"
+spec(f"{C}.maps", slow=True)(lambda: {"beta": 4.0, "side": 60})
+exclude("draws with shipped networks for seconds", f"{C}.course_picture", f"{C}.trajectory", f"{C}.reconstruction", f"{C}.pixels")
+exclude("renders a finished figure of Matplotlib's", "notebook.plots.render")
+spec("notebook.claims.format_number", may_be_nan=("value",), infinite=True)(lambda: {"value": 3.25})

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from course_lib.arguments import check_integer, check_tensor
 from course_lib.autoencoder import DenseAutoencoder
 from course_lib.device import Machine
-from course_lib.experiments.limits import MAX_STEPS
+from course_lib.experiments.limits import MAX_SAMPLES, MAX_STEPS, seeded_generator
 from course_lib.recipes.losses import autoencoder_loss
 from course_lib.recipes.store import build
 from course_lib.training import LossFn, TrainConfig, train
@@ -47,6 +47,5 @@ def train_dense(
 
 def standard_normal(net: DenseAutoencoder | DenseVAE, n: int, seed: int = 0) -> Tensor:
     """Sample n latents of the network from N(0, I): [n, latent_channels, 1, 1]."""
-    n = check_integer("n", n, at_least=1)
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, net.latent_channels, 1, 1, generator=generator).to(next(net.parameters()).device)
+    n = check_integer("n", n, 1, MAX_SAMPLES)
+    return torch.randn(n, net.latent_channels, 1, 1, generator=seeded_generator(seed)).to(next(net.parameters()).device)
