@@ -48,6 +48,7 @@ pick = [int((test_labels == k).nonzero()[3]) for k in range(10)]
 viz.rows(
     {"original": tests[pick], "from two numbers": latent_map.decode_map(map_net, latent_map.encode_map(map_net, tests[pick]))},
     titles=names,
+    scale=2,
     alt="Ten Fashion-MNIST images, and below them what a network draws from two numbers for each: the right kind of clothing, without detail.",
 )
 
