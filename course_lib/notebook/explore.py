@@ -209,7 +209,7 @@ def _still(frames: np.ndarray, axes: dict[str, list[str]], alt: str) -> Picture:
     sizes = [len(labels) for labels in axes.values()]
     shape = frames.reshape(*sizes, *frames.shape[1:])
     wide = frames.shape[2] > 120  # a frame of several images: one below the other
-    picked = [_spread(size, most) for size, most in zip(sizes, STILLS, strict=False)]
+    picked = [_spread(size, 3 if wide else most) for size, most in zip(sizes, STILLS, strict=False)]
     labels = [[texts[i] for i in chosen] for texts, chosen in zip(axes.values(), picked, strict=True)]
     name = ", ".join(axes).replace("_", " ")
     if len(sizes) == 1:

@@ -154,6 +154,13 @@ def test_an_inserted_cell_leaves_the_other_ids_alone(built, tmp_path):
     assert len(set(after)) == len(after)
 
 
+def test_cells_with_a_tag_for_collapsing_are_collapsed_in_jupyterlab(tmp_path):
+    text = '# %% tags=["hide-input"]\na = 1\n\n# %% tags=["hide-output", "hide-input"]\na\n\n# %%\na\n'
+    cells = book.assemble(written(tmp_path, text)).cells
+    both = {"source_hidden": True, "outputs_hidden": True}
+    assert [cell.metadata.get("jupyter") for cell in cells] == [{"source_hidden": True}, both, None]
+
+
 @pytest.mark.parametrize(
     ("cell", "reason"),
     [

@@ -4,7 +4,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from course_lib.tools import reading_time
+from course_lib.tools import chapter_table, reading_time
+from course_lib.tools.build_notebooks import FOLDER
 
 PROSE = "one two three $x^2$\n<details><summary>four</summary>five six seven\n</details>"
 CODE = """
@@ -56,3 +57,18 @@ def test_claims_tables_and_drawing_are_a_share_of_the_visible_code(found):
 def test_figures_tables_predictions_and_writing_have_their_minutes(found):
     assert (found.figures, found.predictions, found.writing) == (3, 1, 10)
     assert found.minutes == pytest.approx(6 / 150 + 15 / 15 + 3 + 1.5 + 10 + 2)
+
+
+# --- the chapters' budgets ------------------------------------------------------------------------------------------
+
+BUDGETS = {"01_pixel_space": 60, "02_autoencoder": 60, "03_vae": 75}  # minutes: one sitting
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_a_chapter_is_read_in_one_sitting(name):
+    seconds = chapter_table.read_timings()[name]["cpu"]["seconds"]
+    found = reading_time.measure(FOLDER / f"{name}.ipynb", seconds)
+    assert found.minutes <= BUDGETS[name]
+    assert found.presented <= 0.2, "claims, tables and drawing belong into cells tagged hide-input"
+    assert found.predictions >= 3
+    assert found.writing > 0
