@@ -75,24 +75,25 @@ explore.pad(
 
 
 # %%
-class SmallAutoencoder(nn.Module):
-    def __init__(self, channels=4, width=16):
-        super().__init__()
-        w = width
-        self.encoder = nn.Sequential(
-            nn.Conv2d(1, w, 4, stride=2, padding=1), nn.SiLU(),          # 32 → 16
-            nn.Conv2d(w, 2 * w, 4, stride=2, padding=1), nn.SiLU(),      # 16 → 8
-            nn.Conv2d(2 * w, 4 * w, 4, stride=2, padding=1), nn.SiLU(),  #  8 → 4
-            nn.Conv2d(4 * w, channels, 1))                               # 64 channels → 4
-        self.decoder = nn.Sequential(
-            nn.Conv2d(channels, 4 * w, 3, padding=1), nn.SiLU(),
-            nn.ConvTranspose2d(4 * w, 2 * w, 4, stride=2, padding=1), nn.SiLU(),
-            nn.ConvTranspose2d(2 * w, w, 4, stride=2, padding=1), nn.SiLU(),
-            nn.ConvTranspose2d(w, 1, 4, stride=2, padding=1))
+def down(channels, out):  # half the side
+    return nn.Conv2d(channels, out, 4, stride=2, padding=1), nn.SiLU()
 
-    def encode(self, x): return self.encoder(x)
-    def decode(self, z): return self.decoder(z)
-    def forward(self, x): return self.decode(self.encode(x))  # fmt: skip
+
+def up(channels, out):  # twice the side
+    return nn.ConvTranspose2d(channels, out, 4, stride=2, padding=1), nn.SiLU()
+
+
+class SmallAutoencoder(nn.Module):
+    def __init__(self, channels=4, w=16):
+        super().__init__()
+        self.encoder = nn.Sequential(*down(1, w), *down(w, 2 * w), *down(2 * w, 4 * w), nn.Conv2d(4 * w, channels, 1))
+        self.decoder = nn.Sequential(
+            nn.Conv2d(channels, 4 * w, 3, padding=1), nn.SiLU(), *up(4 * w, 2 * w), *up(2 * w, w), nn.ConvTranspose2d(w, 1, 4, stride=2, padding=1)
+        )
+        self.encode, self.decode = self.encoder, self.decoder
+
+    def forward(self, x):
+        return self.decode(self.encode(x))
 
 
 torch.manual_seed(0)
@@ -284,15 +285,24 @@ for panel, dimensions in zip(panels, (16, 64), strict=True):
     panel.set_ylim(-0.05, 1.05)
 by_steps = {(row.get("dimensions"), row.get("steps")): row["skill"] for row in skills}
 skill_of_activity.compare(round(by_steps[64, 3000]["activity"], 2))
-panels.picture("Skill against training steps for five factors. With 16 and with 64 dimensions every factor is read better after longer training; backgrounds first, activity and scarf late.")
+panels.picture(
+    "Skill against training steps for five factors. With 16 and with 64 dimensions every factor is read better after longer training; backgrounds first, activity and scarf late."
+)
 
 # %% tags=["hide-input"]
 shipped = next(row["skill"] for row in skills if row["network"] == "teddies-vae")
 claims.table(
     ["network", "dimensions", "steps", "PSNR (dB)", *(f"skill: {factor}" for factor in teddy_bottlenecks.SHOWN)],
-    [[row["network"], row.get("dimensions", 12288), row.get("steps", "–"), row["psnr"] or "–", *(round(row["skill"][f], 2) for f in teddy_bottlenecks.SHOWN)] for row in skills],
+    [
+        [row["network"], row.get("dimensions", 12288), row.get("steps", "–"), row["psnr"] or "–", *(round(row["skill"][f], 2) for f in teddy_bottlenecks.SHOWN)]
+        for row in skills
+    ],
 )
-book.claim("Through 64 dimensions, training on from 220 to 3,000 steps adds to the skill for the activity", by_steps[64, 3000]["activity"] - by_steps[64, 220]["activity"], at_least=0.3)
+book.claim(
+    "Through 64 dimensions, training on from 220 to 3,000 steps adds to the skill for the activity",
+    by_steps[64, 3000]["activity"] - by_steps[64, 220]["activity"],
+    at_least=0.3,
+)
 book.claim("Through the 256 dimensions of the shipped VAE the activity is read with a skill of", shipped["activity"], at_least=0.95)
 
 # %% [markdown]
@@ -443,7 +453,11 @@ own = data.image_folder(FOLDER, size=64) if FOLDER else torch.stack(list(data.ph
 own = to_float(own[:8]).to(machine.device)
 teddies_net = recipes.load_or_train("teddies-vae", machine)
 again = latents.decode(teddies_net, latents.encode(teddies_net, own))
-viz.rows({"pictures": own, "from 256 numbers": again}, scale=2, alt="Photographs, and what an autoencoder trained on teddies makes of them: blurred blocks of their main colours.")
+viz.rows(
+    {"pictures": own, "from 256 numbers": again},
+    scale=2,
+    alt="Photographs, and what an autoencoder trained on teddies makes of them: blurred blocks of their main colours.",
+)
 
 # %% [markdown]
 # ## The ledger

@@ -49,6 +49,7 @@ for panel, kind in zip(panels, truth, strict=True):
     panel.legend(fontsize=8)
 panels.picture("Estimated against true dimension. On teddies only TwoNN follows the grey diagonal; at 32 dimensions it reads too low on subspaces and spheres.")
 
+
 # %% tags=["hide-input"]
 def worst(kind: str, most: int) -> float:
     return 100 * max(abs(m.two_nn / d - 1) for d, m in zip(truth[kind], measured[kind], strict=True) if d <= most)
