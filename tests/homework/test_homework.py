@@ -186,8 +186,9 @@ def test_a_kit_holds_the_workbook_and_no_solution(clone, tmp_path, monkeypatch):
         cells = nbformat.read(kit[f"notebooks/homework/{source.stem}.ipynb"], as_version=4).cells
         assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
         assert len(cells) == len(build_homework.assemble(source, solved=False).cells)
-    # A chapter shows the sources of the library's blocks, which is where a student may look; solutions lie nowhere else.
-    rest = [p for name, p in kit.items() if not name.startswith(("course_lib/", "notebooks/0"))]
+    # A chapter shows the sources of the library's blocks, or folds the solution of what its reader writes: this is where a
+    # student may look. Solutions lie nowhere else.
+    rest = [p for name, p in kit.items() if not name.startswith(("course_lib/", "notebooks/0", "notebooks/source/0"))]
     text = "\n".join(p.read_text(encoding="utf-8", errors="replace") for p in rest)
     assert "### BEGIN SOLUTION" not in text
     for source in SOURCES:

@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from course_lib import recipes
-from course_lib.experiments import readme_picture
-from course_lib.experiments.ch2_autoencoder import bottlenecks
-from course_lib.experiments.ch3_vae import rate_distortion
+from course_lib.experiments import latent_map, readme_picture
+from course_lib.experiments.ch2_autoencoder import bottlenecks, teddy_bottlenecks
+from course_lib.experiments.ch3_vae import prior_effects, rate_distortion
 from course_lib.experiments.ch4_latent_ddpm import equal_quality, equal_time, prediction_types, sampler_steps
 from course_lib.storage import paths
 from course_lib.storage import shipped as shipped_files
@@ -240,6 +240,9 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones(trained):
 
 MEASUREMENTS = {  # command: (the function that measures, what it must get from the options below)
     "bottlenecks": (bottlenecks, "measure_bottlenecks", (5, 7, Path("here"))),
+    "teddy-bottlenecks": (teddy_bottlenecks, "measure_teddy_bottlenecks", (5, 7, Path("here"))),
+    "latent-map": (latent_map, "measure_latent_map", (5, 7, Path("here"))),
+    "latent-space": (prior_effects, "measure_latent_space", (5, 7, Path("here"))),
     "rate-distortion": (rate_distortion, "measure_rate_distortion", (5, 7, Path("here"))),
     "predictions": (prediction_types, "measure", (5, 7, Path("here"))),
     "sampler-steps": (sampler_steps, "measure", (9, Path("here"))),
@@ -268,7 +271,7 @@ def test_measure_passes_its_options_on(monkeypatch, name):
 def test_each_stored_result_names_its_command():
     """What an error about a missing file tells the reader to type must exist."""
     results = [module.RESULT for module, *_ in MEASUREMENTS.values() if hasattr(module, "RESULT")]
-    assert len(results) == 6
+    assert len(results) == 9
     listed = {name: entry["command"] for name, entry in shipped_files.entries().items() if name.startswith("results/")}
     for result in results:
         assert result.command == f"course measure {result.name}" == listed[result.file]
