@@ -15,16 +15,17 @@ from PIL import Image
 from torch import Tensor
 
 from course_lib import device as devices
+from course_lib import recipes
 from course_lib.arguments import check_integer, check_number, check_tensor
 from course_lib.autoencoder import DenseEncoderDecoder
 from course_lib.data import fashion_mnist
 from course_lib.experiments import latents
 from course_lib.images import as_float, to_float, to_uint8
-from course_lib.recipes import build, configs
-from course_lib.recipes.store import RunOptions
+from course_lib.notebook.pictures import webp
+from course_lib.recipes.losses import beta_loss
 from course_lib.storage.results import StoredResult
 from course_lib.training import train
-from course_lib.vae import VAE, DenseVAE, elbo_loss
+from course_lib.vae import DenseVAE
 
 RESULT = StoredResult("latent-map", "results/latent_map.json")
 BETAS = (0.01, 0.1, 1.0, 4.0, 16.0, 64.0)
@@ -90,44 +91,37 @@ def stored_maps() -> list[StoredMap]:
 
 def train_map_vae(beta: float, machine: devices.Machine, steps: int | None = None, seed: int = 0) -> DenseVAE:
     """Train the VAE of the recipe ``fashion-map-vae`` with another weight of its KL."""
-    config, training = configs.FASHION_MAP
-    training = RunOptions(seed, steps, progress=False).apply(training)
-
-    def loss(net: torch.nn.Module, batch: tuple[Tensor], generator: torch.Generator) -> Tensor:
-        assert isinstance(net, VAE)
-        return elbo_loss(net, to_float(batch[0]), beta, generator)
-
-    net = build(DenseVAE, config, seed)
-    return train(net, loss, (fashion_mnist("train", machine.device)[0],), training, machine=machine).ema
+    net, training = recipes.untrained_network("fashion-map-vae", seed, steps, progress=False)
+    assert isinstance(net, DenseVAE)
+    return train(net, beta_loss(beta), (fashion_mnist("train", machine.device)[0],), training, machine=machine).ema
 
 
 def measure_latent_map(steps: int | None = None, seed: int = 0, out: Path | None = None) -> Path:
     """Train the VAE at each beta and store its map as JSON: about two minutes on two cores."""
     machine = devices.find()
-    images, labels = fashion_mnist("test", machine.device)
-    maps = []
+    pixels, labels = fashion_mnist("test", machine.device)
+    images, maps = to_float(pixels), []
     for beta in BETAS:
         net = train_map_vae(beta, machine, steps, seed)
-        mean, std = posterior_map(net, images[:IMAGES])
         with torch.no_grad():
-            posterior = net.encode(to_float(images))
-            error = (latents.decode(net, posterior.mode()) - to_float(images)).square().mean().item()
+            posterior = net.encode(images)
+        error = (latents.decode(net, posterior.mode()) - images).square().mean().item()
         maps.append({
             "beta": beta,
             "kl": round(posterior.kl().mean().item(), 3),
             "mse": round(error, 5),
-            "mean": _packed_points(mean),
-            "std": _packed_points(std),
+            "mean": _packed_points(posterior.mean[:IMAGES]),
+            "std": _packed_points(posterior.std[:IMAGES]),
             "labels": "".join(map(str, labels[:IMAGES].tolist())),
             "grid": _packed(decode_map(net, grid())),
         })  # fmt: skip
         print(f"beta {beta:g}: KL {maps[-1]['kl']} nats, mean squared error {maps[-1]['mse']}", flush=True)
-    steps = steps or configs.FASHION_MAP[1].steps
+    steps = steps or recipes.untrained_network("fashion-map-vae")[1].steps
     return RESULT.save({"command": RESULT.command, "machine": str(machine), "seed": seed, "steps": steps, "maps": maps}, out)
 
 
 def _packed_points(points: Tensor) -> str:
-    """Points [N, 2] as float16 in base64."""
+    """Points [N, 2, …] as float16 in base64."""
     return base64.b64encode(points.cpu().numpy().astype("<f2").tobytes()).decode()
 
 
@@ -138,9 +132,7 @@ def _unpacked_points(text: str) -> Tensor:
 def _packed(images: Tensor) -> str:
     """Images [SIDE², 1, 32, 32] as one WebP sheet in base64."""
     column = to_uint8(images.cpu()).flatten(0, 2).numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(column).save(buffer, "WEBP", quality=60, method=6)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return base64.b64encode(webp(column, quality=60)).decode()
 
 
 def _unpacked(text: str) -> Tensor:

@@ -85,11 +85,17 @@ def reader_loss(net: FactorReader, batch: tuple[Tensor, Tensor, Tensor], generat
     check_list("batch", batch, 3, "tensors: images and their factor_targets")
     images, named, continuous = batch
     check_tensor("images", images, "[B, 3, 64, 64]")
-    check_tensor("named", named, f"[{len(images)}, {len(NAMED_FACTORS)}]", "integer")
-    check_tensor("continuous", continuous, f"[{len(images)}, {len(CONTINUOUS)}]", "float")
+    return prediction_loss(net(corrupt(as_float(images), generator)), named, continuous)
+
+
+def prediction_loss(out: Tensor, named: Tensor, continuous: Tensor) -> Tensor:
+    """Cross-entropies in nats plus ten times the squared error of the network's output [B, K]; targets as in `factor_targets`."""
+    check_tensor("out", out, f"[B, {sum(NUM_VALUES) + len(CONTINUOUS)}]", "float")
+    check_tensor("named", named, f"[{len(out)}, {len(NAMED_FACTORS)}]", "integer")
+    check_tensor("continuous", continuous, f"[{len(out)}, {len(CONTINUOUS)}]", "float")
     for i, name in enumerate(NAMED_FACTORS):
         check_labels(name, named[:, i], NUM_VALUES[i])
-    logits, values = split_outputs(net(corrupt(as_float(images), generator)))
+    logits, values = split_outputs(out)
     cross_entropies = [F.cross_entropy(logits[name], named[:, i].long()) for i, name in enumerate(NAMED_FACTORS)]
     return sum(cross_entropies, start=values.new_zeros(())) + 10 * F.mse_loss(values, continuous)
 

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor
 from course_lib.arguments import check_integer, check_numbers, check_tensor
 from course_lib.notebook import maps, sheets
 from course_lib.notebook.pictures import MAX_SCALE, PAGE, Picture, checked_alt, compress, side_by_side, tile, to_pixels, webp
+from course_lib.notebook.positions import checked_positions, label, picture_and_caption
 
 Shown = Tensor | Picture
 MAX_FRAMES = 1000
@@ -49,7 +50,7 @@ class Explorer:
         start: Sequence[int] = (),
         background: Picture | None = None,
     ) -> None:
-        self.frames, self.captions, self.axes, self.alt, self.still = frames, list(captions), axes, alt, still
+        self.captions, self.axes, self.alt, self.still = list(captions), axes, alt, still
         columns = max(1, min(len(frames), 8000 // frames.shape[2]))
         self._state: dict[str, Any] = {
             "alt": alt,
@@ -108,13 +109,14 @@ def sliders(
     alt = checked_alt(alt)
     if not callable(draw):
         raise TypeError(f"draw is a {type(draw).__name__}, but must be a function of the sliders' values.")
-    axes = {name: _labels(name, values) for name, values in positions.items()}
+    checked = checked_positions(positions)
+    axes = {name: [label(value) for value in values] for name, values in checked.items()}
     if not 1 <= len(axes) <= 2:
         raise ValueError(f"There are {len(axes)} sliders, but it takes one or two: name=[values, …].")
-    places = list(itertools.product(*positions.values()))
+    places = list(itertools.product(*checked.values()))
     if len(places) > MAX_FRAMES:
         raise ValueError(f"The sliders have {len(places)} positions in all, but at most {MAX_FRAMES} are drawn beforehand.")
-    drawn = [_parts(draw(**dict(zip(positions, place, strict=True)))) for place in places]
+    drawn = [picture_and_caption(draw(**dict(zip(checked, place, strict=True)))) for place in places]
     captions = [caption for _, caption in drawn]
     first = drawn[0][0]
     if isinstance(first, Picture):
@@ -164,22 +166,6 @@ def pad(
     still = Picture(compress(side_by_side(background.pixels(), decoded)), alt, PAGE)
     shown = {name: [f"{value:.2f}" for value in values] for name, values in axes.items()}
     return Explorer(frames, captions, shown, alt, still, scale=scale, start=start, background=background)
-
-
-def _parts(drawn: Shown | tuple[Shown, str]) -> tuple[Shown, str]:
-    return (drawn[0], str(drawn[1])) if isinstance(drawn, tuple) else (drawn, "")
-
-
-def _labels(name: str, values: Sequence) -> list[str]:
-    """The text of each position of a slider."""
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise TypeError(f"Slider {name!r} is {values!r:.60}, but must be a list of its positions.")
-    labels = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
-    if not labels or len(set(labels)) < len(labels):
-        raise ValueError(
-            f"Slider {name!r} has the positions {labels!r:.80}, but needs at least one, and no two that read the same."
-        )
-    return labels
 
 
 def _coordinates(name: str, values: Sequence[float]) -> list[float]:

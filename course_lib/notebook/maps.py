@@ -15,9 +15,8 @@ from course_lib.notebook.pictures import Picture
 from course_lib.notebook.plots import render
 from course_lib.notebook.style import DPI, FINE, STYLE
 
-CLASS_COLOURS = colormaps["tab10"](range(10))[
-    :, :3
-].tolist()  # the names on the map are for readers who cannot distinguish all ten
+# Ten colours; the names on the map are for readers who cannot distinguish all of them.
+CLASS_COLOURS = colormaps["tab10"](range(10))[:, :3].tolist()
 
 
 def draw_codes(axes: Axes, mean: Tensor, labels: Tensor, names: Sequence[str], std: Tensor | None = None) -> None:

@@ -34,8 +34,6 @@ __all__ = [
     "draw_codes",
     "draw_histogram",
     "draw_lines",
-]
-__all__ += [
     "draw_points",
     "encode",
     "grid",

@@ -10,11 +10,10 @@ shows the same experiment as a still figure, in a cell of its own.
 
 import functools
 import html
-import math
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import ipywidgets
 import torch
@@ -25,10 +24,10 @@ from torch import Tensor
 from course_lib.arguments import check_integer
 from course_lib.notebook import viz
 from course_lib.notebook.pictures import MAX_SCALE
+from course_lib.notebook.positions import checked_positions, label, picture_and_caption
 
 Shown = Tensor | viz.Picture | bytes
 Drawn = Shown | tuple[Shown, str]
-AnyShown = TypeVar("AnyShown", bound=Shown)
 CACHE_SIZE = 256  # pictures cached for each slider: a few megabytes at most
 
 
@@ -120,7 +119,7 @@ class ImageSlider:
         return 1000 * statistics.median(times)
 
     def _render(self, *at: object) -> tuple[bytes, str]:
-        drawn, note = _parts(self._draw(**dict(zip(self.sliders, at, strict=True))))
+        drawn, note = picture_and_caption(self._draw(**dict(zip(self.sliders, at, strict=True))))
         if isinstance(drawn, viz.Picture):
             return drawn.png, note
         return drawn if isinstance(drawn, bytes) else viz.encode(viz.tile(drawn, self._columns, self._scale)), note
@@ -164,18 +163,10 @@ class PromptBox(ImageSlider):
         self.box.children = (*self.sliders.values(), self.status, self.image, self.caption)
 
 
-def _parts(drawn: AnyShown | tuple[AnyShown, str]) -> tuple[AnyShown, str]:
-    return (drawn[0], str(drawn[1])) if isinstance(drawn, tuple) else (drawn, "")
-
-
-def _label(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _slider(name: str, values: Sequence, while_moved: bool = True) -> ipywidgets.SelectionSlider:
     words = name.replace("_", " ")
     return ipywidgets.SelectionSlider(
-        options=[(_label(value), value) for value in values],
+        options=[(label(value), value) for value in values],
         value=values[0],
         description=words,
         tooltip=f"{words}: drag it, or use the arrow keys, Home and End",  # without one ipywidgets says "null"
@@ -205,7 +196,7 @@ def image_slider(
     """
     if not sliders:
         raise ValueError("image_slider needs at least one slider: name=[values, …].")
-    positions = _positions(sliders)
+    positions = checked_positions(sliders)
     controls = {name: _slider(name, values) for name, values in positions.items()}
     return ImageSlider(draw, controls, positions, viz.checked_alt(alt), columns, scale)
 
@@ -227,7 +218,7 @@ def prompt_box(
     """
     if not isinstance(prompt, str):
         raise TypeError(f"prompt is a {type(prompt).__name__}, but must be a text.")
-    positions = _positions(sliders)
+    positions = checked_positions(sliders)
     line = ipywidgets.Text(
         value=prompt,
         description="prompt",
@@ -238,24 +229,6 @@ def prompt_box(
     )
     controls = {"prompt": line, **{name: _slider(name, values, while_moved=False) for name, values in positions.items()}}
     return PromptBox(draw, controls, positions, viz.checked_alt(alt), columns, scale)
-
-
-def _positions(sliders: dict[str, Sequence]) -> dict[str, list]:
-    """Return the positions of each slider as a list. Raises ValueError for none, and for two with the same label."""
-    for name, values in sliders.items():
-        if isinstance(values, str) or not isinstance(values, Iterable):
-            raise TypeError(f"Slider {name!r} is {values!r:.60}, but must be a list of its positions.")
-    positions = {name: values.tolist() if isinstance(values, Tensor) else list(values) for name, values in sliders.items()}
-    for name, values in positions.items():
-        if not values:
-            raise ValueError(f"Slider {name!r} has no positions: give it a list of values.")
-        if any(
-            value is None or isinstance(value, Tensor) or (isinstance(value, float) and math.isnan(value)) for value in values
-        ):
-            raise ValueError(f"Slider {name!r} has a position that is None, NaN or a tensor: give numbers or texts.")
-        if len({_label(value) for value in values}) < len(values):
-            raise ValueError(f"Slider {name!r} has positions that read the same: {', '.join(map(_label, values))}.")
-    return positions
 
 
 def number_field(label: str, unit: str = "") -> ipywidgets.Text:
@@ -286,7 +259,7 @@ def strip(
 
     draw: as in `image_slider`, returning images; the first of them is shown. fixed: the values of the other sliders.
     """
-    values = _positions({name: values})[name]
-    drawn = [_parts(draw(**{name: value}, **fixed))[0] for value in values]
+    values = checked_positions({name: values})[name]
+    drawn = [picture_and_caption(draw(**{name: value}, **fixed))[0] for value in values]
     images = torch.cat([x[:1].cpu() for x in drawn])
-    return viz.grid(images, len(drawn), alt=alt, scale=scale, titles=[_label(v) for v in values], title=name.replace("_", " "))
+    return viz.grid(images, len(drawn), alt=alt, scale=scale, titles=[label(v) for v in values], title=name.replace("_", " "))

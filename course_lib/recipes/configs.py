@@ -27,10 +27,11 @@ FASHION_VAE: dict[str, Setting] = {
     ),
 }
 # Chapters 2 and 3's maps: one network for every machine, trained once and shipped.
-FASHION_MAP: Setting = (
+_FASHION_MAP: Setting = (
     {"hidden": 64, "latent_channels": 2},
     TrainConfig(steps=3000, batch_size=128, lr=2e-3, betas=(0.9, 0.99), grad_clip=None, ema_decay=0.99),
 )
+FASHION_MAP = {"cpu": _FASHION_MAP, "gpu": _FASHION_MAP}
 FASHION_DENOISER: dict[str, Setting] = {
     "cpu": (
         {"width": 64, "multipliers": (1,), "blocks": 1, "attention": ()},

@@ -27,12 +27,13 @@ from course_lib.training import OnStep, TrainConfig, TrainResult, train
 from course_lib.unet import UNet
 from course_lib.vae import VAE, DenseVAE
 
-AnyAutoencoder = TypeVar("AnyAutoencoder", Autoencoder, VAE)
-AnyDense = TypeVar("AnyDense", DenseAutoencoder, DenseVAE)
+AnyAutoencoder = TypeVar("AnyAutoencoder", Autoencoder, VAE, DenseAutoencoder, DenseVAE)
 
 _SETTINGS = {
     "fashion-autoencoder": configs.FASHION_VAE,
     "fashion-vae": configs.FASHION_VAE,
+    "fashion-map-autoencoder": configs.FASHION_MAP,
+    "fashion-map-vae": configs.FASHION_MAP,
     "fashion-ldm": configs.FASHION_DENOISER,
     "fashion-pixel-ddpm": configs.PIXEL_DENOISER,
 }
@@ -63,7 +64,7 @@ def fashion_map_autoencoder(
     out: Path | None = None, machine: Machine | None = None, options: RunOptions | None = None
 ) -> TrainResult[DenseAutoencoder]:
     """The autoencoder of chapter 2's map: 1,024 pixels to two latent dimensions. Half a minute on two cores; shipped."""
-    return _train_map("fashion-map-autoencoder", DenseAutoencoder, out, machine, options)
+    return _train_autoencoder("fashion-map-autoencoder", DenseAutoencoder, out, machine, options)
 
 
 @recipe("fashion-map-vae", DenseVAE, FASHION_MNIST, shipped=True)
@@ -71,7 +72,7 @@ def fashion_map_vae(
     out: Path | None = None, machine: Machine | None = None, options: RunOptions | None = None
 ) -> TrainResult[DenseVAE]:
     """The VAE of chapter 3's map: as ``fashion-map-autoencoder``, with a decoder noise of 0.5. Shipped."""
-    return _train_map("fashion-map-vae", DenseVAE, out, machine, options)
+    return _train_autoencoder("fashion-map-vae", DenseVAE, out, machine, options)
 
 
 @recipe("fashion-ldm", UNet, FASHION_MNIST)
@@ -155,20 +156,6 @@ def _train_autoencoder(
     facts: dict[str, Any] = {"metrics": {"test_psnr": reconstruction_psnr(result.ema, test_images)}}
     if isinstance(result.ema, VAE):
         facts["latents"] = latent_statistics(result.ema, images)
-    save(name, result, training, net.config, out, facts)
-    return result
-
-
-def _train_map(
-    name: str, network: type[AnyDense], out: Path | None, machine: Machine | None, options: RunOptions | None
-) -> TrainResult[AnyDense]:
-    machine = machine or devices.find()
-    config, training = configs.FASHION_MAP
-    training = (options or RunOptions()).apply(training)
-    net = build(network, config, training.seed)
-    result = train(net, autoencoder_loss, (fashion_mnist("train", machine.device)[0],), training, machine=machine)
-    result.ema.to(machine.device)  # "fsdp" leaves it on the CPU
-    facts = {"metrics": {"test_psnr": reconstruction_psnr(result.ema, fashion_mnist("test", machine.device)[0])}}
     save(name, result, training, net.config, out, facts)
     return result
 

@@ -7,7 +7,7 @@ from course_lib import teddies, text
 from course_lib.arguments import check_list
 from course_lib.autoencoder import reconstruction_loss
 from course_lib.diffusion import drop_labels, loss
-from course_lib.images import to_float
+from course_lib.images import as_float, to_float
 from course_lib.recipes.configs import PREDICTION_TYPE, make_schedule
 from course_lib.training import LossFn
 from course_lib.vae import VAE, elbo_loss
@@ -18,6 +18,16 @@ def autoencoder_loss(net: nn.Module, batch: tuple[Tensor], generator: torch.Gene
     check_list("batch", batch, None, "tensors, images first")
     images = to_float(batch[0])
     return elbo_loss(net, images, generator=generator) if isinstance(net, VAE) else reconstruction_loss(net, images)
+
+
+def beta_loss(beta: float) -> LossFn[VAE]:
+    """Return the loss of a beta-VAE in nats per image, on a batch of images (uint8 or [-1, 1])."""
+
+    def objective(net: VAE, batch: tuple[Tensor], generator: torch.Generator) -> Tensor:
+        check_list("batch", batch, None, "tensors, images first")
+        return elbo_loss(net, as_float(batch[0]), beta, generator)
+
+    return objective
 
 
 def denoising_loss(null_label: int | tuple[int, ...], prediction_type: str = PREDICTION_TYPE) -> LossFn[nn.Module]:

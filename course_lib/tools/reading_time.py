@@ -6,13 +6,14 @@ derivations) counts half. A cell that is collapsed (``hide-input``) counts by it
 """
 
 import ast
-import importlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+
+from course_lib.homework.checks import HOMEWORKS, PRACTICES
 
 WORDS, LINES, FIGURE, PREDICTION, FOLDED = 150, 15, 1.0, 1.5, 0.5
 FOLD = re.compile(r"<details>.*?</details>", re.S)
@@ -105,8 +106,5 @@ def _outputs(cell: NotebookNode) -> tuple[int, int]:
 
 def _writing(code: str) -> float:
     """Minutes of the exercises that a cell checks: ``ch3.kl.check(kl)``."""
-    minutes = 0.0
-    for module, name in re.findall(r"\b((?:ch|hw)\d)\.(\w+)\.check\(", code):
-        checks = importlib.import_module(f"course_lib.homework.checks.{module}")
-        minutes += getattr(getattr(checks, module), name).minutes
-    return minutes
+    checked = re.findall(r"\b((?:ch|hw)\d)\.(\w+)\.check\(", code)
+    return sum(getattr({**HOMEWORKS, **PRACTICES}[book], name).minutes for book, name in checked)

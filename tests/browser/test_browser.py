@@ -25,13 +25,12 @@ from course_lib.tools.build_notebooks import METADATA
 sync_api = pytest.importorskip("playwright.sync_api")
 import lab_kernels  # noqa: E402  (they need playwright)
 import lab_page  # noqa: E402
+from chromium import BUSY, CHROMIUM, chromium  # noqa: E402
 from explorer_page import check_explorer  # noqa: E402
 from lab_page import LabPage, Server  # noqa: E402
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NOTEBOOKS = sorted(path.stem for path in (paths.ROOT / "notebooks").glob("[0-9]*.ipynb"))
 IN_TIME = 100  # ms: a picture that comes sooner is perceived as an immediate answer (Miller 1968)
-BUSY = 2 * os.cpu_count()  # load average above which other programs use the cores, so that a slider may be late
 READABLE = 4.5  # WCAG 2.2, success criterion 1.4.3: contrast of text
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")]
@@ -56,10 +55,8 @@ def jupyterlab(folder, request) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def browser(folder):
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, env={**os.environ, "HOME": str(folder)})
+    with chromium(folder) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS)

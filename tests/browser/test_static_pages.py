@@ -1,7 +1,6 @@
 """Notebooks as pages without a kernel: every slider and pad moves, and nothing fails in the page's console."""
 
 import os
-import shutil
 import statistics
 from pathlib import Path
 
@@ -11,25 +10,21 @@ from nbconvert import HTMLExporter
 
 from course_lib.storage import paths
 
-sync_api = pytest.importorskip("playwright.sync_api")
-from explorer_page import Explorer, check_explorer  # noqa: E402
+pytest.importorskip("playwright.sync_api")
+from chromium import BUSY, CHROMIUM, chromium
+from explorer_page import Explorer, check_explorer
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in (paths.ROOT / "notebooks" / "source").glob("[0-9]*.py")}
 EXPLORERS = {name: text.count("explore.sliders(") + text.count("explore.pad(") for name, text in sorted(SOURCES.items())}
 IN_TIME = 50  # ms from a key to the picture: three frames of a screen
-BUSY = 2 * os.cpu_count()
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")]
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    with sync_api.sync_playwright() as playwright:
-        home = str(tmp_path_factory.mktemp("home"))
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, env={**os.environ, "HOME": home})
+    with chromium(tmp_path_factory.mktemp("home")) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("name", [name for name, count in EXPLORERS.items() if count])

@@ -64,6 +64,13 @@ def reader_batch() -> tuple[torch.Tensor, ...]:
 spec(f"{F}.reader_loss", any_dtype=("batch[0]", "batch[2]"), labels={"batch[1]": 7})(
     lambda: {"net": reader(), "batch": reader_batch(), "generator": generator()}
 )
+spec(f"{F}.prediction_loss", any_dtype=("continuous",), labels={"named": 7})(
+    lambda: {
+        "out": reader()(photos(3, 3, 64).float() / 128 - 1).detach(),
+        "named": reader_batch()[1][:3],
+        "continuous": reader_batch()[2][:3],
+    }
+)
 spec(f"{F}.corrupt", shapes={"images": "[B, C, H, W]"})(lambda: {"images": images(4), "generator": generator()})
 spec(f"{F}.read_factors", shapes=READER, images=("images",))(
     lambda: {"net": reader(), "images": photos(3, 3, 64), "batch_size": 2}

@@ -166,6 +166,9 @@ exclude(
 spec("recipes.losses.autoencoder_loss", fixed=("net",), shapes={"images": NCHW})(
     lambda: {"net": vae(), "batch": (photos(2, 1, 16),), "generator": generator()}
 )
+spec("recipes.losses.beta_loss", lambda beta, batch: losses.beta_loss(beta)(vae(), batch, generator()), images=("batch",))(
+    lambda: {"beta": 2.0, "batch": (photos(2, 1, 16),)}
+)
 spec(
     "recipes.losses.denoising_loss",
     lambda null_label, prediction_type, batch: losses.denoising_loss(null_label, prediction_type)(unet(), batch, generator()),

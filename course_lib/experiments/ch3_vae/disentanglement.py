@@ -12,9 +12,10 @@ from course_lib.arguments import check_choice, check_integer, check_same_length,
 from course_lib.device import Machine
 from course_lib.experiments.limits import MAX_SAMPLES
 from course_lib.images import to_float, to_uint8
+from course_lib.recipes.losses import beta_loss
 from course_lib.training import TrainConfig, train
 from course_lib.training.config import MAX_SEED
-from course_lib.vae import VAE, elbo_loss
+from course_lib.vae import VAE
 
 FIXED_FACTORS: dict[str, Any] = {"count": "one", "fur": "brown", "activity": "waving", "scarf": "red", "background": "meadow"}
 FIXED_FACTORS |= {"fabric": "plain", "grain": 0} | dict.fromkeys(teddies.CONTINUOUS, 0.0)
@@ -41,11 +42,8 @@ def train_teddy_vae(
     factors = teddies.sample_factors(n + 500, seed, **fixed)
     images = to_uint8(teddies.render(factors, 32)).to(machine.device)
 
-    def objective(net: VAE, batch: tuple[Tensor], generator: torch.Generator) -> Tensor:
-        return elbo_loss(net, to_float(batch[0]), generator=generator)
-
     config = TrainConfig(steps=steps, batch_size=BATCH, lr=2e-3, betas=(0.9, 0.99), grad_clip=1.0, ema_decay=None, progress=False)
-    net = train(net, objective, (images[500:],), config, machine=machine).net
+    net = train(net, beta_loss(1.0), (images[500:],), config, machine=machine).net
     return net, to_float(images[:500]), factors[slice(0, 500)]
 
 

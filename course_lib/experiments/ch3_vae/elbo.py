@@ -10,10 +10,10 @@ from torch import Tensor
 from course_lib.arguments import check_integer, check_integers, check_number, check_same_shape, check_tensor
 from course_lib.codec import posterior
 from course_lib.device import Machine
-from course_lib.images import as_float
+from course_lib.recipes.losses import beta_loss
 from course_lib.training import TrainConfig, train
 from course_lib.training.config import MAX_SEED, MIN_SEED
-from course_lib.vae import ELBO, VAE, Posterior, elbo_loss, log_likelihood
+from course_lib.vae import ELBO, VAE, Posterior, log_likelihood
 
 MAX_DRAWS = 2**22
 
@@ -130,9 +130,6 @@ def train_short_vae(images: Tensor, beta: float, machine: Machine, steps: int = 
         torch.manual_seed(check_integer("seed", seed, MIN_SEED, MAX_SEED))
         net = VAE()
 
-    def objective(net: VAE, batch: tuple[Tensor], generator: torch.Generator) -> Tensor:
-        return elbo_loss(net, as_float(batch[0]), beta, generator)
-
     config = TrainConfig(steps=steps, batch_size=64, lr=4e-3, betas=(0.9, 0.99), grad_clip=None, ema_decay=None, progress=False)
-    net = train(net, objective, (images,), config, machine=machine).net
+    net = train(net, beta_loss(beta), (images,), config, machine=machine).net
     return net, posterior(net, images[:1000])

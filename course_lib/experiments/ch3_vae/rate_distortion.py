@@ -16,13 +16,14 @@ from course_lib.arguments import check_finite, check_integer, check_tensor
 from course_lib.codec import posterior
 from course_lib.data import fashion_mnist
 from course_lib.device import Machine
-from course_lib.images import as_float, to_float
+from course_lib.images import to_float
 from course_lib.metrics import psnr
 from course_lib.recipes import configs
+from course_lib.recipes.losses import beta_loss
 from course_lib.storage.results import StoredResult
 from course_lib.training import TrainConfig, train
 from course_lib.training.config import MAX_SEED, MIN_SEED
-from course_lib.vae import ELBO, VAE, active_units, elbo_loss, log_likelihood
+from course_lib.vae import ELBO, VAE, active_units, log_likelihood
 
 BETAS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 STEPS, LR = 150, 4e-3
@@ -47,10 +48,7 @@ def train_beta_vae(beta: float, net: VAE, machine: Machine, steps: int = STEPS, 
 
 
 def _train(net: VAE, beta: float, machine: Machine, training: TrainConfig) -> VAE:
-    def objective(net: VAE, batch: tuple[Tensor], generator: torch.Generator) -> Tensor:
-        return elbo_loss(net, as_float(batch[0]), beta, generator)
-
-    return train(net, objective, (fashion_mnist("train", machine.device)[0],), training, machine=machine).ema
+    return train(net, beta_loss(beta), (fashion_mnist("train", machine.device)[0],), training, machine=machine).ema
 
 
 @torch.no_grad()

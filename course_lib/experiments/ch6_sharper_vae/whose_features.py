@@ -6,7 +6,6 @@ And the image that a distance in features likes best while several are possible,
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib import teddies
@@ -14,7 +13,7 @@ from course_lib.arguments import check_dictionary, check_integer, check_list, ch
 from course_lib.device import Machine
 from course_lib.experiments.limits import MAX_STEPS
 from course_lib.images import as_float
-from course_lib.judges.factor_reader import FactorReader, factor_targets, split_outputs
+from course_lib.judges.factor_reader import FactorReader, factor_targets, prediction_loss
 from course_lib.perceptual import feature_maps
 from course_lib.recipes import build
 from course_lib.training import TrainConfig, train
@@ -44,9 +43,7 @@ def train_reader_without_noise(machine: Machine, steps: int = 150, images: int =
 def _clean_loss(net: FactorReader, batch: tuple[Tensor, Tensor, Tensor], generator: torch.Generator) -> Tensor:
     """`reader_loss` without `corrupt`."""
     images, named, continuous = batch
-    logits, values = split_outputs(net(as_float(images)))
-    words = [F.cross_entropy(logit, named[:, i].long()) for i, logit in enumerate(logits.values())]
-    return torch.stack(words).sum() + 10 * F.mse_loss(values, continuous)
+    return prediction_loss(net(as_float(images)), named, continuous)
 
 
 @torch.no_grad()
