@@ -8,6 +8,7 @@ print, a notebook that is not trusted yet) a still picture is shown instead.
 import base64
 import functools
 import hashlib
+import html
 import itertools
 import json
 from collections.abc import Callable, Sequence
@@ -49,7 +50,9 @@ class Explorer:
         width: int | None = None,
         start: Sequence[int] = (),
         background: Picture | None = None,
+        still_caption: str = "",
     ) -> None:
+        self.still_caption = still_caption
         self.captions, self.axes, self.alt, self.still = list(captions), axes, alt, still
         columns = max(1, min(len(frames), 8000 // frames.shape[2]))
         self._state: dict[str, Any] = {
@@ -80,8 +83,9 @@ class Explorer:
         """The still picture, and the script that replaces it by the live one."""
         state = json.dumps(self._state).replace("<", "\\u003c")
         name = hashlib.sha256(state.encode()).hexdigest()[:12]
+        caption = f"<p>{html.escape(self.still_caption)}</p>" if self.still_caption else ""
         return (
-            f'<div data-course-explorer="{name}">{self.still.html()}</div>\n<script>\n(() => {{\n{_front_end()}\n'
+            f'<div data-course-explorer="{name}">{self.still.html()}{caption}</div>\n<script>\n(() => {{\n{_front_end()}\n'
             f"const state = {state};\n"
             f"for (const el of document.querySelectorAll('[data-course-explorer=\"{name}\"]:not([data-live])')) {{\n"
             "  el.dataset.live = true;\n  el.replaceChildren();\n  render({ model: { get: (key) => state[key] }, el });\n}\n"
@@ -121,11 +125,12 @@ def sliders(
     first = drawn[0][0]
     if isinstance(first, Picture):
         frames = _stack([shown.pixels() for shown, _ in drawn if isinstance(shown, Picture)], len(drawn))
-        still = Picture(compress(frames[len(frames) // 2]), alt, first.width)
-        return Explorer(frames, captions, axes, alt, still, width=first.width)
+        middle = len(frames) // 2
+        still = Picture(compress(frames[middle]), alt, first.width)
+        return Explorer(frames, captions, axes, alt, still, width=first.width, still_caption=captions[middle])
     frames = _stack([_three_axes(tile(shown, columns, 1)) for shown, _ in drawn if isinstance(shown, Tensor)], len(drawn))
     scale = max(1, min(8, 500 // frames.shape[2])) if scale is None else check_integer("scale", scale, 1, MAX_SCALE)
-    return Explorer(frames, captions, axes, alt, _still(frames, axes, alt), scale=scale)
+    return Explorer(frames, captions, axes, alt, _still(frames, axes, captions, alt), scale=scale)
 
 
 def pad(
@@ -190,23 +195,25 @@ def _spread(n: int, most: int) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, n - 1, min(n, most))})
 
 
-def _still(frames: np.ndarray, axes: dict[str, list[str]], alt: str) -> Picture:
+def _still(frames: np.ndarray, axes: dict[str, list[str]], captions: list[str], alt: str) -> Picture:
     """Some positions of one slider in a row, or of two in a table."""
     sizes = [len(labels) for labels in axes.values()]
     shape = frames.reshape(*sizes, *frames.shape[1:])
     wide = frames.shape[2] > 120  # a frame of several images: one below the other
     picked = [_spread(size, 3 if wide else most) for size, most in zip(sizes, STILLS, strict=False)]
     labels = [[texts[i] for i in chosen] for texts, chosen in zip(axes.values(), picked, strict=True)]
-    name = ", ".join(axes).replace("_", " ")
+    name, *second = (axis.replace("_", " ") for axis in axes)
     if len(sizes) == 1:
         images = torch.from_numpy(shape[picked[0]]).permute(0, 3, 1, 2)
         if wide:
-            return sheets.rows({text: image[None] for text, image in zip(labels[0], images, strict=True)}, alt=alt, scale=1)
+            titles = [f"{name} {text}: {captions[i]}".removesuffix(": ") for text, i in zip(labels[0], picked[0], strict=True)]
+            return sheets.grid(images, 1, alt=alt, titles=titles, scale=1)
         return sheets.grid(images, len(images), alt=alt, titles=labels[0], title=name)
     table = {
-        text: torch.from_numpy(shape[i][picked[1]]).permute(0, 3, 1, 2) for text, i in zip(labels[0], picked[0], strict=True)
+        f"{name} {text}": torch.from_numpy(shape[i][picked[1]]).permute(0, 3, 1, 2)
+        for text, i in zip(labels[0], picked[0], strict=True)
     }
-    return sheets.rows(table, alt=alt, titles=None if wide else labels[1], scale=1)
+    return sheets.rows(table, alt=alt, titles=[f"{second[0]} {text}" for text in labels[1]], scale=1)
 
 
 def _sheet(frames: np.ndarray, columns: int) -> bytes:

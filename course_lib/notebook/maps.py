@@ -17,12 +17,15 @@ from course_lib.notebook.style import DPI, FINE, STYLE
 
 # Ten colours; the names on the map are for readers who cannot distinguish all of them.
 CLASS_COLOURS = colormaps["tab10"](range(10))[:, :3].tolist()
+CLASS_COLOURS[3] = [0.13, 0.13, 0.13]  # the palette's red is too near to its orange
+NAME_SIZE = 0.17, 0.055  # width and height of a name, as fractions of the axes
 
 
 def draw_codes(axes: Axes, mean: Tensor, labels: Tensor, names: Sequence[str], std: Tensor | None = None) -> None:
     """Draw points [N, 2] in the colour of their labels [N]; with std [N, 2], clouds: ellipses of one standard deviation.
 
-    names: of the labels 0, 1, …, at most ten; each is written at the median of its points. The dashed circle has radius 2: 86 %
+    names: of the labels 0, 1, …, at most ten; each is written at the median of its points, or as near to it as
+    the other names allow; set the limits of the axes before. The dashed circle has radius 2: 86 %
     of the samples of a two-dimensional standard normal distribution lie inside.
     """
     check_tensor("mean", mean, "[N, 2]", "float")
@@ -44,11 +47,31 @@ def draw_codes(axes: Axes, mean: Tensor, labels: Tensor, names: Sequence[str], s
         )
         axes.add_collection(ellipses)
     axes.add_patch(Circle((0, 0), 2, fill=False, linestyle="--", color="black", linewidth=1))
-    for k in np.unique(classes):
-        x, y = np.median(xy[classes == k], axis=0)
+    present = np.unique(classes)
+    medians = np.stack([np.median(xy[classes == k], axis=0) for k in present])
+    span = np.ptp([axes.get_xlim(), axes.get_ylim()], axis=1)
+    for k, (x, y) in zip(present, _apart(medians / span) * span, strict=True):
         halo = [patheffects.withStroke(linewidth=3, foreground="white")]
         axes.text(x, y, names[k], ha="center", va="center", fontsize=9, color=CLASS_COLOURS[k], weight=700, path_effects=halo,
                   clip_on=True)  # fmt: skip
+
+
+def _inner_ticks(low: float, high: float) -> list[int]:
+    """Every other integer well inside the range: a label at the edge would be cut off."""
+    return [i for i in range(int(np.ceil(low)), int(high) + 1) if i % 2 == 0 and 0.04 < (i - low) / (high - low) < 0.96]
+
+
+def _apart(places: np.ndarray) -> np.ndarray:
+    """Move places [N, 2], in fractions of the axes, up and down until no two names overlap."""
+    width, height = NAME_SIZE
+    for _ in range(200):
+        dx, dy = (places[:, None] - places[None]).transpose(2, 0, 1)
+        near = (np.abs(dx) < width) & (np.abs(dy) < height) & ~np.eye(len(places), dtype=bool)
+        if not near.any():
+            break
+        upwards = np.where(dy == 0, np.sign(np.arange(len(places))[:, None] - np.arange(len(places))), np.sign(dy))
+        places = places + np.stack([np.zeros(len(places)), 0.1 * height * (near * upwards).sum(1)], axis=1)
+    return places
 
 
 def plane(
@@ -76,5 +99,6 @@ def plane(
         axes.axhline(0, color="black", linewidth=0.6)
         axes.axvline(0, color="black", linewidth=0.6)
         axes.tick_params(direction="in", pad=-14, labelsize=8, length=3)
+        axes.set(xticks=_inner_ticks(left, right), yticks=_inner_ticks(low, high))
         draw_codes(axes, points, labels, names, std)
         return Picture(render(figure), f"A map of {len(points)} latents of two dimensions.", side)

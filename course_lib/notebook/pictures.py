@@ -229,8 +229,16 @@ def compress(pixels: np.ndarray) -> bytes:
 
 def _few_colours(picture: Image.Image, colours: int = 255) -> Image.Image:
     """The picture in white, which stays white, and the colours that fit it best."""
+    pixels = np.asarray(picture).astype(int)
     sample = picture.resize((picture.width // 2, picture.height // 2), Image.Resampling.NEAREST)  # the same colours, sooner
-    palette = sample.quantize(colours, Image.Quantize.MEDIANCUT, kmeans=3)
+
+    def largest_error(palette: Image.Image) -> int:
+        """A palette that fits most pixels may still turn the few dots of one class into the colour of another."""
+        shown = picture.quantize(palette=palette, dither=Image.Dither.NONE).convert("RGB")
+        return int(np.abs(np.asarray(shown).astype(int) - pixels).max())
+
+    methods = Image.Quantize.MEDIANCUT, Image.Quantize.MAXCOVERAGE
+    palette = min((sample.quantize(colours, method, kmeans=3) for method in methods), key=largest_error)
     index = np.asarray(picture.quantize(palette=palette, dither=Image.Dither.NONE)).copy()
     index[(np.asarray(picture) == 255).all(-1)] = colours
     table = palette.getpalette()

@@ -172,7 +172,9 @@ def draw_lines(
     for name, value in (references or {}).items():
         check_number(f"the reference {name!r}", value)
         axes.axhline(value, color="#555555", linestyle="--", linewidth=1.2)
-        axes.annotate(name, (0.99, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9)
+        background = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}  # a curve may pass behind the name
+        axes.annotate(name, (0.99, value), xytext=(0, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
+                      ha="right", va="bottom", fontsize=9, bbox=background)  # fmt: skip
     _plain_ticks(axes, log, curves)
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
     if len(curves) > 1 or next(iter(curves), ""):

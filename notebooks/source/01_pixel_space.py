@@ -4,7 +4,7 @@
 # > Why not simply let a network draw the pixels?
 #
 # An image is a point in a space with one dimension for each pixel and colour, and a generator could learn to find its way in that space. This chapter measures two reasons against it:
-# **pixels are too many and mean too little.**
+# **there are too many pixels, and a single pixel means too little.**
 #
 # **After this chapter you can**
 #
@@ -62,7 +62,7 @@ viz.grid(
 # %% [markdown]
 # - **First row.** Three points of one space. The second holds exactly the pixels of the first. Almost every point of pixel space looks like the third.
 # - **Second row.** Two steps of exactly the same length from one teddy. One leads to another teddy, the other into noise.
-# - **Third row.** The middle teddy does what the anchor does, in another light and position. The right one does something else. The mean squared error (MSE) calls the *right* one nearer.
+# - **Third row.** The middle teddy does what the anchor does, in another fabric and light, another size and position. The right one does something else. The mean squared error (MSE) calls the *right* one nearer.
 #
 # ## Two data sets
 #
@@ -87,9 +87,9 @@ viz.rows(
 #
 # A diffusion model makes an image in many steps (DDPM: 1,000), and each step runs a network on the full image. Three networks:
 #
-# - **convolution**: a UNet without attention. Each pixel looks at its neighbours.
-# - **attention, one token per pixel**: each pixel looks at every pixel. This is the *worst case*, and is not used at 1024.
-# - **attention over patches**: what image transformers do. A square of $p \times p$ pixels becomes one token, so there are $p^2$ times fewer tokens, and $p^4$ times fewer pairs.
+# - **convolution**: a UNet (a convolutional network that halves and doubles the side; [chapter 4](04_latent_ddpm.ipynb)) without attention. Each pixel is computed from its neighbours.
+# - **attention, one token per pixel**: *attention* (Vaswani et al. 2017) compares every pair of *tokens*, the vectors that it works on. Here each pixel is a token. This is the *worst case*, and is not used at 1024.
+# - **attention over patches**: what image transformers do. A square of $p \times p$ pixels becomes one token, so there are $p^2$ times fewer tokens and $p^4$ times fewer pairs.
 #
 # **Predict.** The side of a large image doubles. By what factor does a step with one token per pixel get more expensive?
 
@@ -135,9 +135,11 @@ book.claim("FLOPs saved by an 8 times smaller side, one token per pixel", per_pi
 # <details><summary><b>Answer</b></summary>
 #
 # Almost 16 times: there are four times as many tokens, and each looks at four times as many. (At small sides it is less, because there the layers that treat tokens one by one cost more than the
-# pairs.) Convolution: four times. Patches make attention affordable: they move its curve down. They do not make it flatter for long; at 1024 its slope is 3.5 again.
+# pairs.) Convolution: four times. Patches make attention affordable: they move its curve down. They do not change where it is heading: at 1024 the slope of this toy is 3.5 again. (Where the pairs begin to dominate depends on
+# the width, here 32 channels: wider networks are less steep at the same side.)
 #
-# An encoder that makes the *side* 8 times smaller saves 64 times for convolution, and about 4,000 times for one token per pixel. That is what Stable Diffusion does: it generates 64×64 latents for 512×512 images.
+# An encoder that makes the *side* 8 times smaller saves 64 times for convolution, and about 4,000 times for one token per pixel. Stable Diffusion does this: for an image of 512×512 pixels it generates 64×64 *latents*, the
+# output of such an encoder.
 # </details>
 #
 # **Change and run again.** Set `PATCH = 2` and run the last three code cells again: where does this curve meet the convolution's?
@@ -152,15 +154,16 @@ sizes = [1024, 512, 256, 128, 64]
 smaller = {size: F.adaptive_avg_pool2d(photos[PHOTO].float(), size) for size in sizes}
 correlation = {size: dimension.neighbour_correlation(image[None], 32) for size, image in smaller.items()}
 print("correlation at 8 pixels: " + ", ".join(f"{size}: {c[8]:.2f}" for size, c in correlation.items()))
+print(f"variance of a pixel that one 8 pixels away predicts, at 1024: {correlation[1024][8] ** 2:.0%}")
 
 # %% [markdown]
-# **Larger images are more redundant**: at 1024, a pixel nearly fixes one that is eight pixels away. A second measure of redundancy needs *principal component analysis* (PCA):
+# **Larger images are more redundant**: at 1024, a pixel predicts most of one that is eight pixels away. (A correlation of $r$ means that a line predicts a share of $r^2$ of the variance.) A second measure of redundancy needs *principal component analysis* (PCA):
 #
 # 1. Take many points (here: patches of 16×16 pixels, 768 values) and subtract their mean.
 # 2. Find the direction in which they vary most, then the one at right angles to it in which they vary most, and so on: the *principal components*.
 # 3. The variance along each is an *eigenvalue* of the covariance matrix. The first few often hold nearly all of it, and the others can be left out.
 #
-# How many components hold a given share of the variance? Write it.
+# How many components hold a given share of the variance? Write it. (The patches of photographs and the images of Fashion-MNIST have different sizes, so compare each with its own number of pixels.)
 
 
 # %%
@@ -183,8 +186,8 @@ components_for = ch1.components_for.check(components_for)
 
 # %%
 pixels = {
-    "photographs": torch.cat([patches(F.adaptive_avg_pool2d(p[None].float(), 512), 16) for p in photos.values()]),
-    "Fashion-MNIST": train[:4000].flatten(1).float(),
+    "photographs, 16×16": torch.cat([patches(F.adaptive_avg_pool2d(p[None].float(), 512), 16) for p in photos.values()]),
+    "Fashion-MNIST, whole images": train[:4000].flatten(1).float(),
     "random pixels": torch.rand(4000, 768, generator=generator),
 }
 spectra = {name: dimension.pca_spectrum(x).cpu() for name, x in pixels.items()}
@@ -204,7 +207,7 @@ viz.draw_lines(
 held = {n: (torch.arange(1, len(e) + 1), 100 * e.cumsum(0) / e.sum()) for n, e in spectra.items()}
 viz.draw_lines(panels[1], held, log="x", marker=False, references={"95 %": 95.0}, xlabel="components used", ylabel="variance held (%)", title="PCA")
 book.claim("Correlation 8 pixels apart, at 1024 minus at 64", correlation[1024][8] - correlation[64][8], at_least=0.2)
-book.claim("Components for 95 % of the variance of photographs' patches", 100 * needed["photographs"] / 768, at_most=3, unit="% of all")
+book.claim("Components for 95 % of the variance of photographs' patches", 100 * needed["photographs, 16×16"] / 768, at_most=3, unit="% of all")
 panels.picture("Left: at every distance the correlation is higher in larger versions of one photograph. Right: few components hold most of the variance of photographs.")
 
 # %% [markdown]
@@ -230,7 +233,7 @@ viz.rows(
 
 # %% [markdown]
 # PCA counts *straight* directions. **TwoNN** (Facco et al. 2017) looks at each point's two nearest neighbours: in one dimension the second is often much farther than the first, in many dimensions hardly at all.
-# From the ratio $r_2/r_1$ follows the dimension ($\log(r_2/r_1)$ is exponential with rate $d$), whether the set is curved or not.
+# If points lie evenly in $d$ dimensions, $\log(r_2/r_1)$ has an exponential distribution with rate $d$, whether the set is curved or not: so one over its mean estimates $d$.
 #
 # **Predict.** Teddies that differ only in tilt: how many components does PCA need for 95 % of their variance?
 
@@ -380,8 +383,9 @@ viz.rows(
 )
 
 # %% [markdown]
-# Nothing new: the density has learnt its images by heart, and finds them far more likely than new ones (a *nat* is the unit of log-likelihood with the natural logarithm). When does that begin? Count the kernels that contribute
-# to the density at a held-out image (the perplexity of their shares): many make a smooth hill, one is a spike. We use only the first $d$ principal components of the images.
+# Nothing new: the density has memorised its images. It finds them far more likely than new ones, partly because each has a kernel of its own (a *nat* is the unit of log-likelihood with the natural logarithm). When does that begin? Count
+# the kernels that contribute to the density at a *held-out* image: $\exp(-\sum_i s_i \log s_i)$, where $s_i$ is the share of kernel $i$ (1 if one kernel has everything, 4,000 if all contribute equally). Many kernels make a smooth hill,
+# one is a spike. We use only the first $d$ principal components of the images.
 #
 # **Predict.** How many of 4,000 kernels contribute at a held-out image in 16 dimensions?
 
@@ -411,8 +415,8 @@ viz.lines(
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Three or four. Even for a Gaussian, the smoothest density there is, the kernels separate in a few dozen dimensions. A photograph has three million. No number of images fills such a space: a generator must either *know* something about images, or work
-# in a smaller space.
+# Three or four. Even for a Gaussian, which has a single smooth peak, the kernels separate in a few dozen dimensions. A photograph has three million. No attainable number of images fills such a space: a generator must either
+# *know* something about images, or work in a smaller space.
 # </details>
 #
 # ## Meaning against appearance
@@ -440,7 +444,7 @@ mean_squared_error = ch1.mean_squared_error.check(mean_squared_error)
 #
 # The second is 1 − SSIM. The *structural similarity* (Wang et al. 2004) compares means, variances and correlations of small windows, and was made to agree better with human eyes.
 #
-# **Predict.** The same meaning also stands a little elsewhere and tilts. In what share of the triplets is the MSE wrong? (Guessing: 50 %.)
+# **Predict.** The teddy with the same meaning is also shifted slightly and tilted. In what share of the triplets is the MSE wrong? (Guessing: 50 %.)
 
 # %%
 wrong = guess.number("triplets that the MSE gets wrong", unit="%")
@@ -458,6 +462,7 @@ for moved in (False, True):
             rates[name, moved, word] = 100 * mistaken.double().mean().item()
 total = {(n, m): sum(rates[n, m, w] for w in teddies.SEMANTIC) / 5 for n in distances for m in (False, True)}
 wrong.compare(total["MSE", True])
+print(f"1 − SSIM: {total['1 − SSIM', True]:.0f} %; MSE {total['MSE', True]:.0f} %")
 
 # %% tags=["hide-input", "hide-output"]
 panels = viz.Panels(2, width=4.9)
@@ -481,8 +486,8 @@ panels.picture(
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# About three quarters, worse than guessing; SSIM is no better. It depends on how many pixels a word changes. A background or a second teddy covers much of the image, and is hardly missed while nothing moves; a scarf is few pixels, and other light changes more of them.
-# Why is moving so expensive? A likely reason is that every edge counts as an error twice: where it was, and where it is now.
+# About 70 %, worse than guessing; 1 − SSIM is wrong even more often here. It depends on how many pixels a word changes. A background or a second teddy covers much of the image, and such a change is rarely overlooked while nothing moves; a scarf covers few
+# pixels, and another light changes more. Why is moving so expensive? A likely reason is that every edge counts as an error twice: where it was, and where it is now.
 # </details>
 #
 # **Change and run again.** Set `APPEARANCE = ("grain",)` in the measuring cell: only the finest texture of the fur differs. What is left of the errors in the left panel?
@@ -524,8 +529,8 @@ book.close()
 # %% [markdown]
 # ## What you take along
 #
-# - Pixels are **too many**: a step's cost grows like the side to the power 2 (convolution) up to 4 (attention), and most pixels repeat their neighbours.
-# - Pixels **mean too little**: almost every step leads into noise, a density becomes a set of spikes, and the distance between two images says little about what they show.
+# - There are **too many** pixels: a step's cost grows like the side to the power 2 (convolution) up to 4 (attention), and most pixels repeat their neighbours.
+# - A pixel **means too little**: almost every step leads into noise, a density becomes a set of spikes, and the distance between two images says little about what they show.
 # - We want a space with **fewer dimensions** ([chapter 2](02_autoencoder.ipynb)) in which **neighbours mean the same** and we can sample ([chapter 3](03_vae.ipynb)). Then we learn to generate in it ([chapter 4](04_latent_ddpm.ipynb)).
 #
 # ## Where it comes from

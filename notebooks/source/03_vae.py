@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 3 · The variational autoencoder
 #
-# > Can a network *learn* a space in which every point near the origin decodes to an item of clothing, and so does every point between two of them?
+# > Can a network *learn* a space that we can sample from: one in which points near the origin decode to clothing?
 #
 # Chapter 2's encoder turns each image into a *point*, and between the points there are holes. This chapter turns each point into a *cloud* and pulls
-# all clouds towards the origin. Where clouds overlap there is no hole.
+# all clouds towards the origin. Where clouds overlap, the decoder was trained.
 #
 # **After this chapter you can**
 #
@@ -41,7 +41,7 @@ names = list(data.FASHION_CLASSES)
 # ## From points to clouds
 #
 # Chapter 2's map again: two latent dimensions, one dot for each of 500 test images. On the right a VAE of the same size. Its encoder answers with a
-# *Gaussian* for each image, drawn as an ellipse of one standard deviation.
+# *Gaussian* for each image, drawn as an ellipse of one standard deviation. (The clouds of a strong pull, beta 16, explained below. The two maps have different scales: compare the circles of radius 2.)
 
 # %% tags=["hide-input"]
 train_images, train_labels = data.fashion_mnist("train", machine.device)
@@ -50,19 +50,19 @@ map_autoencoder = recipes.load_or_train("fashion-map-autoencoder", machine)
 stored_maps = latent_map.stored_maps()
 cloudy = next(one for one in stored_maps if one.beta == 16)
 panels = viz.Panels(2, 4.7, 4.6)
-viz.draw_codes(panels[0], latent_map.encode_map(map_autoencoder, test_images[:500]), test_labels[:500], names)
-viz.draw_codes(panels[1], cloudy.mean, cloudy.labels, names, cloudy.std)
 for axes, title, limit in ((panels[0], "autoencoder: points", 8.5), (panels[1], "VAE (beta 16): clouds", 3.4)):
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), title=title, aspect="equal")
+viz.draw_codes(panels[0], latent_map.encode_map(map_autoencoder, test_images[:500]), test_labels[:500], names)
+viz.draw_codes(panels[1], cloudy.mean, cloudy.labels, names, cloudy.std)
 panels.picture(
     "Left: the codes of an autoencoder, coloured by class, in streaks that reach far outside the circle of radius 2. Right: "
     "the clouds of a VAE, which overlap and fill the circle of radius 2 about the origin."
 )
 
 # %% [markdown]
-# The autoencoder's points lie wherever training left them, in streaks with nothing between. The clouds lie about the origin, on a scale that we chose
-# beforehand (both dashed circles have radius 2), and they touch. **Islands have become a continent.** How hard the clouds are pulled together is one number, *beta*. Move it: left
-# the clouds, right what a grid of points between −5 and 5 decodes to.
+# The autoencoder's points lie wherever training left them, in streaks with gaps between. The clouds lie about the origin, on a scale that we chose
+# beforehand, and neighbours overlap: **islands grow together into a continent.** How hard the clouds are pulled is one number, *beta*. Move it: left
+# the clouds, right what a grid of points between −5 and 5 decodes to. With less pull, gaps remain.
 
 
 # %% tags=["hide-input"]
@@ -81,8 +81,8 @@ explore.sliders(
 )
 
 # %% [markdown]
-# At the smallest beta the clouds are almost points (drawn larger than they are, to be visible). At the largest one they overlap so much that the decoder cannot distinguish a shirt from a pullover. In between
-# lies what this chapter is about. Drag across the map of beta 1:
+# At the smallest beta the clouds are almost points (drawn larger than they are, to be visible). At the largest one they overlap so much that the decoder cannot distinguish a shirt from a pullover. The choice in between
+# is what this chapter is about. Drag across the map of beta 1, and look for its gaps:
 
 # %% tags=["hide-input"]
 map_vae = recipes.load_or_train("fashion-map-vae", machine)
@@ -126,7 +126,8 @@ reparameterise = ch3.reparameterise.check(reparameterise)
 # ```
 # </details>
 #
-# All clouds are pulled towards the **prior** $p(z) = \mathcal N(0, I)$, by the Kullback–Leibler divergence. For one dimension
+# All clouds are pulled towards the **prior** $p(z) = \mathcal N(0, I)$, by the Kullback–Leibler (KL) divergence $\mathbb E_{z \sim q}[\log q(z) - \log p(z)]$: how much, in nats, $q$ differs from $p$; never negative, and 0 only if they
+# are equal. For one dimension
 #
 # $$\mathrm{KL}\big(\mathcal N(\mu, \sigma^2)\,\|\,\mathcal N(0, 1)\big) = \tfrac12\big(\mu^2 + \sigma^2 - 1 - \log\sigma^2\big).$$
 #
@@ -286,15 +287,15 @@ book.claim("Dense: Fréchet distance of N(0, I), autoencoder ÷ VAE", score["aut
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# About 30 %, three to four times as many as without the prior. **The promise holds**: one can sample from the prior. Not perfectly, and soft; but this network
-# has never seen these 2,000 points, and most of its decoded samples are clothes.
+# About 28 %, more than three times as many as without the prior (8 %: the floor of this measure). **The prior makes this latent space one that we can sample from**, although not well: the samples are soft, and more than two thirds are not
+# readable by our strict measure.
 # </details>
 #
-# **Change and run again.** Set `NOISE = 0.3` in the training cell and run it and the next one. The copies get sharper (less noise makes the squared error weigh more); what happens to the share of readable samples?
+# **Change and run again.** Set `NOISE = 0.3` in the training cell and run it and the next one. The reconstructions get sharper (less noise makes the squared error weigh more); what happens to the share of readable samples?
 #
-# ## The sober case: sharp copies, latents with positions
+# ## Sharper reconstructions: latents with positions
 #
-# Chapter 4 needs a *sharp* decoder. Its VAE is chapter 2's convolutional network: a latent of 4×4 positions with 4 channels, 64 dimensions. Which $\sigma_x$ is right for it? The likelihood itself answers:
+# Chapter 4 needs a *sharp* decoder. Its VAE is chapter 2's convolutional network: a latent of 4×4 positions with 4 channels, 64 dimensions. Which $\sigma_x$ is right for it? The likelihood itself gives the answer.
 #
 # <details><summary><b>Why σ² is the mean squared error</b></summary>
 #
@@ -302,10 +303,10 @@ book.claim("Dense: Fréchet distance of N(0, I), autoencoder ÷ VAE", score["aut
 # = \frac{\lVert x - \hat x\rVert^2}{2\sigma_x^4} - \frac{D}{2\sigma_x^2} = 0 \quad\Longrightarrow\quad \sigma_x^2 = \frac1D\lVert x - \hat x\rVert^2.$$
 # </details>
 #
-# the best $\sigma_x^2$ is the **mean squared error of a pixel**. The recipe fixes $\sigma_x = 0.14$; we check it afterwards. What this cell trains is saved, and chapter 4 uses it.
+# The best $\sigma_x^2$ is the **mean squared error of a pixel**. The recipe fixes $\sigma_x = 0.14$; we check it afterwards. What this cell trains is saved, and chapter 4 uses it.
 
 # %%
-vae = recipes.fashion_vae(machine=machine).ema.eval()
+vae = recipes.fashion_vae(machine=machine).ema.eval()  # ema: the average of the weights over the last steps
 
 # %%
 tests, labels = to_float(test_images[:2000]), test_labels[:2000]
@@ -340,7 +341,7 @@ claims.table(
     ],
 )
 viz.rows(
-    {"original": tests[:10], "copy": copies[:10], "N(0, I)": latents.decode(vae, torch.randn(10, 4, 4, 4, generator=generator, device=machine.device))},
+    {"original": tests[:10], "reconstruction": copies[:10], "N(0, I)": latents.decode(vae, torch.randn(10, 4, 4, 4, generator=generator, device=machine.device))},
     scale=2,
     alt="Ten test images, their reconstructions, soft but right, and ten decoded samples of N(0, I): blotches of fabric that are no clothes.",
 )
@@ -349,15 +350,15 @@ viz.rows(
 book.claim("RMS error of the trained VAE ÷ its σ of 0.14", rms / vae.noise_std, at_least=0.8, at_most=1.2)
 
 # %% [markdown]
-# Two notes on units. The negative log of a *density* may be negative. For 8-bit pixels, 127.5 values per unit, $\log_2 127.5 \approx 7$ bits must be added: the last column, comparable with published numbers (6.2 of 8 bits: a poor compressor). And 240 of the 1,024 pixels are constant padding, easy to predict; the last row leaves them out.
+# Two notes on units. The negative log of a *density* may be negative. For 8-bit pixels, 127.5 values per unit, $\log_2 127.5 \approx 7$ bits must be added: the last column, comparable with published numbers. All in all, with the KL, the code of an image costs 6.4 of 8 bits: a poor compressor. And 240 of the 1,024 pixels are constant padding, easy to predict; the last row leaves them out (6.7 bits).
 #
-# The copies are good. The decoded $\mathcal N(0, I)$ is not clothing at all. Same prior, same data, true ELBO: what is different?
+# The reconstructions are soft, but right. The decoded $\mathcal N(0, I)$ is not clothing at all. Same prior, same data, true ELBO: what is different?
 #
 # ## What the prior buys
 #
 # Five networks, three seeds each, measured by `course measure latent-space`: the spatial ones (4×4×4, 2,500 steps; beta 16 continues the VAE for 150 more) and the dense ones (16 dimensions, 1,000 steps).
 #
-# **Predict.** Do not sample from N(0, I), but from a Gaussian *fitted* to the codes (mean and covariance). In which of the two *spatial* spaces is its Fréchet distance smaller? (Less than 10 % apart is no difference.)
+# **Predict.** Do not sample from N(0, I), but from a Gaussian *fitted* to the latents (mean and covariance). In which of the two *spatial* spaces is its Fréchet distance smaller? (Less than 10 % apart is no difference.)
 
 # %%
 fitted = guess.choice("better samples of the fitted Gaussian", ["autoencoder", "VAE", "no difference"])
@@ -376,10 +377,14 @@ def cell(space: str, row: str) -> str:
 
 ae, va = (prior_effects.stored_mean(name, "fitted Fréchet")[0] for name in prior_effects.SPACES[:2])
 fitted.compare("no difference" if abs(ae / va - 1) < 0.1 else "VAE" if va < ae else "autoencoder")
-claims.table(["mean of 3 seeds ± standard error", *spaces], [[text, *(cell(space, row) for space in spaces)] for row, text in latent_space.ROWS.items()])
+shown = ["copy PSNR", *(f"{where} {what}" for where in ("prior", "fitted", "line", "sphere") for what in ("readable", "Fréchet"))]
+claims.table(["mean of 3 seeds ± standard error", *spaces], [[latent_space.ROWS[row], *(cell(space, row) for space in spaces)] for row in shown])
+perturbed, same = ({name: cell(name, row) for name in prior_effects.SPACES[:2]} for row in ("perturbed PSNR", "same class"))
+print(f"latents perturbed by half their standard deviation, PSNR (dB): {perturbed}")
+print(f"10 nearest neighbours of the same class: {same}")
 
 # %% [markdown]
-# The two rows as pictures, in pixels and in two latent spaces: a line from a boot to a dress, and samples of a fitted Gaussian.
+# Two of these measurements as pictures, in pixels and in two latent spaces: a straight line from a boot to a dress, and samples of a fitted Gaussian.
 
 # %% tags=["hide-input"]
 boot, dress = tests[labels == 9][:1], tests[labels == 3][:1]
@@ -399,16 +404,18 @@ viz.rows(
 # %% [markdown]
 # <details><summary><b>Answer, and what the table says</b></summary>
 #
-# No difference. Read the table in four steps.
+# No difference. Read the table in three steps. (A share of about 8 % is the floor: what the dense autoencoder gives without any prior.)
 #
-# - **N(0, I)**: the prior helps in both kinds of network. In the dense one it makes samples readable; in the spatial one they stay far from clothing.
-# - **A fitted Gaussian** does nearly the same without any prior: in the spatial pair 7 % are left, and the dense autoencoder, sampled from a fitted Gaussian, has as many readable samples
-#   as the dense VAE sampled from N(0, I). What the prior buys is a *known scale*.
-# - **Halfway**: the Fréchet distance falls by a factor of 1.4 to 2.4 in every space, pixels included, if one walks on a sphere instead of a straight line. So half of chapter 2's "hole" was the *norm*: the midpoint of two codes is too
-#   short. On the straight line the spatial VAE is worse than the autoencoder, on the sphere they are equal. The readable share of the spatial midpoints hardly moves: the double exposures are real, with and without the prior.
-# - **Calm**: a perturbed latent loses less of the image in the spatial VAE than in the spatial autoencoder, whose decoder was trained on entire clouds. Neighbours of the same class: no difference.
+# - **N(0, I)**: the prior brings samples nearer to Fashion-MNIST in both kinds of network. In the dense one it also makes more of them readable; in the spatial one they stay far from clothing.
+# - **A fitted Gaussian** does nearly as much without a prior. In the spatial pair the VAE is 7 % ahead. The dense *autoencoder*, sampled from its fitted Gaussian, has as many readable samples as the dense VAE sampled from N(0, I), and a
+#   *smaller* Fréchet distance (61.5 against 109.8). So what the prior buys here is above all a *known scale*: nothing has to be fitted.
+# - **Halfway**: on a sphere the Fréchet distance is 1.4 to 2.4 times smaller than on the straight line, in every space, pixels included. So a good part of chapter 2's "hole" was the *norm*: the midpoint of two latents is too
+#   short. (A shorter latent also decodes to less contrast; this table does not separate the two.) On the straight line the spatial VAE is worse than the autoencoder, on the sphere they are equal. The readable share of spatial midpoints
+#   changes by a few per cent at most (at beta 16 from 0.27 to 0.31): most double exposures remain, with and without the prior.
 #
-# So "the prior makes a space to sample from" is true of a *dense, low-dimensional* latent with a noisy decoder. With positions, 64 dimensions, 138 nats per code and $\sigma_x = 0.14$ it is not enough.
+# Below the table: a perturbed latent loses less of the image in the spatial VAE than in the spatial autoencoder, as one expects of a decoder trained on clouds. Neighbours of the same class: no difference.
+#
+# So "the prior makes a space to sample from" is true, within limits, of a *dense, low-dimensional* latent with a noisy decoder. With positions, 64 dimensions, 138 nats per latent and $\sigma_x = 0.14$ it is not enough.
 # We did not separate these conditions; a likely reason is that neighbouring positions are correlated, which N(0, I) ignores.
 # </details>
 
@@ -433,7 +440,8 @@ book.claim("Halfway on the sphere: Fréchet distance, straight line ÷ sphere, y
 # ## Which beta do you really have?
 #
 # Much code writes the loss as "mean squared error plus KL". *Mean* over what? The ELBO *sums* over 1,024 pixels and over all latent dimensions. Averaging the error alone divides it by
-# 1,024, which multiplies the weight of the KL, the **beta** of a beta-VAE (Higgins et al. 2017), by 1,024. Nothing crashes, no curve looks odd:
+# 1,024, which multiplies the weight of the KL, the **beta** of a beta-VAE (Higgins et al. 2017), by 1,024. (With no $2\sigma_x^2$ in the loss, this is beta 1,024 for $\sigma_x^2 = \tfrac12$, and beta 2,048 compared with the $\sigma_x = 0.5$ above, where $2\sigma_x^2 = \tfrac12$.)
+# Nothing crashes, and the loss falls:
 
 
 # %%
@@ -455,16 +463,17 @@ units = guess.number("active units of 16")
 units
 
 # %% tags=["hide-output"]
+short = dense.train_dense(DenseVAE, train_images, machine, steps=300, progress=False, loss=negative_elbo, noise_std=NOISE)
 averaged = dense.train_dense(DenseVAE, train_images, machine, steps=300, progress=False, loss=loss_as_often_written)
 rows, shown = [], {"original": tests[:10]}
-for name, net in {"the ELBO": dense_vae, "error averaged": averaged}.items():
+for name, net in {"the ELBO": short, "error averaged": averaged}.items():  # both after 300 steps
     p = posterior(net, tests)
     rows.append([name, active_units(p).sum().item(), p.kl().mean().item()])
     shown[name] = latents.decode(net, p.mode()[:10])
 units.compare(rows[1][1])
 for name, active, nats in rows:
     print(f"{name}: {active} active units, KL {nats:.2f} nats")
-viz.rows(shown, scale=2, alt="Ten images and their copies: recognisable with the ELBO; with the averaged error the same grey blur ten times.")
+viz.rows(shown, scale=2, alt="Ten images and their reconstructions: recognisable with the ELBO; with the averaged error the same grey blur ten times.")
 
 # %% tags=["hide-input"]
 book.claim("Averaging the error over the pixels silences all dimensions: active units", rows[1][1], equals=0, unit="of 16")
@@ -473,7 +482,8 @@ book.claim("Averaging the error over the pixels silences all dimensions: active 
 # <details><summary><b>Answer</b></summary>
 #
 # None. At this beta the cheapest code is no code: every cloud *is* the prior, the KL is zero, and the decoder draws one mean image. This is **posterior collapse**, and here
-# it is not a mystery of deep learning but a missing factor. (It can also be a trap of optimisation; then KL warm-up and free bits help: [notebook 9](09_the_bound_measured.ipynb).)
+# its cause is a missing factor: the same network with the correct loss uses all dimensions after the same 300 steps. (Collapse can also be a trap of optimisation. Then it helps to raise beta slowly from 0, *KL warm-up*, or to charge nothing for the first nats of
+# a dimension, *free bits*: [notebook 9](09_the_bound_measured.ipynb).)
 # </details>
 #
 # **Change and run again.** In the loss, replace `.mean(1)` by `.sum(1)`, so that beta is 1 for $\sigma_x^2 = \tfrac12$; then keep the mean, and divide the KL by 16, so that beta is $1{,}024 / 16 = 64$. How many units are active?
@@ -540,8 +550,8 @@ claims.table(
 book.claim("Variance of the score function with a baseline ÷ reparameterised", bare["baseline"] / bare["reparameterised"], at_least=10, unit="×")
 
 # %% [markdown]
-# The last two rows differ by a constant that has no gradient: their huge numbers are a property of the pixel's unit. The baseline removes it; that row is the honest comparison. Models *are* trained
-# with score functions and better baselines, where $z$ is discrete; reparameterisation is why VAEs train so easily.
+# The last two rows differ only by a constant, which has no gradient and yet adds variance: the score function multiplies it by noise. The baseline subtracts what all samples share; that row is the fair comparison. Models *are* trained
+# with score functions and better baselines, where $z$ is discrete and cannot be reparameterised.
 #
 # ## What the prior does not buy
 #
@@ -578,19 +588,19 @@ panels.picture("Left: the standard deviations of 64 latent dimensions spread aro
 with torch.no_grad():
     from_q = evaluator.frechet(latents.decode(vae, q.sample(generator)))
 print("Fréchet distance of 2,000 images decoded by the spatial VAE:")
-print(f"means of the clouds (copies) {live['copy Fréchet']:.1f}, samples of the clouds, q(z), {from_q:.1f},")
-print(f"a Gaussian with the codes' mean and covariance {live['fitted Fréchet']:.0f}, N(0, I) {live['prior Fréchet']:.0f}")
+print(f"means of the clouds (reconstructions) {live['copy Fréchet']:.1f}, samples of the clouds, q(z), {from_q:.1f},")
+print(f"a Gaussian with the latents' mean and covariance {live['fitted Fréchet']:.0f}, N(0, I) {live['prior Fréchet']:.0f}")
 book.claim("Widest ÷ narrowest direction of q(z), in variance", ratio, at_least=10, unit="×")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# More than ten times; with us about a hundred. One by one most dimensions are within a factor of two of the prior's width; together they are strongly correlated, and even the fitted Gaussian misses their shape. Samples of $q(z)$ itself decode
-# well: **the decoder is innocent**. What is missing is a way to sample from $q(z)$.
+# About a hundred times. One by one most dimensions are within a factor of two of the prior's width; together they are strongly correlated, and even the fitted Gaussian misses their shape. Samples of $q(z)$ itself decode
+# well, so **the decoder is not the problem**. What is missing is a way to sample from $q(z)$ without an image to encode.
 # </details>
 #
-# That is the task of [chapter 4](04_latent_ddpm.ipynb): a diffusion model *learns* where the codes are. (Copies are soft because the best answer by squared error is the mean of all images that fit
-# the code; [notebook 6](06_sharper_vae.ipynb) changes the error.)
+# That is the task of [chapter 4](04_latent_ddpm.ipynb): a diffusion model *learns* where the latents are. (Reconstructions are soft because the best answer by squared error is the mean of all images that fit
+# the latent; [notebook 6](06_sharper_vae.ipynb) changes the error.)
 #
 # ## The ledger
 
@@ -600,8 +610,8 @@ book.close()
 # %% [markdown]
 # ## What you take along
 #
-# - A VAE encodes an image as a cloud. ELBO = how well it is drawn − what its code costs, both *summed*, in nats; the gap is the KL from the true posterior.
-# - A dense, low-dimensional VAE can be sampled from its prior. A spatial one with sharp copies cannot: its clouds together are not the prior.
+# - A VAE encodes an image as a cloud. ELBO = how well it is drawn − what its latent costs, both *summed*, in nats; the gap is the KL from the true posterior.
+# - A dense, low-dimensional VAE can be sampled from its prior, softly and not always readably. Our spatial one with sharper reconstructions cannot: its clouds together are far from the prior.
 # - Compute the effective beta before you diagnose a collapse. Interpolate on a sphere before you diagnose a hole.
 #
 # [Notebook 9](09_the_bound_measured.ipynb) measures the bound: how tight it is, what sampling the KL costs, a second collapse, and whether latent dimensions find factors.

@@ -132,3 +132,29 @@ def test_clouds_have_the_size_of_their_standard_deviations():
     maps.draw_codes(panels[0], torch.zeros(1, 2), torch.tensor([0]), ["a"], std)
     (clouds,) = panels[0].collections
     assert (2 * clouds.get_widths() / 2, 2 * clouds.get_heights() / 2) == (1.0, 2.0)
+
+
+def test_names_of_neighbouring_classes_do_not_overlap():
+    panels = viz.Panels(1, 4, 4)
+    panels[0].set(xlim=(-5, 5), ylim=(-5, 5))
+    middles = torch.tensor([[0.0, 0.0], [0.1, 0.05], [0.0, 0.05], [4.0, 0.0]])
+    maps.draw_codes(panels[0], middles, torch.arange(4), ["ankle", "coat", "shirt", "bag"])
+    panels[0].figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in panels[0].texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :])
+    assert panels[0].texts[3].get_position() == (4.0, 0.0)  # nothing near it
+
+
+def test_a_still_of_plots_and_of_wide_frames_says_which_position_it_shows():
+    def draw(height):
+        panels = viz.Panels(1, 3, 2)
+        viz.draw_lines(panels[0], {"": ([0, 1], [0, height])}, xlabel="x (1)", ylabel="y (1)")
+        return panels.picture("a line"), f"up to {height} < 3"
+
+    made = explore.sliders(draw, alt="a line that rises", height=[0.5, 1.0, 2.0])
+    assert "<p>up to 1.0 &lt; 3</p>" in made.html().split("<script>")[0]
+
+    def wide(caption):
+        return explore.sliders(lambda step: (torch.zeros(1, 1, 10, 300), caption), alt="black", step=[1, 2]).still.pixels()
+
+    assert not np.array_equal(wide("far"), wide("near"))

@@ -139,3 +139,17 @@ def test_a_heavy_picture_is_printed_in_fewer_colours_and_its_white_stays_white()
     assert abs(np.asarray(printed).astype(float) - pixels).mean() < 40
     light = pictures.Picture(pictures.encode(pixels[:5, :5]), "a light one")
     assert light.for_print() == light.data
+
+
+def test_a_few_dots_keep_their_colour_in_fewer_colours():
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    pixels = np.full((400, 400, 3), 255, np.uint8)
+    pixels[:, 200:] = rng.integers(0, 255, (400, 200, 1))  # a photograph in grey takes nearly every colour of the palette
+    olive, orange = (188, 189, 34), (255, 127, 14)
+    pixels[10:14, 10:14], pixels[30:34, 30:90] = olive, orange
+    printed = Image.open(io.BytesIO(pictures.Picture(pictures.encode(pixels), "dots").for_print())).convert("RGB")
+    found = np.asarray(printed).astype(int)
+    assert abs(found[12, 12] - olive).max() < 40
+    assert abs(found[32, 40] - orange).max() < 40
