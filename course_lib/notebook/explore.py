@@ -207,7 +207,7 @@ def _still(frames: np.ndarray, axes: dict[str, list[str]], captions: list[str], 
         images = torch.from_numpy(shape[picked[0]]).permute(0, 3, 1, 2)
         if wide:
             titles = [f"{name} {text}: {captions[i]}".removesuffix(": ") for text, i in zip(labels[0], picked[0], strict=True)]
-            return sheets.grid(images, 1, alt=alt, titles=titles, scale=1)
+            return sheets.grid(images, 1, alt=alt, titles=titles, scale=max(1, min(3, 500 // frames.shape[2])))
         return sheets.grid(images, len(images), alt=alt, titles=labels[0], title=name)
     table = {
         f"{name} {text}": torch.from_numpy(shape[i][picked[1]]).permute(0, 3, 1, 2)

@@ -487,7 +487,7 @@ panels.picture(
 # <details><summary><b>Answer</b></summary>
 #
 # About 70 %, worse than guessing; 1 − SSIM is wrong even more often here. It depends on how many pixels a word changes. A background or a second teddy covers much of the image, and such a change is rarely overlooked while nothing moves; a scarf covers few
-# pixels, and another light changes more. Why is moving so expensive? A likely reason is that every edge counts as an error twice: where it was, and where it is now.
+# pixels, and another light changes more. (Error bars: one standard error.) Why is moving so expensive? A likely reason is that every edge counts as an error twice: where it was, and where it is now.
 # </details>
 #
 # **Change and run again.** Set `APPEARANCE = ("grain",)` in the measuring cell: only the finest texture of the fur differs. What is left of the errors in the left panel?
