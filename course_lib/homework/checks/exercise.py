@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import torch
@@ -97,6 +97,12 @@ class Exercise:
             return function
 
         return register
+
+    def for_practice(self, minutes: int, block: Callable) -> "Exercise":
+        """The same exercise and known mistakes without points, for a chapter, with its own minutes and block."""
+        copy = replace(self, points=0, minutes=minutes, block=block)
+        copy.mistakes.extend(self.mistakes)
+        return copy
 
     def draws(self, seed: int, devices: Sequence[torch.device]) -> list[Case]:
         """Every case of every dtype on the CPU, and in float32 on the other devices."""
