@@ -190,7 +190,7 @@ def lines(curves: Mapping[str, tuple], *, alt: str, width: float = 6.0, height: 
 
 @_styled
 def loss_curve(values: Tensor, *, ylabel: str, alt: str, smooth: int = 50) -> Picture:
-    """Plot a training curve [steps]: each loss faint, the running mean over ``smooth`` steps on top."""
+    """Plot a training curve [steps]: each loss faint, the mean over ``smooth`` steps on top, drawn at their middle."""
     losses = _array(values)
     if losses.ndim != 1 or not losses.size or not np.isfinite(losses).all():
         raise ValueError(f"values has shape {losses.shape}, but must be [steps], of finite numbers.")
@@ -198,7 +198,7 @@ def loss_curve(values: Tensor, *, ylabel: str, alt: str, smooth: int = 50) -> Pi
     mean = np.convolve(losses, np.ones(smooth) / smooth, "valid")
     panels = Panels(1, 6.0, 3.2)
     panels[0].plot(np.arange(1, len(losses) + 1), losses, color=COLOURS[5], alpha=0.35, linewidth=0.8, label="each step")
-    panels[0].plot(np.arange(smooth, len(losses) + 1), mean, color=COLOURS[0], label=f"mean of {smooth} steps")
+    panels[0].plot(np.arange(len(mean)) + (smooth + 1) / 2, mean, color=COLOURS[0], label=f"mean of {smooth} steps")
     low, high = np.quantile(losses, [0.0, 0.99])
     high = high if high > low else low + 1  # a constant loss
     panels[0].set(xlabel="training step", ylabel=ylabel, ylim=(low - 0.05 * (high - low), high + 0.1 * (high - low)))
