@@ -659,9 +659,9 @@ book.claim("The same, velocity ÷ x0", left_off[512, "velocity"] / left_off[512,
 # <details><summary><b>Answer</b></summary>
 #
 # Most of the way: about 19 of 22.6. In 16 dimensions both are near the plane. The velocity $\varepsilon - x_0$ contains noise in all $D$ dimensions, and the network must reproduce every one of them; $x_0$ lies in a plane, and stays easy. A likely reason for the failure is that 256 hidden units cannot pass on 512
-# dimensions of noise. Test it:
+# dimensions of noise; the change below tests it.
 #
-# **So the choice of target is a matter of dimension.** Where data fill their space, as 64 latent dimensions nearly do, any target will do. Where they lie low in a large one, as pixels do, $x_0$ is the safe choice: Li & He (2025) report that transformers over large patches of pixels fail with
+# **So the choice of target is a matter of dimension.** Where data fill much of their space, any target will do. Where they lie low in a large one, as pixels do, $x_0$ is the safe choice: Li & He (2025) report that transformers over large patches of pixels fail with
 # $\varepsilon$ or velocity, and work with $x_0$.
 # </details>
 #
