@@ -11,6 +11,7 @@ Four equivalent prediction types, from ``x_t = alpha · x0 + sigma · eps``:
 x_t and any one of them give the others: `to_x0`, `to_eps`, `convert`.
 """
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import SupportsIndex, TypeAlias
@@ -26,6 +27,8 @@ Denoiser: TypeAlias = Callable[[Tensor, Level], Tensor]
 
 PREDICTION_TYPES = ("eps", "x0", "v", "velocity")
 
+DrawSteps: TypeAlias = Callable[[int, int, torch.device, torch.Generator | None], Tensor]
+"""(batch, T, device, generator) → the steps t [batch] in 1…T of a training batch, as `stratified_steps` draws them."""
 
 MAX_BATCH = 2**24
 
@@ -140,10 +143,38 @@ def stratified_steps(batch: int, T: int, device: torch.device, generator: torch.
 
     Kingma et al. 2021 (variational diffusion models), appendix I.1: one random offset, then equal strides.
     """
-    batch = check_integer("batch", batch, 1, MAX_BATCH)
     check_integer("T", T, 1)
+    return _step_at(_strata(batch, device, generator), T)
+
+
+def logit_normal_steps(
+    batch: int,
+    T: int,
+    device: torch.device,
+    generator: torch.Generator | None = None,
+    mean: float = 0.0,
+    std: float = 1.0,
+) -> Tensor:
+    """Training steps t [batch] in 1…T with logit(t / T) ~ N(mean, std²), which prefers the middle (Esser et al. 2024, eq. 19).
+
+    On `schedule.flow` the logit is minus half the log SNR. Spread over the batch as `stratified_steps` are: equal strides in
+    probability. Raises ValueError for a std that is not above 0.
+    """
+    check_integer("T", T, 1)
+    mean, std = check_number("mean", mean), check_number("std", std, above=0)
+    normal = math.sqrt(2) * torch.erfinv(2 * _strata(batch, device, generator) - 1)  # the normal distribution's quantiles
+    return _step_at(torch.sigmoid(mean + std * normal), T)
+
+
+def _strata(batch: int, device: torch.device, generator: torch.Generator | None) -> Tensor:
+    """Uniform values in 0…1, one in each of ``batch`` equal intervals, [batch]."""
+    batch = check_integer("batch", batch, 1, MAX_BATCH)
     offset = torch.rand(1, device=device, generator=generator)
-    u = (torch.arange(batch, device=device) + offset) / batch
+    return (torch.arange(batch, device=device) + offset) / batch
+
+
+def _step_at(u: Tensor, T: int) -> Tensor:
+    """The step in 1…T of a time u in 0…1."""
     return (u * T).long().clamp(max=T - 1) + 1
 
 
@@ -178,16 +209,18 @@ def loss(
     generator: torch.Generator | None = None,
     null_label: int | Sequence[int] | None = None,
     drop: float = 0.1,
+    draw_steps: DrawSteps = stratified_steps,
 ) -> Tensor:
     """Mean squared error of the network's prediction at random levels (DDPM eq. 14, for any prediction type); a scalar.
 
     net: (x_t [B, C, H, W], t [B], y [B]) → [B, C, H, W]. x0: clean data. y: integer labels [B] or [B, F], or None.
     null_label: where given (one for each label), it replaces labels with probability ``drop``, so that one network learns both
-    the conditional and the unconditional denoiser, as classifier-free guidance needs. Raises ValueError for an unknown
+    the conditional and the unconditional denoiser, as classifier-free guidance needs. draw_steps: the distribution of the steps
+    in training, uniform by default; it decides how much each level counts. Raises ValueError for an unknown
     prediction_type, for x0 that is no batch of float images, and for a network's output of another shape.
     """
     check_tensor("x0", x0, "[B, C, H, W]", "float")
-    level = schedule.at(stratified_steps(len(x0), schedule.T, x0.device, generator))
+    level = schedule.at(draw_steps(len(x0), schedule.T, x0.device, generator))
     eps = torch.randn(x0.shape, device=x0.device, dtype=x0.dtype, generator=generator)
     if y is not None and null_label is not None:
         y = drop_labels(y, null_label, drop, generator)

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from course_lib.arguments import can_look_at, check_finite, check_integer, check_same_shape, check_tensor
+from course_lib.arguments import can_look_at, check_finite, check_integer, check_number, check_same_shape, check_tensor
 
 MAX_STEPS = 1_000_000
 
@@ -187,3 +187,19 @@ def flow(T: int = 1000) -> Schedule:
     check_integer("T", T, 1, MAX_STEPS)
     u = torch.arange(T + 1, dtype=torch.float64) / T
     return Schedule(1 - u, u)
+
+
+def shifted(schedule: Schedule, factor: float) -> Schedule:
+    """The same schedule with ``factor`` times as much noise over signal at every step: half the log SNR falls by log(factor).
+
+    On `flow` this is SD3's resolution shift, t' = s t / (1 + (s − 1) t) (Esser et al. 2024, eq. 23), and the result stays a
+    straight line, alpha + sigma = 1. Of any other schedule alpha² + sigma² stays at each step. Raises ValueError for a factor
+    that is not above 0.
+    """
+    factor = check_number("factor", factor, above=0)
+    alphas, sigmas = schedule.alphas, factor * schedule.sigmas
+    if torch.allclose(schedule.alphas + schedule.sigmas, torch.ones_like(alphas)):
+        size = alphas + sigmas
+    else:
+        size = (alphas**2 + sigmas**2).sqrt() / (schedule.alphas**2 + schedule.sigmas**2).sqrt()
+    return Schedule(alphas / size, sigmas / size)

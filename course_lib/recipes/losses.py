@@ -6,9 +6,10 @@ from torch import Tensor, nn
 from course_lib import teddies, text
 from course_lib.arguments import check_list
 from course_lib.autoencoder import reconstruction_loss
-from course_lib.diffusion import drop_labels, loss
+from course_lib.diffusion import DrawSteps, drop_labels, loss, stratified_steps
 from course_lib.images import as_float, to_float
 from course_lib.recipes.configs import PREDICTION_TYPE, make_schedule
+from course_lib.schedule import Schedule
 from course_lib.training import LossFn
 from course_lib.vae import VAE, elbo_loss
 
@@ -30,14 +31,24 @@ def beta_loss(beta: float) -> LossFn[VAE]:
     return objective
 
 
-def denoising_loss(null_label: int | tuple[int, ...], prediction_type: str = PREDICTION_TYPE) -> LossFn[nn.Module]:
-    """Return the loss of the denoiser recipes, on a batch of latents and labels."""
-    schedule = make_schedule()
+def denoising_loss(
+    null_label: int | tuple[int, ...],
+    prediction_type: str = PREDICTION_TYPE,
+    schedule: Schedule | None = None,
+    draw_steps: DrawSteps = stratified_steps,
+) -> LossFn[nn.Module]:
+    """Return the loss of the denoiser recipes, on a batch of latents and labels.
+
+    schedule: the recipes' where None. draw_steps: as in `loss`.
+    """
+    noise = schedule or make_schedule()
 
     def objective(net: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
         check_list("batch", batch, 2, "tensors: latents and labels")
         latents, labels = batch
-        return loss(net, latents, labels, schedule, prediction_type, generator=generator, null_label=null_label)
+        return loss(
+            net, latents, labels, noise, prediction_type, generator=generator, null_label=null_label, draw_steps=draw_steps
+        )
 
     return objective
 

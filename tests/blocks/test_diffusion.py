@@ -2,6 +2,7 @@
 
 from itertools import pairwise, product
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -290,6 +291,36 @@ def test_each_image_gets_every_step_equally_often():
     assert chisquare(torch.bincount(t.flatten(), minlength=11)[1:].numpy()).pvalue > 0.01
     first = torch.bincount(t[:, 0], minlength=11)[1:5].numpy()  # of t: 1, 2, 3 and a third of 4
     assert chisquare(first, [1200, 1200, 1200, 400]).pvalue > 0.01
+
+
+@given(st.floats(-2, 2), st.floats(0.3, 2), st.integers(0, 10**6))
+@settings(max_examples=30, deadline=None)
+def test_logit_normal_steps_have_the_density_of_the_paper(mean, std, seed):
+    """Esser et al. 2024, eq. 19, integrated numerically: exp(−(logit t − m)² / 2 s²) / (s √(2 pi) t (1 − t))."""
+    n, T = 20_000, 20
+    t = diffusion.logit_normal_steps(n, T, torch.device("cpu"), seeded(seed), mean, std)
+    u = (np.arange(T * 2000) + 0.5) / (T * 2000)
+    density = np.exp(-((np.log(u / (1 - u)) - mean) ** 2) / (2 * std**2)) / (std * np.sqrt(2 * np.pi) * u * (1 - u))
+    wanted = density.reshape(T, 2000).mean(1) / T
+    assert t.dtype == torch.int64
+    assert_close(torch.bincount(t - 1, minlength=T).double() / n, torch.from_numpy(wanted), rtol=0, atol=5e-4)
+
+
+def test_logit_normal_steps_of_one_image_are_random():
+    t = torch.cat([diffusion.logit_normal_steps(1, 1000, torch.device("cpu"), seeded(seed)) for seed in range(2000)])
+    assert kstest((t / (1000.5 - t)).log().numpy(), "norm").pvalue > 0.01
+    with pytest.raises(ValueError, match="std is 0"):
+        diffusion.logit_normal_steps(3, 1000, torch.device("cpu"), std=0)
+
+
+def test_the_loss_takes_the_steps_that_it_is_given():
+    net, x0 = Recorder(), normal(5, 1, 2, 2, dtype=torch.float32)
+
+    def draw(batch, T, device, generator):
+        return torch.full((batch,), T - 7, device=device)
+
+    diffusion.loss(net, x0, None, schedule.flow(100), "velocity", generator=seeded(), draw_steps=draw)
+    assert net.t.tolist() == [93] * 5
 
 
 def test_labels_are_dropped_with_the_given_probability():

@@ -165,3 +165,34 @@ def test_lengths_and_steps_out_of_range_are_refused(make):
     for steps in (0, 11):
         with pytest.raises(ValueError, match=f"steps is {steps}.*1 to 10"):
             make(10).grid(steps)
+
+
+@given(lengths, st.floats(0.05, 20))
+@quick
+def test_the_shifted_flow_is_sd3s_resolution_shift(T, factor):
+    """Esser et al. 2024, eq. 23, where t is the rate of the noise and the line goes from 1 − t to t."""
+    table = schedule.shifted(schedule.flow(T), factor)
+    t = torch.arange(T + 1, dtype=torch.float64) / T
+    t = factor * t / (1 + (factor - 1) * t)
+    assert_close(table.sigmas, t)
+    assert_close(table.alphas, 1 - t)
+
+
+@given(st.integers(2, 1500), any_schedule, st.floats(0.05, 20))
+@quick
+def test_a_shift_lowers_half_the_log_snr_everywhere_by_the_same(T, name, factor):
+    plain = SCHEDULES[name](T)
+    table = schedule.shifted(plain, factor)
+    t = slice(1, T)
+    ratio = (table.alphas[t] ** 2 / table.sigmas[t] ** 2) / (plain.alphas[t] ** 2 / plain.sigmas[t] ** 2)
+    assert_close(ratio, torch.full_like(ratio, factor**-2), rtol=1e-6, atol=0)
+    if name in VARIANCE_PRESERVING:
+        assert_close(table.alphas**2 + table.sigmas**2, torch.ones(T + 1, dtype=torch.float64))
+    back = schedule.shifted(table, 1 / factor)
+    assert_close(back.alphas, plain.alphas)
+    assert_close(back.sigmas, plain.sigmas)
+
+
+def test_a_shift_by_nothing_is_refused():
+    with pytest.raises(ValueError, match="factor is 0"):
+        schedule.shifted(schedule.flow(), 0)

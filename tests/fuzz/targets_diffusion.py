@@ -18,6 +18,7 @@ X = {"x_t": NCHW}
 for builder in ("linear", "cosine", "scaled_linear", "flow"):
     spec(f"schedule.{builder}")(lambda: {"T": 50})
 
+spec("schedule.shifted")(lambda: {"schedule": schedule.flow(20), "factor": 3.0})
 spec("schedule.check_any_level")(lambda: {"level": level(), "n": 3})
 spec("schedule.check_level")(lambda: {"level": level()})
 spec("schedule.Schedule", shapes={"alphas": "[T]", "sigmas": "[T]"}, same=[("alphas", "sigmas")], number=True)(
@@ -50,6 +51,9 @@ for one in (True, False):
 spec("diffusion.stratified_steps", fixed=("device",))(
     lambda: {"batch": 5, "T": 1000, "device": torch.device("cpu"), "generator": generator()}
 )
+spec("diffusion.logit_normal_steps", fixed=("device",))(
+    lambda: {"batch": 5, "T": 1000, "device": torch.device("cpu"), "generator": generator(), "mean": 0.5, "std": 1.5}
+)
 spec("diffusion.drop_labels")(lambda: {"y": classes(6, 10), "null_label": 10, "drop": 0.5, "generator": generator()})
 spec("diffusion.drop_labels")(lambda: {"y": labels(6), "null_label": (2, 6, 6, 5, 5), "drop": 0.5, "generator": generator()})
 spec("diffusion.expand_labels", fixed=("device",))(lambda: {"y": classes(3, 10), "n": 3, "device": torch.device("cpu")})
@@ -65,6 +69,7 @@ spec("diffusion.loss", shapes={"x0": NCHW}, rows=[("x0", "y")], labels={"y": 11}
         "generator": generator(),
         "null_label": 10,
         "drop": 0.1,
+        "draw_steps": diffusion.logit_normal_steps,
     }
 )
 spec("diffusion.loss", shapes={"x0": NCHW}, rows=[("x0", "y")])(
