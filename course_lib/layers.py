@@ -194,8 +194,8 @@ class CrossAttention(nn.Module):
         self.kv = nn.Linear(context, 2 * dim)
         self.out = nn.Linear(dim, dim)
 
-    def _project(self, x: Tensor, context: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries [B, heads, N, d], keys and values [B, heads, L, d]; all that is given is checked."""
+    def project(self, x: Tensor, context: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the queries [B, heads, N, d], and the keys and values [B, heads, L, d]; arguments as in `forward`."""
         check_features("x", x, f"[B, N, {self.q.in_features}]", self.q.weight)
         check_features("context", context, f"[{len(x)}, L, {self.kv.in_features}]", self.kv.weight)
         check_mask(mask, f"[{len(x)}, {context.shape[1]}]")
@@ -205,13 +205,13 @@ class CrossAttention(nn.Module):
         return q, k, v
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
-        q, k, v = self._project(x, context, mask)
+        q, k, v = self.project(x, context, mask)
         visible = None if mask is None else mask[:, None, None]
         return self.out(attend(q, k, v, visible).transpose(1, 2).reshape(x.shape))
 
     def attention_weights(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
         """Attention of each token to each token of the context, mean over the heads: [B, N, L], rows sum to 1. For figures."""
-        q, k, _ = self._project(x, context, mask)
+        q, k, _ = self.project(x, context, mask)
         scores = q @ k.mT / k.shape[-1] ** 0.5
         if mask is not None:
             scores = scores.masked_fill(~mask[:, None, None], -math.inf)

@@ -12,7 +12,7 @@ from course_lib.experiments import flops, generate, latents, limits, prompt_adhe
 from course_lib.experiments.ch4_latent_ddpm import equal_quality, sampler_order, sampler_steps, schedules_and_scaling
 from course_lib.experiments.ch5_guidance import failure_modes, frontier, guided_densities, noisy_classifier
 from course_lib.experiments.ch6_sharper_vae import sharper
-from course_lib.experiments.ch7_words import words
+from course_lib.experiments.ch7_words import attention, order, words
 from course_lib.schedule import Level
 from course_lib.vae import VAE
 
@@ -108,7 +108,8 @@ CHAPTERS_6_AND_7 = {
     "a drop in percent": (lambda: words.drop_words(LABELS, 20), "drop is 20"),
     "a split as a tuple": (lambda: words.zero_shot_accuracy(None, (Z, Z, LABELS)), "split is a tuple"),
     "a split in place of several": (lambda: words.retrieval_by_split(None, words.Split(Z, Z, LABELS)), "must be a dictionary"),
-    "an empty map": (lambda: words.overlay_maps(torch.zeros(3, 8, 8), torch.zeros(2, 4, 4)), "without a value above 0"),
+    "an empty map": (lambda: attention.heat(torch.zeros(3, 8, 8), torch.zeros(4, 4)), "no value above 0"),
+    "three teddies": (lambda: order.two_captions(torch.zeros(1, 3, 2, dtype=torch.int64)), r"\[N, 2, 2\]"),
 }
 CASES = SHARED | CHAPTER_4 | CHAPTER_5 | CHAPTERS_6_AND_7
 

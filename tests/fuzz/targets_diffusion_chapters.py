@@ -23,10 +23,11 @@ from inputs import (
 from spec import exclude, spec
 from targets_judges import reader
 
+from course_lib import teddies
 from course_lib.contrastive import ImageTextPair
 from course_lib.experiments.ch4_latent_ddpm import equal_time, sampler_order
 from course_lib.experiments.ch4_latent_ddpm.equal_quality import EmaSnapshots
-from course_lib.experiments.ch7_words import words
+from course_lib.experiments.ch7_words import attention, words
 from course_lib.experiments.ch7_words.words import Split
 
 TRAINS = "trains networks of the recipes for minutes"
@@ -184,15 +185,56 @@ spec(f"{W}.image_search", searched, shapes=LATENTS, text=("caption",))(
 )
 spec(f"{W}.retrieval_by_split", slow=True)(lambda: {"pair": pair(), "splits": {"seen": split(), "unseen": split()}})
 spec(f"{W}.reordered_captions", shapes={"labels": "[N, 5]"}, labels={"labels": 100})(lambda: {"labels": labels()})
-for name in ("zero_shot_accuracy", "attribute_binding_accuracy"):
-    spec(f"{W}.{name}", slow=True, infinite=True)(lambda: {"pair": pair(), "split": split()})
-exclude("samples images of several models", f"{W}.compare_generalisation")
+spec(f"{W}.zero_shot_accuracy", slow=True, infinite=True)(lambda: {"pair": pair(), "split": split()})
+exclude("trains with the loss that it is given", f"{W}.train_on_captions")
 spec(f"{W}.value_frequencies", shapes={"images": "[B, 3, 64, 64]"}, images=("images",))(
     lambda: {"reader": reader(), "images": photos(2, 3, 64), "factor": "fur"}
 )
-spec(f"{W}.attention_maps", rows=[("x_t", "tokens")])(
+
+A = "experiments.ch7_words.attention"
+
+
+def scarves() -> teddies.Factors:
+    return teddies.sample_factors(2, 0, scarf="red")
+
+
+def scene() -> attention.Scenes:
+    return attention.Scenes(photos(2, 3, 64), normal(2, 4, 4, 4), scarves(), teddies.captions(scarves()))
+
+
+spec(f"{A}.make_scenes", fixed=("machine",), slow=True)(lambda: {"n": 1, "seed": 1, "codec": codec(3), "machine": machine()})
+spec(f"{A}.changing_pixels", slow=True)(lambda: {"factors": scarves(), "name": "scarf"})
+spec(f"{A}.object_masks", slow=True)(lambda: {"factors": scarves()})
+spec(f"{A}.word_token")(lambda: {"factors": scarves(), "name": "scarf"})
+spec(f"{A}.masked_attention", rows=[("q", "k", "mask")])(
+    lambda: {"q": normal(2, 5, 4), "k": normal(2, 6, 4), "mask": torch.ones(2, 6).bool()}
+)
+spec(f"{A}.word_maps", lambda net, x_t, level, tokens: attention.word_maps(net, x_t, level, tokens), rows=[("x_t", "tokens")])(
     lambda: {"net": text_denoiser(), "x_t": normal(3, 4, 4, 4), "level": level(), "tokens": tokens()}
 )
-spec(f"{W}.overlay_maps", shapes={"image": "[3, H, W]", "maps": "[L, S, S]"})(
-    lambda: {"image": normal(3, 16, 16), "maps": torch.rand(4, 4, 4)}
+exclude("word_maps of a record", f"{A}.scene_maps")
+spec(f"{A}.maps_of_word", rows=[("token",)])(lambda: {"maps": torch.rand(2, 3, 6, 4, 4), "token": torch.tensor([1, 0, 5])})
+spec(f"{A}.heat", shapes={"image": "[3, H, W]", "weight": "[S, S]"})(
+    lambda: {"image": normal(3, 16, 16), "weight": torch.rand(4, 4) + 0.1}
 )
+
+R = "experiments.ch7_words.order"
+
+
+def pairs() -> torch.Tensor:
+    return torch.tensor([[[2, 0], [5, 1]], [[5, 0], [2, 1]]])
+
+
+spec(f"{R}.make_two_teddies", fixed=("machine",), slow=True)(
+    lambda: {"n": 1, "seed": 1, "codec": codec(3), "machine": machine(), "unseen": True}
+)
+for name in ("is_held_out", "two_captions", "exchange_furs", "are_twins"):
+    spec(f"{R}.{name}", shapes={"labels": "[N, 2, 2]"}, labels={"labels": 100})(lambda: {"labels": pairs()})
+exclude("measures a pair on a record of scenes", f"{R}.order_accuracy")
+exclude(TRAINS, f"{R}.measure_word_order", f"{R}.measure_order_while_training")
+exclude("reads the stored figures, which it is given", f"{R}.order_curve")
+
+B = "experiments.ch7_words.budgets"
+exclude(TRAINS, f"{B}.measure_words_training", f"{B}.measure_while_training")
+exclude("samples images, or renders thousands", f"{B}.adherence_by_split", f"{B}.training_data")
+exclude("reads or writes the stored figures", f"{B}.curve", f"{B}.stored_figures")

@@ -1,15 +1,13 @@
 """Experiments of notebook 7: a contrastive pair that retrieves images, and denoisers conditioned on captions or factors."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from course_lib import teddies, text
-from course_lib.arguments import check_choice, check_integer, check_labels, check_number, check_same_length, check_tensor
+from course_lib import recipes, teddies, text
+from course_lib.arguments import check_choice, check_integer, check_number, check_same_length, check_tensor
 from course_lib.codec import Codec, cache
 from course_lib.contrastive import (
     ImageTextPair,
@@ -21,16 +19,13 @@ from course_lib.contrastive import (
 )
 from course_lib.device import Machine
 from course_lib.experiments.limits import MAX_STEPS
-from course_lib.experiments.prompt_adherence import adherence, sample_prompts
-from course_lib.images import to_uint8
 from course_lib.judges.factor_reader import NAMED_FACTORS, FactorReader, read_factors
-from course_lib.layers import CrossAttention
-from course_lib.schedule import Level, check_level
 from course_lib.teddies import NUM_VALUES, SEMANTIC, VALUES
-from course_lib.text_denoiser import TextDenoiser
-from course_lib.text_to_image import TextToImage
-from course_lib.training import TrainConfig, TrainResult, train
+from course_lib.training import LossFn, OnStep, TrainConfig, TrainResult, train
 from course_lib.training.config import MAX_SEED
+
+PairLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Features of images and of captions [B, D], and the scale [] → a scalar."""
 
 
 class Split(NamedTuple):
@@ -85,37 +80,55 @@ def loss_lower_bound(labels: Tensor) -> float:
 
 
 def train_pair(
-    latents: Tensor, labels: Tensor, machine: Machine, steps: int = 400, drop: float = 0.2, seed: int = 0, progress: bool = True
+    latents: Tensor,
+    labels: Tensor,
+    machine: Machine,
+    steps: int = 400,
+    drop: float = 0.2,
+    seed: int = 0,
+    progress: bool = True,
+    loss: PairLoss = contrastive_loss,
 ) -> TrainResult[ImageTextPair]:
     """Train a contrastive pair on latents and the captions of their labels.
 
-    drop: probability that a caption leaves a factor out, sampled again in each step.
+    drop: probability that a caption leaves a factor out, sampled again in each step. loss: of the features and the scale.
     """
     check_tensor("latents", latents, "[N, 4, 8, 8]", "float")
     teddies.check_labels(labels)
     check_number("drop", drop, at_least=0, at_most=1)
-    check_integer("steps", steps, 1, MAX_STEPS)
 
     def objective(pair: ImageTextPair, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
         latents, labels = batch
         images, texts = pair(latents, text.tokenise_labels(drop_words(labels, drop, generator)))
-        return contrastive_loss(images.float(), texts.float(), pair.scale)
+        return loss(images.float(), texts.float(), pair.scale)
 
+    return train_on_captions(objective, (latents, labels), machine, steps, seed, progress=progress)
+
+
+def train_on_captions(
+    objective: LossFn[ImageTextPair],
+    data: tuple[Tensor, Tensor],
+    machine: Machine,
+    steps: int = 400,
+    seed: int = 0,
+    schedule: str = "cosine",
+    progress: bool = False,
+    on_step: OnStep | None = None,
+) -> TrainResult[ImageTextPair]:
+    """Train a new `ImageTextPair` with this loss of a batch of data, with the settings that all pairs of notebook 7 share."""
     config = TrainConfig(
-        steps=steps,
+        steps=check_integer("steps", steps, 1, MAX_STEPS),
         batch_size=256,
         lr=2e-3,
         betas=(0.9, 0.99),
         weight_decay=0.05,
-        ema_decay=0.99,
+        ema_decay=0.99 if schedule == "cosine" else 0.95,
+        schedule=schedule,
         channels_last=True,
         seed=seed,
         progress=progress,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        pair = ImageTextPair()
-    return train(pair, objective, (latents, labels), config, machine=machine)
+    return train(recipes.build(ImageTextPair, {}, seed), objective, data, config, machine=machine, on_step=on_step)
 
 
 @torch.no_grad()
@@ -182,44 +195,7 @@ def zero_shot_accuracy(pair: ImageTextPair, split: Split) -> dict[str, float]:
     return accuracy
 
 
-def attribute_binding_accuracy(pair: ImageTextPair, split: Split) -> float:
-    """Return how often the pair knows which is blue, the fur or the scarf, in images where exactly one of them is.
-
-    It chooses between "one blue teddy bear" and "one teddy bear with a blue scarf", or "two …"; chance is 0.5.
-    """
-    _check_split("split", split)
-    fur, scarf = (split.labels[:, SEMANTIC.index(name)] == VALUES[name].index("blue") for name in ("fur", "scarf"))
-    one = fur ^ scarf
-    if not bool(one.any()):
-        raise ValueError("split has no image in which exactly one of fur and scarf is blue: give more images.")
-    captions = ["one blue teddy bear", "one teddy bear with a blue scarf"]
-    captions += ["two blue teddy bears", "two teddy bears with a blue scarf"]
-    similar = caption_similarity(pair, split.latents[one], captions).view(-1, 2, 2)  # [N, count, fur or scarf]
-    count = split.labels[one, SEMANTIC.index("count")]
-    check_labels("the split's count", count, NUM_VALUES[SEMANTIC.index("count")])
-    similar = similar.take_along_dim(count[:, None, None], 1)[:, 0]
-    return (similar.argmax(1) == scarf[one]).double().mean().item()
-
-
 # ------------------------------------------------------------------------------------------------------- the denoisers
-
-
-def compare_generalisation(
-    models: Mapping[str, TextToImage], reader: FactorReader, n: int = 128, scale: float = 3.0
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Measure each model's adherence to n prompts seen in training and n never seen.
-
-    Returns {model: {"seen": adherence, "never seen": adherence}}, each as from `prompt_adherence.adherence`.
-    """
-    prompts = {"seen": sample_prompts(n, 31), "never seen": sample_prompts(n, 32, unseen=True)}
-
-    def measure(model: TextToImage, labels: Tensor) -> dict[str, float]:
-        condition = model.encode_prompt(teddies.captions_from_labels(labels))
-        return adherence(reader, model.sample(condition, scale), labels)
-
-    return {
-        name: {combinations: measure(model, labels) for combinations, labels in prompts.items()} for name, model in models.items()
-    }
 
 
 def value_frequencies(reader: FactorReader, images: Tensor, factor: str) -> dict[str, float]:
@@ -228,39 +204,3 @@ def value_frequencies(reader: FactorReader, images: Tensor, factor: str) -> dict
     found = read_factors(reader, images)[0][factor].argmax(1)
     counts = torch.bincount(found, minlength=len(VALUES[factor])).double() / len(images)
     return dict(zip(VALUES[factor], counts.tolist(), strict=True))
-
-
-@torch.no_grad()
-def attention_maps(net: TextDenoiser, x_t: Tensor, level: Level, tokens: Tensor) -> Tensor:
-    """Return the attention of each position of x_t [B, C, S, S] to each token [B, L] at this level: [B, L, S, S].
-
-    At each position it adds up to 1. Mean over all cross-attention layers and heads; maps of coarser layers are repeated
-    (compare Hertz et al. 2023, figure 4).
-    """
-    check_tensor("x_t", x_t, "[B, C, S, S]", "float")
-    check_tensor("tokens", tokens, f"[{len(x_t)}, L]", "integer")
-    check_level(level)
-    maps: list[Tensor] = []
-
-    def store(layer: CrossAttention, inputs: tuple[Tensor, Tensor, Tensor], _: Tensor) -> None:
-        side = math.isqrt(inputs[0].shape[1])
-        weights = layer.attention_weights(*inputs).float().mT.unflatten(2, (side, side))  # [B, L, side, side]
-        maps.append(F.interpolate(weights, x_t.shape[2:], mode="nearest"))
-
-    hooks = [module.register_forward_hook(store) for module in net.modules() if isinstance(module, CrossAttention)]
-    try:
-        net(x_t, torch.full((len(x_t),), level.t, device=x_t.device), tokens)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return torch.stack(maps).mean(0)
-
-
-def overlay_maps(image: Tensor, maps: Tensor) -> Tensor:
-    """Show an image [3, 64, 64] in [-1, 1] through each of the maps [L, S, S], bright where it is large: uint8 [L, 3, 64, 64]."""
-    check_tensor("image", image, "[3, H, W]", "float")
-    check_tensor("maps", maps, "[L, S, S]", "float")
-    if not bool((maps.amax((1, 2)) > 0).all()):
-        raise ValueError("maps has a map without a value above 0, but each is divided by its largest value.")
-    light = F.interpolate(maps[:, None] / maps.amax((1, 2), keepdim=True)[:, None], image.shape[1:], mode="bilinear")
-    return to_uint8((image + 1) * (0.15 + 0.85 * light) - 1)
