@@ -15,6 +15,7 @@ MODULES = (
     "targets_pixel_space",
     "targets_vae_chapters",
     "targets_diffusion_chapters",
+    "targets_latent_ddpm",
     "targets_guidance_chapters",
 )
 

@@ -4,7 +4,7 @@ In the plane, in a latent space, and with a learned denoiser, for which its own 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from course_lib import recipes
 from course_lib.arguments import (
+    check_dictionary,
     check_finite,
     check_integer,
     check_integers,
@@ -22,6 +23,7 @@ from course_lib.arguments import (
     check_tensor,
 )
 from course_lib.diffusion import Denoiser, add_noise
+from course_lib.experiments.floors import DRAWS, Floor, floor_of
 from course_lib.experiments.flops import power_law_exponent
 from course_lib.experiments.generate import SAMPLERS
 from course_lib.experiments.limits import MAX_SAMPLES, seeded_generator
@@ -149,16 +151,38 @@ def learned_denoiser_errors(
     return endpoint_errors(denoise, x_t, truth, steps, first, last)
 
 
-def distribution_errors(steps: Sequence[int], n: int = 10_000, seed: int = 0) -> tuple[dict[str, list[float]], float]:
+def orders_on_equal_grids(
+    denoisers: Mapping[str, Denoiser],
+    x_t: Tensor,
+    steps: Sequence[int],
+    first: int = 900,
+    last: int = 100,
+    reference_steps: int = 200,
+) -> dict[str, dict[str, float]]:
+    """Fit each sampler's order with each denoiser on the same step counts, from the same points: {denoiser: {sampler: order}}.
+
+    An order fitted on coarse steps is smaller than on fine ones, so two denoisers, for instance an exact and a trained one, can
+    only be compared on one grid. Each is measured as in `learned_denoiser_errors`; the fit uses all step counts.
+    """
+    check_dictionary("denoisers", denoisers)
+    options = {"first": first, "last": last, "reference_steps": reference_steps}
+    found = {name: learned_denoiser_errors(denoise, x_t, steps, **options) for name, denoise in denoisers.items()}
+    return {
+        name: {sampler: convergence_order(steps, values, max(2, len(steps))) for sampler, values in errors.items()}
+        for name, errors in found.items()
+    }
+
+
+def distribution_errors(steps: Sequence[int], n: int = 10_000, seed: int = 0) -> tuple[dict[str, list[float]], Floor]:
     """Measure how far each sampler's *distribution* is from the toy's; this includes DDPM, which follows no deterministic path.
 
     The distance is `sliced_wasserstein` between sets of n points, in the toy's own unit. Returns {sampler: one distance per
-    step count}, and the distance between two sets of true points: below it no sampler can be distinguished from the truth.
+    step count}, and the floor: mean and range of the distance between two sets of true points, over ten pairs.
     """
     steps, n = check_integers("steps", steps), check_integer("n", n, 1, MAX_SAMPLES)
     mixture, schedule = toy_mixture().to(dtype=torch.float32), recipes.make_schedule()
     generator = seeded_generator(seed)
-    truth, other = (mixture.sample(n, generator)[0].flatten(1) for _ in range(2))
+    truth = mixture.sample(n, generator)[0].flatten(1)
     x_T = schedule.level(schedule.T).sigma * torch.randn(n, 2, 1, 1, generator=generator)
     denoise = mixture.denoiser()
 
@@ -166,8 +190,13 @@ def distribution_errors(steps: Sequence[int], n: int = 10_000, seed: int = 0) ->
         options = {"generator": seeded_generator(seed)} if name == "DDPM" else {}
         return sliced_wasserstein(SAMPLERS[name](denoise, x_T, schedule.grid(count), **options).flatten(1), truth)
 
+    def distance_of_a_pair() -> float:
+        one, other = (mixture.sample(n, generator)[0].flatten(1) for _ in range(2))
+        return sliced_wasserstein(one, other)
+
     names = ("DDPM", "DDIM", "DPM-Solver++(2M)")
-    return {name: [error(name, count) for count in steps] for name in names}, sliced_wasserstein(truth, other)
+    errors = {name: [error(name, count) for count in steps] for name in names}
+    return errors, floor_of([distance_of_a_pair() for _ in range(DRAWS)])
 
 
 def sliced_wasserstein(a: Tensor, b: Tensor, directions: int = 32) -> float:

@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
 from course_lib import recipes, schedule
 from course_lib.diffusion import add_noise
@@ -81,3 +83,30 @@ def test_sliced_wasserstein_distance_of_a_shift_is_its_mean_projection():
     points = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
     shifted = points + torch.tensor([3.0, 0.0])
     assert sampler_order.sliced_wasserstein(points, shifted, directions=256) == pytest.approx(6 / math.pi, rel=1e-3)
+
+
+def test_the_floor_is_the_expected_distance_of_two_samples():
+    """E|F_n − G_n| of two empirical distribution functions is √(2 F (1 − F) / n) · √(2 / pi), integrated over each projection."""
+    n, mixture = 2000, sampler_order.toy_mixture()
+    means, covariances = mixture.means.numpy(), (mixture.axes * mixture.variances[:, None] @ mixture.axes.mT).numpy()
+    x, expected = np.linspace(-6, 6, 4001), []
+    for angle in np.arange(32) * math.pi / 32:
+        d = np.array([math.cos(angle), math.sin(angle)])
+        below = np.mean([norm.cdf(x, m @ d, math.sqrt(d @ c @ d)) for m, c in zip(means, covariances, strict=True)], 0)
+        expected.append(np.trapezoid(np.sqrt(2 * below * (1 - below) / n) * math.sqrt(2 / math.pi), x))
+    floors = [sampler_order.distribution_errors((2,), n, seed)[1] for seed in range(5)]
+    assert sum(floor.mean for floor in floors) / 5 == pytest.approx(np.mean(expected), rel=0.12)
+    for floor in floors:
+        assert 0 < floor.low < floor.mean < floor.high
+
+
+def test_orders_on_equal_grids_are_those_of_the_theory_where_steps_are_fine():
+    mixture = sampler_order.toy_mixture()
+    x_t = torch.randn(30, 2, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    steps = (20, 40)
+    denoisers = {"exact": mixture.denoiser(), "one class": mixture.denoiser(1)}
+    found = sampler_order.orders_on_equal_grids(denoisers, x_t, steps, 800, 200, reference_steps=400)
+    for orders in found.values():
+        assert orders == pytest.approx({"DDIM": 1, "DPM-Solver++(2M)": 2, "Heun": 2}, abs=0.25)
+    by_hand = sampler_order.learned_denoiser_errors(mixture.denoiser(), x_t, steps, 800, 200, 400)["Heun"]
+    assert found["exact"]["Heun"] == pytest.approx(math.log2(by_hand[0] / by_hand[1]))
