@@ -166,6 +166,20 @@ def logit_normal_steps(
     return _step_at(torch.sigmoid(mean + std * normal), T)
 
 
+def steps_between(first: int, last: int) -> DrawSteps:
+    """Return what draws training steps as `stratified_steps` does, but only from first to last.
+
+    Raises ValueError unless 1 <= first <= last; and what is returned, for a schedule of fewer than ``last`` steps.
+    """
+    last = check_integer("last", last, check_integer("first", first, 1))
+
+    def draw(batch: int, T: int, device: torch.device, generator: torch.Generator | None = None) -> Tensor:
+        check_integer("T", T, last)
+        return first - 1 + stratified_steps(batch, last - first + 1, device, generator)
+
+    return draw
+
+
 def _strata(batch: int, device: torch.device, generator: torch.Generator | None) -> Tensor:
     """Uniform values in 0…1, one in each of ``batch`` equal intervals, [batch]."""
     batch = check_integer("batch", batch, 1, MAX_BATCH)
@@ -210,25 +224,30 @@ def loss(
     null_label: int | Sequence[int] | None = None,
     drop: float = 0.1,
     draw_steps: DrawSteps = stratified_steps,
+    measured_in: str | None = None,
 ) -> Tensor:
     """Mean squared error of the network's prediction at random levels (DDPM eq. 14, for any prediction type); a scalar.
 
     net: (x_t [B, C, H, W], t [B], y [B]) → [B, C, H, W]. x0: clean data. y: integer labels [B] or [B, F], or None.
     null_label: where given (one for each label), it replaces labels with probability ``drop``, so that one network learns both
     the conditional and the unconditional denoiser, as classifier-free guidance needs. draw_steps: the distribution of the steps
-    in training, uniform by default; it decides how much each level counts. Raises ValueError for an unknown
-    prediction_type, for x0 that is no batch of float images, and for a network's output of another shape.
+    in training, uniform by default; it decides how much each level counts. measured_in: the prediction type in which the error
+    is taken, by default the network's own; for instance x0 predicted and v compared (Li & He 2025, table 1). Raises ValueError
+    for an unknown prediction type, for a level where the one does not determine the other (see `convert`), for x0 that is no
+    batch of float images, and for a network's output of another shape.
     """
     check_tensor("x0", x0, "[B, C, H, W]", "float")
     level = schedule.at(draw_steps(len(x0), schedule.T, x0.device, generator))
     eps = torch.randn(x0.shape, device=x0.device, dtype=x0.dtype, generator=generator)
     if y is not None and null_label is not None:
         y = drop_labels(y, null_label, drop, generator)
-    out = net(add_noise(x0, eps, level), level.t, y)
-    goal = target(prediction_type, x0, eps, level)
+    measured_in = measured_in or prediction_type
+    x_t, goal = add_noise(x0, eps, level), target(measured_in, x0, eps, level)
+    out = net(x_t, level.t, y)
     check_tensor("the network's output", out, "", "float")
     check_same_shape("the network's output", out, "x0", x0)
-    return torch.nn.functional.mse_loss(out.to(torch.promote_types(out.dtype, torch.float32)), goal)
+    out = out.to(torch.promote_types(out.dtype, torch.float32))
+    return torch.nn.functional.mse_loss(convert(prediction_type, measured_in, out, x_t, level), goal)
 
 
 def expand_labels(y: Tensor | int | Sequence[int], n: int, device: torch.device) -> Tensor:

@@ -36,10 +36,11 @@ def denoising_loss(
     prediction_type: str = PREDICTION_TYPE,
     schedule: Schedule | None = None,
     draw_steps: DrawSteps = stratified_steps,
+    measured_in: str | None = None,
 ) -> LossFn[nn.Module]:
     """Return the loss of the denoiser recipes, on a batch of latents and labels.
 
-    schedule: the recipes' where None. draw_steps: as in `loss`.
+    schedule: the recipes' where None. draw_steps, measured_in: as in `loss`.
     """
     noise = schedule or make_schedule()
 
@@ -47,7 +48,15 @@ def denoising_loss(
         check_list("batch", batch, 2, "tensors: latents and labels")
         latents, labels = batch
         return loss(
-            net, latents, labels, noise, prediction_type, generator=generator, null_label=null_label, draw_steps=draw_steps
+            net,
+            latents,
+            labels,
+            noise,
+            prediction_type,
+            generator=generator,
+            null_label=null_label,
+            draw_steps=draw_steps,
+            measured_in=measured_in,
         )
 
     return objective

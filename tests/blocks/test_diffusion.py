@@ -323,6 +323,31 @@ def test_the_loss_takes_the_steps_that_it_is_given():
     assert net.t.tolist() == [93] * 5
 
 
+@pytest.mark.parametrize(
+    ("prediction_type", "weight"), [("x0", lambda a, s: 1 / s), ("eps", lambda a, s: 1 / a), ("v", lambda a, s: 1)]
+)
+def test_the_error_of_v_is_that_of_the_prediction_over_a_rate(prediction_type, weight):
+    """By algebra with alpha² + sigma² = 1: v − v' = −(x0 − x0') / sigma = (eps − eps') / alpha."""
+    x0, table = normal(7, 2, 3, 3, dtype=torch.float32), schedule.cosine()
+    draw = diffusion.steps_between(100, 900)
+    net = Recorder()
+    found = diffusion.loss(net, x0, None, table, prediction_type, generator=seeded(), draw_steps=draw, measured_in="v")
+    level = table.at(net.t)
+    eps = (net.x_t - level.alpha * x0) / level.sigma
+    error = (0.5 * net.x_t - by_definition(prediction_type, x0, eps, level.alpha, level.sigma)) * weight(level.alpha, level.sigma)
+    assert_close(found, error.square().mean(), rtol=1e-4, atol=1e-4)
+
+
+@given(st.integers(1, 50), st.integers(0, 50), st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_steps_between_stay_there_and_take_each_equally_often(first, more, seed):
+    last = first + more
+    t = diffusion.steps_between(first, last)(more + 1, 200, torch.device("cpu"), seeded(seed))
+    assert t.tolist() == list(range(first, last + 1))
+    with pytest.raises(ValueError, match=f"T is {last - 1}"):
+        diffusion.steps_between(first, last)(4, last - 1, torch.device("cpu"), None)
+
+
 def test_labels_are_dropped_with_the_given_probability():
     y, n = torch.arange(20_000) % 10, 20_000
     dropped = diffusion.drop_labels(y, 10, 0.1, seeded())

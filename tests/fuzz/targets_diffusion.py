@@ -54,6 +54,10 @@ spec("diffusion.stratified_steps", fixed=("device",))(
 spec("diffusion.logit_normal_steps", fixed=("device",))(
     lambda: {"batch": 5, "T": 1000, "device": torch.device("cpu"), "generator": generator(), "mean": 0.5, "std": 1.5}
 )
+spec(
+    "diffusion.steps_between",
+    lambda first, last, batch, T: diffusion.steps_between(first, last)(batch, T, torch.device("cpu"), None),
+)(lambda: {"first": 3, "last": 900, "batch": 5, "T": 1000})
 spec("diffusion.drop_labels")(lambda: {"y": classes(6, 10), "null_label": 10, "drop": 0.5, "generator": generator()})
 spec("diffusion.drop_labels")(lambda: {"y": labels(6), "null_label": (2, 6, 6, 5, 5), "drop": 0.5, "generator": generator()})
 spec("diffusion.expand_labels", fixed=("device",))(lambda: {"y": classes(3, 10), "n": 3, "device": torch.device("cpu")})
@@ -70,6 +74,7 @@ spec("diffusion.loss", shapes={"x0": NCHW}, rows=[("x0", "y")], labels={"y": 11}
         "null_label": 10,
         "drop": 0.1,
         "draw_steps": diffusion.logit_normal_steps,
+        "measured_in": "velocity",
     }
 )
 spec("diffusion.loss", shapes={"x0": NCHW}, rows=[("x0", "y")])(

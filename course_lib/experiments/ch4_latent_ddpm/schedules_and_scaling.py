@@ -20,6 +20,7 @@ from course_lib.recipes.losses import denoising_loss
 from course_lib.samplers import dpmpp_2m
 from course_lib.schedule import Level, Schedule, check_level
 from course_lib.training import TrainConfig, train
+from course_lib.training.config import MAX_SEED, MIN_SEED
 
 # ------------------------------------------------------------------------------------------------- schedules
 
@@ -120,15 +121,21 @@ def compare_scalings(
     wanted, results, levels = balanced_labels(n, evaluator.machine), [], recipes.make_schedule().grid(10)
     for name, other in scaling_codecs(codec, latents).items():
         scaled = rescale_latents(latents, codec, other)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            net = DiT(latents.shape[1], latents.shape[2], dim=64, depth=2)
-        config = TrainConfig(steps=steps, batch_size=64, lr=3e-3, betas=(0.9, 0.99), ema_decay=0.99, progress=False)
-        result = train(net, denoising_loss(recipes.NUM_CLASSES), (scaled, labels), config, machine=evaluator.machine)
+        net, training = small_denoiser(latents, steps)
+        result = train(net, denoising_loss(recipes.NUM_CLASSES), (scaled, labels), training, machine=evaluator.machine)
         factory, shape = conditional_factory(result.ema, evaluator.machine), tuple(latents.shape[1:])
         images = generate(factory, wanted, other, shape, evaluator.machine, levels=levels)
         results.append(ScalingResult(name, other, scaled.std(dim=(0, 2, 3)), evaluator.score(images, wanted), images))
     return results
+
+
+def small_denoiser(latents: Tensor, steps: int = 200, seed: int = 0) -> tuple[DiT, TrainConfig]:
+    """Return a small DiT for latents [N, C, S, S] before its training, and how to train it: some seconds on two cores."""
+    check_tensor("latents", latents, "[N, C, S, S]", "float")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(check_integer("seed", seed, MIN_SEED, MAX_SEED))
+        net = DiT(latents.shape[1], latents.shape[2], dim=64, depth=2)
+    return net, TrainConfig(steps=steps, batch_size=64, lr=3e-3, betas=(0.9, 0.99), ema_decay=0.99, seed=seed, progress=False)
 
 
 def rescale_latents(latents: Tensor, codec: VAECodec, other: VAECodec) -> Tensor:

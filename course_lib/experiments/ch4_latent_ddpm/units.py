@@ -1,0 +1,186 @@
+"""Latents in a wrong unit: what is the schedule's share of the harm, what that of the network's input and target?
+
+Data of standard deviation `unit`, x_t = alpha · unit · u + sigma · eps, has three differences from unit-variance data u: another
+signal-to-noise ratio at each step, another size of the network's input, and another size (and mixture) of its target. `InUnit`
+switches on the second and the third one by one, on a schedule that has the first. ``course measure units`` stores what each
+costs, and what scaling is worth on the latents of a VAE with almost no KL.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from course_lib import device as devices
+from course_lib import recipes
+from course_lib.arguments import check_flag, check_integer, check_list, check_number, check_tensor
+from course_lib.codec import Codec, VAECodec, cache
+from course_lib.data import fashion_mnist
+from course_lib.device import Machine
+from course_lib.diffusion import add_noise, drop_labels, stratified_steps, target
+from course_lib.experiments.ch4_latent_ddpm.schedules_and_scaling import (
+    global_std,
+    rescale_latents,
+    scaling_codecs,
+    small_denoiser,
+)
+from course_lib.experiments.evaluator import Evaluator
+from course_lib.experiments.generate import balanced_labels, conditional_factory, generate
+from course_lib.layers import check_noisy_batch
+from course_lib.recipes.losses import beta_loss, denoising_loss
+from course_lib.schedule import BatchLevel, cosine, shifted
+from course_lib.storage.results import StoredResult
+from course_lib.training import train
+
+RESULT = StoredResult("units", "results/units.json")
+STEPS, SEEDS, SAMPLES, SAMPLER_STEPS = 200, 2, 1000, 20
+UNITS = (0.2, 5.0)
+ARMS = {  # (input in the wrong unit, target in the wrong unit); the schedule is that of the wrong unit in all of them
+    "schedule": (False, False),
+    "schedule and input": (True, False),
+    "schedule and target": (False, True),
+    "wrong unit": (True, True),
+}
+BETA, VAE_STEPS = 1e-4, 800  # of the VAE with almost no KL
+SCALINGS = ("none", "one number", "per channel")
+
+
+class InUnit(nn.Module):
+    """A network for data of standard deviation `unit`, seen from unit-variance data: x_t of `schedule`, t, y → v of `schedule`.
+
+    net: (x_t, t, y) → v, as for any data. schedule: the cosine with the wrong unit's signal-to-noise ratios. wrong_input: the
+    network sees x_t in the wrong unit. wrong_target: it predicts the v of the wrong unit. Without both nothing is wrong but the
+    schedule; with both it is exactly a network trained on data in the wrong unit.
+    """
+
+    def __init__(self, net: nn.Module, unit: float, wrong_input: bool = True, wrong_target: bool = True) -> None:
+        super().__init__()
+        self.net, self.unit = net, check_number("unit", unit, above=0)
+        for name, flag in (("wrong_input", wrong_input), ("wrong_target", wrong_target)):
+            check_flag(name, flag)
+        self.wrong_input, self.wrong_target = wrong_input, wrong_target
+        self.cosine, self.schedule = cosine(), shifted(cosine(), 1 / self.unit)
+
+    def size(self, level: BatchLevel) -> Tensor:
+        """Return the standard deviation of x_t in the wrong unit, at this level of the cosine: [B, 1, 1, 1]."""
+        return (level.alpha.square() * self.unit**2 + level.sigma.square()).sqrt()
+
+    def weight(self, t: Tensor) -> Tensor:
+        """Return the factor of the error of v in the loss of this arm, at these steps [B]: [B, 1, 1, 1]."""
+        level = self.cosine.at(t)
+        return self.unit / self.size(level) if self.wrong_target else torch.ones_like(level.alpha)
+
+    def forward(self, x_t: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        check_noisy_batch(x_t, t, "[B, C, H, W]")
+        level = self.cosine.at(t)
+        size = self.size(level)
+        out = self.net(size * x_t if self.wrong_input else x_t, t, y)
+        if not self.wrong_target:
+            return out
+        # Eliminate u and eps from x_t · size = alpha · unit · u + sigma · eps and out = alpha · eps − sigma · unit · u.
+        return out * size / self.unit + x_t * level.alpha * level.sigma * (self.unit - 1 / self.unit)
+
+
+def unit_loss(net: InUnit, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
+    """Return the loss of an arm on unit-variance latents [B, C, S, S] and labels [B]: that of its own target; a scalar."""
+    check_list("batch", batch, 2, "tensors: latents and labels")
+    latents, labels = batch
+    check_tensor("latents", latents, "[B, C, S, S]", "float")
+    t = stratified_steps(len(latents), net.schedule.T, latents.device, generator)
+    level, eps = net.schedule.at(t), torch.randn(latents.shape, device=latents.device, generator=generator)
+    out = net(add_noise(latents, eps, level), t, drop_labels(labels, recipes.NUM_CLASSES, 0.1, generator))
+    return (net.weight(t) * (out - target("v", latents, eps, level))).square().mean()
+
+
+def measure(steps: int | None = None, seed: int = 0, out: Path | None = None) -> Path:
+    """Train the small denoiser in each of `UNITS` and `ARMS`, and in each scaling of a VAE with almost no KL; store the figures.
+
+    steps: of each denoiser, 200 where None. Two seeds. out: the file to write; by default the shipped one under ``data/``. About
+    five minutes on two cores.
+    """
+    machine = devices.find()
+    steps, seed = check_integer("steps", steps or STEPS, 1), check_integer("seed", seed, 0)
+    evaluator, codec, free = Evaluator(machine), recipes.load_codec("fashion-vae", machine), almost_no_kl(machine)
+    points, scalings = [], []
+    for s in range(seed, seed + SEEDS):
+        for unit, name in arms():
+            points.append(measure_arm(unit, name, codec, evaluator, steps, s))
+            print(points[-1], flush=True)
+        for name in SCALINGS:
+            scalings.append(measure_scaling(name, free, evaluator, steps, s))
+            print(scalings[-1], flush=True)
+    return RESULT.save(stored_figures(points, scalings, machine, steps, seed), out)
+
+
+def arms() -> list[tuple[float, str]]:
+    """Return what `measure` trains for each seed: (unit, name of the arm)."""
+    return [(1.0, "schedule"), *((unit, name) for unit in UNITS for name in ARMS)]
+
+
+def stored_figures(
+    points: list[dict[str, Any]], scalings: list[dict[str, Any]], machine: Machine, steps: int, seed: int
+) -> dict[str, Any]:
+    """Return what is stored: the points of the units and of the VAE with almost no KL, and how they were measured."""
+    figures = {"command": RESULT.command, "machine": str(machine), "seed": seed, "seeds": SEEDS, "steps": steps}
+    figures |= {"samples": SAMPLES, "sampler_steps": SAMPLER_STEPS, "beta": BETA, "vae_steps": VAE_STEPS}
+    return {**figures, "points": points, "scalings": scalings}
+
+
+def measure_arm(
+    unit: float, name: str, codec: Codec, evaluator: Evaluator, steps: int = STEPS, seed: int = 0, n: int = SAMPLES
+) -> dict[str, Any]:
+    """Train one arm and return its point: the Fréchet distance of n samples."""
+    images, labels = fashion_mnist("train", evaluator.machine.device)
+    latents = cache(codec, images)
+    net, training = small_denoiser(latents, steps, seed)
+    result = train(InUnit(net, unit, *ARMS[name]), unit_loss, (latents, labels), training, machine=evaluator.machine)
+    distance = _frechet(result.ema, codec, tuple(latents.shape[1:]), evaluator, n, result.ema.schedule.grid(SAMPLER_STEPS))
+    return {"unit": unit, "arm": name, "seed": seed, "frechet": round(distance, 2)}
+
+
+def almost_no_kl(machine: Machine, beta: float = BETA, steps: int = VAE_STEPS, seed: int = 0) -> VAECodec:
+    """Train the recipe's VAE with this weight of the KL from the beginning, as Stable Diffusion did with 1e-6."""
+    net, training = recipes.untrained_network("fashion-vae", seed, steps, progress=False)
+    images, _ = fashion_mnist("train", machine.device)
+    return VAECodec.fit(train(net, beta_loss(beta), (images,), training, machine=machine).ema, images)
+
+
+def measure_scaling(
+    name: str, codec: VAECodec, evaluator: Evaluator, steps: int = STEPS, seed: int = 0, n: int = SAMPLES
+) -> dict[str, Any]:
+    """Train the small denoiser on this codec's latents in one of `SCALINGS`, and return its point.
+
+    "std" is the standard deviation of all values of the latents that the denoiser gets.
+    """
+    images, labels = fashion_mnist("train", evaluator.machine.device)
+    unit = cache(codec, images)
+    other = scaling_codecs(codec, unit)[name]
+    latents = rescale_latents(unit, codec, other)
+    net, training = small_denoiser(latents, steps, seed)
+    result = train(net, denoising_loss(recipes.NUM_CLASSES), (latents, labels), training, machine=evaluator.machine)
+    grid = recipes.make_schedule().grid(SAMPLER_STEPS)
+    distance = _frechet(result.ema, other, tuple(latents.shape[1:]), evaluator, n, grid)
+    stds = {"std": round(latents.std().item(), 3), "vae_std": round(global_std(codec, unit), 3)}
+    return {"scaling": name, "seed": seed, **stds, "frechet": round(distance, 2)}
+
+
+def _frechet(net: nn.Module, codec: Codec, shape: tuple[int, ...], evaluator: Evaluator, n: int, levels: list) -> float:
+    labels, factory = balanced_labels(n, evaluator.machine), conditional_factory(net, evaluator.machine)
+    return evaluator.frechet(generate(factory, labels, codec, shape, evaluator.machine, levels=levels))
+
+
+def distances(figures: dict[str, Any]) -> dict[tuple[float, str], list[float]]:
+    """Return the stored Fréchet distances by (unit, arm), one for each seed; unit 1 has the arm "schedule" alone."""
+    found: dict[tuple[float, str], list[float]] = {}
+    for point in figures["points"]:
+        found.setdefault((point["unit"], point["arm"]), []).append(point["frechet"])
+    return found
+
+
+def distances_by_scaling(figures: dict[str, Any]) -> dict[str, list[float]]:
+    """Return the stored Fréchet distances on the latents of the VAE with almost no KL, by scaling, one for each seed."""
+    found: dict[str, list[float]] = {}
+    for point in figures["scalings"]:
+        found.setdefault(point["scaling"], []).append(point["frechet"])
+    return found
