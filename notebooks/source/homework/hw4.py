@@ -80,7 +80,8 @@ viz.grid(demos.decode_noised(noised, ts), titles=[f"t = {t}" for t in ts], scale
 #
 # [[target]]
 #
-# A network may predict the noise, the clean data, or a mixture of both, $v = \alpha\,\epsilon - \sigma\,x_0$ (Salimans & Ho 2022, appendix D). Flow matching's velocity, $\epsilon - x_0$, is another convention, and is not used here.
+# A network may predict the noise, the clean data, or a mixture of both, $v = \alpha\,\epsilon - \sigma\,x_0$ (Salimans & Ho 2022, appendix D). Flow matching's **velocity**, $\epsilon - x_0$, is another such mixture, with the rates left out. It has a name and a use of its own (chapter 4); here we write $v$. Either
+# follows from the other: with $x_t$ and the velocity, $x_0 = (x_t - \sigma\cdot\text{velocity})/(\alpha + \sigma)$ and $\epsilon = x_0 + \text{velocity}$ (`diffusion.convert`).
 #
 # | argument | shape | what it is |
 # |---|---|---|

@@ -68,12 +68,22 @@ def v_is_x_t(x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
 
 
 @TARGET.mistake(
-    "This v is eps - x0, which is another convention (the velocity of flow matching, or rectified flow). "
-    "Under a variance-preserving schedule v contains the rates: alpha · eps - sigma · x0."
+    "This is eps - x0, the velocity of flow matching (rectified flow): a convention of its own, and right for networks that "
+    "predict it. This exercise asks for v = alpha · eps - sigma · x0. Each of the two follows from the other and x_t: "
+    "x0 = (x_t - sigma · velocity) / (alpha + sigma), and eps = x0 + velocity; diffusion.convert does it."
 )
 @wrong_for("v", _target)
 def v_is_velocity(x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     return eps - x0
+
+
+@TARGET.mistake(
+    "This is x0 - eps, the velocity of flow matching in papers whose time runs from noise to data. "
+    "This exercise asks for v = alpha · eps - sigma · x0. With the other sign, eps - x0, diffusion.convert converts it."
+)
+@wrong_for("v", _target)
+def v_is_velocity_to_the_data(x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return x0 - eps
 
 
 @TARGET.mistake("alpha is missing from v: it multiplies eps.")

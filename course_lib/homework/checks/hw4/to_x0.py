@@ -118,7 +118,10 @@ def v_divided_by_alpha(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -
     return (alpha * x_t - sigma * out) / alpha
 
 
-@TO_X0.mistake('For "v" alpha is missing: it multiplies x_t.')
+@TO_X0.mistake(
+    'For "v" this is x_t - sigma · out, which is right for flow matching\'s velocity, eps - x0, on its straight line. '
+    "For v alpha multiplies x_t: alpha · x_t - sigma · v."
+)
 @wrong_for("v", _to_x0)
 def v_without_alpha(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     return x_t - sigma * out

@@ -240,6 +240,15 @@ def target_x0(*args: Any) -> Tensor:
     return _mse(b.out, b.x0)
 
 
+@TRAINING_LOSS.mistake(
+    "The target is eps - x0, the velocity of flow matching (rectified flow): right for a network that predicts it. "
+    "This network predicts v = alpha · eps - sigma · x0; diffusion.convert turns one into the other."
+)
+def target_velocity(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.out, b.eps - b.x0)
+
+
 @TRAINING_LOSS.mistake("The target is -v. It should be v = alpha · eps - sigma · x0.")
 def target_negated(*args: Any) -> Tensor:
     b = _Batch(*args)
