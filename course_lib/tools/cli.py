@@ -190,6 +190,22 @@ def measure_matched_quality(seconds: Seconds = 180.0, seed: Seed = 0, out: Out =
     print(equal_quality.measure(seconds, seed, out, samples))
 
 
+@measure.command("words-training")
+def measure_words_training(steps: Steps = None, seed: Seed = 0, out: Out = None) -> None:
+    """What denoisers given words or factors draw after few steps of training (notebook 7)."""
+    from course_lib.experiments.ch7_words import budgets
+
+    print(budgets.measure_words_training(steps, seed, out))
+
+
+@measure.command("word-order")
+def measure_word_order(steps: Steps = None, seed: Seed = 0, out: Out = None) -> None:
+    """When a contrastive pair reads the order of the words (notebook 7)."""
+    from course_lib.experiments.ch7_words import order
+
+    print(order.measure_word_order(steps, seed, out))
+
+
 @measure.command("readme-picture")
 def measure_readme_picture(seed: Seed = 0, out: Out = None) -> None:
     """The picture at the top of the README."""

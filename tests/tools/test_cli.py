@@ -17,6 +17,7 @@ from course_lib.experiments import latent_map, readme_picture
 from course_lib.experiments.ch2_autoencoder import bottlenecks, teddy_bottlenecks
 from course_lib.experiments.ch3_vae import prior_effects, rate_distortion
 from course_lib.experiments.ch4_latent_ddpm import equal_quality, equal_time, prediction_types, sampler_steps
+from course_lib.experiments.ch7_words import budgets, order
 from course_lib.storage import paths
 from course_lib.storage import shipped as shipped_files
 from course_lib.tools import cli, lab
@@ -248,6 +249,8 @@ MEASUREMENTS = {  # command: (the function that measures, what it must get from 
     "sampler-steps": (sampler_steps, "measure", (9, Path("here"))),
     "pixel-vs-latent": (equal_time, "measure", (2.5, 7, Path("here"))),
     "matched-quality": (equal_quality, "measure", (2.5, 7, Path("here"), 9)),
+    "words-training": (budgets, "measure_words_training", (5, 7, Path("here"))),
+    "word-order": (order, "measure_word_order", (5, 7, Path("here"))),
     "readme-picture": (readme_picture, "draw_readme_picture", (7, Path("here"))),
 }
 
@@ -271,7 +274,7 @@ def test_measure_passes_its_options_on(monkeypatch, name):
 def test_each_stored_result_names_its_command():
     """What an error about a missing file tells the reader to type must exist."""
     results = [module.RESULT for module, *_ in MEASUREMENTS.values() if hasattr(module, "RESULT")]
-    assert len(results) == 9
+    assert len(results) == 11
     listed = {name: entry["command"] for name, entry in shipped_files.entries().items() if name.startswith("results/")}
     for result in results:
         assert result.command == f"course measure {result.name}" == listed[result.file]

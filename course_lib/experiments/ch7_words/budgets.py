@@ -1,6 +1,6 @@
 """How well do denoisers given words or factors draw what they are asked for, after how many training steps?
 
-``course measure words-training`` trains both, with two seeds each, and stores the figures; notebook 7 reads them.
+``course measure words-training`` trains both, and stores the figures; notebook 7 reads them.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,16 +29,16 @@ from course_lib.unet import UNet
 RESULT = StoredResult("words-training", "results/words_training.json")
 CONDITIONS = ("words", "factors")
 STEPS = (100, 150, 200, 400)
-SEEDS, IMAGES, BATCH, PROMPTS, SCALE = 2, 12_000, 64, 128, 3.0
+SEEDS, IMAGES, BATCH, PROMPTS, SCALE = 1, 12_000, 64, 128, 3.0
 
 Point = dict[str, Any]
 """One measurement: condition, seed, steps, combinations ("seen" or "never seen"), and the fractions of `adherence`."""
 
 
 def measure_words_training(steps: int | None = None, seed: int = 0, out: Path | None = None) -> Path:
-    """Train denoisers given words and given factors with two seeds each, measure what they draw on the way; store it as JSON.
+    """Train denoisers given words and given factors, measure what they draw on the way; store it as JSON.
 
-    steps: of each training; by default, and at most, the last of `STEPS`. About half an hour on two cores.
+    steps: of each training; by default, and at most, the last of `STEPS`. About a quarter of an hour on two cores.
     """
     machine = devices.find()
     seed, steps = check_integer("seed", seed, 0), check_integer("steps", steps or STEPS[-1], 1, STEPS[-1])
