@@ -166,6 +166,14 @@ def measure_predictions(steps: Steps = None, seed: Seed = 0, out: Out = None) ->
     print(prediction_types.measure(steps, seed, out))
 
 
+@measure.command("flow-matching")
+def measure_flow_matching(steps: Steps = None, seed: Seed = 0, out: Out = None) -> None:
+    """Sample quality of a latent denoiser trained by flow matching and as v (chapter 4)."""
+    from course_lib.experiments.ch4_latent_ddpm import flow_matching
+
+    print(flow_matching.measure(steps, seed, out))
+
+
 @measure.command("sampler-steps")
 def measure_sampler_steps(samples: Samples = 1000, out: Out = None) -> None:
     """Sample quality of each sampler over its number of steps (chapter 4)."""

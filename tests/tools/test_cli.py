@@ -16,14 +16,33 @@ from course_lib import recipes
 from course_lib.experiments import latent_map, readme_picture
 from course_lib.experiments.ch2_autoencoder import bottlenecks, teddy_bottlenecks
 from course_lib.experiments.ch3_vae import prior_effects, rate_distortion
-from course_lib.experiments.ch4_latent_ddpm import equal_quality, equal_time, prediction_types, sampler_steps
-from course_lib.experiments.ch7_words import budgets, order
-from course_lib.storage import paths
-from course_lib.storage import shipped as shipped_files
-from course_lib.tools import cli, lab
-
-
-def course(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+from course_lib.experiments.ch4_latent_ddpm import (
+    arguments,
+    as,
+    budgets,
+    ch7_words,
+    cli,
+    course,
+    course_lib,
+    def,
+    environment,
+    equal_quality,
+    equal_time,
+    experiments,
+    flow_matching,
+    from,
+    import,
+    lab,
+    order,
+    paths,
+    prediction_types,
+    sampler_steps,
+    shipped,
+    shipped_files,
+    storage,
+    str,
+    tools,
+) -> subprocess.CompletedProcess:
     """Run ``course`` in a process of its own, as a shell does."""
     variables = {**os.environ, **environment}
     command = [sys.executable, "-m", "course_lib.tools.cli", *arguments]
@@ -246,6 +265,7 @@ MEASUREMENTS = {  # command: (the function that measures, what it must get from 
     "latent-space": (prior_effects, "measure_latent_space", (5, 7, Path("here"))),
     "rate-distortion": (rate_distortion, "measure_rate_distortion", (5, 7, Path("here"))),
     "predictions": (prediction_types, "measure", (5, 7, Path("here"))),
+    "flow-matching": (flow_matching, "measure", (5, 7, Path("here"))),
     "sampler-steps": (sampler_steps, "measure", (9, Path("here"))),
     "pixel-vs-latent": (equal_time, "measure", (2.5, 7, Path("here"))),
     "matched-quality": (equal_quality, "measure", (2.5, 7, Path("here"), 9)),
@@ -274,7 +294,7 @@ def test_measure_passes_its_options_on(monkeypatch, name):
 def test_each_stored_result_names_its_command():
     """What an error about a missing file tells the reader to type must exist."""
     results = [module.RESULT for module, *_ in MEASUREMENTS.values() if hasattr(module, "RESULT")]
-    assert len(results) == 11
+    assert len(results) == 12
     listed = {name: entry["command"] for name, entry in shipped_files.entries().items() if name.startswith("results/")}
     for result in results:
         assert result.command == f"course measure {result.name}" == listed[result.file]
