@@ -16,33 +16,14 @@ from course_lib import recipes
 from course_lib.experiments import latent_map, readme_picture
 from course_lib.experiments.ch2_autoencoder import bottlenecks, teddy_bottlenecks
 from course_lib.experiments.ch3_vae import prior_effects, rate_distortion
-from course_lib.experiments.ch4_latent_ddpm import (
-    arguments,
-    as,
-    budgets,
-    ch7_words,
-    cli,
-    course,
-    course_lib,
-    def,
-    environment,
-    equal_quality,
-    equal_time,
-    experiments,
-    flow_matching,
-    from,
-    import,
-    lab,
-    order,
-    paths,
-    prediction_types,
-    sampler_steps,
-    shipped,
-    shipped_files,
-    storage,
-    str,
-    tools,
-) -> subprocess.CompletedProcess:
+from course_lib.experiments.ch4_latent_ddpm import equal_quality, equal_time, flow_matching, prediction_types, sampler_steps
+from course_lib.experiments.ch7_words import budgets, order
+from course_lib.storage import paths
+from course_lib.storage import shipped as shipped_files
+from course_lib.tools import cli, lab
+
+
+def course(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     """Run ``course`` in a process of its own, as a shell does."""
     variables = {**os.environ, **environment}
     command = [sys.executable, "-m", "course_lib.tools.cli", *arguments]
