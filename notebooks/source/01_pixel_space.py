@@ -187,7 +187,7 @@ components_for = ch1.components_for.check(components_for)
 # %%
 pixels = {
     "photographs, 16×16": torch.cat([patches(F.adaptive_avg_pool2d(p[None].float(), 512), 16) for p in photos.values()]),
-    "Fashion-MNIST, whole images": train[:4000].flatten(1).float(),
+    "Fashion-MNIST, 32×32": train[:4000].flatten(1).float(),
     "random pixels": torch.rand(4000, 768, generator=generator),
 }
 spectra = {name: dimension.pca_spectrum(x).cpu() for name, x in pixels.items()}
