@@ -244,7 +244,7 @@ claims.table(
 
 # %% [markdown]
 # Here two facts meet. Stable Diffusion predicts $\varepsilon$, in latents, where no clipping to $[-1, 1]$ helps. It survives *because* its schedule stops at 7 % of signal: there an error grows 15 times, and not 20,000 times. The flaw of its schedule protects its target.
-# Our schedule ends with almost no signal, so our networks predict $v = \alpha\,\varepsilon - \sigma\,x_0$ (Salimans & Ho 2022, appendix D). ([Notebook 10](10_design_choices.ipynb) measures the three targets, averaging of weights, and solvers.)
+# Our schedule ends with almost no signal, so our networks predict $v = \alpha\,\varepsilon - \sigma\,x_0$ (Salimans & Ho 2022, appendix D).
 #
 # The **loss** is the simplest in the course (Ho et al. 2020, eq. 14): add noise, predict, square the error, average over everything. One label in ten is replaced by a *null label*, so that the same network also learns to denoise without a label; chapter 5 needs that. Write it:
 
@@ -546,8 +546,7 @@ viz.rows(
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Recall. One step gives the average boot of the class, ten times; three steps give boots that look real but vary less. They cover half of the real images instead of four fifths. High precision alone is no sign of good samples. (Which *solver* needs how many steps, and
-# why: [notebook 10](10_design_choices.ipynb).)
+# Recall. One step gives the average boot of the class, ten times; three steps give boots that look real but vary less. They cover half of the real images instead of four fifths. High precision alone is no sign of good samples.
 # </details>
 #
 # ## Flow matching: the same model on a straight line
@@ -796,7 +795,7 @@ matched = equal_quality.RESULT.read()
 print(f"another run, on one thread: latents after {seconds:.0f} s {ours:.1f}; pixels after {longer:.0f} s {theirs:.1f} (training images: {matched['floor']:.1f})")
 
 # %% [markdown]
-# Even in four times the seconds the pixel model does not reach the latent model. (It predicts $v$. By the section on dimension, $x_0$ on patches would be its strongest form.) [Notebook 10](10_design_choices.ipynb) has the full race, memory, and larger images.
+# Even in four times the seconds the pixel model does not reach the latent model. (It predicts $v$. By the section on dimension, $x_0$ on patches would be its strongest form.)
 #
 # ## The ledger
 
