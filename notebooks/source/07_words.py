@@ -420,8 +420,7 @@ for name, options in ways.items():
     asked = PROMPT + " on a meadow" * ("place" in name)
     sampled[name] = (given_factors if "factors" in name else model).generate(asked, n=64, steps=20, **options)
 worn = {name: words.value_frequencies(reader, images, "scarf") for name, images in sampled.items()}
-labels = teddies.labels_from_captions([PROMPT] * 64)
-followed = {name: prompt_adherence.adherence(reader, images, labels)["all"] for name, images in sampled.items()}
+followed = {name: prompt_adherence.adherence(reader, images, teddies.labels_from_captions([PROMPT] * 64))["all"] for name, images in sampled.items()}
 plain, no_green = worn["scale 3"], worn[f"scale 3, not “{NO}”"]
 shares = {"no scarf": no_green["none"], "a green scarf": no_green["green"], "another scarf": 1 - no_green["none"] - no_green["green"]}
 wear.compare(max(shares, key=shares.get))
