@@ -13,8 +13,8 @@ MACHINE = device.find("cpu", "fp32")
 def test_points_are_reported_for_seen_and_unseen_combinations(monkeypatch):
     codec, reader = recipes.load_codec("teddies-vae", MACHINE), recipes.load_or_train("teddies-reader", MACHINE)
     monkeypatch.setattr(budgets, "BATCH", 4)
-    whole = budgets.adherence_by_split
-    monkeypatch.setattr(budgets, "adherence_by_split", lambda model, reader: whole(model, reader, n=2))
+    measured = budgets.adherence_by_split
+    monkeypatch.setattr(budgets, "adherence_by_split", lambda model, reader: measured(model, reader, n=2))
     data = (normal(20, 4, 8, 8, dtype=torch.float32), prompt_adherence.sample_prompts(20, 0))
     for condition in budgets.CONDITIONS:
         points: list[budgets.Point] = []
