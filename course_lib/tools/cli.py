@@ -174,6 +174,14 @@ def measure_flow_matching(steps: Steps = None, seed: Seed = 0, out: Out = None) 
     print(flow_matching.measure(steps, seed, out))
 
 
+@measure.command("target-dimension")
+def measure_target_dimension(steps: Steps = None, seed: Seed = 0, out: Out = None) -> None:
+    """Networks that predict x0, v or eps of a spiral in 2 to 512 dimensions (chapter 4)."""
+    from course_lib.experiments.ch4_latent_ddpm import target_dimension
+
+    print(target_dimension.measure(steps, seed, out))
+
+
 @measure.command("sampler-steps")
 def measure_sampler_steps(samples: Samples = 1000, out: Out = None) -> None:
     """Sample quality of each sampler over its number of steps (chapter 4)."""

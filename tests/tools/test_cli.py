@@ -16,7 +16,14 @@ from course_lib import recipes
 from course_lib.experiments import latent_map, readme_picture
 from course_lib.experiments.ch2_autoencoder import bottlenecks, teddy_bottlenecks
 from course_lib.experiments.ch3_vae import prior_effects, rate_distortion
-from course_lib.experiments.ch4_latent_ddpm import equal_quality, equal_time, flow_matching, prediction_types, sampler_steps
+from course_lib.experiments.ch4_latent_ddpm import (
+    equal_quality,
+    equal_time,
+    flow_matching,
+    prediction_types,
+    sampler_steps,
+    target_dimension,
+)
 from course_lib.experiments.ch7_words import budgets, order
 from course_lib.storage import paths
 from course_lib.storage import shipped as shipped_files
@@ -247,6 +254,7 @@ MEASUREMENTS = {  # command: (the function that measures, what it must get from 
     "rate-distortion": (rate_distortion, "measure_rate_distortion", (5, 7, Path("here"))),
     "predictions": (prediction_types, "measure", (5, 7, Path("here"))),
     "flow-matching": (flow_matching, "measure", (5, 7, Path("here"))),
+    "target-dimension": (target_dimension, "measure", (5, 7, Path("here"))),
     "sampler-steps": (sampler_steps, "measure", (9, Path("here"))),
     "pixel-vs-latent": (equal_time, "measure", (2.5, 7, Path("here"))),
     "matched-quality": (equal_quality, "measure", (2.5, 7, Path("here"), 9)),
@@ -275,7 +283,7 @@ def test_measure_passes_its_options_on(monkeypatch, name):
 def test_each_stored_result_names_its_command():
     """What an error about a missing file tells the reader to type must exist."""
     results = [module.RESULT for module, *_ in MEASUREMENTS.values() if hasattr(module, "RESULT")]
-    assert len(results) == 12
+    assert len(results) == 13
     listed = {name: entry["command"] for name, entry in shipped_files.entries().items() if name.startswith("results/")}
     for result in results:
         assert result.command == f"course measure {result.name}" == listed[result.file]

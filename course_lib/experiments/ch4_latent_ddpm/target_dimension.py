@@ -150,15 +150,16 @@ def measure(steps: int | None = None, seed: int = 0, out: Path | None = None) ->
     machine = devices.find()
     steps, seed, points = check_integer("steps", steps or STEPS, 1), check_integer("seed", seed, 0), []
     for s in range(seed, seed + SEEDS):
-        for D, target, width in arms():
+        for D, target, width in arms(wider=s == seed):
             points.append(measure_point(D, target, width, steps, s, machine))
             print(points[-1], flush=True)
     return RESULT.save(stored_figures(points, machine, steps, seed), out)
 
 
-def arms() -> list[tuple[int, str, int]]:
-    """Return what `measure` trains for each seed: (D, target, width)."""
-    return [(D, target, WIDTH) for D in DIMENSIONS for target in TARGETS] + [(DIMENSIONS[-1], "v", WIDER)]
+def arms(wider: bool = False) -> list[tuple[int, str, int]]:
+    """Return what `measure` trains for a seed, as (D, target, width); for the first seed a wider network, too."""
+    usual = [(D, target, WIDTH) for D in DIMENSIONS for target in TARGETS]
+    return [*usual, (DIMENSIONS[-1], "v", WIDER)] if wider else usual
 
 
 def measure_point(D: int, target: str, width: int, steps: int, seed: int, machine: Machine) -> dict[str, Any]:

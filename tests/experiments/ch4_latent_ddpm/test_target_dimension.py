@@ -87,6 +87,6 @@ def test_the_command_trains_every_arm(monkeypatch, tmp_path):
 
     monkeypatch.setattr(target_dimension, "train_and_sample", train_and_sample)
     figures = json.loads(target_dimension.measure(steps=7, seed=1, out=tmp_path / "t.json").read_text())
-    assert trained == [(*arm, 7, seed) for seed in (1, 2) for arm in target_dimension.arms()]
+    assert trained == [(*arm, 7, seed) for seed in (1, 2) for arm in target_dimension.arms(wider=seed == 1)]
     assert (figures["command"], figures["steps"]) == ("course measure target-dimension", 7)
     assert target_dimension.curves(figures)["v"] == (list(target_dimension.DIMENSIONS), [[2.0, 3.0]] * 5)
