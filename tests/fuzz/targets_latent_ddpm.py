@@ -42,7 +42,7 @@ D = "experiments.ch4_latent_ddpm.target_dimension"
 exclude("a record of results", f"{D}.Samples")
 exclude(TRAINS, f"{D}.measure", f"{D}.measure_point")
 exclude(STORED, f"{D}.stored_figures", f"{D}.curves")
-exclude("takes no arguments", f"{D}.arms")
+exclude("takes a flag of our own", f"{D}.arms")
 spec(f"{D}.Mlp")(lambda: {"D": 3, "width": 8})
 spec(f"{D}.Mlp.forward", fixed=("y",), rows=[("x_t", "t")], labels={"t": 1001})(
     lambda: {"self": Mlp(3, 8), "x_t": normal(4, 3, 1, 1), "t": torch.tensor([1, 5, 9, 1000]), "y": None}
@@ -65,11 +65,12 @@ def in_unit() -> InUnit:
     return InUnit(unet(), 5.0)
 
 
-exclude(TRAINS, *(f"{U}.{name}" for name in ("measure", "measure_arm", "measure_scaling", "almost_no_kl")))
+exclude(TRAINS, *(f"{U}.{name}" for name in ("measure", "measure_arm", "measure_scaling", "train_vae", "describe_vae")))
 exclude(STORED, *(f"{U}.{name}" for name in ("stored_figures", "distances", "distances_by_scaling")))
 exclude("takes no arguments", f"{U}.arms")
 spec(f"{U}.InUnit", fixed=("net",))(lambda: {"net": unet(), "unit": 5.0, "wrong_input": True, "wrong_target": False})
 exclude("takes a level of its own schedule", f"{U}.InUnit.size")
+exclude("takes a VAE, which it changes, and a number", f"{U}.stretch_latents")
 spec(f"{U}.InUnit.weight", shapes={"t": "[B]"}, labels={"t": 1001})(lambda: {"self": in_unit(), "t": torch.tensor([1, 5, 1000])})
 spec(f"{U}.InUnit.forward", rows=[("x_t", "t", "y")], labels={"t": 1001, "y": 11})(
     lambda: {"self": in_unit(), "x_t": normal(3, 4, 4, 4), "t": torch.tensor([1, 5, 1000]), "y": classes(3, 10)}

@@ -3,7 +3,7 @@
 Data of standard deviation `unit`, x_t = alpha · unit · u + sigma · eps, has three differences from unit-variance data u: another
 signal-to-noise ratio at each step, another size of the network's input, and another size (and mixture) of its target. `InUnit`
 switches on the second and the third one by one, on a schedule that has the first. ``course measure units`` stores what each
-costs, and what scaling is worth on the latents of a VAE with almost no KL.
+costs; which unit a VAE has with and without a KL that pulls it to 1; and what scaling is worth where it does not.
 """
 
 from pathlib import Path
@@ -20,18 +20,20 @@ from course_lib.data import fashion_mnist
 from course_lib.device import Machine
 from course_lib.diffusion import add_noise, drop_labels, stratified_steps, target
 from course_lib.experiments.ch4_latent_ddpm.schedules_and_scaling import (
-    global_std,
     rescale_latents,
     scaling_codecs,
+    scaling_factor,
     small_denoiser,
 )
 from course_lib.experiments.evaluator import Evaluator
 from course_lib.experiments.generate import balanced_labels, conditional_factory, generate
 from course_lib.layers import check_noisy_batch
 from course_lib.recipes.losses import beta_loss, denoising_loss
+from course_lib.recipes.store import reconstruction_psnr
 from course_lib.schedule import BatchLevel, cosine, shifted
 from course_lib.storage.results import StoredResult
 from course_lib.training import train
+from course_lib.vae import VAE
 
 RESULT = StoredResult("units", "results/units.json")
 STEPS, SEEDS, SAMPLES, SAMPLER_STEPS = 200, 2, 1000, 20
@@ -42,7 +44,12 @@ ARMS = {  # (input in the wrong unit, target in the wrong unit); the schedule is
     "schedule and target": (False, True),
     "wrong unit": (True, True),
 }
-BETA, VAE_STEPS = 1e-4, 800  # of the VAE with almost no KL
+VAES = {  # (weight of the KL, factor of the latents at the start of the training)
+    "KL weight 1, start × 5": (1.0, 5.0),
+    "KL weight 1e-6": (1e-6, 1.0),
+    "KL weight 1e-6, start × 5": (1e-6, 5.0),
+}
+SCALED, VAE_STEPS = "KL weight 1e-6, start × 5", 400
 SCALINGS = ("none", "one number", "per channel")
 
 
@@ -94,23 +101,22 @@ def unit_loss(net: InUnit, batch: tuple[Tensor, Tensor], generator: torch.Genera
 
 
 def measure(steps: int | None = None, seed: int = 0, out: Path | None = None) -> Path:
-    """Train the small denoiser in each of `UNITS` and `ARMS`, and in each scaling of a VAE with almost no KL; store the figures.
+    """Train the small denoiser in each of `ARMS`, the VAEs, and the denoiser in each of `SCALINGS`; store the figures as JSON.
 
-    steps: of each denoiser, 200 where None. Two seeds. out: the file to write; by default the shipped one under ``data/``. About
-    five minutes on two cores.
+    steps: of each denoiser, 200 where None. Two seeds of the denoisers. out: the file to write; by default the shipped one under
+    ``data/``. About six minutes on two cores.
     """
     machine = devices.find()
     steps, seed = check_integer("steps", steps or STEPS, 1), check_integer("seed", seed, 0)
-    evaluator, codec, free = Evaluator(machine), recipes.load_codec("fashion-vae", machine), almost_no_kl(machine)
+    evaluator, codec = Evaluator(machine), recipes.load_codec("fashion-vae", machine)
+    codecs = {name: train_vae(*settings, machine) for name, settings in VAES.items()}
+    vaes = [describe_vae(name, one, evaluator) for name, one in codecs.items()]
     points, scalings = [], []
     for s in range(seed, seed + SEEDS):
-        for unit, name in arms():
-            points.append(measure_arm(unit, name, codec, evaluator, steps, s))
-            print(points[-1], flush=True)
-        for name in SCALINGS:
-            scalings.append(measure_scaling(name, free, evaluator, steps, s))
-            print(scalings[-1], flush=True)
-    return RESULT.save(stored_figures(points, scalings, machine, steps, seed), out)
+        points += [measure_arm(unit, name, codec, evaluator, steps, s) for unit, name in arms()]
+        scalings += [measure_scaling(name, codecs[SCALED], evaluator, steps, s) for name in SCALINGS]
+        print(points[-len(arms()) :], scalings[-len(SCALINGS) :], flush=True)
+    return RESULT.save(stored_figures(points, vaes, scalings, machine, steps, seed), out)
 
 
 def arms() -> list[tuple[float, str]]:
@@ -119,12 +125,17 @@ def arms() -> list[tuple[float, str]]:
 
 
 def stored_figures(
-    points: list[dict[str, Any]], scalings: list[dict[str, Any]], machine: Machine, steps: int, seed: int
+    points: list[dict[str, Any]],
+    vaes: list[dict[str, Any]],
+    scalings: list[dict[str, Any]],
+    machine: Machine,
+    steps: int,
+    seed: int,
 ) -> dict[str, Any]:
-    """Return what is stored: the points of the units and of the VAE with almost no KL, and how they were measured."""
+    """Return what is stored: the points of the arms, the VAEs and the scalings of one of them, and how they were measured."""
     figures = {"command": RESULT.command, "machine": str(machine), "seed": seed, "seeds": SEEDS, "steps": steps}
-    figures |= {"samples": SAMPLES, "sampler_steps": SAMPLER_STEPS, "beta": BETA, "vae_steps": VAE_STEPS}
-    return {**figures, "points": points, "scalings": scalings}
+    figures |= {"samples": SAMPLES, "sampler_steps": SAMPLER_STEPS, "vae_steps": VAE_STEPS, "scaled_vae": SCALED}
+    return {**figures, "points": points, "vaes": vaes, "scalings": scalings}
 
 
 def measure_arm(
@@ -139,11 +150,33 @@ def measure_arm(
     return {"unit": unit, "arm": name, "seed": seed, "frechet": round(distance, 2)}
 
 
-def almost_no_kl(machine: Machine, beta: float = BETA, steps: int = VAE_STEPS, seed: int = 0) -> VAECodec:
-    """Train the recipe's VAE with this weight of the KL from the beginning, as Stable Diffusion did with 1e-6."""
+def train_vae(beta: float, factor: float, machine: Machine, steps: int = VAE_STEPS, seed: int = 0) -> VAECodec:
+    """Train the recipe's VAE with this weight of the KL, from a start with latents this many times as large.
+
+    The decoder divides by as much, so that every start is the same function of the images. Stable Diffusion's VAE was trained
+    with a weight of about 1e-6 (Rombach et al. 2022, appendix G), so that almost nothing pulls its unit to 1.
+    """
     net, training = recipes.untrained_network("fashion-vae", seed, steps, progress=False)
+    stretch_latents(net, factor)
     images, _ = fashion_mnist("train", machine.device)
     return VAECodec.fit(train(net, beta_loss(beta), (images,), training, machine=machine).ema, images)
+
+
+@torch.no_grad()
+def stretch_latents(vae: VAE, factor: float) -> None:
+    """Multiply the means of a VAE's latents by this factor, and divide what its decoder gets by it; in place."""
+    factor, channels = check_number("factor", factor, above=0), vae.latent_channels
+    last, first = vae.encoder[-1], vae.decoder[0]
+    for parameter in last.parameters():
+        parameter[:channels] *= factor
+    next(first.parameters()).div_(factor)  # its weight; the bias is not of the latents
+
+
+def describe_vae(name: str, codec: VAECodec, evaluator: Evaluator) -> dict[str, Any]:
+    """Return the figures of one of `VAES`: the standard deviation of all its latent values, and the test PSNR in dB."""
+    beta, factor = VAES[name]
+    std, psnr = 1 / scaling_factor(codec), reconstruction_psnr(codec.vae, evaluator.images)
+    return {"vae": name, "beta": beta, "factor": factor, "std": round(std, 3), "psnr": round(psnr, 2)}
 
 
 def measure_scaling(
@@ -161,8 +194,7 @@ def measure_scaling(
     result = train(net, denoising_loss(recipes.NUM_CLASSES), (latents, labels), training, machine=evaluator.machine)
     grid = recipes.make_schedule().grid(SAMPLER_STEPS)
     distance = _frechet(result.ema, other, tuple(latents.shape[1:]), evaluator, n, grid)
-    stds = {"std": round(latents.std().item(), 3), "vae_std": round(global_std(codec, unit), 3)}
-    return {"scaling": name, "seed": seed, **stds, "frechet": round(distance, 2)}
+    return {"scaling": name, "seed": seed, "std": round(latents.std().item(), 3), "frechet": round(distance, 2)}
 
 
 def _frechet(net: nn.Module, codec: Codec, shape: tuple[int, ...], evaluator: Evaluator, n: int, levels: list) -> float:
@@ -179,7 +211,7 @@ def distances(figures: dict[str, Any]) -> dict[tuple[float, str], list[float]]:
 
 
 def distances_by_scaling(figures: dict[str, Any]) -> dict[str, list[float]]:
-    """Return the stored Fréchet distances on the latents of the VAE with almost no KL, by scaling, one for each seed."""
+    """Return the stored Fréchet distances on the latents of the VAE `SCALED`, by scaling, one for each seed."""
     found: dict[str, list[float]] = {}
     for point in figures["scalings"]:
         found.setdefault(point["scaling"], []).append(point["frechet"])

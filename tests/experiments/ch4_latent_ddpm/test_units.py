@@ -9,6 +9,7 @@ from course_lib import device, schedule
 from course_lib.diffusion import denoiser
 from course_lib.experiments.ch4_latent_ddpm import schedules_and_scaling, units
 from course_lib.samplers import ddim
+from course_lib.vae import VAE
 
 CPU = device.find("cpu", "fp32")
 
@@ -68,6 +69,18 @@ def test_the_schedule_has_the_snr_of_the_wrong_unit():
         assert gain == pytest.approx(schedules_and_scaling.snr_offset_db(5.0))
 
 
+def test_stretched_latents_are_larger_and_decode_to_the_same():
+    torch.manual_seed(0)
+    vae, images = VAE(width=8), torch.rand(3, 1, 32, 32) * 2 - 1
+    with torch.no_grad():
+        before, decoded = vae.encode(images), vae(images)
+        units.stretch_latents(vae, 5.0)
+        after, again = vae.encode(images), vae(images)
+    torch.testing.assert_close(after.mean, 5 * before.mean, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(after.logvar, before.logvar)
+    torch.testing.assert_close(again, decoded, atol=1e-4, rtol=1e-4)
+
+
 def test_the_small_denoiser_is_the_same_for_a_seed():
     latents = torch.zeros(1, 4, 2, 2)
     (one, config), (again, _), (other, _) = (schedules_and_scaling.small_denoiser(latents, 7, seed) for seed in (1, 1, 2))
@@ -85,10 +98,12 @@ def test_the_command_measures_every_arm_and_every_scaling(monkeypatch, tmp_path)
 
     monkeypatch.setattr(units, "measure_arm", measure_arm)
     monkeypatch.setattr(units, "measure_scaling", measure_scaling)
-    monkeypatch.setattr(units, "almost_no_kl", lambda machine: None)
+    monkeypatch.setattr(units, "train_vae", lambda beta, factor, machine: (beta, factor))
+    monkeypatch.setattr(units, "describe_vae", lambda name, codec, evaluator: {"vae": name, "settings": codec})
     monkeypatch.setattr(units, "Evaluator", lambda machine: None)
     monkeypatch.setattr(units.recipes, "load_codec", lambda name, machine: None)
     figures = json.loads(units.measure(steps=3, seed=1, out=tmp_path / "u.json").read_text())
     assert units.distances(figures) == {arm: [4, 5] for arm in units.arms()}
+    assert [vae["settings"] for vae in figures["vaes"]] == [list(settings) for settings in units.VAES.values()]
     assert units.distances_by_scaling(figures) == {name: [2, 1] for name in units.SCALINGS}
     assert (figures["steps"], figures["command"]) == (3, "course measure units")
