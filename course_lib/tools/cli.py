@@ -182,6 +182,14 @@ def measure_target_dimension(steps: Steps = None, seed: Seed = 0, out: Out = Non
     print(target_dimension.measure(steps, seed, out))
 
 
+@measure.command("units")
+def measure_units(steps: Steps = None, seed: Seed = 0, out: Out = None) -> None:
+    """What a wrong unit of the latents costs, and why (chapter 4)."""
+    from course_lib.experiments.ch4_latent_ddpm import units
+
+    print(units.measure(steps, seed, out))
+
+
 @measure.command("sampler-steps")
 def measure_sampler_steps(samples: Samples = 1000, out: Out = None) -> None:
     """Sample quality of each sampler over its number of steps (chapter 4)."""

@@ -23,6 +23,7 @@ from course_lib.experiments.ch4_latent_ddpm import (
     prediction_types,
     sampler_steps,
     target_dimension,
+    units,
 )
 from course_lib.experiments.ch7_words import budgets, order
 from course_lib.storage import paths
@@ -255,6 +256,7 @@ MEASUREMENTS = {  # command: (the function that measures, what it must get from 
     "predictions": (prediction_types, "measure", (5, 7, Path("here"))),
     "flow-matching": (flow_matching, "measure", (5, 7, Path("here"))),
     "target-dimension": (target_dimension, "measure", (5, 7, Path("here"))),
+    "units": (units, "measure", (5, 7, Path("here"))),
     "sampler-steps": (sampler_steps, "measure", (9, Path("here"))),
     "pixel-vs-latent": (equal_time, "measure", (2.5, 7, Path("here"))),
     "matched-quality": (equal_quality, "measure", (2.5, 7, Path("here"), 9)),
@@ -283,7 +285,7 @@ def test_measure_passes_its_options_on(monkeypatch, name):
 def test_each_stored_result_names_its_command():
     """What an error about a missing file tells the reader to type must exist."""
     results = [module.RESULT for module, *_ in MEASUREMENTS.values() if hasattr(module, "RESULT")]
-    assert len(results) == 13
+    assert len(results) == 14
     listed = {name: entry["command"] for name, entry in shipped_files.entries().items() if name.startswith("results/")}
     for result in results:
         assert result.command == f"course measure {result.name}" == listed[result.file]
