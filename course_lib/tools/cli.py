@@ -190,6 +190,14 @@ def measure_units(steps: Steps = None, seed: Seed = 0, out: Out = None) -> None:
     print(units.measure(steps, seed, out))
 
 
+@measure.command("sample-check")
+def measure_sample_check(samples: Samples = 10_000, seed: Seed = 0, out: Out = None) -> None:
+    """Distances of samples from the training images; their quality with floors (chapter 4)."""
+    from course_lib.experiments.ch4_latent_ddpm import sample_check
+
+    print(sample_check.measure(samples, seed, out))
+
+
 @measure.command("sampler-steps")
 def measure_sampler_steps(samples: Samples = 1000, out: Out = None) -> None:
     """Sample quality of each sampler over its number of steps (chapter 4)."""

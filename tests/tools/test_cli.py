@@ -21,6 +21,7 @@ from course_lib.experiments.ch4_latent_ddpm import (
     equal_time,
     flow_matching,
     prediction_types,
+    sample_check,
     sampler_steps,
     target_dimension,
     units,
@@ -257,6 +258,7 @@ MEASUREMENTS = {  # command: (the function that measures, what it must get from 
     "flow-matching": (flow_matching, "measure", (5, 7, Path("here"))),
     "target-dimension": (target_dimension, "measure", (5, 7, Path("here"))),
     "units": (units, "measure", (5, 7, Path("here"))),
+    "sample-check": (sample_check, "measure", (9, 7, Path("here"))),
     "sampler-steps": (sampler_steps, "measure", (9, Path("here"))),
     "pixel-vs-latent": (equal_time, "measure", (2.5, 7, Path("here"))),
     "matched-quality": (equal_quality, "measure", (2.5, 7, Path("here"), 9)),
@@ -285,7 +287,7 @@ def test_measure_passes_its_options_on(monkeypatch, name):
 def test_each_stored_result_names_its_command():
     """What an error about a missing file tells the reader to type must exist."""
     results = [module.RESULT for module, *_ in MEASUREMENTS.values() if hasattr(module, "RESULT")]
-    assert len(results) == 14
+    assert len(results) == 15
     listed = {name: entry["command"] for name, entry in shipped_files.entries().items() if name.startswith("results/")}
     for result in results:
         assert result.command == f"course measure {result.name}" == listed[result.file]
