@@ -1,4 +1,4 @@
-"""Every notebook in JupyterLab in a real browser: all cells run, and every slider answers the keyboard and the mouse in time.
+"""Every notebook in JupyterLab in a real browser: all cells run, and every slider answers the keyboard and the mouse.
 
     make browser-test                        all notebooks; prints latencies, and where the screenshots lie
     .venv/bin/python -m pytest -m browser -k 05    one of them
@@ -25,12 +25,11 @@ from course_lib.tools.build_notebooks import METADATA
 sync_api = pytest.importorskip("playwright.sync_api")
 import lab_kernels  # noqa: E402  (they need playwright)
 import lab_page  # noqa: E402
-from chromium import BUSY, CHROMIUM, chromium  # noqa: E402
+from chromium import CHROMIUM, chromium  # noqa: E402
 from explorer_page import check_explorer  # noqa: E402
 from lab_page import LabPage, Server  # noqa: E402
 
 NOTEBOOKS = sorted(path.stem for path in (paths.ROOT / "notebooks").glob("[0-9]*.ipynb"))
-IN_TIME = 100  # ms: a picture that comes sooner is perceived as an immediate answer (Miller 1968)
 READABLE = 4.5  # WCAG 2.2, success criterion 1.4.3: contrast of text
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")]
@@ -125,7 +124,7 @@ def test_every_slider_is_on_the_page(notebook):
     assert len({slider.alt for slider in notebook.sliders()}) == source.count("widgets.image_slider(")
 
 
-def test_each_slider_answers_the_keyboard_in_time(notebook, capsys):
+def test_each_slider_answers_the_keyboard(notebook, capsys):
     notebook.sliders_to_start()
     for slider in notebook.sliders():
         before = slider.look()
@@ -137,7 +136,6 @@ def test_each_slider_answers_the_keyboard_in_time(notebook, capsys):
         with capsys.disabled():
             print(f"\n{notebook.name}, {slider.label}: {median:.0f} ms from key to picture", end="")
             print(f" (median of {len(took)} moves, {min(took):.0f} to {max(took):.0f}; load {os.getloadavg()[0]:.1f})", end=" ")
-        assert median < IN_TIME or os.getloadavg()[0] > BUSY, slider.label
 
 
 def test_each_slider_follows_the_mouse(notebook):

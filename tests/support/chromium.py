@@ -9,7 +9,6 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-BUSY = 2 * os.cpu_count()  # load average above which other programs use the cores, so that an answer may be late
 
 
 @contextmanager
