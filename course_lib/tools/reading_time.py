@@ -106,5 +106,5 @@ def _outputs(cell: NotebookNode) -> tuple[int, int]:
 
 def _writing(code: str) -> float:
     """Minutes of the exercises that a cell checks: ``ch3.kl.check(kl)``."""
-    checked = re.findall(r"\b((?:ch|hw)\d)\.(\w+)\.check\(", code)
+    checked = re.findall(r"\b((?:ch|hw)\d+)\.(\w+)\.check\(", code)
     return sum(getattr({**HOMEWORKS, **PRACTICES}[book], name).minutes for book, name in checked)

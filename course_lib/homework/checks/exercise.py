@@ -98,9 +98,9 @@ class Exercise:
 
         return register
 
-    def for_practice(self, minutes: int, block: Callable) -> "Exercise":
-        """The same exercise and known mistakes without points, for a chapter, with its own minutes and block."""
-        copy = replace(self, points=0, minutes=minutes, block=block)
+    def for_practice(self, minutes: int, block: Callable | None = None) -> "Exercise":
+        """The same exercise and known mistakes without points, for a chapter: its own minutes and, if given, block."""
+        copy = replace(self, points=0, minutes=minutes, block=block or self.block)
         copy.mistakes.extend(self.mistakes)
         return copy
 
