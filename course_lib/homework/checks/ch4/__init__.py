@@ -2,7 +2,6 @@
 
 import math
 
-import torch
 from torch import Tensor
 
 from course_lib.homework.checks.exercise import Practice
