@@ -26,7 +26,7 @@ class StoredResult:
     def save(self, figures: dict[str, Any], out: Path | None = None) -> Path:
         """Write figures as JSON, atomically, to `out`, or by default as the shipped file, which is recorded in the manifest."""
         payload = (json.dumps(figures, indent=1) + "\n").encode()
-        return shipped.write_shipped(payload, self.file, out, "measured by the workbook on Fashion-MNIST", self.command)
+        return shipped.write_shipped(payload, self.file, out, "measured by the workbook", self.command)
 
     def read(self) -> dict[str, Any]:
         """Return the stored figures. Raises DataError where the file is missing or altered."""

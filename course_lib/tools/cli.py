@@ -198,6 +198,14 @@ def measure_sample_check(samples: Samples = 10_000, seed: Seed = 0, out: Out = N
     print(sample_check.measure(samples, seed, out))
 
 
+@measure.command("pixel-targets")
+def measure_pixel_targets(seconds: Seconds = 90.0, seed: Seed = 0, out: Out = None) -> None:
+    """Models of pixels in equal seconds: transformers on patches that predict x0 or v, and the UNet (notebook 10)."""
+    from course_lib.experiments.ch4_latent_ddpm import pixel_targets
+
+    print(pixel_targets.measure(seconds, seed, out))
+
+
 @measure.command("sampler-steps")
 def measure_sampler_steps(samples: Samples = 1000, out: Out = None) -> None:
     """Sample quality of each sampler over its number of steps (chapter 4)."""

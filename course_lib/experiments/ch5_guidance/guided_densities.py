@@ -15,12 +15,25 @@ from course_lib.guidance import guide
 from course_lib.samplers import heun
 from course_lib.schedule import Level
 
+MAX_DIMENSIONS = 10_000
+
 
 def two_class_mixture() -> GaussianMixture:
     """Build a toy with two overlapping classes in the plane, two Gaussians each, in float64."""
     means = torch.tensor([[-1.0, 0.9], [-0.5, -0.9], [1.0, 0.9], [0.5, -0.9]], dtype=torch.float64)
     stds = torch.tensor([[0.3, 0.3], [0.5, 0.25], [0.3, 0.3], [0.5, 0.25]], dtype=torch.float64)
     return gaussian_mixture(means, stds, weights=torch.tensor([1.0, 2.0, 1.0, 2.0]), labels=torch.tensor([0, 0, 1, 1]))
+
+
+def two_gaussians(dimensions: int, distance: float) -> GaussianMixture:
+    """Build two classes, one standard Gaussian each, in float64: their means are 0 but for the first coordinate, ± distance.
+
+    Class 0 is at +distance. All that guidance adds lies along the first coordinate, in any number of dimensions.
+    """
+    check_integer("dimensions", dimensions, 1, MAX_DIMENSIONS)
+    means = torch.zeros(2, dimensions, dtype=torch.float64)
+    means[:, 0] = torch.tensor([1.0, -1.0]) * check_number("distance", distance)
+    return gaussian_mixture(means, torch.ones(2, dimensions, dtype=torch.float64), labels=torch.tensor([0, 1]))
 
 
 @dataclass(frozen=True)
@@ -133,11 +146,15 @@ def sampled_density(denoise: Denoiser, grid: PlaneGrid, steps: int = 24) -> Tens
     return (log_density(denoise, grid.points, steps).exp() * grid.area).view(grid.side, grid.side)
 
 
-def sample_points(denoise: Denoiser, n: int = 20_000, steps: int = 50, seed: int = 0) -> Tensor:
-    """Sample n points [n, 2, 1, 1] with Heun's method in many steps: draws from the density that `sampled_density` computes."""
+def sample_points(denoise: Denoiser, n: int = 20_000, steps: int = 50, seed: int = 0, dimensions: int = 2) -> Tensor:
+    """Sample n points [n, dimensions, 1, 1] with Heun's method in many steps.
+
+    They are draws from the density that `log_density` computes.
+    """
     check_integer("n", n, 1, MAX_SAMPLES)
+    check_integer("dimensions", dimensions, 1, MAX_DIMENSIONS)
     levels, generator = recipes.make_schedule().grid(steps), seeded_generator(seed)
-    x_T = levels[0].sigma * torch.randn(n, 2, 1, 1, dtype=torch.float64, generator=generator)
+    x_T = levels[0].sigma * torch.randn(n, dimensions, 1, 1, dtype=torch.float64, generator=generator)
     return heun(denoise, x_T, levels)
 
 
