@@ -104,7 +104,10 @@ spec(f"{D}.exact_guidance", lambda mixture, y, scale, x_t, level: guided_densiti
 )
 spec(f"{D}.log_density", slow=True)(lambda: {"denoise": mixture().denoiser(1), "x0": points(), "steps": 3, "start": 0.01})
 spec(f"{D}.sampled_density", fixed=("grid",), slow=True)(lambda: {"denoise": mixture().denoiser(1), "grid": grid(), "steps": 2})
-spec(f"{D}.sample_points")(lambda: {"denoise": mixture().denoiser(1), "n": 4, "steps": 3, "seed": 1})
+spec(f"{D}.sample_points", fixed=("dimensions",))(
+    lambda: {"denoise": mixture().denoiser(1), "n": 4, "steps": 3, "seed": 1, "dimensions": 2}
+)
+spec(f"{D}.two_gaussians")(lambda: {"dimensions": 3, "distance": 1.5})
 spec(f"{D}.total_variation", same=[("p", "q")])(lambda: {"p": masses(), "q": masses()})
 spec(f"{D}.mass_outside", same=[("p", "q")])(lambda: {"p": masses(), "q": masses(), "fraction": 0.9})
 spec(f"{D}.classifier_gradient", fixed=("mixture",))(lambda: {"mixture": mixture(), "points": points(), "y": 1, "level": level()})

@@ -3,8 +3,10 @@
 import math
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
+from scipy.integrate import solve_ivp
 
 from course_lib import schedule
 from course_lib.experiments.ch5_guidance.guided_densities import (
@@ -18,6 +20,7 @@ from course_lib.experiments.ch5_guidance.guided_densities import (
     sharpened_density,
     total_variation,
     two_class_mixture,
+    two_gaussians,
 )
 from course_lib.gaussian_mixture import gaussian_mixture
 from course_lib.guidance import guide
@@ -126,3 +129,18 @@ def test_the_classifier_gradient_is_the_difference_of_two_scores():
     mixture, x, level = two_class_mixture(), plane_grid(side=6).points, schedule.cosine().level(400)
     wanted = mixture.score(x, level, 1) - mixture.score(x, level)
     torch.testing.assert_close(classifier_gradient(mixture, x, 1, level), wanted.flatten(1), atol=1e-9, rtol=1e-9)
+
+
+def test_in_many_dimensions_guidance_acts_along_the_line_between_two_classes_alone():
+    """Its ODE in that coordinate, dy/dr = -r · score with y = x_t / alpha and r = sigma / alpha, is solved by scipy."""
+    scale, n, T = 4.0, 20, schedule.cosine().level(1000)
+    samples = sample_points(exact_guidance(two_gaussians(5, 1.0), 0, scale), n, steps=400, dimensions=5).flatten(1)
+    x_T = T.sigma * torch.randn(n, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(samples[:, 1:], x_T[:, 1:], atol=0.02, rtol=0)
+
+    def slope(r, y):
+        without = -(y - np.tanh(y / (1 + r**2))) / (1 + r**2)
+        return -r * (without + scale * (-(y - 1) / (1 + r**2) - without))
+
+    solved = solve_ivp(slope, (T.ratio, 0.0), x_T[:, 0].numpy() / T.alpha, method="LSODA", rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(samples[:, 0], solved.y[:, -1], atol=0.02)
