@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -13,6 +12,7 @@ from course_lib.device import Machine
 from course_lib.experiments.limits import MAX_SAMPLES
 from course_lib.images import to_float, to_uint8
 from course_lib.recipes.losses import beta_loss
+from course_lib.recipes.store import build
 from course_lib.training import TrainConfig, train
 from course_lib.training.config import MAX_SEED
 from course_lib.vae import VAE
@@ -35,9 +35,8 @@ def train_teddy_vae(
     n, seed = check_integer("n", n, BATCH, MAX_SAMPLES), check_integer("seed", seed, 0, MAX_SEED)
     check_integer("steps", steps, 1, 100_000)
     machine = replace(machine, precision="32-true")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = VAE(in_channels=3, width=12, factor=32, latent_channels=latents, noise_std=noise_std)
+    shape = {"in_channels": 3, "width": 12, "factor": 32, "latent_channels": latents, "noise_std": noise_std}
+    net = build(VAE, shape, seed)
     fixed = {name: value for name, value in FIXED_FACTORS.items() if name not in free}
     factors = teddies.sample_factors(n + 500, seed, **fixed)
     images = to_uint8(teddies.render(factors, 32)).to(machine.device)

@@ -11,6 +11,7 @@ from course_lib.arguments import check_integer, check_integers, check_number, ch
 from course_lib.codec import posterior
 from course_lib.device import Machine
 from course_lib.recipes.losses import beta_loss
+from course_lib.recipes.store import build
 from course_lib.training import TrainConfig, train
 from course_lib.training.config import MAX_SEED, MIN_SEED
 from course_lib.vae import ELBO, VAE, Posterior, log_likelihood
@@ -126,10 +127,7 @@ def train_short_vae(images: Tensor, beta: float, machine: Machine, steps: int = 
     check_tensor("images", images, "[N, 1, H, W]")
     beta = check_number("beta", beta, at_least=0)
     check_integer("steps", steps, 1, 100_000)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(check_integer("seed", seed, MIN_SEED, MAX_SEED))
-        net = VAE()
-
+    net = build(VAE, {}, check_integer("seed", seed, MIN_SEED, MAX_SEED))
     config = TrainConfig(steps=steps, batch_size=64, lr=4e-3, betas=(0.9, 0.99), grad_clip=None, ema_decay=None, progress=False)
     net = train(net, beta_loss(beta), (images,), config, machine=machine).net
     return net, posterior(net, images[:1000])

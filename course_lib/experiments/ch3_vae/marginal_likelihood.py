@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from course_lib.arguments import check_finite, check_integer, check_number, check_sizes, check_tensor
 from course_lib.autoencoder import at_least_float32
 from course_lib.images import to_float
+from course_lib.recipes.store import build
 from course_lib.training.config import MAX_SEED, MIN_SEED
 from course_lib.vae import ELBO, VAE, Posterior, log_likelihood
 
@@ -123,9 +124,7 @@ def fit_linear_vae(
     x, seed = at_least_float32(x), check_integer("seed", seed, MIN_SEED, MAX_SEED)
     check_integer("steps", steps, 1, 100_000)
     lr = check_number("lr", lr, above=0, at_most=1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = LinearVAE(x.shape[1], latents, noise_std).to(x)
+    net = build(LinearVAE, {"dims": x.shape[1], "latents": latents, "noise_std": noise_std}, seed).to(x)
     generator, history = torch.Generator(x.device).manual_seed(seed), []
     optimiser = torch.optim.Adam(net.parameters(), lr, betas=(0.9, 0.99))
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)

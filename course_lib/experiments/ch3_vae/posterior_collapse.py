@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from course_lib import vae
 from course_lib.arguments import MAX_DEPTH, check_finite, check_integer, check_number, check_sizes, check_tensor
+from course_lib.recipes.store import build
 from course_lib.training.config import MAX_SEED, MIN_SEED
 from course_lib.vae import ELBO, VAE, Posterior, active_units, kl_warmup, log_likelihood
 
@@ -85,9 +86,7 @@ def train_with_remedy(
     beta, floor = check_number("beta", beta, at_least=0), check_number("floor", floor, at_least=0)
     check_integer("warmup_steps", warmup_steps, at_least=0)
     check_integer("steps", steps, 1, 100_000)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = PlainVAE(x.shape[1], depth=depth).to(x)
+    net = build(PlainVAE, {"dims": x.shape[1], "depth": depth}, seed).to(x)
     generator, history = torch.Generator(x.device).manual_seed(seed), []
     optimiser = torch.optim.Adam(net.parameters(), 1e-3, betas=(0.9, 0.99))
     for step in range(steps):

@@ -17,6 +17,7 @@ from course_lib.experiments.evaluator import Evaluator, Score
 from course_lib.experiments.generate import DenoiserFactory, balanced_labels, conditional_factory, generate, seeded_noise
 from course_lib.experiments.limits import seeded_generator
 from course_lib.recipes.losses import denoising_loss
+from course_lib.recipes.store import build
 from course_lib.samplers import dpmpp_2m
 from course_lib.schedule import Level, Schedule, check_level
 from course_lib.training import TrainConfig, train
@@ -132,9 +133,8 @@ def compare_scalings(
 def small_denoiser(latents: Tensor, steps: int = 200, seed: int = 0) -> tuple[DiT, TrainConfig]:
     """Return a small DiT for latents [N, C, S, S] before its training, and how to train it: some seconds on two cores."""
     check_tensor("latents", latents, "[N, C, S, S]", "float")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(check_integer("seed", seed, MIN_SEED, MAX_SEED))
-        net = DiT(latents.shape[1], latents.shape[2], dim=64, depth=2)
+    shape = {"in_channels": latents.shape[1], "size": latents.shape[2], "dim": 64, "depth": 2}
+    net = build(DiT, shape, check_integer("seed", seed, MIN_SEED, MAX_SEED))
     return net, TrainConfig(steps=steps, batch_size=64, lr=3e-3, betas=(0.9, 0.99), ema_decay=0.99, seed=seed, progress=False)
 
 

@@ -20,6 +20,7 @@ from course_lib.diffusion import PREDICTION_TYPES, denoiser, loss, steps_between
 from course_lib.experiments.ch4_latent_ddpm.sampler_order import evenly_spaced_levels
 from course_lib.experiments.limits import MAX_SAMPLES, MAX_STEPS, seeded_generator
 from course_lib.layers import check_noisy_batch
+from course_lib.recipes.store import build
 from course_lib.samplers import ddim
 from course_lib.schedule import cosine
 from course_lib.storage.results import StoredResult
@@ -29,10 +30,8 @@ RESULT = StoredResult("target-dimension", "results/target_dimension.json")
 DIMENSIONS = (2, 8, 32, 128, 512)
 TARGETS = ("x0", "v", "eps")
 STEPS, SEEDS, WIDTH, WIDER, BATCH, SAMPLES, SAMPLER_STEPS = 600, 2, 256, 1024, 256, 1000, 50
-FIRST, LAST = (
-    25,
-    965,
-)  # of the steps in training: there sigma and alpha are at least 0.05, so that every type determines the others
+# Of the steps in training: there sigma and alpha are at least 0.05, so that every prediction type determines the others.
+FIRST, LAST = 25, 965
 
 
 @dataclass(frozen=True)
@@ -102,9 +101,7 @@ def train_and_sample(
     steps, seed = check_integer("steps", steps, 1, MAX_STEPS), check_integer("seed", seed, 0, MAX_SEED - 1)
     n, device = check_integer("n", n, 1, MAX_SAMPLES), machine.device if machine else torch.device("cpu")
     directions = plane(D, seeded_generator(seed)).to(device)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = Mlp(D, width).to(device)
+    net = build(Mlp, {"D": D, "width": width}, seed).to(device)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     points, noise = seeded_generator(seed + 1), torch.Generator(device).manual_seed(seed)
     draw, losses = steps_between(FIRST, LAST), []

@@ -26,6 +26,7 @@ from course_lib.guidance import classifier_guide
 from course_lib.judges.classifier import best_temperature
 from course_lib.layers import Conditioning, check_features
 from course_lib.metrics import calibration_error, class_agreement
+from course_lib.recipes.store import build
 from course_lib.schedule import AnyLevel, BatchLevel, Level, check_any_level
 from course_lib.training import TrainConfig, TrainResult, train
 
@@ -83,9 +84,7 @@ def train_noisy_classifier(
         eps = torch.randn(x0.shape, device=x0.device, generator=generator)
         return F.cross_entropy(net(add_noise(x0, eps, level), level).float(), y)
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        net = NoisyClassifier(latents[0].numel())
+    net = build(NoisyClassifier, {"latent_dim": latents[0].numel()})
     config = TrainConfig(steps=steps, batch_size=256, lr=2e-3, ema_decay=0.998, weight_decay=0.01)
     return train(net, cross_entropy, (latents, labels.long()), config, machine=machine)
 

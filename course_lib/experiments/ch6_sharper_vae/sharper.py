@@ -18,6 +18,7 @@ from course_lib.images import as_float, patches, scale_to_norm
 from course_lib.judges.factor_reader import FactorReader
 from course_lib.metrics import frechet_distance, psnr, ssim
 from course_lib.perceptual import perceptual_distance
+from course_lib.recipes.store import build
 from course_lib.training import TrainConfig, train
 from course_lib.vae import ELBO, VAE, log_likelihood
 
@@ -143,9 +144,7 @@ def train_discriminator(
     check_same_shape("real", real, "fake", fake)
     check_integer("steps", steps, 1, MAX_STEPS)
     config = replace(_CONFIG, steps=steps, lr=2e-3, seed=seed, ema_decay=None)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        discriminator = PatchDiscriminator(real.shape[1])
+    discriminator = build(PatchDiscriminator, {"in_channels": real.shape[1]}, seed)
 
     def objective(net: PatchDiscriminator, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
         return loss(*(net(as_float(x)).float() for x in batch))
