@@ -19,9 +19,10 @@ DEV := .venv/installed-dev
 # One process of one thread on each core is faster than one process with all threads, for small tests and for notebooks.
 PYTEST := COURSE_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8
 UNIT := $(PYTEST) --dist loadfile -m "not processes and not notebooks and not browser" tests
-# Each notebook runs once: nbval executes it in JupyterLab, and the browser test opens the page on that kernel. Chapters 3 to 5 and 9 run
-# one after another (see conftest.py), so they start first.
-CHAPTERS := $(sort $(wildcard notebooks/0[3459]_*.ipynb)) $(sort $(filter-out $(wildcard notebooks/0[3459]_*.ipynb),$(wildcard notebooks/[0-9]*.ipynb)))
+# Each notebook runs once: nbval executes it in JupyterLab, and the browser test opens the page on that kernel. Chapters 3 to 5 and
+# notebooks 9 to 11 run one after another (see conftest.py), so they start first.
+CHAIN := $(sort $(wildcard notebooks/0[3459]_*.ipynb notebooks/1[01]_*.ipynb))
+CHAPTERS := $(CHAIN) $(sort $(filter-out $(CHAIN),$(wildcard notebooks/[0-9]*.ipynb)))
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900 -p no:randomly --in-jupyterlab
 LONG := $(PYTEST) --dist loadscope --no-loadscope-reorder $(NBVAL) -m "processes or notebooks or browser" $(CHAPTERS) tests
 

@@ -69,6 +69,8 @@ viz.rows(
 # | 7 | [Words](07_words.ipynb) | 5 | How does a generator understand a sentence? |
 # | 8 | [Measuring dimension](08_measuring_dimension.ipynb) | 1 | How many numbers does an image need? |
 # | 9 | [The bound, measured](09_the_bound_measured.ipynb) | 3 | How far is the ELBO from the likelihood? |
+# | 10 | [Design choices of diffusion](10_design_choices.ipynb) | 4 | Which of them matter, and how would you know? |
+# | 11 | [Six broken runs](11_broken_runs.ipynb) | 5 | Which part is broken? |
 #
 # Read the chapters in order. What one trains is saved on this machine; where nothing was saved, the next one trains it itself. The minutes to read and to run are in the table of the
 # [README](../README.md).
