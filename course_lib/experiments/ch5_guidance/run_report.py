@@ -107,7 +107,7 @@ def _panels(name: str, report: RunReport, healthy: RunReport) -> list[Picture]:
             upper[2],
             {key: (_numbered(one.steps), [max(size, FLOOR) for size in one.steps]) for key, one in both.items()},
             (FLOOR / 1.5, 1.5),
-            {"title": "distance moved", "xlabel": "sampling step", "log": "y"},
+            {"title": "size of each step", "xlabel": "sampling step", "log": "y"},
         ),
         (
             lower[0],
