@@ -21,11 +21,16 @@ F = "experiments.ch5_guidance.failure_modes"
 RUNS = "samples 100 latents with the recipes' networks"
 for name in ("sample_latents", "decoder_input_statistics", "agreement_by_scale", "reference_class", "step_sizes", "diagnose"):
     exclude(RUNS, f"{F}.{name}")
-for name in ("healthy", "broken_run", "inject_fault", "Run.images", "Run.denoiser", "Run.guided_denoiser"):
+for name in ("healthy", "broken_run", "inject_fault", "Run.images", "Run.denoiser", "Run.guided_denoiser", "class_fractions"):
     exclude(RUNS, f"{F}.{name}")
+exclude(RUNS, "experiments.ch5_guidance.run_report.measure", "experiments.ch5_guidance.run_report.draw")
+exclude("a record of readings", "experiments.ch5_guidance.run_report.RunReport")
+exclude("calls the network of a run", f"{F}.Run.predict", f"{F}.velocity_error")
+exclude("looks names of probes up in two dictionaries of diagnose", f"{F}.name_fault")
 exclude("a record of a pipeline's parts", f"{F}.Run", f"{F}.Run.guide", f"{F}.Run.reported_timestep", f"{F}.SampledLatents")
 exclude("one probe of diagnose, on a run", f"{F}.denoising_error", f"{F}.timestep_offset")
 spec(f"{F}.stretch_latents")(lambda: {"codec": codec(), "factor": 2.0})
+spec(f"{F}.rms_steps", shapes={"trajectory": "[S + 1, N, C, h, w]"})(lambda: {"trajectory": normal(3, 2, 1, 2, 2)})
 spec(f"{F}.answer")(lambda: {"letter": "A"})
 
 # ----------------------------------------------------------------------------------------------------------- frontier

@@ -1,8 +1,9 @@
-"""Chapter 5's failure modes on data whose denoisers have closed forms: ten Gaussian classes of unit total variance.
+"""The failure modes of guided sampling on data whose denoisers have closed forms: ten Gaussian classes of unit total variance.
 
 There each probe's nominal reading is known without a trained network.
 """
 
+import itertools
 from dataclasses import fields, replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -135,6 +136,77 @@ def test_error_where_nothing_was_learned():
     assert failure_modes.denoising_error(broken, X0, LABELS, 300) == pytest.approx(expected, rel=0.02)
 
 
+def test_a_velocity_error_is_computed_value_by_value():
+    """Against plain Python numbers, for a network that depends on all that it is given."""
+    x0, eps = (normal(2, 1, 2, 2, seed=seed) for seed in (1, 2))
+    t, y, alpha, sigma = torch.tensor([3, 7]), torch.tensor([1, 2]), 0.8, 0.5
+    error = failure_modes.velocity_error(lambda x, t, y: x + (t * y).view(-1, 1, 1, 1) / 10, x0, y, eps, alpha, sigma, t)
+    squares = [
+        (alpha * a + sigma * e + i / 10 - alpha * e + sigma * a) ** 2
+        for i, image, noise in zip((3, 14), x0.tolist(), eps.tolist(), strict=True)
+        for a, e in zip(itertools.chain(*image[0]), itertools.chain(*noise[0]), strict=True)
+    ]
+    assert error.item() == pytest.approx(sum(squares) / 8)
+
+
+def test_rms_steps_are_computed_value_by_value():
+    trajectory = normal(4, 2, 1, 2, 3, seed=5)
+    flat = trajectory.flatten(1).tolist()
+    expected = [(sum((q - p) ** 2 for p, q in zip(a, b, strict=True)) / 12) ** 0.5 for a, b in pairwise(flat)]
+    assert failure_modes.rms_steps(trajectory).tolist() == pytest.approx(expected)
+
+
+def test_a_reader_may_measure_with_his_own_functions():
+    given = {}
+
+    def steps(trajectory):
+        given["trajectory"] = trajectory
+        return torch.arange(len(trajectory) - 1.0)
+
+    def error(net, x0, y, eps, alpha, sigma, t):
+        given.setdefault("errors", []).append((alpha, sigma, t))
+        return torch.tensor(0.5)
+
+    readings = failure_modes.diagnose(HEALTHY, EVALUATOR, IMAGES, X0, LABELS, steps, error)
+    assert readings[failure_modes.LAST_STEP] == failure_modes.STEPS - 1
+    assert readings[failure_modes.ERROR] == 0.5
+    assert given["trajectory"].shape == (failure_modes.STEPS + 1, failure_modes.SAMPLES, 4, 4, 4)
+    level = schedule.level(500)
+    alpha, sigma, t = given["errors"][-1]
+    assert (alpha, sigma) == (level.alpha, level.sigma)
+    assert t.tolist() == [500] * len(X0)
+
+
+def test_the_network_is_given_the_reported_timestep():
+    class Clock(nn.Module):
+        def forward(self, x_t, t, y):
+            return x_t * 0 + t.view(-1, 1, 1, 1)
+
+    run = replace(healthy(Clock()), reported_timestep=lambda t: t - 30)
+    v_hat = run.predict(X0[:2], torch.tensor([100, 250]), LABELS[:2])
+    assert v_hat[:, 0, 0, 0].tolist() == [70, 220]
+
+
+def test_a_seed_changes_the_noise_and_nothing_else():
+    again, other = replace(HEALTHY, seed=0), replace(HEALTHY, seed=1)
+    starts = [failure_modes.sample_latents(run).trajectory[0] for run in (HEALTHY, again, other)]
+    assert torch.equal(starts[0], starts[1])
+    assert not torch.allclose(starts[0], starts[2])
+    assert failure_modes.agreement_by_scale(other, EVALUATOR)[1:] == [1.0, 1.0]
+
+
+def test_the_readings_alone_name_the_fault(readings):
+    normal_ones = readings["healthy"]
+    named = {name: failure_modes.name_fault(one, normal_ones) for name, one in readings.items()}
+    assert named == {"healthy": failure_modes.NO_FAULT} | {k: failure_modes.answer(k) for k in failure_modes.LETTERS}
+
+
+def test_the_list_of_faults_does_not_give_the_letters_away():
+    answers = [failure_modes.answer(letter) for letter in failure_modes.LETTERS]
+    assert sorted(answers) == list(failure_modes.FAULTS)
+    assert all(a != b for a, b in zip(answers, failure_modes.FAULTS, strict=True))
+
+
 def test_step_sizes_are_those_of_the_sampler():
     """Where x0_hat is 0, every sampler shrinks x_t by sigma_there / sigma_here: a step moves it by their difference."""
     run = healthy(Zero())
@@ -147,6 +219,10 @@ def test_step_sizes_are_those_of_the_sampler():
 def test_the_reference_class_is_named_and_counted():
     broken = next(run for run in BROKEN.values() if changed(run) == ["null_label"])
     assert failure_modes.reference_class(broken, EVALUATOR) == ("T-shirt/top", 1.0)
+    assert failure_modes.class_fractions(broken, EVALUATOR).tolist() == [1.0] + [0.0] * 9
+    healthy_ones = failure_modes.class_fractions(HEALTHY, EVALUATOR)
+    assert healthy_ones.sum().item() == pytest.approx(1)
+    assert healthy_ones.max() < 0.5
 
 
 def test_agreement_follows_the_scale():
