@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from course_lib import codec, data, device, diffusion, recipes, schedule, text_to_image
 from course_lib.experiments import generate
 from course_lib.experiments.ch4_latent_ddpm import equal_quality, equal_time, flow_matching, sampler_order, sampler_steps, schedules_and_scaling
-from course_lib.experiments.ch4_latent_ddpm import sample_check, target_dimension, units
+from course_lib.experiments.ch4_latent_ddpm import pixel_targets, sample_check, target_dimension, units
 from course_lib.experiments.evaluator import Evaluator
 from course_lib.homework.checks.ch4 import ch4
 from course_lib.images import to_float
@@ -761,7 +761,19 @@ matched = equal_quality.RESULT.read()
 print(f"another run, on one thread: latents after {seconds:.0f} s {ours:.1f}; pixels after {longer:.0f} s {theirs:.1f} (training images: {matched['floor']:.1f})")
 
 # %% [markdown]
-# Even in four times the seconds the pixel model does not reach the latent model. (It predicts $v$. By the section on dimension, $x_0$ on patches would be its strongest form.)
+# Even in four times the seconds this pixel model does not reach the latent model. But it predicts $v$ with convolutions, and the section on dimension names a stronger form: $x_0$, on large patches. Five models of pixels, 90 seconds each (`course measure pixel-targets`):
+
+# %% tags=["hide-input"]
+pixels = {p["arm"]: p for p in pixel_targets.RESULT.read()["points"]}
+claims.table(
+    ["pixels, 90 s of training", "images per second, training", "Fréchet distance"],
+    [[name, f"{p['images_seen_per_second']:,}", p["frechet"]] for name, p in pixels.items()],
+)
+book.claim("Pixels on patches of 16×16: v ÷ x0 (stored, one seed)", pixels["patches of 16×16, v"]["frechet"] / pixels["patches of 16×16, x0"]["frechet"], at_least=4, unit="×")
+
+# %% [markdown]
+# A patch of 16×16 has 256 dimensions, more than the 128 of this transformer's tokens: $v$ fails, $x_0$ works, as Li & He (2025) report, and the large patches make a step cheap. After 90 seconds it is about where the latent model was after 85 in the run above (its VAE included). So a latent space is no longer the only way to make pixels tractable, and for small grey images it is hardly the faster one.
+# What it also buys, a space in which near means alike, pixels do not have. (One seed; [notebook 10](10_design_choices.ipynb) continues the race.)
 #
 # ## The ledger
 
