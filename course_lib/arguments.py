@@ -16,7 +16,7 @@ from torch import Tensor
 
 MAX_SIZE = 65_536
 MAX_DEPTH = 1_000
-_DTYPES = {"float": "floats", "integer": "integers", "number": "real numbers"}
+_DTYPES = {"float": "floats", "integer": "integers", "number": "real numbers", "bool": "True and False (bool)"}
 
 
 def check_tensor(name: str, x: Any, axes: str = "", dtype: str = "number", least: int = 1) -> None:
@@ -24,7 +24,7 @@ def check_tensor(name: str, x: Any, axes: str = "", dtype: str = "number", least
 
     axes: for example ``"[B, 3, H, W]"``: a number must be the length of its axis, a letter stands for any length, and the same
     letter for the same length. ``"[B, ...]"`` allows more axes; "" allows any. dtype: "float" (of any precision), "integer" (not
-    bool), "number" (either), or "any". least: the least length of the first axis (0 allows empty tensors).
+    bool), "number" (either), "bool", or "any". least: the least length of the first axis (0 allows empty tensors).
     """
     if not isinstance(x, Tensor):
         how = f": torch.as_tensor({name}) makes one" if type(x).__module__ == "numpy" or isinstance(x, list | tuple) else ""
@@ -190,6 +190,7 @@ _HOLDS = {
     "float": Tensor.is_floating_point,
     "integer": _is_integer,
     "number": lambda x: x.is_floating_point() or _is_integer(x),
+    "bool": lambda x: x.dtype == torch.bool,
     "any": lambda x: True,
 }
 _is_compiling = torch.compiler.is_compiling

@@ -8,7 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.arguments import check_finite, check_number, check_same_dtype, check_same_shape, check_sizes, check_tensor
+from course_lib.arguments import (
+    can_look_at,
+    check_finite,
+    check_number,
+    check_same_dtype,
+    check_same_shape,
+    check_sizes,
+    check_tensor,
+)
 from course_lib.layers import GroupNorm, ResBlock, check_features
 from course_lib.text import TextTransformer
 
@@ -23,13 +31,14 @@ def similarity(images: Tensor, texts: Tensor) -> Tensor:
     return F.normalize(images, dim=1) @ F.normalize(texts, dim=1).T
 
 
-def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor | float) -> Tensor:
+def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor | float, excluded: Tensor | None = None) -> Tensor:
     """CLIP's symmetric loss (Radford et al. 2021, figure 3), a scalar in nats.
 
     For each image of the batch: which caption is its own? For each caption: which image? The mean of both cross-entropies.
 
-    images, texts: features [B, D], row i of both a pair. scale: one over the temperature. Guessing gives log B; where k images of
-    a batch share one caption, each of them contributes at least log k.
+    images, texts: features [B, D], row i of both a pair. scale: one over the temperature. excluded: bool [B, B], pairs (image,
+    caption) that are left out of both softmaxes; the diagonal must be False. Guessing gives log B; where k images of a batch
+    share one caption, each of them contributes at least log k.
     """
     if isinstance(scale, Tensor):
         check_tensor("scale", scale, "[]", "float")
@@ -39,6 +48,11 @@ def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor | float) -> Te
     check_tensor("texts", texts, "[B, D]", "float")
     check_same_shape("images", images, "texts", texts)
     logits = scale * similarity(images, texts)  # [B, B]
+    if excluded is not None:
+        check_tensor("excluded", excluded, f"[{len(logits)}, {len(logits)}]", "bool")
+        if can_look_at(excluded) and bool(excluded.diagonal().any()):
+            raise ValueError("excluded is True on its diagonal, but an image and its own caption cannot be left out.")
+        logits = logits.masked_fill(excluded, -math.inf)
     targets = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)) / 2
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.arguments import can_look_at, check_sizes, check_tensor
+from course_lib.arguments import can_look_at, check_same_dtype, check_sizes, check_tensor
 
 Activation = Callable[[Tensor], Tensor]
 Module = TypeVar("Module", bound=nn.Module)
@@ -149,6 +149,23 @@ def _softmax_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> 
     return scores.softmax(-1) @ v
 
 
+#: Attention of positions q [B, N, d] to tokens k [B, L, d], those with mask bool [B, L] True: [B, N, L].
+Weights = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def masked_attention(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
+    """Return the attention of each position q [B, N, d] to each token k [B, L, d]: [B, N, L], rows sum to 1.
+
+    mask: bool [B, L], False for padding, which gets none.
+    """
+    check_tensor("q", q, "[B, N, d]", "float")
+    check_tensor("k", k, f"[{len(q)}, L, {q.shape[2]}]", "float")
+    check_same_dtype("q", q, "k", k)
+    check_mask(mask, f"[{len(q)}, {k.shape[1]}]")
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    return scores.masked_fill(~mask[:, None], -math.inf).softmax(-1)
+
+
 def check_heads(dim: int, heads: int) -> None:
     """Check the width of an attention layer, and the number of its heads."""
     check_sizes(dim=dim, heads=heads)
@@ -194,7 +211,7 @@ class CrossAttention(nn.Module):
         self.kv = nn.Linear(context, 2 * dim)
         self.out = nn.Linear(dim, dim)
 
-    def project(self, x: Tensor, context: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def _project(self, x: Tensor, context: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Return the queries [B, heads, N, d], and the keys and values [B, heads, L, d]; arguments as in `forward`."""
         check_features("x", x, f"[B, N, {self.q.in_features}]", self.q.weight)
         check_features("context", context, f"[{len(x)}, L, {self.kv.in_features}]", self.kv.weight)
@@ -205,17 +222,21 @@ class CrossAttention(nn.Module):
         return q, k, v
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
-        q, k, v = self.project(x, context, mask)
+        q, k, v = self._project(x, context, mask)
         visible = None if mask is None else mask[:, None, None]
         return self.out(attend(q, k, v, visible).transpose(1, 2).reshape(x.shape))
 
-    def attention_weights(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Attention of each token to each token of the context, mean over the heads: [B, N, L], rows sum to 1. For figures."""
-        q, k, _ = self.project(x, context, mask)
-        scores = q @ k.mT / k.shape[-1] ** 0.5
-        if mask is not None:
-            scores = scores.masked_fill(~mask[:, None, None], -math.inf)
-        return scores.softmax(-1).mean(1)
+    def attention_weights(
+        self, x: Tensor, context: Tensor, mask: Tensor | None = None, weights: Weights = masked_attention
+    ) -> Tensor:
+        """Return the attention of each token to each token of the context, mean over the heads: [B, N, L]. For figures.
+
+        weights: computes it from queries, keys and mask, with the batch and the heads together as B.
+        """
+        q, k, _ = self._project(x, context, mask)
+        visible = x.new_ones(context.shape[:2], dtype=torch.bool) if mask is None else mask
+        each = weights(q.flatten(0, 1), k.flatten(0, 1), visible.repeat_interleave(self.heads, 0))
+        return each.unflatten(0, (-1, self.heads)).mean(1)
 
 
 class Conditioning(nn.Module):

@@ -39,6 +39,18 @@ def test_the_loss_by_double_loop_is_symmetric():
     assert contrastive_loss(b, a, s).item() == pytest.approx(total / 12)
 
 
+def test_excluded_pairs_are_in_neither_softmax():
+    images, texts, scale = normal(4, 3), normal(4, 3, seed=1), 2.0
+    excluded = torch.zeros(4, 4, dtype=torch.bool)
+    excluded[0, 2] = excluded[2, 0] = excluded[1, 3] = True
+    weight = (scale * similarity(images, texts)).exp()
+    total = 0.0
+    for i in range(4):
+        total -= math.log(weight[i, i] / sum(weight[i, j] for j in range(4) if not excluded[i, j])) / 8
+        total -= math.log(weight[i, i] / sum(weight[j, i] for j in range(4) if not excluded[j, i])) / 8
+    assert contrastive_loss(images, texts, scale, excluded).item() == pytest.approx(total, rel=1e-6)
+
+
 def test_the_loss_of_guessing_is_log_b_and_of_a_perfect_pair_almost_zero():
     same = torch.ones(16, 4)
     assert contrastive_loss(same, same, 20.0).item() == pytest.approx(math.log(16), rel=1e-5)

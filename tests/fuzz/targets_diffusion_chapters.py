@@ -206,9 +206,6 @@ spec(f"{A}.make_scenes", fixed=("machine",), slow=True)(lambda: {"n": 1, "seed":
 spec(f"{A}.changing_pixels", slow=True)(lambda: {"factors": scarves(), "name": "scarf"})
 spec(f"{A}.object_masks", slow=True)(lambda: {"factors": scarves()})
 spec(f"{A}.word_token")(lambda: {"factors": scarves(), "name": "scarf"})
-spec(f"{A}.masked_attention", rows=[("q", "k", "mask")])(
-    lambda: {"q": normal(2, 5, 4), "k": normal(2, 6, 4), "mask": torch.ones(2, 6).bool()}
-)
 spec(f"{A}.word_maps", lambda net, x_t, level, tokens: attention.word_maps(net, x_t, level, tokens), rows=[("x_t", "tokens")])(
     lambda: {"net": text_denoiser(), "x_t": normal(3, 4, 4, 4), "level": level(), "tokens": tokens()}
 )

@@ -137,7 +137,7 @@ spec("contrastive.contrastive_loss", shapes={"images": "[B, D]", "texts": "[B, D
     lambda: {"images": normal(3, 4), "texts": normal(3, 4), "scale": 10.0}
 )
 spec("contrastive.contrastive_loss", same=[("images", "texts")])(
-    lambda: {"images": normal(3, 4), "texts": normal(3, 4), "scale": torch.tensor(3.0)}
+    lambda: {"images": normal(3, 4), "texts": normal(3, 4), "scale": torch.tensor(3.0), "excluded": ~torch.ones(3, 3).bool()}
 )
 spec("contrastive.LatentTower")(lambda: {"channels": 4, "width": 8, "out": 6})
 spec("contrastive.LatentTower.forward", shapes={"latents": "[B, 4, 8, 8]"})(

@@ -32,7 +32,10 @@ spec("layers.SelfAttention.forward", rows=[("x", "mask")])(
     lambda: {"self": built(layers.SelfAttention, 8, 2), "x": normal(2, 5, 8), "mask": torch.ones(2, 5).bool()}
 )
 spec("layers.CrossAttention")(lambda: {"dim": 8, "context": 4, "heads": 2})
-for method in ("forward", "attention_weights", "project"):
+spec("layers.masked_attention", rows=[("q", "k", "mask")])(
+    lambda: {"q": normal(2, 5, 4), "k": normal(2, 6, 4), "mask": torch.ones(2, 6).bool()}
+)
+for method in ("forward", "attention_weights"):
     spec(f"layers.CrossAttention.{method}", rows=[("x", "context", "mask")])(
         lambda: {
             "self": built(layers.CrossAttention, 8, 4, 2),

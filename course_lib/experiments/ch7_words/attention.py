@@ -4,7 +4,6 @@ The renderer knows where an object is: draw the same teddies with another value 
 """
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -12,18 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib import teddies, text
-from course_lib.arguments import check_choice, check_integer, check_labels, check_same_dtype, check_tensor
+from course_lib.arguments import check_choice, check_integer, check_labels, check_tensor
 from course_lib.codec import Codec, cache
 from course_lib.device import Machine
 from course_lib.images import to_uint8
-from course_lib.layers import CrossAttention, check_mask
+from course_lib.layers import CrossAttention, Weights, masked_attention
 from course_lib.schedule import Level, check_level
 from course_lib.teddies import SEMANTIC, VALUES, Factors, check_is_factors
 from course_lib.text_denoiser import TextDenoiser
 from course_lib.training.config import MAX_SEED
 
-#: Attention of positions q [B, N, d] to tokens k [B, L, d], those with mask bool [B, L] True: [B, N, L].
-Weights = Callable[[Tensor, Tensor, Tensor], Tensor]
 OBJECTS = ("fur", "scarf", "activity", "background")  # what a word may name and a region of the image may show
 NOUN = "scarf (the noun)"
 WORDS = ("fur", "scarf", NOUN, "activity", "background")  # of a caption, by what they name
@@ -87,19 +84,6 @@ def word_token(factors: Factors, name: str) -> Tensor:
     return torch.tensor(found)
 
 
-def masked_attention(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
-    """Return the attention of each position q [B, N, d] to each token k [B, L, d]: [B, N, L], rows sum to 1.
-
-    mask: bool [B, L], False for padding, which gets none.
-    """
-    check_tensor("q", q, "[B, N, d]", "float")
-    check_tensor("k", k, f"[{len(q)}, L, {q.shape[2]}]", "float")
-    check_same_dtype("q", q, "k", k)
-    check_mask(mask, f"[{len(q)}, {k.shape[1]}]")
-    scores = q @ k.mT / q.shape[-1] ** 0.5
-    return scores.masked_fill(~mask[:, None], -math.inf).softmax(-1)
-
-
 @torch.no_grad()
 def word_maps(net: TextDenoiser, x_t: Tensor, level: Level, tokens: Tensor, weights: Weights = masked_attention) -> Tensor:
     """Return the attention of each position of x_t [B, C, S, S] to each token [B, L], for each layer: [layers, B, L, S, S].
@@ -113,10 +97,8 @@ def word_maps(net: TextDenoiser, x_t: Tensor, level: Level, tokens: Tensor, weig
     maps: list[Tensor] = []
 
     def store(layer: CrossAttention, inputs: tuple[Tensor, Tensor, Tensor], _: Tensor) -> None:
-        q, k, _ = layer.project(*inputs)
-        side = math.isqrt(q.shape[2])
-        mask = inputs[2].repeat_interleave(layer.heads, 0)
-        found = weights(q.flatten(0, 1), k.flatten(0, 1), mask).unflatten(0, (-1, layer.heads)).mean(1)  # [B, N, L]
+        found = layer.attention_weights(*inputs, weights)  # [B, N, L]
+        side = math.isqrt(found.shape[1])
         maps.append(F.interpolate(found.float().mT.unflatten(2, (side, side)), x_t.shape[2:], mode="nearest"))
 
     hooks = [module.register_forward_hook(store) for module in net.modules() if isinstance(module, CrossAttention)]

@@ -5,14 +5,12 @@ scene. ``course measure word-order`` trains pairs with two seeds and stores the 
 """
 
 import itertools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from course_lib import device as devices
 from course_lib import recipes, teddies, text
@@ -135,11 +133,7 @@ def measure_order_while_training(
     def objective(pair: ImageTextPair, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
         latents, labels = batch
         images, texts = pair(latents, text.tokenise(two_captions(labels), latents.device))
-        if twins:
-            return contrastive_loss(images.float(), texts.float(), pair.scale)
-        logits = (pair.scale * similarity(images.float(), texts.float())).masked_fill(are_twins(labels), -math.inf)
-        rows = torch.arange(len(logits), device=logits.device)
-        return (F.cross_entropy(logits, rows) + F.cross_entropy(logits.T, rows)) / 2
+        return contrastive_loss(images.float(), texts.float(), pair.scale, excluded=None if twins else are_twins(labels))
 
     def on_step(step: int, net: nn.Module, ema: nn.Module) -> None:
         if step in budgets:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from course_lib.homework.checks.case import Case
 from course_lib.homework.checks.exercise import Draw, Exercise
+from course_lib.layers import masked_attention
 
 SHAPES = ((2, 5, 6, 4), (3, 4, 5, 8))  # B, N, L, d
 
@@ -16,11 +17,6 @@ def _attention_weights(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
     scores = torch.einsum("bnd,bld->bnl", q, k) / math.sqrt(q.shape[2])
     weights = torch.exp(scores - scores.amax(2, keepdim=True)) * mask[:, None].to(scores.dtype)
     return weights / weights.sum(2, keepdim=True)
-
-
-def _block(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
-    scores = q @ k.mT / q.shape[-1] ** 0.5
-    return scores.masked_fill(~mask[:, None], -math.inf).softmax(-1)
 
 
 def _cases(draw: Draw) -> list[Case]:
@@ -34,7 +30,7 @@ def _cases(draw: Draw) -> list[Case]:
 
 
 ATTENTION_WEIGHTS = Exercise(
-    "attention_weights", points=0, difficulty=2, minutes=5, oracle=_attention_weights, cases=_cases, block=_block
+    "attention_weights", points=0, difficulty=2, minutes=5, oracle=_attention_weights, cases=_cases, block=masked_attention
 )
 
 
