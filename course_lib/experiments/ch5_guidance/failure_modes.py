@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib import recipes
-from course_lib.arguments import check_number
+from course_lib.arguments import check_number, check_tensor
 from course_lib.codec import VAECodec, decode_all, posterior
 from course_lib.data import FASHION_CLASSES
 from course_lib.device import Machine
@@ -139,6 +139,7 @@ def reference_class(run: Run, evaluator: Evaluator) -> tuple[str, float]:
 
 def rms_steps(trajectory: Tensor) -> Tensor:
     """Return how far a trajectory [S + 1, N, C, h, w] moves in each step: root mean square over everything but the step, [S]."""
+    check_tensor("trajectory", trajectory, "[S + 1, N, C, h, w]", "float", least=2)
     return trajectory.diff(dim=0).square().flatten(1).mean(1).sqrt()
 
 
