@@ -119,7 +119,7 @@ def _panels(name: str, report: RunReport, healthy: RunReport) -> list[Picture]:
             lower[2],
             {key: (_numbered(one.decoder_std), one.decoder_std) for key, one in both.items()},
             (0, 1.5),
-            {"title": "std at the decoder", "xlabel": "latent channel (1 is right)"},
+            {"title": "std, decoder ÷ encoder", "xlabel": "latent channel"},
         ),
     ]
     for axes, curves, limits, options in plots:
