@@ -18,6 +18,9 @@ from course_lib.schedule import Level, check_level
 Scale: TypeAlias = float | Callable[[Level], float]
 """A guidance scale: one number, or a function of the level such as ``guidance_interval(…)``."""
 
+Rule: TypeAlias = Callable[[Tensor, Tensor, float, Tensor, Level], Tensor]
+"""(main's x0_hat, ref's x0_hat, scale, x_t, level) → the guided x0_hat: see `guidance_rules`."""
+
 
 def scale_from_w(w: float) -> float:
     """Return guidance_scale for the paper's weight w (Ho & Salimans 2022, eq. 6: (1 + w)·cond − w·uncond)."""
@@ -47,7 +50,7 @@ def guidance_interval(scale: float, lo: float, hi: float) -> Callable[[Level], f
     return scale_at
 
 
-def guide(main: Denoiser, ref: Denoiser, scale: Scale, rescale: float = 0.0) -> Denoiser:
+def guide(main: Denoiser, ref: Denoiser, scale: Scale, rescale: float = 0.0, rule: Rule | None = None) -> Denoiser:
     """Return the guided denoiser ``ref + scale · (main − ref)``.
 
     - Classifier-free guidance (Ho & Salimans 2022): main conditional, ref the same network with the null label.
@@ -57,10 +60,13 @@ def guide(main: Denoiser, ref: Denoiser, scale: Scale, rescale: float = 0.0) -> 
     scale: a number, or a function of the level such as ``guidance_interval(…)``. At scale 1, ref is not called and main's own
     result is returned bit for bit. rescale: 0…1, how far the standard deviation of the guided x0_hat is brought back to main's,
     image by image (guidance_rescale: Lin et al. 2023, eq. 15 and 16). It works here in x0 space; diffusers does the same to the
-    predicted noise, where the same value has another effect. Raises ValueError when rescale is outside 0…1.
+    predicted noise, where the same value has another effect. rule: another way to combine the two estimates, one of
+    `guidance_rules`. Raises ValueError when rescale is outside 0…1, or given with a rule.
     """
     _check_scale(scale)
     rescale = check_number("rescale", rescale, at_least=0, at_most=1)
+    if rule is not None and rescale > 0:
+        raise ValueError(f"rescale is {rescale:g} and a rule is given, but only one of them can combine the estimates.")
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:
         w = _at(scale, level)
@@ -68,6 +74,8 @@ def guide(main: Denoiser, ref: Denoiser, scale: Scale, rescale: float = 0.0) -> 
         if w == 1:
             return main_x0
         ref_x0 = x0_hat(ref, x_t, level)
+        if rule is not None:
+            return rule(main_x0, ref_x0, w, x_t, level)
         guided = ref_x0 + w * (main_x0 - ref_x0)
         if rescale == 0:
             return guided

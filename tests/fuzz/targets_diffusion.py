@@ -7,7 +7,7 @@ from inputs import batch_level, classes, cosine, denoise, generator, images, lab
 from odd_values import Denoise
 from spec import exclude, spec
 
-from course_lib import diffusion, guidance, samplers, schedule
+from course_lib import diffusion, guidance, guidance_rules, samplers, schedule
 from course_lib.gaussian_mixture import GaussianMixture, gaussian_mixture
 
 NCHW = "[B, C, H, W]"
@@ -132,6 +132,28 @@ spec("guidance.w_from_scale")(lambda: {"scale": 2.0})
 spec("guidance.guidance_interval", lambda level, **o: guidance.guidance_interval(**o)(level))(
     lambda: {"scale": 3.0, "lo": 0.2, "hi": 5.0, "level": level()}
 )
+
+
+def ruled(rule: Any, main: Any, ref: Any, scale: Any, x_t: Any, level: Any) -> Any:
+    return guidance.guide(Denoise(lambda x, level: main), Denoise(lambda x, level: ref), scale, rule=rule)(x_t, level)
+
+
+spec("guidance_rules.effective_scale", same=[("guided", "main", "ref")], shapes={"guided": "[B, C, H, W]"})(
+    lambda: {"guided": images(), "main": images(), "ref": images()}
+)
+for name, options in {
+    "projected": {"eta": 0.5, "max_norm": 3.0},
+    "frequency_decoupled": {"low_scale": 2.0},
+    "zero_star": {"zero_above": 9.0},
+}.items():
+    spec(
+        f"guidance_rules.{name}",
+        lambda name=name, **o: ruled(getattr(guidance_rules, name)(**o), images(), images(), 3.0, images(), level()),
+    )(lambda options=options: options)
+spec(
+    "guidance_rules.cfg_plus_plus_scale",
+    lambda strength, levels, level: guidance_rules.cfg_plus_plus_scale(strength, levels)(level),
+)(lambda: {"strength": 0.6, "levels": cosine().grid(4), "level": cosine().grid(4)[1]})
 
 
 def guided(main: Any, ref: Any, scale: Any, rescale: Any, x_t: Any, level: Any) -> Any:
