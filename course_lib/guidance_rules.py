@@ -10,8 +10,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from course_lib.arguments import check_integer, check_list, check_number, check_same_shape, check_tensor
+from course_lib.arguments import check_number, check_same_shape, check_tensor
 from course_lib.guidance import Rule
+from course_lib.samplers import check_levels
 from course_lib.schedule import Level, check_level
 
 
@@ -33,6 +34,7 @@ def effective_scale(guided: Tensor, main: Tensor, ref: Tensor) -> Tensor:
     """
     check_tensor("guided", guided, "[B, ...]", "float")
     for name, x in (("main", main), ("ref", ref)):
+        check_tensor(name, x, "[B, ...]", "float")
         check_same_shape("guided", guided, name, x)
     difference = main - ref
     return (_inner(guided - ref, difference) / _inner(difference, difference)).flatten()
@@ -111,10 +113,7 @@ def cfg_plus_plus_scale(strength: float, levels: Sequence[Level]) -> Callable[[L
     levels: the sampler's grid. Raises ValueError for a level that is not one of the grid's, or is its last.
     """
     strength = check_number("strength", strength)
-    check_list("levels", levels, None, "levels, the noisiest first")
-    check_integer("the number of levels", len(levels), 2)
-    for level in levels:
-        check_level(level)
+    check_levels(levels)
     scales = {here.t: strength / (1 - _fraction(there, here)) for here, there in pairwise(levels)}
 
     def scale_at(level: Level) -> float:

@@ -24,8 +24,8 @@ from course_lib.schedule import Level, check_level
 Callback: TypeAlias = Callable[[int, Level, Tensor, Tensor], object]
 
 
-def _check_start(x_T: Tensor, levels: Sequence[Level]) -> None:
-    check_tensor("x_T", x_T, "[B, C, H, W]", "float")
+def check_levels(levels: Sequence[Level]) -> None:
+    """Check that these are levels to sample at: two or more, the noisiest first."""
     if not isinstance(levels, Sequence):
         raise TypeError(f"levels is a {type(levels).__name__}, but must be a list of Level, as schedule.grid(steps) makes it.")
     for level in levels:
@@ -35,6 +35,11 @@ def _check_start(x_T: Tensor, levels: Sequence[Level]) -> None:
             "A sampler needs at least two levels, noisiest first, but was given "
             f"t = {[level.t for level in levels][:8]}; schedule.grid(steps) makes them."
         )
+
+
+def _check_start(x_T: Tensor, levels: Sequence[Level]) -> None:
+    check_tensor("x_T", x_T, "[B, C, H, W]", "float")
+    check_levels(levels)
 
 
 @torch.no_grad()

@@ -127,6 +127,7 @@ spec("samplers.as_cuda_graph", lambda sample, like, x: samplers.as_cuda_graph(sa
     lambda: {"sample": lambda x: x, "like": normal(2, 3), "x": normal(2, 3)}
 )
 
+exclude("a check of what the samplers are given", "samplers.check_levels")
 spec("guidance.scale_from_w")(lambda: {"w": 2.0})
 spec("guidance.w_from_scale")(lambda: {"scale": 2.0})
 spec("guidance.guidance_interval", lambda level, **o: guidance.guidance_interval(**o)(level))(
