@@ -1,6 +1,6 @@
-"""Chapter 5's frontier: five guidance methods, compared with the same number of network calls per sample.
+"""Chapter 5's frontier: methods of guidance, compared at equal steps or at equal network calls per sample.
 
-It also measures what guidance does when it is switched on at some noise levels only, for the chapter's slider.
+``course measure frontier`` (see `stored_frontier`) evaluates them all; the chapter repeats one point.
 """
 
 import copy
@@ -13,7 +13,7 @@ from statistics import fmean, stdev
 import torch
 from torch import Tensor, nn
 
-from course_lib import recipes
+from course_lib import guidance_rules, recipes
 from course_lib.arguments import check_choice, check_integer, check_labels, check_list, check_number, check_tensor
 from course_lib.codec import Codec
 from course_lib.device import Machine
@@ -26,13 +26,15 @@ from course_lib.experiments.generate import (
     generate,
     unconditional_factory,
 )
-from course_lib.guidance import classifier_guide, guidance_interval, guide
+from course_lib.guidance import Rule, classifier_guide, guidance_interval, guide
 from course_lib.images import as_float
 from course_lib.judges.classifier import classify
 from course_lib.schedule import Level, check_level
 from course_lib.storage import weights
 
 CALL_BUDGET = 20  # network calls that each method may spend on one sample
+STEPS = 20  # of the solver, where the steps are equal and not the calls
+EQUAL = ("calls", "steps")
 SHAPE = (4, 4, 4)
 RESCALE = 0.7
 #: Where guidance is on, in noise over signal (sigma / alpha); "middle" is about what Kynkäänniemi et al. 2024 recommend.
@@ -97,6 +99,27 @@ def guidance_methods(
     return {method.name: method for method in methods}
 
 
+def further_methods(net: nn.Module, machine: Machine, low_scale: float = 1.2) -> dict[str, GuidanceMethod]:
+    """Return the newer ways to combine the same two estimates, by name: see `guidance_rules`.
+
+    "projected" leaves out what is parallel to the conditional estimate. "low frequencies at 1.2" applies the scale to the other
+    frequencies only. "zero-star" fits the unconditional velocity first. "CFG++ scales": the scale is the paper's strength.
+    """
+    cond, null = conditional_factory(net, machine), unconditional_factory(net, machine)
+    levels = recipes.make_schedule().grid(STEPS)
+
+    def ruled(rule: Rule) -> Callable[[Tensor, float], Denoiser]:
+        return lambda y, w: guide(cond(y), null(y), w, rule=rule)
+
+    methods = [
+        GuidanceMethod("projected", ruled(guidance_rules.projected())),
+        GuidanceMethod(f"low frequencies at {low_scale:g}", ruled(guidance_rules.frequency_decoupled(low_scale))),
+        GuidanceMethod("zero-star", ruled(guidance_rules.zero_star())),
+        GuidanceMethod("CFG++ scales", lambda y, w: guide(cond(y), null(y), guidance_rules.cfg_plus_plus_scale(w, levels))),
+    ]
+    return {method.name: method for method in methods}
+
+
 def interval_guidance(name: str, net: nn.Module, interval: tuple[float, float], machine: Machine) -> GuidanceMethod:
     """Return classifier-free guidance that is on only where noise over signal lies in an interval."""
     check_list("interval", interval, 2, "numbers, the lowest and the highest noise over signal")
@@ -109,7 +132,7 @@ def interval_guidance(name: str, net: nn.Module, interval: tuple[float, float], 
 class FrontierPoint:
     """One method at one scale.
 
-    steps: sampling steps that the call budget allows. values: one value per seed for each of METRICS.
+    steps: sampling steps. values: one value per seed for each of METRICS.
     """
 
     scale: float
@@ -131,17 +154,26 @@ class FrontierPoint:
 class GuidanceExperiment:
     """What all points of a frontier have in common.
 
-    codec: decodes the samples. evaluator: scores them. n: samples for each seed. seeds: of the initial noise.
+    codec: decodes the samples. evaluator: scores them. n: samples for each seed. seeds: of the initial noise. equal: what every
+    method gets as much of, CALL_BUDGET network "calls" for a sample or STEPS "steps" of the solver.
     """
 
     codec: Codec
     evaluator: Evaluator
     n: int = 500
     seeds: Sequence[int] = (0, 1, 2)
+    equal: str = "calls"
+
+    def __post_init__(self) -> None:
+        check_choice("equal", self.equal, EQUAL)
+
+    def levels(self, method: GuidanceMethod, scale: float) -> list[Level]:
+        """Return the noise levels at which a method samples."""
+        return method.affordable_levels(scale) if self.equal == "calls" else recipes.make_schedule().grid(STEPS)
 
     def sample(self, method: GuidanceMethod, scale: float, seed: int) -> Tensor:
         """Sample n images [n, 1, 32, 32], every class equally often; the initial noise is the same for every method and scale."""
-        machine, levels = self.evaluator.machine, method.affordable_levels(scale)
+        machine, levels = self.evaluator.machine, self.levels(method, scale)
         labels = balanced_labels(self.n, machine)
         return generate(method.factory(scale), labels, self.codec, SHAPE, machine, levels=levels, seed=seed)
 
@@ -150,7 +182,7 @@ class GuidanceExperiment:
         labels = balanced_labels(self.n, self.evaluator.machine)
         results = [self.metrics(self.sample(method, scale, seed), labels) for seed in self.seeds]
         values = {name: [result[name] for result in results] for name in METRICS}
-        return FrontierPoint(scale, len(method.affordable_levels(scale)) - 1, values)
+        return FrontierPoint(scale, len(self.levels(method, scale)) - 1, values)
 
     def sweep(self, method: GuidanceMethod, scales: Sequence[float]) -> list[FrontierPoint]:
         """Evaluate one method at several scales."""
