@@ -111,6 +111,7 @@ def classifier_free_guide(
     scale: Scale,
     rescale: float = 0.0,
     autocast: torch.dtype | None = None,
+    rule: Rule | None = None,
 ) -> Denoiser:
     """Classifier-free guidance of one network: towards the labels y [B] or [B, F], away from the null label (or F of them).
 
@@ -120,7 +121,7 @@ def classifier_free_guide(
     ValueError as `guide` does.
     """
     cond, uncond = (denoiser(net, prediction_type, labels, autocast) for labels in (y, null))
-    separate = guide(cond, uncond, scale, rescale)
+    separate = guide(cond, uncond, scale, rescale, rule)
 
     def denoise(x_t: Tensor, level: Level) -> Tensor:
         check_tensor("x_t", x_t, "[B, C, H, W]", "float")
@@ -131,7 +132,7 @@ def classifier_free_guide(
         check_same_shape("the labels y", towards, "the null labels", away)
         both = torch.cat([towards, away])
         cond_x0, uncond_x0 = denoiser(net, prediction_type, both, autocast)(torch.cat([x_t, x_t]), level).chunk(2)
-        return guide(lambda *_: cond_x0, lambda *_: uncond_x0, w, rescale)(x_t, level)
+        return guide(lambda *_: cond_x0, lambda *_: uncond_x0, w, rescale, rule)(x_t, level)
 
     return denoise
 

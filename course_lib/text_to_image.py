@@ -18,7 +18,7 @@ from course_lib import recipes, teddies, text
 from course_lib.arguments import check_integer, check_tensor
 from course_lib.codec import Codec
 from course_lib.device import Machine
-from course_lib.guidance import Scale, classifier_free_guide
+from course_lib.guidance import Rule, Scale, classifier_free_guide
 from course_lib.samplers import Callback, dpmpp_2m
 from course_lib.schedule import Schedule
 
@@ -59,7 +59,7 @@ class TextToImage:
         n = check_integer("n", n, 1, MAX_IMAGES)
         steps = check_integer("steps", steps)
         if not 1 <= steps <= MAX_STEPS:
-            raise ValueError(f"steps is {steps}, but the number of steps must be 1 to {MAX_STEPS}; 10 to 20 are enough.")
+            raise ValueError(f"steps is {steps}, but the number of steps must be 1 to {MAX_STEPS}; 20 are enough.")
         condition, negative_condition = self.encode_prompt(caption).expand(n, -1), self.encode_prompt(negative)[0]
         return self.sample(condition, scale, steps, seed, negative_condition, callback=callback)
 
@@ -68,16 +68,18 @@ class TextToImage:
         self,
         condition: Tensor,
         scale: Scale = 3.0,
-        steps: int = 10,
+        steps: int = 20,
         seed: int = 0,
         negative_condition: Tensor | None = None,
         batch: int = 64,
         callback: Callback | None = None,
+        rescale: float = 0.0,
+        rule: Rule | None = None,
     ) -> Tensor:
         """Sample one image [N, 3, 64, 64] for each row of the condition, labels [N, F] or tokens [N, L].
 
         negative_condition: one row, [F] or [L], from which guidance leads away; by default that of the empty caption. batch:
-        images sampled at a time.
+        images sampled at a time. rescale, rule: as in `guidance.guide`.
         """
         check_tensor("condition", condition, "[N, F]", "integer")
         batch = check_integer("batch", batch, at_least=1)
@@ -90,7 +92,7 @@ class TextToImage:
         levels, generator, images = self.schedule.grid(steps), torch.Generator().manual_seed(seed), []
         for rows in condition.to(self.machine.device).split(batch):
             noise = torch.randn(len(rows), *self.shape, generator=generator).to(self.machine.device)
-            guided = classifier_free_guide(self.net, recipes.PREDICTION_TYPE, rows, null_label, scale, autocast=autocast)
+            guided = classifier_free_guide(self.net, recipes.PREDICTION_TYPE, rows, null_label, scale, rescale, autocast, rule)
             latents = dpmpp_2m(guided, noise * levels[0].sigma, levels, callback)
             images.append(self.codec.decode(latents))
         return torch.cat(images)

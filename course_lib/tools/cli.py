@@ -230,6 +230,22 @@ def measure_matched_quality(seconds: Seconds = 180.0, seed: Seed = 0, out: Out =
     print(equal_quality.measure(seconds, seed, out, samples))
 
 
+@measure.command("frontier")
+def measure_frontier(samples: Samples = 1000, seed: Seed = 0, out: Out = None) -> None:
+    """What methods of guidance buy and cost, at equal steps and at equal network calls (chapter 5)."""
+    from course_lib.experiments.ch5_guidance import stored_frontier
+
+    print(stored_frontier.measure(samples, seed, out))
+
+
+@measure.command("prompt-steps")
+def measure_prompt_steps(samples: Samples = 128, seed: Seed = 0, out: Out = None) -> None:
+    """How often teddies follow their prompts, over guidance scales and solver steps (chapter 5)."""
+    from course_lib.experiments.ch5_guidance import prompt_steps
+
+    print(prompt_steps.measure(samples, seed, out))
+
+
 @measure.command("words-training")
 def measure_words_training(steps: Steps = None, seed: Seed = 0, out: Out = None) -> None:
     """What denoisers given words or factors draw after few steps of training (notebook 7)."""

@@ -27,6 +27,7 @@ from course_lib.experiments.ch4_latent_ddpm import (
     target_dimension,
     units,
 )
+from course_lib.experiments.ch5_guidance import prompt_steps, stored_frontier
 from course_lib.experiments.ch7_words import budgets, order
 from course_lib.storage import paths
 from course_lib.storage import shipped as shipped_files
@@ -264,6 +265,8 @@ MEASUREMENTS = {  # command: (the function that measures, what it must get from 
     "sampler-steps": (sampler_steps, "measure", (9, Path("here"))),
     "pixel-vs-latent": (equal_time, "measure", (2.5, 7, Path("here"))),
     "matched-quality": (equal_quality, "measure", (2.5, 7, Path("here"), 9)),
+    "frontier": (stored_frontier, "measure", (9, 7, Path("here"))),
+    "prompt-steps": (prompt_steps, "measure", (9, 7, Path("here"))),
     "words-training": (budgets, "measure_words_training", (5, 7, Path("here"))),
     "word-order": (order, "measure_word_order", (5, 7, Path("here"))),
     "readme-picture": (readme_picture, "draw_readme_picture", (7, Path("here"))),

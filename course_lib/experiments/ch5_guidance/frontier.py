@@ -29,6 +29,7 @@ from course_lib.experiments.generate import (
 from course_lib.guidance import Rule, classifier_guide, guidance_interval, guide
 from course_lib.images import as_float
 from course_lib.judges.classifier import classify
+from course_lib.samplers import dpmpp_2m
 from course_lib.schedule import Level, check_level
 from course_lib.storage import weights
 
@@ -238,6 +239,22 @@ def diversity(evaluator: Evaluator, images: Tensor, labels: Tensor) -> float:
     features = classify(evaluator.net, images)[0]
     groups = [features[labels == y] for y in range(recipes.NUM_CLASSES)]
     return torch.stack([(g - g.mean(0)).square().sum(1).mean() for g in groups if len(g)]).mean().sqrt().item()
+
+
+def mean_effective_scale(guided: Denoiser, cond: Denoiser, null: Denoiser, x_T: Tensor, levels: Sequence[Level]) -> float:
+    """Return the scale of plain guidance that a guided denoiser amounts to on its own trajectories, mean over the steps.
+
+    At each step it is the least-squares scale of all images x_T [B, C, h, w] together, with respect to the estimates with and
+    without the condition (compare `effective_scale`). Steps at which these two agree do not count.
+    """
+    found = []
+
+    def record(_: int, level: Level, x_t: Tensor, estimate: Tensor) -> None:
+        estimates = estimate, cond(x_t, level), null(x_t, level)
+        found.append(guidance_rules.effective_scale(*(x.flatten()[None].double() for x in estimates)))
+
+    dpmpp_2m(guided, x_T, levels, record)
+    return torch.cat(found).nanmean().item()
 
 
 def weak_denoiser(net: nn.Module, machine: Machine, steps: int = 150) -> nn.Module:

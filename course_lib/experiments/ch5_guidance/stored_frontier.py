@@ -7,12 +7,11 @@ seed by seed. The decisive points are measured with ten times as many samples.
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from course_lib import device as devices
 from course_lib import recipes
-from course_lib.arguments import check_choice, check_integer, check_number
+from course_lib.arguments import check_choice, check_integer
 from course_lib.device import Machine
 from course_lib.experiments.ch5_guidance.frontier import (
     EQUAL,
@@ -24,12 +23,11 @@ from course_lib.experiments.ch5_guidance.frontier import (
     further_methods,
     guidance_methods,
     interval_guidance,
+    mean_effective_scale,
     weak_denoiser,
 )
 from course_lib.experiments.evaluator import Evaluator
 from course_lib.experiments.generate import balanced_labels, conditional_factory, seeded_noise, unconditional_factory
-from course_lib.guidance_rules import effective_scale
-from course_lib.samplers import dpmpp_2m
 from course_lib.schedule import Level
 from course_lib.storage.results import StoredResult
 
@@ -96,7 +94,7 @@ def stored_figures(points: list[dict[str, Any]], machine: Machine, samples: int,
 def measure_point(experiment: GuidanceExperiment, method: GuidanceMethod, scale: float, more: int = 1) -> dict[str, Any]:
     """Return one point: METRICS for each seed, and the Fréchet distance of ``more`` times as many samples where more is above 1.
 
-    effective_scale: see `mean_effective_scale`; for the first seed.
+    effective_scale: see `mean_effective_scale`; of 200 images, with the first seed.
     """
     more, n = check_integer("more", more, 1), experiment.n
     larger = GuidanceExperiment(experiment.codec, experiment.evaluator, more * n, experiment.seeds, experiment.equal)
@@ -109,31 +107,17 @@ def measure_point(experiment: GuidanceExperiment, method: GuidanceMethod, scale:
             values[metric].append(round(value, 4))
         if more > 1:
             distances.append(round(experiment.evaluator.frechet(images), 4))
-    effective = mean_effective_scale(method, scale, levels, experiment.evaluator.machine, seed=experiment.seeds[0])
+    effective = _effective_scale(method, scale, levels, experiment.evaluator.machine, experiment.seeds[0])
     point = {"method": method.name, "scale": scale, "equal": experiment.equal, "steps": len(levels) - 1}
     point |= {"calls": method.network_calls(levels, scale), "effective_scale": round(effective, 3), "values": values}
     return point | ({"frechet_of_more": distances} if more > 1 else {})
 
 
-def mean_effective_scale(
-    method: GuidanceMethod, scale: float, levels: list[Level], machine: Machine, n: int = 200, seed: int = 0
-) -> float:
-    """Return the scale of plain guidance that a method amounts to on its own trajectories, mean over the steps.
-
-    At each step it is the least-squares scale of all n images together, with respect to the conditional and the unconditional
-    estimate of chapter 4's network (compare `effective_scale`).
-    """
-    net, labels = recipes.load_or_train("fashion-ldm", machine), balanced_labels(n, machine)
+def _effective_scale(method: GuidanceMethod, scale: float, levels: list[Level], machine: Machine, seed: int) -> float:
+    net, labels = recipes.load_or_train("fashion-ldm", machine), balanced_labels(200, machine)
     cond, null = conditional_factory(net, machine)(labels), unconditional_factory(net, machine)(labels)
-    found = []
-
-    def record(_: int, level: Level, x_t: Tensor, guided: Tensor) -> None:
-        estimates = guided, cond(x_t, level), null(x_t, level)
-        found.append(effective_scale(*(x.flatten()[None].double() for x in estimates)))
-
-    noise = seeded_noise(n, SHAPE, machine, check_integer("seed", seed, 0))
-    dpmpp_2m(method.guide(labels, check_number("scale", scale)), levels[0].sigma * noise, levels, record)
-    return torch.cat(found).nanmean().item()
+    x_T = levels[0].sigma * seeded_noise(len(labels), SHAPE, machine, seed)
+    return mean_effective_scale(method.guide(labels, scale), cond, null, x_T, levels)
 
 
 def read_points(figures: dict[str, Any], method: str, equal: str = "steps") -> dict[float, dict[str, Any]]:
