@@ -89,6 +89,15 @@ def test_guidance_leads_away_from_the_empty_caption_or_from_the_negative_conditi
         torch.testing.assert_close(got, torch.tensor(wanted).view(3, 1, 1, 1).expand(3, 3, 8, 8), rtol=1e-3, atol=1e-3)
 
 
+def test_a_rule_and_a_rescale_reach_the_guidance(model):
+    condition = torch.tensor([[2, 7]])
+    model = replace(model, net=ConditionNet(), encode_prompt=lambda _: torch.zeros(1, 2).long())
+    got = model.sample(condition, scale=3.0, steps=4, rule=lambda main, ref, scale, x_t, level: ref - scale * main)
+    torch.testing.assert_close(got, torch.full((1, 3, 8, 8), -0.3), rtol=1e-3, atol=1e-3)
+    with pytest.raises(ValueError, match="rescale is 2"):
+        model.sample(condition, steps=2, rescale=2.0)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -63,6 +63,17 @@ for name in ("mean", "std"):
 exclude("a record", f"{R}.FrontierPoint", f"{R}.GuidanceExperiment", f"{R}.GuidanceMethod")
 exclude("makes five GuidanceMethods of networks and a function", f"{R}.guidance_methods")
 exclude("samples hundreds of images", *(f"{R}.GuidanceExperiment.{name}" for name in ("sample", "evaluate", "sweep")))
+spec(f"{R}.GuidanceExperiment.levels")(
+    lambda: {"self": frontier.GuidanceExperiment(codec(), evaluator(), 20), "method": method(), "scale": 2.0}
+)
+exclude("makes four GuidanceMethods of a network", f"{R}.further_methods")
+spec(f"{R}.mean_effective_scale")(
+    lambda: {"guided": denoise(), "cond": denoise(), "null": denoise(), "x_T": images(), "levels": levels()}
+)
+for module, names in {"stored_frontier": ("all_methods", "measure_point"), "prompt_steps": ("measure_row",)}.items():
+    exclude("samples thousands of images", *(f"experiments.ch5_guidance.{module}.{name}" for name in ("measure", *names)))
+    exclude("of stored figures", *(f"experiments.ch5_guidance.{module}.{name}" for name in ("stored_figures", "read_points")))
+exclude("takes no arguments", "experiments.ch5_guidance.prompt_steps.rows")
 spec(f"{R}.GuidanceExperiment.metrics", shapes=GREY, rows=[("images", "labels")], labels={"labels": 10}, infinite=True)(
     lambda: {
         "self": frontier.GuidanceExperiment(codec(), evaluator(), 20),

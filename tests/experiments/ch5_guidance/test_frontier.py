@@ -9,6 +9,7 @@ from torch import nn
 from course_lib import device, recipes, schedule
 from course_lib.experiments import generate
 from course_lib.experiments.ch5_guidance import frontier
+from course_lib.guidance import guidance_interval, guide
 from course_lib.images import to_float
 
 CPU = device.find("cpu", "fp32")
@@ -128,3 +129,49 @@ def test_seeds_differ_and_repeat(methods, evaluator):
     point = experiment.evaluate(methods["classifier-free"], 2.0)
     assert (point.scale, point.steps) == (2.0, 10)
     assert all(len(values) == 2 for values in point.values.values())
+
+
+def test_the_newer_rules_combine_the_same_two_estimates(nets):
+    """A network that predicts constants: its estimates are flat, so that low frequencies are all there is."""
+    methods, y = frontier.further_methods(nets[0], CPU), torch.tensor([3])
+    level, x = recipes.make_schedule().grid(frontier.STEPS)[5], torch.randn(1, 4, 4, 4)
+
+    def v(name: str, scale: float) -> float:
+        x0 = methods[name].guide(y, scale)(x, level)
+        return ((level.alpha * x - x0) / level.sigma).mean().item()
+
+    assert v("low frequencies at 1.2", 5.0) == pytest.approx(NULL + 1.2 * (3 - NULL), abs=1e-4)
+    next_level = recipes.make_schedule().grid(frontier.STEPS)[6]
+    scale = 0.5 / (1 - next_level.ratio / level.ratio)
+    assert v("CFG++ scales", 0.5) == pytest.approx(NULL + scale * (3 - NULL), abs=1e-3)
+    cond, null = (level.alpha * x - level.sigma * value for value in (3.0, float(NULL)))
+    step = methods["projected"].guide(y, 3.0)(x, level) - cond
+    torch.testing.assert_close((step * cond).sum(), torch.zeros(()), atol=1e-3, rtol=0)
+    along = ((cond - null) * cond).sum() / cond.square().sum()
+    torch.testing.assert_close(step, 2 * (cond - null - along * cond), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("equal", "steps"), [("calls", 10), ("steps", 20)])
+def test_what_is_equal_decides_the_levels(methods, evaluator, equal, steps):
+    experiment = frontier.GuidanceExperiment(Repeat(), evaluator, n=20, seeds=(0,), equal=equal)
+    assert experiment.evaluate(methods["classifier-free"], 2.0).steps == steps
+    with pytest.raises(ValueError, match="equal"):
+        frontier.GuidanceExperiment(Repeat(), evaluator, equal="seconds")
+
+
+def test_the_effective_scale_of_plain_guidance_is_its_scale_and_of_an_interval_its_mean():
+    levels, x_T = recipes.make_schedule().grid(10), torch.randn(5, 4, 4, 4, dtype=torch.float64)
+
+    def cond(x, level):
+        return x.sin()
+
+    def null(x, level):
+        return 0.3 * x
+
+    def measured(scale) -> float:
+        return frontier.mean_effective_scale(guide(cond, null, scale), cond, null, x_T, levels)
+
+    assert measured(3.5) == pytest.approx(3.5)
+    lo, hi = 0.2, 3.0
+    inside = sum(lo < level.ratio <= hi for level in levels[:-1])
+    assert measured(guidance_interval(3.0, lo, hi)) == pytest.approx((3.0 * inside + 10 - inside) / 10)
