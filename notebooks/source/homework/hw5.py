@@ -70,7 +70,7 @@ guide = hw5.cfg.check(cfg)
 # **At work.** Your formula guides the workbook's model of teddies towards "two pink teddy bears with a green scarf reading", three times at each scale, always from the same noise. Before you look: what does scale 0 generate? And is scale 8 better than 3?
 
 # %%
-viz.rows(demos.sample_at_scales(guide, (0.0, 1.0, 3.0, 8.0)), scale=1, alt=demos.ALT["cfg"])
+viz.rows(demos.sample_at_scales(guide, (0.0, 1.0, 3.0, 8.0)), scale=2, alt=demos.ALT["cfg"])
 
 # %% [markdown]
 # The same formula with another `null` is another method: if `null` is the prediction of a *weaker* version of the network, conditioned on the same prompt, the method is called autoguidance (Karras et al. 2024). You will meet it in exercise 6.
@@ -132,7 +132,7 @@ claims.table(["value", "convention", "guidance_scale", "prompt adherence", "clip
 # %% [markdown]
 # <details><summary><b>So what does guidance buy?</b></summary>
 #
-# Compare the row of scale 0 with that of scale 1, which is no guidance. These prompts are easy for this network: conditioned on the prompt, it hardly needs guidance. Here, a larger scale buys clearer images, at the price of more clipped values; exercise 4 shows what too large a scale costs.
+# Compare the row of scale 0 with that of scale 1, which is no guidance. These prompts are easy for this network: conditioned on the prompt, it hardly needs guidance. Here, a larger scale buys clearer images, at the price of more clipped values.
 # </details>
 
 # %% [markdown]
@@ -185,7 +185,7 @@ guide_by_classifier = hw5.classifier_guided.check(classifier_guided)
 # change?
 
 # %%
-viz.rows(demos.sample_with_classifier(guide_by_classifier, (0.0, 1.0, 10.0)), scale=1, alt=demos.ALT["classifier_guided"])
+viz.rows(demos.sample_with_classifier(guide_by_classifier, (0.0, 1.0, 10.0)), scale=2, alt=demos.ALT["classifier_guided"])
 
 # %% [markdown]
 # ## 4 · Only where it helps
@@ -221,19 +221,34 @@ def interval_scale(scale: float, alpha: float, sigma: float, lo: float, hi: floa
 scale_in_interval = hw5.interval_scale.check(interval_scale)
 
 # %% [markdown]
-# **At work.** Scale 8 again: it is applied nowhere, at all levels, or in one of three intervals. Sampling starts at high noise and ends at low noise. Before you look: which interval clips most? Which loses most prompt adherence, compared with no guidance at all?
+# **At work.** Scale 8 again: it is applied nowhere, at all levels, or in one of three intervals, in 20 steps of the solver. Sampling starts at high noise and ends at low noise. Before you look: which interval clips most? And which one changes most when guidance is switched on in it: prompt adherence or clipping?
 
 # %%
 reports = demos.evaluate_intervals(guide, scale_in_interval, 8.0)
 ends = ["–" if lo == hi else f"({lo:g}, {hi:g}]" for lo, hi in demos.GUIDANCE_INTERVALS.values()]
 rows = [[name, end, *report.percentages] for end, (name, report) in zip(ends, reports.items(), strict=True)]
-claims.table(["guidance at", "noise over signal", "prompt adherence", "clipped"], rows, title="32 prompts at scale 8")
+claims.table(["guidance at", "noise over signal", "prompt adherence", "clipped"], rows, title="32 prompts at scale 8, 20 steps")
 
 # %%
 images = {name: reports[name].images for name in ("all levels", "high noise", "middle", "low noise")}
-viz.rows(images, scale=1, alt=demos.ALT["interval_scale"])
+viz.rows(images, scale=2, alt=demos.ALT["interval_scale"])
 
 # %% [markdown]
+# **Guidance or solver?** Below, scale 8 at all levels in 10, 20 and 40 steps. Before you look: if guidance were to blame for a wrong image, which row would it spoil?
+
+# %%
+by_steps = demos.compare_steps(guide, 8.0, (10, 20, 40))
+claims.table(["at scale 8", "prompt adherence", "clipped"], [[name, *report.percentages] for name, report in by_steps.items()])
+
+# %%
+viz.rows({name: report.images for name, report in by_steps.items()}, scale=2, alt=demos.ALT["steps"])
+
+# %% [markdown]
+# <details><summary><b>What the table says</b></summary>
+#
+# Guidance is the same in all three rows, so it would spoil all of them. It is the *solver* that loses prompts in 10 steps. What remains in 40 steps is the price of guidance: more clipped values than without it. Double the steps before you blame guidance.
+# </details>
+#
 # ## 5 · Too much contrast
 #
 # [[rescaled]]
@@ -276,7 +291,7 @@ def rescaled(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
 rescale_guided = hw5.rescaled.check(rescaled)
 
 # %% [markdown]
-# **At work.** Scale 8 at all levels, rescaled by your function at every step. The last row of the table is the data. Rescaling fixes the contrast. Before you look: does it also bring back the lost prompt adherence? Use the table: three images are too few to judge by.
+# **At work.** Scale 8 at all levels, rescaled by your function at every step. The last row of the table is the data. Before you look: how many values are clipped with φ = 0.7, compared with the data? And what does rescaling cost in prompt adherence? Use the table: three images are too few to judge by.
 
 # %%
 reports = {f"rescale {phi:g}": demos.evaluate_guidance(guide, 8.0, rescale_guided, phi) for phi in (0.0, 0.7, 1.0)}
@@ -285,7 +300,7 @@ rows = [[name, *report.percentages] for name, report in reports.items()]
 claims.table(["at scale 8", "prompt adherence", "clipped"], [*rows, data_row])
 
 # %%
-viz.rows({name: report.images for name, report in reports.items()}, scale=1, alt=demos.ALT["rescaled"])
+viz.rows({name: report.images for name, report in reports.items()}, scale=2, alt=demos.ALT["rescaled"])
 
 # %% [markdown]
 # ## 6 · What is worth its price
