@@ -73,6 +73,7 @@ spec(f"{R}.mean_effective_scale")(
 for module, names in {"stored_frontier": ("all_methods", "measure_point"), "prompt_steps": ("measure_row",)}.items():
     exclude("samples thousands of images", *(f"experiments.ch5_guidance.{module}.{name}" for name in ("measure", *names)))
     exclude("of stored figures", *(f"experiments.ch5_guidance.{module}.{name}" for name in ("stored_figures", "read_points")))
+exclude("of stored figures", *(f"experiments.ch5_guidance.stored_frontier.{name}" for name in ("mean_over_seeds", "plain_at")))
 exclude("takes no arguments", "experiments.ch5_guidance.prompt_steps.rows")
 spec(f"{R}.GuidanceExperiment.metrics", shapes=GREY, rows=[("images", "labels")], labels={"labels": 10}, infinite=True)(
     lambda: {

@@ -5,13 +5,15 @@ seed by seed. The decisive points are measured with ten times as many samples.
 """
 
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from course_lib import device as devices
 from course_lib import recipes
-from course_lib.arguments import check_choice, check_integer
+from course_lib.arguments import check_choice, check_integer, check_number
 from course_lib.device import Machine
 from course_lib.experiments.ch5_guidance.frontier import (
     EQUAL,
@@ -48,8 +50,8 @@ PLAN = {  # (method, what is equal): scales
     ("CFG++ scales", "steps"): (0.2, 0.4, 0.6),
 }
 DECISIVE = {
-    ("classifier-free", "steps"): (1.0, 1.1, 1.2, 1.3),
-    ("classifier-free", "calls"): (1.1, 1.2),
+    ("classifier-free", "steps"): (1.0, 1.1, 1.2),
+    ("classifier-free", "calls"): (1.1,),
     ("in an interval", "steps"): (2.0,),
 }
 
@@ -127,3 +129,16 @@ def read_points(figures: dict[str, Any], method: str, equal: str = "steps") -> d
     same = {p["scale"]: p for p in figures["points"] if (p["method"], p["equal"]) == (method, equal)}
     unguided = next(p for p in figures["points"] if (p["method"], p["scale"]) == ("classifier-free", 1.0))
     return same if method == "CFG++ scales" else {1.0: unguided} | same
+
+
+def mean_over_seeds(point: dict[str, Any], metric: str) -> float:
+    """Return a metric of a stored point, mean over its seeds."""
+    check_choice("metric", metric, point["values"])
+    return fmean(point["values"][metric])
+
+
+def plain_at(figures: dict[str, Any], metric: str, scale: float) -> float:
+    """Return a metric of plain classifier-free guidance at any scale between the stored ones, at equal steps: interpolated."""
+    points = read_points(figures, "classifier-free")
+    scale = check_number("scale", scale, at_least=min(points), at_most=max(points))
+    return float(np.interp(scale, sorted(points), [mean_over_seeds(points[w], metric) for w in sorted(points)]))

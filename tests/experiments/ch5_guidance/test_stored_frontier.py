@@ -69,3 +69,15 @@ def test_the_stored_figures_are_those_of_the_plan():
         assert set(scales) <= set(points)
         for scale in stored_frontier.DECISIVE.get((name, equal), ()):
             assert len(points[scale]["frechet_of_more"]) == figures["seeds"]
+
+
+def test_plain_guidance_between_the_stored_scales_is_interpolated():
+    points = [
+        {"method": "classifier-free", "equal": "steps", "scale": scale, "values": {"frechet": [value - 1, value + 1]}}
+        for scale, value in ((1.0, 6.0), (2.0, 10.0), (3.0, 20.0))
+    ]
+    assert stored_frontier.mean_over_seeds(points[1], "frechet") == 10.0
+    assert stored_frontier.plain_at({"points": points}, "frechet", 1.25) == pytest.approx(7.0)
+    assert stored_frontier.plain_at({"points": points}, "frechet", 2.5) == pytest.approx(15.0)
+    with pytest.raises(ValueError, match="scale is 4"):
+        stored_frontier.plain_at({"points": points}, "frechet", 4.0)
