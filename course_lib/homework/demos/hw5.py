@@ -19,10 +19,7 @@ from course_lib.schedule import Level
 
 #: Alternative texts of the figures. They stay out of the cells, where they would answer the question before the figure.
 ALT = {
-    "cfg": (
-        "Three teddies at scales 0, 1, 3 and 8: "
-        "arbitrary teddies, pale pink readers, clear pink readers, and harsh ones."
-    ),
+    "cfg": "Three teddies at scales 0, 1, 3 and 8: arbitrary teddies, pale pink readers, clear pink readers, and harsh ones.",
     "classifier_guided": (
         "Three teddies without guidance, of any colour; the same guided to pink at scale 1, "
         "and at scale 10, where all are pink; positions and poses stay mixed."
