@@ -158,7 +158,7 @@ participation = hw1.participation_ratio.check(participation_ratio)
 
 # %%
 free = demos.teddies_with_free_factors()
-viz.rows({f"{k} free": x[:8] for k, x in free.items()}, scale=1, alt=demos.ALT["participation_ratio"])
+viz.rows({f"{k} free": x[:6] for k, x in free.items()}, scale=2, alt=demos.ALT["participation_ratio"])
 
 # %%
 points = {k: x.flatten(1) for k, x in free.items()}
@@ -270,7 +270,7 @@ error_rate = hw1.triplet_error_rate.check(triplet_error_rate)
 # %%
 sets = demos.triplets()
 shown = sets["activity"]
-viz.rows({"anchor": shown.anchor[:4], "positive": shown.same[:4], "negative": shown.other[:4]}, scale=1, alt=demos.ALT["triplet_error_rate"])
+viz.rows({"anchor": shown.anchor[:4], "positive": shown.same[:4], "negative": shown.other[:4]}, scale=2, alt=demos.ALT["triplet_error_rate"])
 
 # %%
 viz.bars({word: error_rate(*three) for word, three in sets.items()}, ylabel="triplet error rate", alt=demos.ALT["triplet_error_rate 2"])

@@ -65,7 +65,7 @@ sample_latent = hw3.reparameterise.check(reparameterise)
 # **At work.** We take the posterior of one teddy, as the workbook's VAE computes it, and multiply its standard deviation by 0, 1, 10 and 40. Each image is one decoded sample. Before you look: from which factor on do you expect to see a difference?
 
 # %%
-viz.rows(demos.decode_posterior_samples(sample_latent), scale=1, alt=demos.ALT["reparameterise"])
+viz.rows(demos.decode_posterior_samples(sample_latent), scale=2, alt=demos.ALT["reparameterise"])
 
 # %% [markdown]
 # ## 2 · What a latent costs
@@ -113,7 +113,7 @@ latent_kl = hw3.kl.check(kl)
 images, kl_maps = demos.kl_maps(latent_kl)
 low, high = kl_maps.min(), kl_maps.max()
 maps = (2 * (kl_maps - low) / (high - low) - 1)[:, None].expand(-1, 3, -1, -1)
-viz.rows({"teddies": images, f"black {low:.0f}, white {high:.0f} nats": maps.repeat_interleave(8, 2).repeat_interleave(8, 3)}, scale=1, alt=demos.ALT["kl"])
+viz.rows({"teddies": images, f"black {low:.0f}, white {high:.0f} nats": maps.repeat_interleave(8, 2).repeat_interleave(8, 3)}, scale=2, alt=demos.ALT["kl"])
 
 # %% [markdown]
 # ## 3 · The bound

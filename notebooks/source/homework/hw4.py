@@ -73,7 +73,7 @@ noised = hw4.add_noise.check(add_noise)
 
 # %%
 ts = [1, 200, 400, 600, 800, 1000]
-viz.grid(demos.decode_noised(noised, ts), titles=[f"t = {t}" for t in ts], scale=1, alt=demos.ALT["add_noise"])
+viz.grid(demos.decode_noised(noised, ts), titles=[f"t = {t}" for t in ts], scale=2, alt=demos.ALT["add_noise"])
 
 # %% [markdown]
 # ## 2 · What the network should predict
@@ -114,7 +114,7 @@ wanted = hw4.target.check(target)
 
 # %%
 targets = demos.decode_targets(wanted, [1, 400, 600, 800, 1000])
-viz.grid(torch.cat(list(targets.values())), titles=list(targets), scale=1, alt=demos.ALT["target"])
+viz.grid(torch.cat(list(targets.values())), titles=list(targets), scale=2, alt=demos.ALT["target"])
 
 # %% [markdown]
 # ## 3 · Back to clean data
@@ -166,7 +166,7 @@ viz.lines(demos.x0_errors(wanted, cleaned, steps), log="y", xlabel="step t", yla
 # Next comes the shipped denoiser of Teddies, which predicts `v`. Its inputs are the noised latents of exercise 1 and an empty prompt: which $x_0$ does it predict?
 
 # %%
-viz.grid(demos.decode_x0_predictions(cleaned, ts), titles=[f"t = {t}" for t in ts], scale=1, alt=demos.ALT["to_x0 2"])
+viz.grid(demos.decode_x0_predictions(cleaned, ts), titles=[f"t = {t}" for t in ts], scale=2, alt=demos.ALT["to_x0 2"])
 
 # %% [markdown]
 # ## 4 · One sampling step
@@ -218,7 +218,7 @@ step = hw4.ddim_step.check(ddim_step)
 # **At work.** The shipped denoiser and twenty of your steps sample the prompt "two pink teddy bears with a green scarf reading" at guidance scale 3. Each column starts from the same noise. Before you look: what will the images of one column share, and will the row of $\eta = 1$ look worse?
 
 # %%
-viz.rows(demos.sample_for_each_eta(step), scale=1, alt=demos.ALT["ddim_step"])
+viz.rows(demos.sample_for_each_eta(step), scale=2, alt=demos.ALT["ddim_step"])
 
 # %% [markdown]
 # ## 5 · The loss
@@ -271,7 +271,7 @@ result = demos.train_colour_denoiser(loss)
 viz.loss_curve(result.losses, ylabel="mean squared error of v", alt=demos.ALT["training_loss"])
 
 # %%
-viz.grid(demos.sample_each_colour(result.ema), len(demos.fur_colours()), titles=demos.fur_colours(), scale=1, alt=demos.ALT["training_loss 2"])
+viz.grid(demos.sample_each_colour(result.ema), len(demos.fur_colours()), titles=demos.fur_colours(), scale=2, alt=demos.ALT["training_loss 2"])
 
 # %% [markdown]
 # ## 6 · Back to the VAE's units
@@ -318,7 +318,7 @@ own_units = hw4.unscale.check(unscale)
 # %%
 channel_std = demos.unnormalised_latents().std(dim=(0, 2, 3))
 print("std of each channel:", [round(x, 2) for x in channel_std.tolist()])
-viz.rows(demos.compare_unscaling(own_units, step), scale=1, alt=demos.ALT["unscale"])
+viz.rows(demos.compare_unscaling(own_units, step), scale=2, alt=demos.ALT["unscale"])
 
 # %% [markdown]
 # ## 7 · A diagnosis, in words
@@ -336,7 +336,7 @@ claims.table(
 )
 
 # %%
-viz.rows({name: images for name, (_, _, images) in runs.items()}, scale=1, alt=demos.ALT["diagnosis"])
+viz.rows({name: images for name, (_, _, images) in runs.items()}, scale=2, alt=demos.ALT["diagnosis"])
 
 # %% [markdown]
 # What is wrong in each of A, B and C, and which column shows it? Name the line of the pipeline that you would look at first. And why can the images alone mislead you about C: what would you print before you blame the network? Six sentences are enough.
