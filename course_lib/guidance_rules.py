@@ -45,7 +45,7 @@ def projected(eta: float = 0.0, max_norm: float | None = None) -> Rule:
 
     main + (scale − 1) · (orthogonal + eta · parallel), where the two are parts of main − ref with respect to main. The parallel
     part makes main stronger and saturates the image. eta: 1 is plain guidance. max_norm: largest length of main − ref of an
-    image; a longer difference is shortened (the paper's r). Raises ValueError where max_norm is not above 0.
+    image; longer ones are scaled down to it (the paper's r). Raises ValueError where max_norm is not above 0.
     """
     eta = check_number("eta", eta)
     if max_norm is not None:

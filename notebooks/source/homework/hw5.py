@@ -234,7 +234,7 @@ images = {name: reports[name].images for name in ("all levels", "high noise", "m
 viz.rows(images, scale=2, alt=demos.ALT["interval_scale"])
 
 # %% [markdown]
-# **Guidance or solver?** Below, scale 8 at all levels in 10, 20 and 40 steps. Before you look: if guidance were to blame for a wrong image, which row would it spoil?
+# **Guidance or solver?** Below, scale 8 at all levels in 10, 20 and 40 steps. Before you look: if guidance were to blame for a wrong image, which rows would show it?
 
 # %%
 by_steps = demos.compare_steps(guide, 8.0, (10, 20, 40))
@@ -246,7 +246,7 @@ viz.rows({name: report.images for name, report in by_steps.items()}, scale=2, al
 # %% [markdown]
 # <details><summary><b>What the table says</b></summary>
 #
-# Guidance is the same in all three rows, so it would spoil all of them. It is the *solver* that loses prompts in 10 steps. What remains in 40 steps is the price of guidance: more clipped values than without it. Double the steps before you blame guidance.
+# Guidance is the same in all three rows, so its faults would be in all of them. It is the *solver* that loses prompts in 10 steps. What remains in 40 steps is the price of guidance: more clipped values than without it. Double the steps before you blame guidance.
 # </details>
 #
 # ## 5 · Too much contrast
