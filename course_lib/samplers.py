@@ -19,22 +19,9 @@ from torch import Tensor
 
 from course_lib.arguments import check_number, check_tensor
 from course_lib.diffusion import Denoiser, target, to_eps, x0_hat
-from course_lib.schedule import Level, check_level
+from course_lib.schedule import Level, check_level, check_levels
 
 Callback: TypeAlias = Callable[[int, Level, Tensor, Tensor], object]
-
-
-def check_levels(levels: Sequence[Level]) -> None:
-    """Check that these are levels to sample at: two or more, the noisiest first."""
-    if not isinstance(levels, Sequence):
-        raise TypeError(f"levels is a {type(levels).__name__}, but must be a list of Level, as schedule.grid(steps) makes it.")
-    for level in levels:
-        check_level(level)
-    if len(levels) < 2 or any(a.ratio <= b.ratio for a, b in pairwise(levels)):
-        raise ValueError(
-            "A sampler needs at least two levels, noisiest first, but was given "
-            f"t = {[level.t for level in levels][:8]}; schedule.grid(steps) makes them."
-        )
 
 
 def _check_start(x_T: Tensor, levels: Sequence[Level]) -> None:

@@ -5,7 +5,9 @@ Index 0 is clean data (alpha 1, sigma 0), so t runs 1…T as in the DDPM paper a
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -51,6 +53,19 @@ def check_level(level: Level) -> None:
         )
     if not (0 <= level.alpha < math.inf and 0 <= level.sigma < math.inf and level.alpha + level.sigma > 0):
         raise ValueError(f"The level is {level}, but alpha and sigma must be finite numbers from 0 on, and not both 0.")
+
+
+def check_levels(levels: Sequence[Level]) -> None:
+    """Check that these are levels to sample at: two or more, the noisiest first."""
+    if not isinstance(levels, Sequence):
+        raise TypeError(f"levels is a {type(levels).__name__}, but must be a list of Level, as schedule.grid(steps) makes it.")
+    for level in levels:
+        check_level(level)
+    if len(levels) < 2 or any(a.ratio <= b.ratio for a, b in pairwise(levels)):
+        raise ValueError(
+            "A sampler needs at least two levels, noisiest first, but was given "
+            f"t = {[level.t for level in levels][:8]}; schedule.grid(steps) makes them."
+        )
 
 
 class BatchLevel(NamedTuple):

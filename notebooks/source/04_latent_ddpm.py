@@ -620,10 +620,16 @@ book.claim("The same, v ÷ x0", spirals["v"].off_plane / spirals["x0"].off_plane
 over_dimension = target_dimension.curves(target_dimension.RESULT.read())
 panels = viz.Panels(1, 5.6, 3.4)
 dimensions = [D for D in target_dimension.DIMENSIONS if D > 2]
-off = {{"x0": "predicts x₀", "v": "predicts v"}[name]: (dimensions, [sum(values) / 2 for values in found[1:]]) for name, (_, found) in over_dimension.items() if name != "eps"}
+off = {
+    {"x0": "predicts x₀", "v": "predicts v"}[name]: (dimensions, [sum(values) / 2 for values in found[1:]])
+    for name, (_, found) in over_dimension.items()
+    if name != "eps"
+}
 off["pure noise"] = (dimensions, [math.sqrt(D - 2) for D in dimensions])
 viz.draw_lines(panels[0], off, xlabel="dimensions D", ylabel="distance from the plane", log="xy")
-panels.picture("Distance of the samples from the plane against D, stored, mean of two seeds: predicting x0 it stays near 0.01; predicting v it rises from 0.04 to almost that of pure noise.")
+panels.picture(
+    "Distance of the samples from the plane against D, stored, mean of two seeds: predicting x0 it stays near 0.01; predicting v it rises from 0.04 to almost that of pure noise."
+)
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -674,7 +680,9 @@ culprit
 # %% tags=["hide-input", "hide-output"]
 harm = units.distances(units.RESULT.read())
 mean = {key: sum(values) / len(values) for key, values in harm.items()}
-culprit.compare(max(("the input", "the target"), key=lambda part: mean[0.2, f"schedule and {part[4:]}"]) if mean[0.2, "wrong unit"] > 1.2 * mean[0.2, "schedule"] else "the schedule")
+culprit.compare(
+    max(("the input", "the target"), key=lambda part: mean[0.2, f"schedule and {part[4:]}"]) if mean[0.2, "wrong unit"] > 1.2 * mean[0.2, "schedule"] else "the schedule"
+)
 shown = {"right unit": (1.0, "schedule")} | {f"{name}: {arm}": (s, arm) for s, name in ((0.2, "÷ 5"), (5.0, "× 5")) for arm in units.ARMS}
 claims.table(["latents: what is wrong", "Fréchet distance, two seeds"], [[name, "  ".join(f"{d:.0f}" for d in harm[key])] for name, key in shown.items()])
 worst = min(harm[0.2, "schedule and target"]) / max(harm[0.2, "schedule and input"])
@@ -769,7 +777,9 @@ claims.table(
     ["pixels, 90 s of training", "images per second, training", "Fréchet distance"],
     [[name, f"{p['images_seen_per_second']:,}", p["frechet"]] for name, p in pixels.items()],
 )
-book.claim("Pixels on patches of 16×16: v ÷ x0 (stored, one seed)", pixels["patches of 16×16, v"]["frechet"] / pixels["patches of 16×16, x0"]["frechet"], at_least=4, unit="×")
+book.claim(
+    "Pixels on patches of 16×16: v ÷ x0 (stored, one seed)", pixels["patches of 16×16, v"]["frechet"] / pixels["patches of 16×16, x0"]["frechet"], at_least=4, unit="×"
+)
 
 # %% [markdown]
 # A patch of 16×16 has 256 dimensions, more than the 128 of this transformer's tokens: $v$ fails, $x_0$ works, as Li & He (2025) report, and the large patches make a step cheap. After 90 seconds it is about where the latent model was after 85 in the run above (its VAE included). So a latent space is no longer the only way to make pixels tractable, and for small grey images it is hardly the faster one.

@@ -74,7 +74,7 @@ place
 place.compare("beyond the one for the class")
 toy, levels = guided_densities.two_class_mixture(), recipes.make_schedule().grid(20)
 x_T = torch.randn(14, 2, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-SCALES, STEPS, ONE = [0.0, 1.0, 2.0, 4.0, 8.0], [0, 4, 8, 11, 14, 17, 19], 5
+SCALES, STEPS, ONE = [0.0, 1.0, 2.0, 4.0, 8.0], [0, 5, 9, 12, 15, 19], 5
 paths = {}
 for w in SCALES:
     visited = []
@@ -83,7 +83,7 @@ for w in SCALES:
 angles = torch.linspace(0, 2 * math.pi, 100, dtype=torch.float64)
 circle = 2 * torch.stack([angles.cos(), angles.sin()])
 ellipses = [m[:, None] + std[:, None] * circle for m, std in zip(toy.means, toy.variances.sqrt(), strict=True)]
-panels = viz.Panels(1, 5.0, 4.0)
+panels = viz.Panels(1, 4.4, 3.5)
 
 
 def draw_estimates(axes, three):
@@ -108,7 +108,9 @@ def three_points(guidance_scale: float, step: int) -> tuple[viz.Picture, str]:
     axes.legend(loc="upper right", fontsize=8)
     axes.set(xlim=(-4.2, 3.2), ylim=(-2.6, 2.6), aspect="equal", xticks=(-4, -2, 0, 2), yticks=(-2, 0, 2), title=f"scale {guidance_scale:g}, t = {level.t}")
     gap = (three[1] - three[0]).norm()
-    return panels.picture("Three estimates on a line, and the trajectories so far."), f"class and no class differ by {gap:.2f}; guided is {guidance_scale:g} times as far from no class"
+    return panels.picture(
+        "Three estimates on a line, and the trajectories so far."
+    ), f"class and no class differ by {gap:.2f}; guided is {guidance_scale:g} times as far from no class"
 
 
 explore.sliders(
@@ -360,7 +362,9 @@ book.claim(
     reason="sharpening and adding noise do not commute",
 )
 plain = guided_densities.sampled_density(guided_densities.exact_guidance(toy, 0, 1.0), plane)
-book.claim("The same at w = 1, the class itself", 100 * guided_densities.total_variation(plain, guided_densities.sharpened_density(toy, plane, 0, 1.0)), at_most=0.1, unit="%")
+book.claim(
+    "The same at w = 1, the class itself", 100 * guided_densities.total_variation(plain, guided_densities.sharpened_density(toy, plane, 0, 1.0)), at_most=0.1, unit="%"
+)
 panels = viz.Panels(3, width=3.4)
 for axes, density, title in zip(panels.axes, (said, found), ("sharpened: what is said", "guided: what is sampled"), strict=False):
     axes.imshow(density.numpy(), extent=plane.extent, origin="lower", cmap="Greys", vmax=0.014)
@@ -371,7 +375,9 @@ for axes in panels.axes:
     for k, ellipse in enumerate(ellipses):
         axes.plot(*ellipse, color=viz.COLOURS[1] if k < 2 else "#999999", linewidth=1)
     axes.set(xlim=(-2.6, 1.6), ylim=(-2.1, 2.1), xticks=(-2, -1, 0, 1), yticks=(-2, 0, 2))
-panels.picture("Left the sharpened density at w = 4, inside the orange class. In the middle what guidance samples: two narrower blobs further left, at the edge of the class or beyond. Right their difference.")
+panels.picture(
+    "Left the sharpened density at w = 4, inside the orange class. In the middle what guidance samples: two narrower blobs further left, at the edge of the class or beyond. Right their difference."
+)
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -441,9 +447,14 @@ book.claim("Scale 1.1 at equal steps: Fréchet distance minus unguided, worst of
 panels = viz.Panels(2, width=4.6, height=3.6)
 curves = {f"equal {equal}": (list(values), list(values.values())) for equal, values in mean.items()}
 viz.draw_lines(panels[0], curves, xlabel="guidance scale", ylabel="Fréchet distance", log="xy", references={"unguided": mean["steps"][1.0]})
-trade = {name: [stored_frontier.mean_over_seeds(p, key) for _, p in sorted(plain_points["steps"].items())] for name, key in (("wanted class", "agreement"), ("recall", "recall"))}
+trade = {
+    name: [stored_frontier.mean_over_seeds(p, key) for _, p in sorted(plain_points["steps"].items())]
+    for name, key in (("wanted class", "agreement"), ("recall", "recall"))
+}
 viz.draw_lines(panels[1], {name: (list(mean["steps"]), values) for name, values in trade.items()}, xlabel="guidance scale", ylabel="share")
-panels.picture("Left the Fréchet distance against the scale: at equal steps it falls a little up to 1.2 and then rises; at equal calls it only rises. Right the share of the wanted class, which rises and stays, and recall, which falls.")
+panels.picture(
+    "Left the Fréchet distance against the scale: at equal steps it falls a little up to 1.2 and then rises; at equal calls it only rises. Right the share of the wanted class, which rises and stays, and recall, which falls."
+)
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -477,6 +488,7 @@ projected = ch5.projected.check(projected)
 # </details>
 #
 # Four ways to guide at scale 5, from the same noise. *Rescaled*: the guided $\hat x_0$ is brought 70 % of the way ($\varphi = 0.7$) back to the contrast of `cond` (Lin et al. 2023). *In an interval*: guidance only where noise ÷ signal is between 0.2 and 3 (Kynkäänniemi et al. 2024).
+
 
 # %%
 def apg(scale):
@@ -655,7 +667,11 @@ def panorama(x_t, level):
 levels, width = model.schedule.grid(20), windows[-1].stop
 noise = torch.randn(1, 4, 8, width, generator=torch.Generator().manual_seed(4)).to(machine.device)
 wide = model.codec.decode(dpmpp_2m(panorama, levels[0].sigma * noise, levels))
-picture = viz.rows({"": wide}, scale=3, alt="A wide image without borders: a brown teddy at the beach, a golden and a white one on a meadow, a pink one in the snow, two asleep at night.")
+picture = viz.rows(
+    {"": wide},
+    scale=3,
+    alt="A wide image without borders: a brown teddy at the beach, a golden and a white one on a meadow, a pink one in the snow, two asleep at night.",
+)
 picture
 
 # %% [markdown]
@@ -664,6 +680,7 @@ picture
 # ## Your own prompt
 #
 # Type what you would like to see, press Enter, and move the scale:
+
 
 # %% tags=["hide-input"]
 def generate_teddies(prompt, guidance_scale):
@@ -738,8 +755,8 @@ book.close()
 # | guidance interval | Kynkäänniemi et al. 2024, eq. 6 | `guidance.guidance_interval` |
 # | rescaling, φ | Lin et al. 2023, eq. 15 and 16 | `guide(…, rescale=φ)` |
 # | autoguidance | Karras et al. 2024, eq. 3 | `guide` with a weaker network |
-# | APG; FDG; CFG-Zero*; CFG++ | Sadat et al. 2024; Sadat et al. 2025; Fan et al. 2025; Chung et al. 2024 | `guidance_rules` |
-# | effective scale | "Guidance Matters", 2026 (arXiv 2602.22570) | `guidance_rules.effective_scale` |
+# | APG; FDG; CFG-Zero*; CFG++ | Sadat et al. 2024; Sadat et al. 2025; Fan et al. 2025; Chung et al. 2024 | `guidance.guide(…, rule=…)` |
+# | effective scale | "Guidance Matters", 2026 (arXiv 2602.22570) | `guidance.effective_scale` |
 # | density of a flow | Song et al. 2021, eq. 39 | `guided_densities.log_density` |
 # | what guidance samples | Bradley & Nakkiran 2024; in high dimension: arXiv 2502.07849, 2602.00716 | |
 # | windows | Bar-Tal et al. 2023 (MultiDiffusion) | |

@@ -160,7 +160,9 @@ book.claim("DPM-Solver++(2M): Fréchet distance with 10 steps ÷ with 20 (stored
 panels = viz.Panels(2, width=4.6, height=3.6)
 for axes, metric, name in ((panels[0], "frechet", "Fréchet distance"), (panels[1], "recall", "recall")):
     viz.draw_lines(axes, sampler_steps.metric_curves(measured, metric), xlabel="network calls", ylabel=name, log="xy" if metric == "frechet" else "x")
-panels.picture("Fréchet distance and recall of four samplers against network calls, with 95 percent intervals: DPM-Solver++ is flat from ten calls on, DDPM needs most; recall rises with the calls.")
+panels.picture(
+    "Fréchet distance and recall of four samplers against network calls, with 95 percent intervals: DPM-Solver++ is flat from ten calls on, DDPM needs most; recall rises with the calls."
+)
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -243,7 +245,9 @@ viz.draw_lines(panels[0], curves, xlabel="seconds of training", ylabel="Fréchet
 for point, symbol in zip(pixel_targets.RESULT.read()["points"][1:], "xx++", strict=True):
     panels[0].plot(point["seconds"], point["frechet"], symbol, color="#333333", markersize=8)
     panels[0].annotate(point["arm"].removeprefix("patches of "), (point["seconds"] * 1.08, point["frechet"]), fontsize=8, va="center")
-panels.picture("Fréchet distance against seconds of training: latents fall from 34 at 77 seconds to 8 at 180; the pixel UNet needs more than 720 seconds. Transformers on patches after 90 seconds: 16×16 patches that predict x0 lie at 17, on the latents' curve; the same predicting v at 190.")
+panels.picture(
+    "Fréchet distance against seconds of training: latents fall from 34 at 77 seconds to 8 at 180; the pixel UNet needs more than 720 seconds. Transformers on patches after 90 seconds: 16×16 patches that predict x0 lie at 17, on the latents' curve; the same predicting v at 190."
+)
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>

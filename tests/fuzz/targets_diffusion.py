@@ -7,7 +7,7 @@ from inputs import batch_level, classes, cosine, denoise, generator, images, lab
 from odd_values import Denoise
 from spec import exclude, spec
 
-from course_lib import diffusion, guidance, guidance_rules, samplers, schedule
+from course_lib import diffusion, guidance, samplers, schedule
 from course_lib.gaussian_mixture import GaussianMixture, gaussian_mixture
 
 NCHW = "[B, C, H, W]"
@@ -127,7 +127,7 @@ spec("samplers.as_cuda_graph", lambda sample, like, x: samplers.as_cuda_graph(sa
     lambda: {"sample": lambda x: x, "like": normal(2, 3), "x": normal(2, 3)}
 )
 
-exclude("a check of what the samplers are given", "samplers.check_levels")
+exclude("a check of what the samplers are given", "schedule.check_levels")
 spec("guidance.scale_from_w")(lambda: {"w": 2.0})
 spec("guidance.w_from_scale")(lambda: {"scale": 2.0})
 spec("guidance.guidance_interval", lambda level, **o: guidance.guidance_interval(**o)(level))(
@@ -139,7 +139,7 @@ def ruled(rule: Any, main: Any, ref: Any, scale: Any, x_t: Any, level: Any) -> A
     return guidance.guide(Denoise(lambda x, level: main), Denoise(lambda x, level: ref), scale, rule=rule)(x_t, level)
 
 
-spec("guidance_rules.effective_scale", same=[("guided", "main", "ref")], shapes={"guided": "[B, C, H, W]"})(
+spec("guidance.effective_scale", same=[("guided", "main", "ref")], shapes={"guided": "[B, C, H, W]"})(
     lambda: {"guided": images(), "main": images(), "ref": images()}
 )
 for name, options in {
@@ -148,12 +148,12 @@ for name, options in {
     "zero_star": {"zero_above": 9.0},
 }.items():
     spec(
-        f"guidance_rules.{name}",
-        lambda name=name, **o: ruled(getattr(guidance_rules, name)(**o), images(), images(), 3.0, images(), level()),
+        f"guidance.{name}",
+        lambda name=name, **o: ruled(getattr(guidance, name)(**o), images(), images(), 3.0, images(), level()),
     )(lambda options=options: options)
 spec(
-    "guidance_rules.cfg_plus_plus_scale",
-    lambda strength, levels, level: guidance_rules.cfg_plus_plus_scale(strength, levels)(level),
+    "guidance.cfg_plus_plus_scale",
+    lambda strength, levels, level: guidance.cfg_plus_plus_scale(strength, levels)(level),
 )(lambda: {"strength": 0.6, "levels": cosine().grid(4), "level": cosine().grid(4)[1]})
 
 

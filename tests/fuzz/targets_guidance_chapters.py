@@ -68,7 +68,13 @@ spec(f"{R}.GuidanceExperiment.levels")(
 )
 exclude("makes four GuidanceMethods of a network", f"{R}.further_methods")
 spec(f"{R}.mean_effective_scale")(
-    lambda: {"guided": denoise(), "cond": denoise(), "null": denoise(), "x_T": images(), "levels": levels()}
+    lambda: {
+        "guided": denoise(),
+        "cond": denoise(),
+        "null": Denoise(lambda x, level: 0.3 * x),
+        "x_T": images(),
+        "levels": levels(),
+    }
 )
 for module, names in {"stored_frontier": ("all_methods", "measure_point"), "prompt_steps": ("measure_row",)}.items():
     exclude("samples thousands of images", *(f"experiments.ch5_guidance.{module}.{name}" for name in ("measure", *names)))

@@ -13,7 +13,7 @@ from statistics import fmean, stdev
 import torch
 from torch import Tensor, nn
 
-from course_lib import guidance_rules, recipes
+from course_lib import guidance, recipes
 from course_lib.arguments import check_choice, check_integer, check_labels, check_list, check_number, check_tensor
 from course_lib.codec import Codec
 from course_lib.device import Machine
@@ -101,7 +101,7 @@ def guidance_methods(
 
 
 def further_methods(net: nn.Module, machine: Machine, low_scale: float = 1.2) -> dict[str, GuidanceMethod]:
-    """Return the newer ways to combine the same two estimates, by name: see `guidance_rules`.
+    """Return the newer ways to combine the same two estimates, by name: see `guidance`.
 
     "projected" leaves out what is parallel to the conditional estimate. "low frequencies at 1.2" applies the scale to the other
     frequencies only. "zero-star" fits the unconditional velocity first. "CFG++ scales": the scale is the paper's strength.
@@ -113,10 +113,10 @@ def further_methods(net: nn.Module, machine: Machine, low_scale: float = 1.2) ->
         return lambda y, w: guide(cond(y), null(y), w, rule=rule)
 
     methods = [
-        GuidanceMethod("projected", ruled(guidance_rules.projected())),
-        GuidanceMethod(f"low frequencies at {low_scale:g}", ruled(guidance_rules.frequency_decoupled(low_scale))),
-        GuidanceMethod("zero-star", ruled(guidance_rules.zero_star())),
-        GuidanceMethod("CFG++ scales", lambda y, w: guide(cond(y), null(y), guidance_rules.cfg_plus_plus_scale(w, levels))),
+        GuidanceMethod("projected", ruled(guidance.projected())),
+        GuidanceMethod(f"low frequencies at {low_scale:g}", ruled(guidance.frequency_decoupled(low_scale))),
+        GuidanceMethod("zero-star", ruled(guidance.zero_star())),
+        GuidanceMethod("CFG++ scales", lambda y, w: guide(cond(y), null(y), guidance.cfg_plus_plus_scale(w, levels))),
     ]
     return {method.name: method for method in methods}
 
@@ -251,7 +251,7 @@ def mean_effective_scale(guided: Denoiser, cond: Denoiser, null: Denoiser, x_T: 
 
     def record(_: int, level: Level, x_t: Tensor, estimate: Tensor) -> None:
         estimates = estimate, cond(x_t, level), null(x_t, level)
-        found.append(guidance_rules.effective_scale(*(x.flatten()[None].double() for x in estimates)))
+        found.append(guidance.effective_scale(*(x.flatten()[None].double() for x in estimates)))
 
     dpmpp_2m(guided, x_T, levels, record)
     return torch.cat(found).nanmean().item()

@@ -15,8 +15,7 @@ from course_lib.device import Machine
 from course_lib.diffusion import denoiser, expand_labels
 from course_lib.experiments.ch5_guidance.frontier import mean_effective_scale
 from course_lib.experiments.prompt_adherence import adherence, sample_prompts
-from course_lib.guidance import classifier_free_guide
-from course_lib.guidance_rules import frequency_decoupled, projected
+from course_lib.guidance import classifier_free_guide, frequency_decoupled, projected
 from course_lib.judges.factor_reader import FactorReader
 from course_lib.storage.results import StoredResult
 from course_lib.text_to_image import TextToImage
