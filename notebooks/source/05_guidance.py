@@ -74,7 +74,7 @@ place
 place.compare("beyond the one for the class")
 toy, levels = guided_densities.two_class_mixture(), recipes.make_schedule().grid(20)
 x_T = torch.randn(14, 2, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-SCALES, STEPS, ONE = [0.0, 1.0, 2.0, 4.0, 8.0], [0, 5, 9, 12, 15, 19], 5
+SCALES, STEPS, ONE = [0.0, 1.0, 2.0, 4.0, 8.0], [0, 6, 10, 14, 19], 5
 paths = {}
 for w in SCALES:
     visited = []
@@ -84,6 +84,11 @@ angles = torch.linspace(0, 2 * math.pi, 100, dtype=torch.float64)
 circle = 2 * torch.stack([angles.cos(), angles.sin()])
 ellipses = [m[:, None] + std[:, None] * circle for m, std in zip(toy.means, toy.variances.sqrt(), strict=True)]
 panels = viz.Panels(1, 4.4, 3.5)
+
+
+def draw_classes(axes):
+    for k, ellipse in enumerate(ellipses):
+        axes.plot(*ellipse, color=viz.COLOURS[1] if k < 2 else "#999999", linewidth=1.2)
 
 
 def draw_estimates(axes, three):
@@ -97,8 +102,7 @@ def three_points(guidance_scale: float, step: int) -> tuple[viz.Picture, str]:
     level, x_t, guided = paths[guidance_scale][step]
     axes = panels[0]
     axes.clear()
-    for k, ellipse in enumerate(ellipses):
-        axes.plot(*ellipse, color=viz.COLOURS[1] if k < 2 else "#999999", linewidth=1.2)
+    draw_classes(axes)
     trail = torch.stack([x.flatten(1) for _, x, _ in paths[guidance_scale][: step + 1]])
     axes.plot(trail[:, :, 0], trail[:, :, 1], color="#bbbbbb", linewidth=0.7)
     axes.scatter(*x_t.flatten(1).T, s=8, color="#555555", linewidths=0)
@@ -372,8 +376,7 @@ for axes, density, title in zip(panels.axes, (said, found), ("sharpened: what is
 panels[2].imshow(viz.signed((found - said).view(1, 1, plane.side, plane.side))[0].permute(1, 2, 0).numpy(), extent=plane.extent, origin="lower")
 panels[2].set(title="too much (orange), too little (blue)")
 for axes in panels.axes:
-    for k, ellipse in enumerate(ellipses):
-        axes.plot(*ellipse, color=viz.COLOURS[1] if k < 2 else "#999999", linewidth=1)
+    draw_classes(axes)
     axes.set(xlim=(-2.6, 1.6), ylim=(-2.1, 2.1), xticks=(-2, -1, 0, 1), yticks=(-2, 0, 2))
 panels.picture(
     "Left the sharpened density at w = 4, inside the orange class. In the middle what guidance samples: two narrower blobs further left, at the edge of the class or beyond. Right their difference."
