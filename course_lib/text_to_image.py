@@ -75,11 +75,12 @@ class TextToImage:
         callback: Callback | None = None,
         rescale: float = 0.0,
         rule: Rule | None = None,
+        sampler: Callable[..., Tensor] = dpmpp_2m,
     ) -> Tensor:
         """Sample one image [N, 3, 64, 64] for each row of the condition, labels [N, F] or tokens [N, L].
 
         negative_condition: one row, [F] or [L], from which guidance leads away; by default that of the empty caption. batch:
-        images sampled at a time. rescale, rule: as in `guidance.guide`.
+        images sampled at a time. rescale, rule: as in `guidance.guide`. sampler: one of the deterministic `samplers`.
         """
         check_tensor("condition", condition, "[N, F]", "integer")
         batch = check_integer("batch", batch, at_least=1)
@@ -93,7 +94,7 @@ class TextToImage:
         for rows in condition.to(self.machine.device).split(batch):
             noise = torch.randn(len(rows), *self.shape, generator=generator).to(self.machine.device)
             guided = classifier_free_guide(self.net, recipes.PREDICTION_TYPE, rows, null_label, scale, rescale, autocast, rule)
-            latents = dpmpp_2m(guided, noise * levels[0].sigma, levels, callback)
+            latents = sampler(guided, noise * levels[0].sigma, levels, callback=callback)
             images.append(self.codec.decode(latents))
         return torch.cat(images)
 

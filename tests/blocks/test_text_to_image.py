@@ -98,6 +98,23 @@ def test_a_rule_and_a_rescale_reach_the_guidance(model):
         model.sample(condition, steps=2, rescale=2.0)
 
 
+def test_another_sampler_gets_the_same_noise_and_levels(model):
+    given = []
+
+    def sampler(denoise, x_T, levels, callback=None):
+        given.append((x_T, levels))
+        return torch.full_like(x_T, 0.5)
+
+    images = model.sample(
+        torch.tensor([[2, 7]]).expand(3, -1), steps=4, seed=1, sampler=sampler, negative_condition=torch.tensor([0, 0])
+    )
+    assert (images == 0.5).all()
+    ((x_T, levels),) = given
+    noise = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(x_T, levels[0].sigma * noise)
+    assert levels == model.schedule.grid(4)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

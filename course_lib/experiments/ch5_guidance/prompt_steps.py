@@ -17,6 +17,7 @@ from course_lib.experiments.ch5_guidance.frontier import mean_effective_scale
 from course_lib.experiments.prompt_adherence import adherence, sample_prompts
 from course_lib.guidance import classifier_free_guide, frequency_decoupled, projected
 from course_lib.judges.factor_reader import FactorReader
+from course_lib.samplers import ddim, dpmpp_2m
 from course_lib.storage.results import StoredResult
 from course_lib.text_to_image import TextToImage
 
@@ -30,6 +31,7 @@ RULES: dict[str, dict[str, Any]] = {
     "rescaled, φ = 0.7": {"rescale": 0.7},
     "low frequencies at 3": {"rule": frequency_decoupled(3.0)},
 }
+DDIM = "plain, DDIM"  # a first-order solver, which extrapolates nothing
 STRONG = 8.0  # the scale of the other rules, in 20 steps
 BETWEEN = (4.0, 5.0, 6.0, 7.0)  # further scales of plain guidance in 20 steps, for comparisons at equal effective scale
 
@@ -52,6 +54,7 @@ def measure(samples: int = PROMPTS, seed: int = 0, out: Path | None = None) -> P
 def rows() -> list[tuple[str, float, int]]:
     """Return what is measured, as (rule, scale, steps)."""
     grid = [(PLAIN, scale, steps) for scale in SCALES for steps in STEPS]
+    grid += [(DDIM, STRONG, steps) for steps in STEPS[:2]]
     return grid + [(PLAIN, scale, 20) for scale in BETWEEN] + [(rule, STRONG, 20) for rule in RULES if rule != PLAIN]
 
 
@@ -73,7 +76,8 @@ def measure_row(
     clipped = []
     for seed in seeds:
         labels = sample_prompts(prompts, 51 + seed)
-        images = model.sample(labels, scale, steps, seed, **RULES[rule])
+        sampler = ddim if rule == DDIM else dpmpp_2m
+        images = model.sample(labels, scale, steps, seed, sampler=sampler, **RULES.get(rule, {}))
         for name, value in adherence(reader, images, labels).items():
             found.setdefault(name, []).append(round(value, 4))
         clipped.append(round((images.abs() > CLIPPED).double().mean().item(), 4))
@@ -86,7 +90,7 @@ def measure_row(
 def _effective_scale(model: TextToImage, rule: str, scale: float, steps: int, prompts: int, seed: int) -> float:
     labels, levels = sample_prompts(prompts, 51 + seed)[:64].to(model.machine.device), model.schedule.grid(steps)
     null = tuple(model.encode_prompt("")[0].tolist())
-    guided = classifier_free_guide(model.net, recipes.PREDICTION_TYPE, labels, null, scale, **RULES[rule])
+    guided = classifier_free_guide(model.net, recipes.PREDICTION_TYPE, labels, null, scale, **RULES.get(rule, {}))
     cond = denoiser(model.net, recipes.PREDICTION_TYPE, labels)
     uncond = denoiser(model.net, recipes.PREDICTION_TYPE, expand_labels(null, len(labels), labels.device))
     noise = torch.randn(len(labels), *model.shape, generator=torch.Generator().manual_seed(seed)).to(labels.device)

@@ -32,7 +32,7 @@ def model():
     return text_to_image.TextToImage(ConditionNet(), IdentityCodec(), schedule.cosine(), CPU, shape=(3, 8, 8))
 
 
-@pytest.mark.parametrize("rule", prompt_steps.RULES)
+@pytest.mark.parametrize("rule", [*prompt_steps.RULES, prompt_steps.DDIM])
 def test_a_row_has_a_value_for_every_seed(model, rule, monkeypatch):
     drawn = []
 
@@ -46,7 +46,7 @@ def test_a_row_has_a_value_for_every_seed(model, rule, monkeypatch):
     assert [(labels < torch.tensor(teddies.NUM_VALUES)).all().item() for _, labels in drawn] == [True, True]
     assert not torch.equal(drawn[0][1], drawn[1][1])
     assert row["clipped"] == [round((images.abs() > prompt_steps.CLIPPED).double().mean().item(), 4) for images, _ in drawn]
-    if rule == prompt_steps.PLAIN:
+    if rule in (prompt_steps.PLAIN, prompt_steps.DDIM):
         assert row["effective_scale"] == pytest.approx(2.0, abs=1e-3)
 
 
@@ -60,6 +60,6 @@ def test_the_command_measures_every_row(monkeypatch, tmp_path):
     figures = json.loads(prompt_steps.measure(samples=9, seed=4, out=tmp_path / "p.json").read_text())
     points = prompt_steps.read_points(figures)
     assert set(points) == set(prompt_steps.rows())
-    assert len(points) == len(prompt_steps.rows()) == 16
+    assert len(points) == len(prompt_steps.rows()) == 18
     assert all((p["prompts"], p["seeds"]) == (9, [4, 5, 6]) for p in points.values())
     assert figures["command"] == "course measure prompt-steps"
