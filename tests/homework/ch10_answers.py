@@ -30,4 +30,10 @@ WRONG = [
         f"{_STEP}middle = x0 + h / (2 * h_before) * (x0 - x0_before)\n"
         "    return sigma_next / sigma * x + alpha_next * math.exp(-h) * middle",
     ),
+    (
+        "multistep",
+        "equal steps",
+        "are taken as equal",
+        f"{_STEP}middle = 1.5 * x0 - 0.5 * x0_before{_END}",
+    ),
 ]
