@@ -297,6 +297,7 @@ def test_each_stored_result_names_its_command():
     for result in results:
         assert result.command == f"course measure {result.name}" == listed[result.file]
         assert result.name in MEASUREMENTS
+        assert result.read().get("command", result.command) == result.command
     assert {command.removeprefix("course measure ") for command in listed.values()} == set(MEASUREMENTS)
 
 
