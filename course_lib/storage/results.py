@@ -1,11 +1,15 @@
 """Figures that take too long to measure in a chapter: measured once, stored under data/results/, and read again."""
 
 import json
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from course_lib.storage import shipped
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -31,3 +35,13 @@ class StoredResult:
     def read(self) -> dict[str, Any]:
         """Return the stored figures. Raises DataError where the file is missing or altered."""
         return json.loads(shipped.path(self.file).read_text(encoding="utf-8"))
+
+
+def group_points(
+    points: Iterable[dict[str, Any]], key: Callable[[dict[str, Any]], Key], value: Callable[[dict[str, Any]], Value]
+) -> dict[Key, list[Value]]:
+    """Collect a value of stored points, for example of all seeds, by a key of theirs, in the order of the points."""
+    found: dict[Key, list[Value]] = {}
+    for point in points:
+        found.setdefault(key(point), []).append(value(point))
+    return found

@@ -20,7 +20,7 @@ from course_lib.experiments.evaluator import Evaluator
 from course_lib.experiments.generate import balanced_labels, conditional_factory, generate
 from course_lib.recipes.losses import denoising_loss
 from course_lib.schedule import Schedule, cosine, flow, shifted
-from course_lib.storage.results import StoredResult
+from course_lib.storage.results import StoredResult, group_points
 from course_lib.training import TrainResult, train
 from course_lib.unet import UNet
 
@@ -104,7 +104,4 @@ def sample_distance(
 
 def distances(figures: dict[str, Any], sampler_steps: int = 20) -> dict[str, list[float]]:
     """Return the stored Fréchet distances of each arm, one for each seed, at this number of the sampler's steps."""
-    found: dict[str, list[float]] = {}
-    for point in figures["points"]:
-        found.setdefault(point["arm"], []).append(point["frechet"][str(sampler_steps)])
-    return found
+    return group_points(figures["points"], lambda p: p["arm"], lambda p: p["frechet"][str(sampler_steps)])

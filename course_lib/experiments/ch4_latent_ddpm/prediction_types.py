@@ -17,7 +17,7 @@ from course_lib.experiments.ch4_latent_ddpm.sampler_order import evenly_spaced_l
 from course_lib.experiments.evaluator import Evaluator
 from course_lib.experiments.generate import balanced_labels, conditional_factory, generate
 from course_lib.recipes.losses import denoising_loss
-from course_lib.storage.results import StoredResult
+from course_lib.storage.results import StoredResult, group_points
 from course_lib.training import TrainResult, train
 from course_lib.unet import UNet
 
@@ -86,7 +86,4 @@ def sample_distance(
 
 def distances_by_variant(figures: dict, weights: str = "average", start: int = 1000) -> dict[tuple[str, str], list[float]]:
     """Collect the Fréchet distances of all seeds from the stored figures, by (prediction type, learning-rate schedule)."""
-    found: dict[tuple[str, str], list[float]] = {}
-    for p in figures["points"]:
-        found.setdefault((p["kind"], p["rate"]), []).append(p[weights][str(start)])
-    return found
+    return group_points(figures["points"], lambda p: (p["kind"], p["rate"]), lambda p: p[weights][str(start)])

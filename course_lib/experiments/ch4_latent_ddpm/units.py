@@ -31,7 +31,7 @@ from course_lib.layers import check_noisy_batch
 from course_lib.recipes.losses import beta_loss, denoising_loss
 from course_lib.recipes.store import reconstruction_psnr
 from course_lib.schedule import BatchLevel, cosine, shifted
-from course_lib.storage.results import StoredResult
+from course_lib.storage.results import StoredResult, group_points
 from course_lib.training import train
 from course_lib.vae import VAE
 
@@ -204,15 +204,9 @@ def _frechet(net: nn.Module, codec: Codec, shape: tuple[int, ...], evaluator: Ev
 
 def distances(figures: dict[str, Any]) -> dict[tuple[float, str], list[float]]:
     """Return the stored Fréchet distances by (unit, arm), one for each seed; unit 1 has the arm "schedule" alone."""
-    found: dict[tuple[float, str], list[float]] = {}
-    for point in figures["points"]:
-        found.setdefault((point["unit"], point["arm"]), []).append(point["frechet"])
-    return found
+    return group_points(figures["points"], lambda p: (p["unit"], p["arm"]), lambda p: p["frechet"])
 
 
 def distances_by_scaling(figures: dict[str, Any]) -> dict[str, list[float]]:
     """Return the stored Fréchet distances on the latents of the VAE `SCALED`, by scaling, one for each seed."""
-    found: dict[str, list[float]] = {}
-    for point in figures["scalings"]:
-        found.setdefault(point["scaling"], []).append(point["frechet"])
-    return found
+    return group_points(figures["scalings"], lambda p: p["scaling"], lambda p: p["frechet"])

@@ -20,7 +20,7 @@ from course_lib.experiments.prompt_adherence import adherence, sample_prompts
 from course_lib.judges.factor_reader import FactorReader
 from course_lib.recipes import configs
 from course_lib.recipes.losses import denoising_loss, text_denoising_loss
-from course_lib.storage.results import StoredResult
+from course_lib.storage.results import StoredResult, group_points
 from course_lib.text_denoiser import TextDenoiser
 from course_lib.text_to_image import TextToImage
 from course_lib.training import train
@@ -119,8 +119,6 @@ def adherence_by_split(model: TextToImage, reader: FactorReader, n: int = PROMPT
 
 def curve(figures: Mapping[str, Any], condition: str, combinations: str, row: str = "all") -> tuple[list[int], list[list[float]]]:
     """Return the stored budgets, and for each the fractions of all seeds."""
-    found: dict[int, list[float]] = {}
-    for point in figures["points"]:
-        if (point["condition"], point["combinations"]) == (condition, combinations):
-            found.setdefault(point["steps"], []).append(point[row])
+    same = (p for p in figures["points"] if (p["condition"], p["combinations"]) == (condition, combinations))
+    found = group_points(same, lambda p: p["steps"], lambda p: p[row])
     return list(found), list(found.values())

@@ -21,7 +21,7 @@ from course_lib.device import Machine
 from course_lib.experiments.ch7_words.words import train_on_captions
 from course_lib.experiments.limits import MAX_SAMPLES
 from course_lib.images import to_uint8
-from course_lib.storage.results import StoredResult
+from course_lib.storage.results import StoredResult, group_points
 from course_lib.teddies import VALUES
 from course_lib.training.config import MAX_SEED
 
@@ -169,8 +169,6 @@ def order_accuracy(pair: nn.Module, scenes: TwoTeddies) -> dict[str, float]:
 def order_curve(figures: Mapping[str, Any], batches: str, row: str) -> tuple[list[int], list[list[float]]]:
     """Return the stored budgets of steps, and for each the shares of all seeds in one row of `order_accuracy`."""
     check_choice("batches", batches, BATCHES)
-    found: dict[int, list[float]] = {}
-    for point in figures["points"]:
-        if point["batches"] == batches:
-            found.setdefault(point["steps"], []).append(point[row])
+    same = (p for p in figures["points"] if p["batches"] == batches)
+    found = group_points(same, lambda p: p["steps"], lambda p: p[row])
     return list(found), list(found.values())
