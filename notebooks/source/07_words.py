@@ -244,7 +244,7 @@ book.claim("… after 200 steps without twins, the highest of the seeds", max(le
 #
 # $$\mathrm{Attention}(Q, K, V) = \mathrm{softmax}\!\left(\frac{Q K^\top}{\sqrt d}\right) V, \qquad Q = W_Q\, \varphi(x_t), \quad K = W_K\, \tau(y), \quad V = W_V\, \tau(y),$$
 #
-# with $\varphi(x_t)$ the features of a position, $\tau(y)$ the vectors of the words (here $\tau$ is the transformer, not the temperature), and $d$ the length of a key. Write the softmax, the *attention weights*. Padding must get none: set its scores to $-\infty$ before the softmax.
+# with $\varphi(x_t)$ the features of a position, $\tau(y)$ the vectors of the words (here $\tau$ is the transformer, not the temperature), and $d$ the length of a key. Write the softmax, the *attention weights*. Padding must get none: set its scores to $-\infty$ before the softmax. (A layer has several *heads*, which attend each in their own way; your function gets images and heads together as B.)
 
 
 # %%
