@@ -35,7 +35,7 @@ book = claims.Claims("5 Guidance")
 # %% [markdown]
 # ## What guidance does
 #
-# The shipped teddy model follows most prompts without any help. Here is one that it does not: a *blue* scarf on *blue* bears. Above, four of its images that lack the scarf. Below, the same noise and the same network, with guidance:
+# The shipped teddy model follows most prompts without any help. Here is one that it does not follow: a *blue* scarf on *blue* bears. Above, four of its images that lack the scarf. Below, the same noise and the same network, with guidance:
 
 # %%
 PROMPT = "two blue teddy bears with a blue scarf eating honey in a bedroom"
@@ -300,7 +300,7 @@ viz.rows(
 #
 # $$\nabla \log p(x_t) + w\,\nabla \log p(y \mid x_t) \;=\; \nabla \log p(x_t) + w\,\big(\nabla \log p(x_t \mid y) - \nabla \log p(x_t)\big).$$
 #
-# $\hat x_0$ is a linear function of the score, so this *is* your line. With everything steered by the same budget of 20 steps:
+# $\hat x_0$ is a linear function of the score, so this *is* your line. All of these take 20 steps:
 
 # %% tags=["hide-output"]
 many, evaluator = generate.balanced_labels(300, machine), Evaluator(machine)
@@ -528,7 +528,7 @@ claims.table(["20 steps, three seeds", "effective scale", "Fréchet: it / plain 
 # %% [markdown]
 # <details><summary><b>How to read the table</b></summary>
 #
-# *Zero-star* is plain guidance here, and *low frequencies* nearly so. *Projected* and *rescaled* repair what the eye sees, the white pixels; their distance is a little larger and a little smaller than that of plain guidance at the same effective scale. Two push little at high noise, *in an interval* and the *scales of CFG++* (scale ÷ (1 − r′/r), with
+# *Zero-star* is plain guidance here, and *low frequencies* nearly so. *Projected* and *rescaled* repair what the eye sees, the white pixels; their distance is a little larger and a little smaller than that of plain guidance at the same effective scale. Two methods push little at high noise: *in an interval*, and the *scales of CFG++* (scale ÷ (1 − r′/r), with
 # noise ÷ signal r of this step and r′ of the next): for the same push they cost far less distance. *Autoguidance* (the reference is the same network after very little training; Karras et al. 2024) pushes away from bad images, not from other classes: the smallest distance of all, and hardly more of the wanted class.
 # </details>
 #
@@ -622,7 +622,7 @@ viz.rows(
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Nearly always again: 94 to 98 %, from 61 to 67 %. Not guidance lost the prompt but the *solver*, and the last row says which part of it: DPM-Solver++(2M) extrapolates the change of $\hat x_0$ from step to step, and at a large scale $\hat x_0$ changes fast. DDIM, which extrapolates nothing, follows 89 to 94 % in the same ten steps. What scale 8 does cost is the looks: the colours are
+# Nearly always again: 94 to 98 %, from 61 to 67 %. It was the *solver* that lost the prompt, not guidance. The last row says which part of it: DPM-Solver++(2M) extrapolates the change of $\hat x_0$ from step to step, and at a large scale $\hat x_0$ changes fast. DDIM, which extrapolates nothing, follows 89 to 94 % in the same ten steps. What scale 8 does cost is the looks: the colours are
 # too strong in 40 steps as well. **Before you blame guidance, double the steps.** (At scale 3 the prompts are followed at least as often as unguided on each seed, with 20 steps 99 % against 98 % on average.)
 # </details>
 #
