@@ -101,10 +101,10 @@ def inside(x):  # within three standard deviations of one of the Gaussians
 
 landed = {steps: inside(follow(start, steps)[0]) for steps in (1, 2, 3, 5, 20)}
 true = inside(mixture.sample(2000, torch.Generator().manual_seed(1))[0])
-one_step.compare("in the middle of the plane" if landed[1] < 0.1 else "spread over the three Gaussians")
 print("share of points that end in a Gaussian: " + ", ".join(f"{steps} steps {share:.0%}" for steps, share in landed.items()) + f"; samples of the data {true:.0%}")
 
 # %% tags=["hide-input", "hide-output"]
+one_step.compare("in the middle of the plane" if landed[1] < 0.1 else "spread over the three Gaussians")
 book.claim("The plane: points that end in a Gaussian after 1 step", 100 * landed[1], at_most=5, unit="%")
 book.claim("The plane: the same after 20 steps", 100 * landed[20], at_least=90, unit="%")
 panels = viz.Panels(1, 4.4, 4.2)
@@ -147,7 +147,7 @@ explore.sliders(
 # orange Gaussian. **The denoiser answers with the average of what is still possible; each small step makes fewer things possible; at the end only one is left, and the average of one thing is that thing.** The noise at the start decides which.
 # </details>
 #
-# **Change and run again.** In `inside`, ask for two standard deviations (`< 4`) instead of three. Of true samples 86 % are so near: how many steps do you need to reach this share?
+# **Change and run again.** In `inside`, ask for two standard deviations (`< 4`) instead of three. 86 % of true samples lie within two: how many steps do you need to reach this share?
 #
 # ## Adding noise
 #
@@ -199,9 +199,9 @@ viz.rows(
 )
 
 # %% [markdown]
-# What counts is the **signal-to-noise ratio** (SNR), $\alpha_t^2/\sigma_t^2$: two schedules that pass through the same ratios differ only in how they name $t$, once each $x_t$ is divided by a common factor (Kingma et al. 2021). In decibels it is $20\log_{10}(\alpha_t/\sigma_t)$: 0 dB is as much noise as signal.
+# What counts is the **signal-to-noise ratio** (SNR), $\alpha_t^2/\sigma_t^2$: two schedules that pass through the same ratios give the same noisy images, up to a factor, at other values of $t$ (Kingma et al. 2021). In decibels it is $20\log_{10}(\alpha_t/\sigma_t)$: 0 dB is as much noise as signal.
 #
-# **Predict.** Every lecture says that $x_T$ is pure noise. What share of the signal's amplitude, $\alpha_T$, is left at the end of *scaled linear*, with which Stable Diffusion was trained?
+# **Predict.** $x_T$ is usually called pure noise. What share of the signal's amplitude, $\alpha_T$, is left at the end of *scaled linear*, with which Stable Diffusion was trained?
 
 # %%
 residue = guess.number("signal left at t = T of scaled linear", unit="%")
@@ -228,7 +228,7 @@ panels.picture("Signal-to-noise ratio against step for four schedules: scaled li
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Almost 7 %. A sampler that starts from *pure* noise therefore starts where the network was never trained. Lin et al. (2023) showed that this holds the mean brightness of Stable Diffusion's images near grey.
+# Almost 7 %. A sampler that starts from *pure* noise therefore starts where the network was never trained. Lin et al. (2023) showed that this is why Stable Diffusion cannot draw very dark or very bright images.
 # </details>
 #
 # ## What the network predicts
@@ -244,7 +244,7 @@ claims.table(
 )
 
 # %% [markdown]
-# Here two facts meet. Stable Diffusion predicts $\varepsilon$, in latents, where no clipping to $[-1, 1]$ helps. It survives *because* its schedule stops at 7 % of signal: there an error grows 15 times, and not 20,000 times. The flaw of its schedule protects its target.
+# Here two facts meet. Stable Diffusion predicts $\varepsilon$, in latents, where no clipping to $[-1, 1]$ helps. Its schedule stops at 7 % of signal, where an error grows 15 times, and not 20,000 times: what looked like a flaw keeps its target usable. ([Notebook 10](10_design_choices.ipynb) measures it on our schedule: $\varepsilon$ fails from $t = 1000$, and works from $t = 980$.)
 # Our schedule ends with almost no signal, so our networks predict $v = \alpha\,\varepsilon - \sigma\,x_0$ (Salimans & Ho 2022, appendix D).
 #
 # The **loss** is the simplest in the course (Ho et al. 2020, eq. 14): add noise, predict, square the error, average over everything. One label in ten is replaced by a *null label*, so that the same network also learns to denoise without a label; chapter 5 needs that. Write it:
@@ -360,7 +360,7 @@ viz.lines(
     xlabel="step t",
     ylabel="variance left unexplained",
     references={"nothing known": 1.0},
-    alt="Unexplained variance against noise step: all three rise from zero to the same plateau below one; between, the networks lie below the Gaussians.",
+    alt="Unexplained variance against noise step: all three rise from zero to the same plateau below one; between, the recipe's network lies below the Gaussians.",
 )
 
 # %% [markdown]
@@ -382,7 +382,7 @@ viz.lines(
 #
 # Let $x_1 \dots x_T$ be latents, with an encoder that only adds noise and has no weights. Chapter 3's ELBO becomes
 # $\mathbb E \log p(x_0 \mid x_1) - \sum_{t \ge 2} \mathrm{KL}\big(q(x_{t-1} \mid x_t, x_0)\,\|\,p(x_{t-1} \mid x_t)\big) - \mathrm{KL}\big(q(x_T \mid x_0)\,\|\,p(x_T)\big)$.
-# Both Gaussians of a KL have the same variance, and means that differ only in $x_0$ against $\hat x_0$, so that (Kingma et al. 2021)
+# In each KL both sides are Gaussians of the same variance (the reverse process, below). The KL of two such Gaussians is the squared distance of their means, divided by twice the variance; and the means differ only in $x_0$ against $\hat x_0$. Put in, this gives (Kingma et al. 2021)
 #
 # $$\mathrm{KL}_t = \tfrac12\big(\mathrm{SNR}(t-1) - \mathrm{SNR}(t)\big)\,\lVert x_0 - \hat x_0\rVert^2,\qquad \lVert x_0 - \hat x_0\rVert^2 = \lVert\varepsilon - \hat\varepsilon\rVert^2 / \mathrm{SNR}(t) = \lVert v - \hat v\rVert^2\,\sigma_t^2.$$
 #
@@ -453,7 +453,7 @@ def decode(x):
 
 
 # %% [markdown]
-# **Predict.** Chapter 3's measure: an image is *readable* if our classifier is more than 90 % sure of its class. Of decoded $\mathcal N(0, I)$ few are (the first row of the table). How many of the samples from your 20-second loop, through the same decoder?
+# **Predict.** Chapter 3's measure: an image is *readable* if our classifier is more than 90 % sure of its class. Of decoded $\mathcal N(0, I)$ few are. How many of the samples from your 20-second loop, through the same decoder?
 
 # %%
 readable = guess.number("readable samples of the network from your loop", unit="%")
@@ -490,7 +490,7 @@ viz.rows(
 # About sixty in a hundred, after less than 20 seconds of training; the recipe's network reaches three quarters. The decoder is the same in all rows: only *where the latents lie* differs. The last two rows of the table are the floor: 1,000 training images, and their reconstructions. A
 # denoiser cannot remove the VAE's blur, so a latent model rarely gets below the reconstructions.
 #
-# Look at the second row, too: ten fitted Gaussians, sampled without any diffusion, come close to the recipe, and are ahead of your loop. On latents as simple as these, *one Gaussian for each class* is a strong baseline. (Chapter 3's single Gaussian for all classes is not.)
+# Look at the second row, too: ten fitted Gaussians, sampled without any diffusion, have the recipe's Fréchet distance, if fewer readable images, and are ahead of your loop in both. On latents as simple as these, *one Gaussian for each class* is a strong baseline. (Chapter 3's single Gaussian for all classes is not.)
 # </details>
 #
 # **Change and run again.** Set `ETA = 1.0` (DDPM) in the sampler's cell and run it and the cells after it: does fresh noise help at 20 steps? And at `STEPS_OF_SAMPLER = 100`?
@@ -567,7 +567,7 @@ def velocity(x, u, y):
     return diffusion.convert("v", "velocity", v, x / size, level)
 
 
-SHIFT = 1.0
+SHIFT = 1.0  # 1: none; the text below says what it is for
 line = [SHIFT * u / (1 + (SHIFT - 1) * u) for u in torch.linspace(1, 0, 21).tolist()]
 x = noise
 for u, u_next in pairwise(line):
@@ -604,7 +604,7 @@ book.claim("Trained for 300 steps: v on the cosine schedule ÷ velocity at logit
 # In 64 latent dimensions $x_0$ and $v$ do about equally well ([notebook 10](10_design_choices.ipynb)). But chapter 1 found that images fill few of their dimensions. Take a spiral in a *plane*, place the plane in a space of $D$ dimensions, and train a small network (five linear layers, 256 wide)
 # on it, once to predict $v$ and once to predict $x_0$, from which $v$ follows. Both minimise the same error of $v$.
 #
-# **Predict.** In $D = 512$ dimensions pure noise lies 22.6 away from the plane ($\sqrt{510}$). How far from it are the samples of the network that predicts $v$? (Those of the other one: about 0.02.)
+# **Predict.** In $D = 512$ dimensions pure noise lies 22.6 away from the plane ($\sqrt{510}$). How far from it are the samples of the network that predicts $v$?
 
 # %%
 off_plane = guess.number("distance of the samples from the plane, predicting v, D = 512")
@@ -634,8 +634,8 @@ panels.picture(
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Most of the way: about 19 of 22.6. In 8 dimensions both are near the plane. The target $v$ contains noise in all $D$ dimensions, and the network must reproduce every one of them; $x_0$ lies in a plane, and stays easy. One reason is that 256 hidden units cannot pass on 512
-# dimensions of noise, but not the only one: with 1,024 units (and twice the steps) three quarters of the distance are still left.
+# Most of the way: about 20 of 22.6. In 8 dimensions both are near the plane. The target $v$ contains noise in all $D$ dimensions, and the network must reproduce every one of them; $x_0$ lies in a plane, and stays easy. One reason is that 256 hidden units cannot pass on 512
+# dimensions of noise, but not the only one: with 1,024 units and twice the steps three quarters of the distance are left (stored).
 #
 # **So the choice of target is a matter of dimension.** Where data fill much of their space, any target will do. Where they lie low in a large one, as pixels do, $x_0$ is the safe choice: Li & He (2025) report that transformers over large patches of pixels fail with
 # $\varepsilon$ or velocity, and work with $x_0$.
@@ -685,13 +685,15 @@ culprit.compare(
 )
 shown = {"right unit": (1.0, "schedule")} | {f"{name}: {arm}": (s, arm) for s, name in ((0.2, "÷ 5"), (5.0, "× 5")) for arm in units.ARMS}
 claims.table(["latents: what is wrong", "Fréchet distance, two seeds"], [[name, "  ".join(f"{d:.0f}" for d in harm[key])] for name, key in shown.items()])
+scaled = units.RESULT.read()["scalings"]
+print("our VAE with a small KL weight, Fréchet distance: " + ", ".join(f"{one['scaling']} {one['frechet']:.0f}" for one in scaled))
 worst = min(harm[0.2, "schedule and target"]) / max(harm[0.2, "schedule and input"])
 book.claim("Latents 5 times too small: wrong target ÷ wrong input, worst pair of seeds (stored)", worst, at_least=1.3, unit="×")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# The target. With latents 5 times too small, the shifted schedule alone is as good as the right one, and so is a small input; a target of the wrong size costs all of it (135 to 143 against 66 to 86). With latents 5 times too large the schedule is to blame for most.
+# The target. With latents 5 times too small, the shifted schedule alone is as good as the right one, and so is a small input; a target of the wrong size alone does all the harm (135 to 143 against 66 to 86). With latents 5 times too large the schedule is to blame for most.
 # So **a wrong unit is not just a wrong schedule**. EDM therefore scales input, output and loss explicitly (Karras et al. 2022, table 1).
 #
 # Our VAEs were trained with the KL at full weight, which pulls their latents towards standard deviation 1: their constants are near 1, and scaling changes little. Stable Diffusion's KL weight is about a millionth, and the standard deviation of its latents 5.5. A VAE of ours, trained like that and started with large latents, ends at 3.4: without scaling the
@@ -744,7 +746,7 @@ rows += [[f"KID, parts of {checked['kid_part']:,}", checked["kid"]["samples"], *
 claims.table(["stored", "samples", f"floor: training images, mean of {checked['draws']} draws", "least", "largest"], rows)
 
 # %% [markdown]
-# The floor is what real images reach: with few samples the Fréchet distance of *perfect* samples is far from 0, so compare distances only at the same number. Ours are clearly above it.
+# The floor is what real images reach: with few samples the Fréchet distance of *perfect* samples is far from 0, so compare distances only at the same number. Ours are clearly above it. (At 1,000 samples they are nearer than in the table above: here the solver is DPM-Solver++, of notebook 10, and not DDIM. KID, a distance by kernels, has the same expectation at any number of samples; Bińkowski et al. 2018.)
 #
 # ## Pixels against latents
 #
@@ -767,6 +769,7 @@ book.claim(
 matched = equal_quality.RESULT.read()
 (seconds, ours), (longer, theirs) = matched["latent"]["curve"][-1], matched["pixel"]["curve"][-1]
 print(f"another run, on one thread: latents after {seconds:.0f} s {ours:.1f}; pixels after {longer:.0f} s {theirs:.1f} (training images: {matched['floor']:.1f})")
+print("the latent model on the way: " + ", ".join(f"{seconds:.0f} s {distance:.1f}" for seconds, distance in matched["latent"]["curve"]))
 
 # %% [markdown]
 # Even in four times the seconds this pixel model does not reach the latent model. But it predicts $v$ with convolutions, and the section on dimension names a stronger form: $x_0$, on large patches. Five models of pixels, 90 seconds each (`course measure pixel-targets`):
@@ -782,8 +785,8 @@ book.claim(
 )
 
 # %% [markdown]
-# A patch of 16×16 has 256 dimensions, more than the 128 of this transformer's tokens: $v$ fails, $x_0$ works, as Li & He (2025) report, and the large patches make a step cheap. After 90 seconds it is about where the latent model was after 85 in the run above (its VAE included). So a latent space is no longer the only way to make pixels tractable, and for small grey images it is hardly the faster one.
-# What it also buys, a space in which near means alike, pixels do not have. (One seed; [notebook 10](10_design_choices.ipynb) continues the race.)
+# A patch of 16×16 has 256 dimensions, more than the 128 of this transformer's tokens: $v$ fails, $x_0$ works, as Li & He (2025) report, and the large patches make a step cheap. After 90 seconds it is about where the latent model was after 85 in the run above (its VAE included). So a latent space is no longer the only way to make pixels tractable, and on small grey images this one seed does not show it to be faster.
+# What the latent space has and pixels have not is chapter 3's result: near means alike. ([Notebook 10](10_design_choices.ipynb) continues the race.)
 #
 # ## The ledger
 

@@ -291,7 +291,7 @@ viz.rows(
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Off with the sleeves (blue: darker, orange: brighter)! And guidance speaks to what the denoiser believes at that moment: at high noise it may believe in another item, and then that one is changed. At low noise Bayes' rule asks for next to nothing: a T-shirt stays a T-shirt.
+# Off with the sleeves (blue: darker, orange: brighter)! Guidance acts on the estimate of that moment: at high noise the estimate may be another item, and then that one is changed. The images show all steps at one length; the printed lengths say that at low noise Bayes' rule asks for next to nothing: a T-shirt stays a T-shirt.
 # </details>
 #
 # ### The classifier was in the denoiser all along
@@ -335,7 +335,7 @@ clean, noisy, plain, twice = list(hits.values())[1:]
 book.claim("Wanted class: steered by the noise-trained classifier minus by the clean-trained one", 100 * (noisy - clean), at_least=15, unit="%")
 book.claim("Wanted class: classifier-free at scale 2 minus scale 1", 100 * (twice - plain), at_least=4, unit="%")
 # %% [markdown]
-# The clean-trained classifier steers badly: what it says about noise is wrong, and guidance multiplies it by $\sigma_t^2/\alpha_t$, about twenty thousand at the first step. (Dividing its logits by a temperature repairs its confidence, but cannot teach it what noise looks like.) The label does it better than either classifier,
+# The clean-trained classifier steers badly: what it says about noise is wrong, and guidance multiplies it by $\sigma_t^2/\alpha_t$, about twenty thousand at the first step. (Dividing its logits by a temperature repairs its confidence, but cannot teach it what noise looks like.) The label does it better than either of these small classifiers,
 # without a second network.
 #
 # ## What does it really sample?
@@ -343,7 +343,7 @@ book.claim("Wanted class: classifier-free at scale 2 minus scale 1", 100 * (twic
 # It is often said that guidance samples the *sharpened* density $p(x)\,p(y\mid x)^w$: like the class, but more so. The formula above suggests it, *if* it held at every noise level at once. In the plane we can look. Both denoisers are exact there, and the density that a sampler produces can be
 # computed: follow the flow from each point back to pure noise, whose density is known, and add up the divergence on the way (Song et al. 2021, eq. 39; `guided_densities.log_density`).
 #
-# **Predict.** At $w = 4$: what share of the guided samples lies where the sharpened density has no room for it?
+# **Predict.** At $w = 4$: lay the two densities on top of each other. What share of the guided one is not covered by the sharpened one (the *total variation* between them)?
 
 # %%
 elsewhere = guess.number("mass of the guided density that lies elsewhere", unit="%")
@@ -388,13 +388,13 @@ panels.picture(
 # More than half. Guidance *overshoots*: it pushes beyond the class, away from the other one. The scores that it adds are those of the *noisy* densities. Sharpen each noisy density, and they are not the noisy versions of one sharpened density. At high noise the two classes overlap, and the push reaches points that
 # are already in the right place: you saw it in the slider.
 #
-# The smallest example fits on a napkin. Let the class be $\mathcal N(0, s_1^2)$ and everything $\mathcal N(0, s_0^2)$. Sharpening adds precisions, $1/s^2 = w/s_1^2 + (1 - w)/s_0^2$. The guided flow, $\mathrm dy/\mathrm dr = r\,y\,\big(\tfrac{w}{s_1^2 + r^2} + \tfrac{1 - w}{s_0^2 + r^2}\big)$ with $r = \sigma/\alpha$ and $y = x_t/\alpha$, multiplies *widths*: $s = s_1^{\,w}\,s_0^{\,1-w}$.
+# The smallest example fits on a napkin. Let the class be $\mathcal N(0, s_1^2)$ and everything $\mathcal N(0, s_0^2)$. Sharpening adds precisions, $1/s^2 = w/s_1^2 + (1 - w)/s_0^2$. The guided flow, $\mathrm dy/\mathrm dr = r\,y\,\big(\tfrac{w}{s_1^2 + r^2} + \tfrac{1 - w}{s_0^2 + r^2}\big)$ with $r = \sigma/\alpha$ and $y = x_t/\alpha$, multiplies *widths*: since $\int \tfrac{r\,\mathrm dr}{s^2 + r^2} = \tfrac12\log(s^2 + r^2)$, it ends at $s = s_1^{\,w}\,s_0^{\,1-w}$. With $s_1 = 1$, $s_0 = 2$ and $w = 4$ the sharpened width is 0.55, and the guided one 0.125.
 # (Bradley & Nakkiran 2024 and Karras et al. 2024 have more.)
 # </details>
 #
 # ### And in 64 dimensions?
 #
-# "More than half" was measured in *two* dimensions. Take two classes of one Gaussian each, with means $\pm 1$ on the first axis and standard deviation 1, in $D$ dimensions. Both denoisers agree in all directions but the first, so guidance can only act there:
+# The share was measured in *two* dimensions. Take two classes of one Gaussian each, with means $\pm 1$ on the first axis and standard deviation 1, in $D$ dimensions. Both denoisers agree in all directions but the first, so guidance can only act there:
 
 # %%
 line = torch.linspace(-12, 12, 1201, dtype=torch.float64).view(-1, 1, 1, 1)  # the first axis
@@ -418,13 +418,13 @@ claims.table(
 book.claim("Two Gaussians: shift of the samples in 64 dimensions minus the exact one in 1", rows[2][3] - shift, at_least=-0.05, at_most=0.05)
 
 # %% [markdown]
-# The mass elsewhere stays the same in any dimension: a classifier that looks at the first axis still separates the two densities as well. But the shift is one axis of 64, a tenth of the usual distance between a sample and its mean. So in high dimension the *density* is as wrong as before, and the *picture* hardly looks different: both statements are true of two
+# The mass elsewhere stays the same in any dimension: a classifier that looks at the first axis separates the two densities in 64 dimensions as well as in one. But the shift is one axis of 64, a tenth of the usual distance between a sample and its mean. So in high dimension the *density* is as wrong as before, and a *sample* is hardly moved: both statements are true of two
 # classes that differ in one direction. With many classes, which differ in many directions, it is open (see the papers below).
 #
 # %% [markdown]
 # ## Which scale?
 #
-# Guidance makes the class right and costs variety. Is there a scale that is *better* than none? Papers say so: the best Fréchet distance of ImageNet lies a little above 1 (Ho & Salimans 2022, table 1). To see it, compare fairly: the same initial noise for all scales, three seeds, many samples; and say what is equal, the *steps* or the
+# Guidance makes the class right and costs variety. Is there a scale that is *better* than none? Papers say so (Ho & Salimans 2022, table 1, for ImageNet). To see it, compare fairly: the same initial noise for all scales, three seeds, many samples; and say what is equal, the *steps* or the
 # *network calls* (a guided step asks the network twice).
 #
 # **Predict.** At equal steps, which scale has the smallest Fréchet distance?
@@ -514,7 +514,8 @@ viz.rows(
 )
 
 # %% [markdown]
-# All four soften the burning. Does the *method* help, or is it just a weaker push? A method's **effective scale** is the scale of plain guidance that comes closest to what it adds, by least squares, mean over the steps (after "Guidance Matters", 2026). Then compare with plain guidance at *that* scale:
+# All three variants soften the burning. Does the *method* help, or is it just a weaker push? A method's **effective scale** is the scale of plain guidance that comes closest to what it adds, by least squares, mean over the steps (after "Guidance Matters", 2026). Then compare with plain guidance at *that* scale. Four more methods are in the table: *low frequencies* (FDG) guides the coarse structure less than the details; *zero-star* (CFG-Zero*) first scales `null` to fit `cond`;
+# the *scales of CFG++* change from step to step, scale ÷ (1 − r′/r) with noise ÷ signal r of this step and r′ of the next; *autoguidance* takes for `null` the same network after very little training (Karras et al. 2024).
 
 # %% tags=["hide-input"]
 rows = []
@@ -528,8 +529,7 @@ claims.table(["20 steps, three seeds", "effective scale", "Fréchet: it / plain 
 # %% [markdown]
 # <details><summary><b>How to read the table</b></summary>
 #
-# *Zero-star* is plain guidance here, and *low frequencies* nearly so. *Projected* and *rescaled* repair what the eye sees, the white pixels; their distance is a little larger and a little smaller than that of plain guidance at the same effective scale. Two methods push little at high noise: *in an interval*, and the *scales of CFG++* (scale ÷ (1 − r′/r), with
-# noise ÷ signal r of this step and r′ of the next): for the same push they cost far less distance. *Autoguidance* (the reference is the same network after very little training; Karras et al. 2024) pushes away from bad images, not from other classes: the smallest distance of all, and hardly more of the wanted class.
+# *Zero-star* is plain guidance here, and *low frequencies* nearly so. *Projected* and *rescaled* have far fewer white pixels (*projected* fewer than real images have); their distance is a little larger and a little smaller than that of plain guidance at the same effective scale. Two methods push little at high noise: *in an interval*, and the *scales of CFG++*: for the same push they cost far less distance. *Autoguidance* pushes away from bad images, not from other classes: the smallest distance of all, and hardly more of the wanted class.
 # </details>
 #
 # ### At which noise levels?
@@ -547,6 +547,9 @@ recall = {name: stored_frontier.mean_over_seeds(points[5.0], "recall") for name,
 keeps.compare("middle noise only" if recall["middle noise"] > recall["high noise"] else "high noise only")
 middle = stored_frontier.read_points(figures, "in an interval")[2.0]["frechet_of_more"]
 largest = max(m - u for m, u in zip(middle, decisive[1.0], strict=True))
+print("middle noise at scale 2, 10,000 samples, minus unguided: " + ", ".join(f"{m - u:+.2f}" for m, u in zip(middle, decisive[1.0], strict=True)))
+equal_calls = stored_frontier.read_points(figures, "in an interval", "calls")[2.0]["values"]["frechet"]
+print("at equal calls, 1,000 samples: " + ", ".join(f"{m - u:+.2f}" for m, u in zip(equal_calls, plain_points["calls"][1.0]["values"]["frechet"], strict=True)))
 book.claim("Middle noise at scale 2: Fréchet distance minus unguided, worst of three seeds (10,000 samples)", largest, at_most=-0.5)
 book.claim("Scale 5: recall, guided at middle noise minus at high noise (stored)", recall["middle noise"] - recall["high noise"], at_least=0.02)
 
@@ -578,11 +581,11 @@ explore.sliders(
 # <details><summary><b>Answer</b></summary>
 #
 # Middle noise. A likely reason: at high noise the trajectory decides *which* item of its class it will become, and a push there drives all samples to the most typical one. At low noise all is decided, and the class hardly changes. So guidance in the middle, at scale 2, is the best of this chapter's simple choices: its distance is 0.8 to 1.1 below unguided, seed by seed (10,000 samples), and
-# smaller than unguided at equal calls as well.
+# 0.2 to 0.9 below it at equal calls as well (1,000 samples).
 # </details>
 #
 # %% [markdown]
-# ## Guidance or solver?
+# ## Where the prompt is lost
 #
 # At scale 8 something else breaks. Ten steps of the solver, "two pink teddy bears with a green scarf reading":
 
@@ -592,7 +595,7 @@ at_8 = {steps: model.generate(READING, n=4, scale=8.0, steps=steps, seed=7) for 
 viz.rows({"scale 8, 10 steps": at_8[10]}, scale=3, alt="Four images at scale 8 in ten steps: some bears are brown, one image is destroyed.")
 
 # %% [markdown]
-# Brown bears, and one image destroyed. It looks as if too much guidance loses the prompt.
+# Brown bears, and one image destroyed.
 #
 # **Predict.** What does the same scale give with *twice the steps*?
 
@@ -622,26 +625,26 @@ viz.rows(
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Nearly always again: 94 to 98 %, from 61 to 67 %. It was the *solver* that lost the prompt, not guidance. The last row says which part of it: DPM-Solver++(2M) extrapolates the change of $\hat x_0$ from step to step, and at a large scale $\hat x_0$ changes fast. DDIM, which extrapolates nothing, follows 89 to 94 % in the same ten steps. What scale 8 does cost is the looks: the colours are
-# too strong in 40 steps as well. **Before you blame guidance, double the steps.** (At scale 3 the prompts are followed at least as often as unguided on each seed, with 20 steps 99 % against 98 % on average.)
+# Nearly always again: 94 to 98 %, from 61 to 67 %. It was the *solver* that lost the prompt, not guidance. The last row says which part of the solver: DPM-Solver++(2M) extrapolates the change of $\hat x_0$ from step to step, and at a large scale $\hat x_0$ changes fast. DDIM, which extrapolates nothing, follows 89 to 94 % of the prompts in the same ten steps. What scale 8 does cost is the looks: the colours are
+# too strong in 40 steps as well. **Before you blame guidance, double the steps.** (At scale 3, with 20 steps, the prompts are followed at least as often as unguided on each seed: 99 % against 98 % on average.)
 # </details>
 #
-# The same question for the other rules, at scale 8 in 20 steps, each next to plain guidance at the nearest scale to its *effective* one:
+# The same question for the other rules, at scale 8 in 20 steps, each beside plain guidance at the scale nearest to its *effective* one:
 
 # %% tags=["hide-input"]
 rows = []
-for rule in prompt_steps.RULES:
-    point = by_steps[rule, 8.0, 20]
-    near = min((*prompt_steps.BETWEEN, 8.0), key=lambda w, effective=point["effective_scale"]: abs(w - effective))
+for rule, w in [("plain", 1.0), *((rule, 8.0) for rule in prompt_steps.RULES)]:
+    point = by_steps[rule, w, 20]
+    near = min((1.0, *prompt_steps.BETWEEN, 8.0), key=lambda w, effective=point["effective_scale"]: abs(w - effective))
     pair = [point, by_steps["plain", near, 20]]
     columns = [" / ".join(f"{100 * sum(values) / len(values):.1f}" for values in part) for part in ([p["adherence"]["all"] for p in pair], [p["clipped"] for p in pair])]
-    rows.append([rule, f"{point['effective_scale']:.1f}", f"{near:g}", *columns])
-claims.table(["rule, scale 8", "effective scale", "next to plain at", "all five factors right (%): it / plain", "clipped values (%)"], rows)
+    rows.append([f"{rule}, {w:g}", f"{point['effective_scale']:.1f}", f"{near:g}", *columns])
+claims.table(["rule, scale", "effective scale", "plain scale beside it", "all five factors right (%): it / plain", "clipped values (%)"], rows)
 mean_clipped = {rule: sum(by_steps[rule, 8.0, 20]["clipped"]) for rule in prompt_steps.RULES}
 book.claim("Scale 8: clipped values, projected ÷ plain (stored)", mean_clipped["projected"] / mean_clipped["plain"], at_most=0.4)
 
 # %% [markdown]
-# The prompts are followed equally well, within the spread of the seeds. But the rules that project or rescale clip a quarter as many values, hardly more than no guidance at all (3 %).
+# Beside plain guidance the prompts are followed equally well: the averages differ by half a per cent, single seeds by four. But the rules that project or rescale clip a quarter as many values, hardly more than no guidance at all (first row).
 #
 # %% [markdown]
 # ## Show it around: one image from five prompts
@@ -745,7 +748,7 @@ book.close()
 # ## What you take along
 #
 # - One line, `null + scale · (cond − null)`: three points on a line. It is Bayes' rule with the classifier that a conditional denoiser contains.
-# - It does not sample the sharpened class: it overshoots, away from what the prompt is not. That costs variety, and at large scales contrast.
+# - It does not sample the sharpened class: it overshoots, away from what the prompt is not. That costs variety, and at large scales natural colours.
 # - Compare guidance methods at equal steps, equal calls and equal effective scale, with paired seeds. Before you blame guidance, double the steps.
 # - Any combination of estimates is a denoiser.
 #

@@ -7,7 +7,7 @@
 #
 # **After this notebook you can**
 #
-# - write a step of a second-order multistep solver, and measure the order of a solver;
+# - write a step of a multistep solver, and measure the order of a solver;
 # - say when more steps stop helping, and whether the solver or the network is to blame;
 # - say which target fails where, and when an average of the weights matters;
 # - compare two models at equal training time and at equal quality, and say what either hides.
@@ -54,7 +54,7 @@ viz.rows(
 )
 
 # %% [markdown]
-# ### A second-order step
+# ### A step that looks back
 #
 # Let $\lambda = \log(\alpha/\sigma)$ be the clock of the solver, half the logarithm of the SNR, and $h = \lambda' - \lambda$ the length of a step on it. If the estimate $\hat x_0$ did not change during the step, the probability-flow ODE would have the exact solution
 #
@@ -127,9 +127,10 @@ viz.lines(
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# By about four: the order, minus the slope on these axes, is 2. It is the order *in the middle*. The last step, to $\sigma = 0$, is of first order in every implementation, since there $\lambda$ is infinite; so is the first, which has no estimate before it. And a trained network is smooth only down to some scale. On equal grids
-# (5 to 40 steps), with your network and with the exact denoiser of ten Gaussians fitted to its latents:
+# By about four: the order, minus the slope on these axes, is 2. It is the order *in the middle*. The last step, to $\sigma = 0$, is of first order in every implementation, since there $\lambda$ is infinite; so is the first, which has no estimate before it. And a trained network is smooth only down to some scale.
 # </details>
+#
+# On equal grids (5 to 40 steps), with your network and with the exact denoiser of ten Gaussians fitted to its latents:
 
 # %% tags=["hide-input"]
 train_images, train_labels = data.fashion_mnist("train", machine.device)
@@ -167,7 +168,7 @@ panels.picture(
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# About 10: from there on the intervals overlap. The rest of the distance belongs to the network and the VAE, and no solver can remove it. Count *calls*: Heun's method, of second order too, calls the network twice a step. The stored figures are for unguided sampling; a large guidance scale needs more steps (chapter 5).
+# About 10: from there on the intervals overlap. What is left, a likely share of network and VAE, more steps do not remove. Count *calls*: Heun's method, of second order too, calls the network twice a step. The stored figures are for unguided sampling; a large guidance scale needs more steps (chapter 5).
 # </details>
 #
 # One point, measured again with the network on this machine:
@@ -181,7 +182,7 @@ book.claim("DPM-Solver++(2M), 10 steps: measured here ÷ stored", today / solver
 # %% [markdown]
 # ## What should the network predict?
 #
-# Same network, same seed, same 1,550 steps; it predicts $\varepsilon$, $x_0$ or $v$. Each is sampled from $t = 1000$, where our schedule leaves 0.005 % of the signal, and from $t = 980$, where 3 % are left.
+# Same network, same seed, same 1,550 steps; it predicts $\varepsilon$, $x_0$ or $v$. Each is sampled from $t = 1000$, where our schedule leaves 0.005 % of the signal, and from $t = 980$, where 3 % of it is left.
 #
 # **Predict.** Which target fails from $t = 1000$?
 
@@ -221,7 +222,7 @@ claims.table(
 )
 
 # %% [markdown]
-# With a falling rate the two agree: letting the rate fall is a kind of averaging itself. With a constant rate the average is ahead by half a unit, the direction that theory expects, *but a quarter of the interval*: one seed shows nothing here. What an average can do to you if it is never updated, notebook 11 shows.
+# With a falling rate the two agree: letting the rate fall is a kind of averaging itself. With a constant rate the average is ahead by half a unit, the direction that theory expects, *but each number has an interval of ±2*: one seed shows nothing here. Notebook 11 shows what happens if the average is never updated.
 #
 # ## Pixels against latents: equal seconds, or equal quality?
 #
@@ -252,7 +253,7 @@ panels.picture(
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# More than four times. That is true of *this* pixel model. One that predicts $x_0$ on patches of 16×16 is, after 90 seconds, on the latent model's curve, and the same network predicting $v$ is the worst of all. So the race is as much about the target as about the space. (Different machines and thread counts: read the crosses to within a factor of two in time. One seed each.)
+# More than four times. That is true of *this* pixel model. One that predicts $x_0$ on patches of 16×16 is, after 90 seconds, on the latent model's curve, and the same network predicting $v$ is the worst of all. So the target may decide the race as much as the space does. (Different machines and thread counts: read the crosses to within a factor of two in time. One seed each.)
 # </details>
 #
 # What grows with the image, all else equal (counted, not run; the recipes' UNets, which have attention at low resolutions in pixel space):
@@ -279,8 +280,8 @@ book.close()
 # ## What you take along
 #
 # - A second-order solver needs about 10 calls here; then the network is the bottleneck. An order belongs to a part of a trajectory and to a grid.
-# - Targets differ where something degenerates: $\varepsilon$ where the signal ends, $v$ where data are low in a large space. Elsewhere, do not expect to see a difference with one seed.
-# - A comparison at equal seconds, at equal calls and at equal quality can have different winners. Give the rival its best form before you declare a winner.
+# - Targets differ where something degenerates: $\varepsilon$ where the signal ends, $v$ where the data fill few of many dimensions (chapter 4). Elsewhere, do not expect to see a difference with one seed.
+# - Say what is equal in a comparison: seconds, calls, or quality. Give the rival its best form before you declare a winner.
 #
 # ## Where it comes from
 #

@@ -170,7 +170,7 @@ panels.picture(
 # The network that outputs 0 has an error of 1, the variance of $v$. The healthy one is best in the middle. At the ends there is little to know: almost pure noise says little about $x_0$, and almost no noise says little about $\epsilon$.
 #
 # The two probes check each other. The cosine schedule turns $x_t$ by the same angle in each of the 20 steps, $\pi/40$, in the direction of $\hat v$. A network that knew $v$ would move it by $\pi/40 = 0.079$. Ours can only predict the mean of $v$, and moves it by
-# $\pi/40 \cdot \sqrt{1 - \text{error}}$. Why the root? The error $v - \hat v$ of a conditional mean is uncorrelated with it, so variances add: $1 = \mathbb E\,v^2 = \mathbb E\,\hat v^2 + \text{error}$. At scale 1 that is what the sampler does, except in the last two steps.
+# $\pi/40 \cdot \sqrt{1 - \text{error}}$. Why the root? The error $v - \hat v$ of a conditional mean is uncorrelated with it, so variances add: $1 = \mathbb E\,v^2 = \mathbb E\,\hat v^2 + \text{error}$. At scale 1 that is what the sampler does, except in the last two steps (a likely reason: there the error changes much within one step).
 # Guidance makes the first steps longer: it acts while the noise is high.
 # </details>
 #
@@ -209,7 +209,7 @@ right = [sum(values[letter] == verdicts[letter] for letter in verdicts) for valu
 print(f"right by eye: {right[0]} of 6; after measuring: {right[1]} of 6")
 
 # %% [markdown]
-# The verdicts come from the readings alone, by six rules such as "error above 1.3 times the healthy one". Their thresholds were set on these runs; two other seeds test them below. Each run, its symptom, its fix, and where it has been seen:
+# The verdicts come from the readings alone, by six rules such as "error above 1.3 times the healthy one". Their thresholds were set on these runs; two other seeds (new noise, the same networks) test them below. Each run, its symptom, its fix, and where it has been seen:
 #
 # <details><summary><b>Run A</b></summary>
 #
@@ -233,20 +233,20 @@ print(f"right by eye: {right[0]} of 6; after measuring: {right[1]} of 6")
 #
 # <details><summary><b>Run D</b></summary>
 #
-# **EMA never updated.** The training log was fine: it shows the network that was trained. But the images come from the average. At the start the last layer is zero, so $\hat v \approx 0$, the error is 1 and $x_t$ stands still: what is decoded is the noise it started from. The standard deviation of its latents is right, so that probe
-# does not notice. *Fix:* compare the loss of the average with that of the last weights, once, early. *Seen:* in diffusers' training script for SDXL ([issue 5783](https://github.com/huggingface/diffusers/issues/5783)).
+# **EMA never updated.** The training log was fine: it shows the network that was trained. But the images come from the average. At the start the last layer is zero, so $\hat v \approx 0$, the error is 1 and $x_t$ stands still: what is decoded is the noise it started from. The standard deviation of its latents is 1, as of encoded images: read alone, that probe
+# would pass it. *Fix:* compare the loss of the average with that of the last weights, once, early. *Seen:* in diffusers' training script for SDXL ([issue 5783](https://github.com/huggingface/diffusers/issues/5783)).
 # </details>
 #
 # <details><summary><b>Run E</b></summary>
 #
 # **The wrong null label.** It is 0, which means T-shirt. At scale 0 the run draws T-shirts, where it should draw a bit of everything. So T-shirts are not guided at all, and every other class is pushed away from T-shirts only. The fraction of the right class is as high as ever. *Fix:* sample at scale 0, and look.
-# *Seen:* "no class" is a convention: label 1000 in latent-diffusion's ImageNet model ([issue 116](https://github.com/CompVis/latent-diffusion/issues/116)), zeros or the empty text elsewhere. A reader of TangoFlux's code found the one in training and the other in sampling ([issue 28](https://github.com/declare-lab/TangoFlux/issues/28)).
+# *Seen:* "no class" is a convention: label 1000 in latent-diffusion's ImageNet model ([issue 116](https://github.com/CompVis/latent-diffusion/issues/116)), zeros or the empty text elsewhere. A reader of TangoFlux's code found one convention in training and another in sampling ([issue 28](https://github.com/declare-lab/TangoFlux/issues/28)).
 # </details>
 #
 # <details><summary><b>Run F</b></summary>
 #
-# **The terms of guidance are swapped.** The run obeys the label at scale 0, and at scale 2 less often than chance. The images are good, but not of what you asked for, so a measure of quality alone would not notice. *Fix:* turn the scale up and see which way the agreement goes.
-# *Seen:* both predictions come in one batch, the conditional one first in DiT and last in diffusers. OneTrainer used one order for one text encoder of SDXL and the other for the other ([issue 775](https://github.com/Nerogar/OneTrainer/issues/775)).
+# **The terms of guidance are swapped.** The run obeys the label at scale 0, and at scale 2 less often than chance. The images are good, but not of what you asked for, so a look at their quality does not find it. *Fix:* turn the scale up and see which way the agreement goes.
+# *Seen:* both predictions come in one batch, the conditional one first in DiT and last in diffusers. OneTrainer had opposite orders for the two text encoders of SDXL ([issue 775](https://github.com/Nerogar/OneTrainer/issues/775)).
 # </details>
 #
 # ## One table
@@ -266,8 +266,8 @@ claims.table(
 # %% [markdown]
 # <details><summary><b>How to read it</b></summary>
 #
-# **By columns.** In each column one run is furthest from the healthy one, and in each column it is another run. Rows mislead, because most faults show in several columns (D's in nearly all). Where several probes respond, start at the network and end at the decoder: if the network has
-# learned nothing, no later probe means anything. Three of the six runs draw the right class as often as the healthy one, so a test of quality alone would let them pass.
+# **By columns.** In each column one run is furthest from the healthy one, and it is a different run in each column. Rows mislead, because most faults show in several columns (D's in nearly all). Where several probes respond, start at the network and end at the decoder: if the network has
+# learned nothing, no later probe means anything. A, B and E draw the right class as often as the healthy run, and so does C if a healthy decoder reads its latents: a test that only counts right classes would let them pass.
 # </details>
 
 # %% tags=["hide-input"]
@@ -315,8 +315,8 @@ book.claim("t off by a step of the grid costs little: rise of the error", percen
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# By about a hundredth of a per cent: nothing. Even off by 50 it is a few per cent, which a drift of the loss could hide. The probe can name the fault only because it *compares shifts on the same noise*, where the differences are exact. An error is a poor test of an index; a denoiser
-# that is known exactly is a good one.
+# By about a hundredth of a per cent: nothing. Even off by 50 it is a few per cent, which a drift of the loss could hide. The probe can name the fault only because it *compares shifts on the same noise*, so that the noise cancels. An error is a poor test of an index. Run the sampler on a
+# denoiser that is known exactly (chapter 4): there every error is the sampler's.
 # </details>
 #
 # ## A seventh fault
@@ -329,7 +329,7 @@ book.claim("t off by a step of the grid costs little: rise of the error", percen
 seen_by = guess.choice("the probe that sees it", [*normal, "none of the six"])
 seen_by
 
-# %% tags=["hide-output"]
+# %% tags=["hide-input", "hide-output"]
 seventh = replace(healthy, levels=healthy.levels[:-1])
 readings = failure_modes.diagnose(seventh, *known, step_sizes, denoising_error)
 verdict = failure_modes.name_fault(readings, normal)
