@@ -32,7 +32,7 @@ class Outcome:
     """The outcome of one call.
 
     value: what was returned. error: where it raised, "ValueError: its message", and `line`, the line number within the student's
-    cell (0 where unknown). blank: it raised NotImplementedError, as an exercise that is not written yet does. after: the
+    cell (0 where unknown). blank: its stub raised, as an exercise that is not written yet does (`is_blank`). after: the
     arguments as the call left them. gradients: of the sum of `value` with respect to each floating-point argument, or, where a
     network is among them, to each of the network's parameters instead (what training needs); None where no gradient arrives;
     empty where none was asked for. seeded, drew: torch's global random generator was seeded, or used.
@@ -80,12 +80,16 @@ def observe_call(function: Callable, args: tuple, differentiable: bool = False) 
         try:
             value = _plain(function(*given))
         except Exception as error:  # whatever a student's code raises becomes a message to the student
-            blank = isinstance(error, NotImplementedError)
-            return Outcome(error=f"{type(error).__name__}: {error}"[:400], line=_line(error, function), blank=blank)
+            return Outcome(error=f"{type(error).__name__}: {error}"[:400], line=_line(error, function), blank=is_blank(error))
         seeded = torch.initial_seed() != seed
         drew = not seeded and not torch.equal(state, torch.get_rng_state())
         gradients, gradient_error = _gradients(function, args) if differentiable else ((), "")
     return Outcome(value, after=given, gradients=gradients, gradient_error=gradient_error, seeded=seeded, drew=drew)
+
+
+def is_blank(error: Exception) -> bool:
+    """Whether an exercise's own stub raised this. Torch raises NotImplementedError too, with a text, in a program that is written."""
+    return isinstance(error, NotImplementedError) and (not str(error) or str(error).endswith("is not written yet"))
 
 
 def _gradients(function: Callable, args: tuple) -> tuple[tuple, str]:

@@ -17,11 +17,9 @@ def answers_match(a: object, b: object, tolerance: float = 1e-4) -> bool:
     if not is_numeric(a) or not is_numeric(b) or form_difference(a, b):
         return False
     x, y = _in_float64(a), _in_float64(b)
-    low_precision = any(isinstance(v, Tensor) and v.is_floating_point() and v.dtype != torch.float64 for v in (a, b))
     finite = y[y.isfinite()]
     scale = finite.abs().max().item() if finite.numel() else 0.0
-    close = tolerance if low_precision else tolerance * 1e-4
-    return bool(torch.allclose(x, y, rtol=close, atol=close * scale, equal_nan=True))
+    return bool(torch.allclose(x, y, rtol=tolerance, atol=tolerance * scale, equal_nan=True))
 
 
 def _in_float64(value: Tensor | float) -> Tensor:

@@ -71,8 +71,8 @@ class Exercise:
     oracle: gives the right answer, by another method than the solution where there is one. cases: draws new inputs for each
     seed, such that every known mistake shows in at least one of them. mistakes: filled by the decorator ``mistake``.
     differentiable: training flows through it, so its gradients are compared too. block: what the notebook uses while the
-    student's function does not pass; by default the oracle. tolerance: relative to the largest expected value, in float32;
-    float64 is compared ten thousand times more strictly.
+    student's function does not pass; by default the oracle. tolerance: relative to the largest expected value; the same in
+    float64, where a right program may compute in float32 on the way.
     """
 
     name: str

@@ -39,6 +39,14 @@ def error_hint(error: str) -> str:
         "only floating point": "Integers and booleans have no mean or standard deviation. Convert them first: .float().",
         "NameError": "Is the name defined in another cell? Define what the function needs in its own cell, or import it.",
         "leaf Variable that requires grad": IN_PLACE_HINT,
+        "bitwise_": "& and | bind more tightly than <= and ==: put brackets around each comparison, (a <= b) & (c < d).",
+        "is ambiguous": "`if`, `and`, `or` and `not` need one truth value, but this tensor has many: use torch.where, &, | or ~.",
+        "math domain error": "The root or logarithm of a negative number: are two arguments, or the levels of a ratio, swapped?",
+        "has no attribute 'sqrt'": "A plain number has no .sqrt(): use math.sqrt, or torch.sqrt on a tensor.",
+        "has no attribute 'exp'": "A plain number has no .exp(): use math.exp, or torch.exp on a tensor.",
+        "'Tensor' object is not callable": "A name holds a tensor where you expect a function: has an argument the function's name?",
+        "Dimension out of range": "The axis does not exist in this tensor: print its shape, and count axes from 0.",
+        "scalar type Float but found Double": "torch.tensor(…) without dtype is float32: give it the dtype of an argument.",
         "takes": "Compare the names and the number of arguments with the statement above.",
     }
     return next((hint for part, hint in known.items() if part in error), "")

@@ -4,7 +4,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -18,6 +18,7 @@ from course_lib.homework.grading.sandbox import Limits, NoAnswer, Sandbox, Sandb
 from course_lib.storage.paths import ROOT
 
 SECRET = ROOT / ".grading-secret"
+MAX_CODE = 200_000  # characters of all cells that are sent to a sandbox together
 IDLE_MEMORY = 700 * 2**20  # bytes that an idle sandbox holds: torch and the worker
 
 
@@ -71,9 +72,20 @@ def grade(
 
     with ThreadPoolExecutor(parallel) as pool, tqdm(total=len(found), unit="submission", disable=not progress) as bar:
         futures = [pool.submit(grade_in_a_slot, one) for one in found]
-        for _ in as_completed(futures):
-            bar.update()
-        return [future.result() for future in futures]
+        try:
+            for _ in as_completed(futures):
+                bar.update()
+        except KeyboardInterrupt:  # keep what is graded
+            pool.shutdown(cancel_futures=True)
+        return [_result(future, one) for future, one in zip(futures, found, strict=True)]
+
+
+def _result(future: Future[Graded], found: submission.Found) -> Graded:
+    """What a submission's grading gave. Where it failed or never began, the submission is in the results with the reason."""
+    if future.cancelled():
+        return Graded(found, (), "Not graded: the run was interrupted. Run the command again.")
+    error = future.exception()
+    return Graded(found, (), f"Not graded: {type(error).__name__}: {error}") if error else future.result()
 
 
 def max_parallel(limits: Limits) -> int:
@@ -109,6 +121,10 @@ def _run_programs(cells: submission.Cells, assignment: Assignment, slot: int, li
             if program is None:
                 yield Result(task.name, task.points, 0, complaint=Complaint(remark))
                 continue
+            if len(program) > MAX_CODE:
+                problem = f"The cell has {len(program):,} characters, but at most {MAX_CODE:,} are read: move data out of it."
+                yield Result(task.name, task.points, 0, complaint=Complaint(problem))
+                continue
             start = time.monotonic()
             try:
                 sandbox = sandbox or Sandbox(slot, limits, safe)
@@ -127,9 +143,14 @@ def _run_programs(cells: submission.Cells, assignment: Assignment, slot: int, li
 
 def _request(task: Task, program: str, cells: submission.Cells) -> bytes:
     """The message that asks a worker for the outcomes of every hidden input."""
-    others = tuple(cell for cell in cells.code if cell is not program)
+    others: list[str] = []
+    room = MAX_CODE - len(program)
+    for cell in cells.code:
+        if cell is not program and len(cell) <= room:  # a picture as text, for example, is left out
+            others.append(cell)
+            room -= len(cell)
     inputs = tuple(case.args for case in task.hidden_inputs)
-    return protocol.pack((task.name, program, others, inputs, task.differentiable))
+    return protocol.pack((task.name, program, tuple(others), inputs, task.differentiable))
 
 
 def _judge(task: Task, reply: bytes) -> Complaint | None:

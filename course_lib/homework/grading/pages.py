@@ -26,14 +26,19 @@ _PAGES = Environment(
 def write_results(graded: Sequence[Graded], out: Path) -> None:
     """Write grades.csv, students/*.html and index.html into ``out``, each of them atomically."""
     files = {one: f"students/{page_name(one)}" for one in graded}
-    write_atomically(out / "grades.csv", grades_csv(graded).encode())
+    write_atomically(out / "grades.csv", _bytes(grades_csv(graded)))
     for one, name in files.items():
-        write_atomically(out / name, _PAGES.get_template("student.html").render(one=one).encode())
+        write_atomically(out / name, _bytes(_PAGES.get_template("student.html").render(one=one)))
     homeworks: dict[str, list[Graded]] = {}
     for one in graded:
         homeworks.setdefault(one.found.homework or "unknown", []).append(one)
     summary = [(name, some, summarise(some)) for name, some in homeworks.items()]
-    write_atomically(out / "index.html", _PAGES.get_template("index.html").render(homeworks=summary, files=files).encode())
+    write_atomically(out / "index.html", _bytes(_PAGES.get_template("index.html").render(homeworks=summary, files=files)))
+
+
+def _bytes(text: str) -> bytes:
+    """Text as UTF-8, with "?" for what is no text: half an emoji, a byte of a file name in another encoding."""
+    return text.encode("utf-8", "replace")
 
 
 def page_name(one: Graded) -> str:

@@ -121,7 +121,7 @@ class Sandbox:
             str(limits.seconds),
         ]
         program.append(str(8 * 2**30))  # address space, not memory in use: torch alone reserves gigabytes
-        environment = None
+        environment = {"PATH": os.environ.get("PATH", os.defpath)}  # bubblewrap's own process can be read from inside
         if not safe:
             program[3:5] = ["0", str(user_process_limit())]
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -214,7 +214,7 @@ class Sandbox:
         held = 0
         for process in self._tree():
             try:
-                held += process.memory_full_info().uss
+                held += process.memory_full_info().pss  # memory that is shared is shared out, not left out
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
         if held > self.limits.memory:

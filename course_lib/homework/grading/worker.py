@@ -19,10 +19,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from course_lib.homework.answers.call import Outcome, observe_call
+from course_lib.homework.answers.call import Outcome, is_blank, observe_call
 from course_lib.homework.grading import protocol
 
-DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+IMPORTS = (ast.Import, ast.ImportFrom)
+DEFINITIONS = (*IMPORTS, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+#: What a constant of another cell may call: `LOG2PI = math.log(2 * math.pi)` is one, `losses = train(net)` is an experiment.
+CHEAP = {
+    "math",
+    "np",
+    "torch",
+    "F",
+    "float",
+    "int",
+    "bool",
+    "len",
+    "range",
+    "list",
+    "tuple",
+    "dict",
+    "set",
+    "max",
+    "min",
+    "sum",
+    "abs",
+    "round",
+}
 #: The checks' packages, in today's layout and in that of earlier homework files. They are not in the sandbox.
 CHECKS = ("course_lib.homework.checks", "course_lib.checks")
 
@@ -45,31 +67,84 @@ class _Anything:
 
 
 def namespace() -> dict[str, Any]:
-    """The names that every homework's first cell imports."""
-    return {"math": math, "np": np, "torch": torch, "Tensor": Tensor, "nn": nn, "F": F, "__name__": "__main__"}
+    """The names that every homework's first cell imports, and those that a notebook has by itself, which do nothing here."""
+    imported = {"math": math, "np": np, "torch": torch, "Tensor": Tensor, "nn": nn, "F": F}
+    return {**imported, "display": _Anything(), "get_ipython": _Anything(), "__name__": "__main__"}
+
+
+def parse(cell: str) -> ast.Module:
+    """Parse a cell as Jupyter does: magics, shell commands and question marks become calls that do nothing here.
+
+    Raises SyntaxError or ValueError for what Jupyter refuses, too.
+    """
+    try:
+        return ast.parse(cell)
+    except SyntaxError:
+        from IPython.core.inputtransformer2 import TransformerManager  # takes a third of a second, and few cells need it
+
+        while cell.lstrip().startswith("%%"):  # a cell magic such as %%time: what is below it is the program
+            cell = "\n" + cell.lstrip().partition("\n")[2]
+        return ast.parse(TransformerManager().transform_cell(cell))
 
 
 def define_names(space: dict[str, Any], cell: str) -> None:
     """Run only the parts of a cell that other cells may need: imports, functions, classes and constants, but no experiments."""
     try:
-        tree = ast.parse(cell)
+        tree = parse(cell)
     except (SyntaxError, ValueError):
-        return  # a magic command or a syntax error: the cell defines nothing
+        return
     for node in tree.body:
-        constant = isinstance(node, ast.Assign) and _is_literal(node.value)
-        if constant or isinstance(node, DEFINITIONS):
+        if isinstance(node, DEFINITIONS) or _is_constant(node, space) or _is_import(node):
             try:
                 exec(compile(ast.Module([node], []), "<another cell>", "exec"), space)
             except Exception as error:  # code that needs this name will raise NameError, and the student reads that
                 print(f"{type(error).__name__}: {error}", file=sys.stderr)
 
 
-def _is_literal(node: ast.AST) -> bool:
-    try:
-        ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+def _is_constant(node: ast.stmt, space: dict[str, Any]) -> bool:
+    """Whether it assigns a lambda, or a value that is cheap to compute, and not to the name of a function."""
+    if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
         return False
-    return True
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    if any(isinstance(t, ast.Name) and isinstance(space.get(t.id), types.FunctionType) for t in targets):
+        return False
+    if isinstance(node.value, ast.Lambda):
+        return True
+    return all(_root(one.func) in CHEAP for one in ast.walk(node.value) if isinstance(one, ast.Call))
+
+
+def _root(node: ast.expr) -> str:
+    """The name with which an expression such as math.log or torch.ones(3).sum begins, or ""."""
+    while isinstance(node, (ast.Attribute, ast.Call, ast.Subscript)):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _is_import(node: ast.stmt) -> bool:
+    """Whether it is a ``try`` that only imports."""
+    return isinstance(node, ast.Try) and all(isinstance(one, IMPORTS) for one in node.body)
+
+
+def define_function(space: dict[str, Any], cell: str, name: str) -> Any:
+    """Run the student's own cell, and return the function of this name as its last ``def`` (or else assignment) left it.
+
+    What the cell does besides, a test call or a plot, may fail: in the notebook it had names that are not here. Raises what the
+    cell raised where the function does not exist in the end.
+    """
+    tree = parse(cell)
+    defined = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
+    function, first_error = None, None
+    for node in tree.body:
+        try:
+            exec(compile(ast.Module([node], []), "<exercise>", "exec"), space)
+        except Exception as error:
+            first_error = first_error or error
+        if defined and node is defined[-1]:
+            function = space.get(name)
+    function = function if function is not None else space.get(name)
+    if function is None:
+        raise first_error or KeyError(name)
+    return function
 
 
 def run_exercise(name: str, program: str, others: tuple[str, ...], cases: tuple, differentiable: bool) -> list[Outcome]:
@@ -78,10 +153,9 @@ def run_exercise(name: str, program: str, others: tuple[str, ...], cases: tuple,
     for cell in others:
         define_names(space, cell)
     try:
-        exec(compile(program, "<exercise>", "exec"), space)
-        function = space[name]
+        function = define_function(space, program, name)
     except Exception as error:  # the student reads it
-        return [Outcome(error=f"{type(error).__name__}: {error}"[:400], blank=isinstance(error, NotImplementedError))]
+        return [Outcome(error=f"{type(error).__name__}: {error}"[:400], blank=is_blank(error))]
     outcomes = []
     for args in cases:
         outcomes.append(observe_call(function, args, differentiable))
