@@ -381,9 +381,10 @@ def grade(
     """Grade a folder of submissions, each in a sandbox: a CSV, a page for each student and a summary."""
     from course_lib.homework.checks import HOMEWORKS
     from course_lib.homework.grading import grade as grading
-    from course_lib.homework.grading import pages
+    from course_lib.homework.grading import marks, pages
 
     _checked_file(out / "grades.csv")
+    marks.read_marks(out / "marks.csv")  # a mistake in it is reported before the grading, not after
     file = secret or grading.SECRET
     assignments = {name: lambda one=one: one.assignment(grading.read_secret(file)) for name, one in HOMEWORKS.items()}
     graded = grading.grade(submissions, assignments, homework, safe=not unsafe)

@@ -629,7 +629,7 @@ viz.rows(
 # too strong in 40 steps as well. **Before you blame guidance, double the steps.** (At scale 3, with 20 steps, the prompts are followed at least as often as unguided on each seed: 99 % against 98 % on average.)
 # </details>
 #
-# The same question for the other rules, at scale 8 in 20 steps, each beside plain guidance at the scale nearest to its *effective* one:
+# The same question for the other rules, at scale 8 in 20 steps, each next to plain guidance at the scale nearest to its *effective* one:
 
 # %% tags=["hide-input"]
 rows = []
@@ -639,12 +639,12 @@ for rule, w in [("plain", 1.0), *((rule, 8.0) for rule in prompt_steps.RULES)]:
     pair = [point, by_steps["plain", near, 20]]
     columns = [" / ".join(f"{100 * sum(values) / len(values):.1f}" for values in part) for part in ([p["adherence"]["all"] for p in pair], [p["clipped"] for p in pair])]
     rows.append([f"{rule}, {w:g}", f"{point['effective_scale']:.1f}", f"{near:g}", *columns])
-claims.table(["rule, scale", "effective scale", "plain scale beside it", "all five factors right (%): it / plain", "clipped values (%)"], rows)
+claims.table(["rule, scale", "effective scale", "scale of plain guidance", "all five factors right (%): it / plain", "clipped values (%)"], rows)
 mean_clipped = {rule: sum(by_steps[rule, 8.0, 20]["clipped"]) for rule in prompt_steps.RULES}
 book.claim("Scale 8: clipped values, projected ÷ plain (stored)", mean_clipped["projected"] / mean_clipped["plain"], at_most=0.4)
 
 # %% [markdown]
-# Beside plain guidance the prompts are followed equally well: the averages differ by half a per cent, single seeds by four. But the rules that project or rescale clip a quarter as many values, hardly more than no guidance at all (first row).
+# Compared with plain guidance the prompts are followed equally well: the averages differ by half a per cent, single seeds by four. But the rules that project or rescale clip a quarter as many values, hardly more than no guidance at all (first row).
 #
 # %% [markdown]
 # ## Show it around: one image from five prompts

@@ -147,6 +147,7 @@ def test_the_messages_say_what_happened(batch):
     assert "does a loop never end?" in messages["sleeps"]
     assert "MemoryError" in messages["eats_20_gib"] or "memory" in messages["eats_20_gib"]
     assert "memory" in messages["eats_slowly"]
+    assert "memory" in messages["shares_memory"]
     assert "it exited" in messages["exits"]
     assert "100,000,000 values" in messages["giant_tensor"]
     assert "removed, or the function renamed" in messages["cells_removed"]
@@ -164,6 +165,21 @@ def test_nothing_outside_was_changed(batch):
     assert arrived == [], "a submission reached the network"
     assert not Path("/tmp/pickle_was_opened").exists()
     assert not any(Path(place, "was_here").exists() for place in ("/", "/etc", "/usr", sandbox.PACKAGE))
+
+
+def test_no_process_of_a_sandbox_knows_the_environment_of_the_grader(monkeypatch):
+    """Run by an ordinary user, bubblewrap's own process can be read from inside, at /proc/1/environ."""
+    monkeypatch.setenv("CANARY", "a secret of the teacher")
+    one = sandbox.Sandbox(0, LIMITS)
+    try:
+        known = dict(psutil.Process(one.process.pid).environ())
+        for process in one._tree():
+            with contextlib.suppress(psutil.AccessDenied):  # the worker, which no process of the same user can open
+                known |= process.environ()
+        assert "PATH" in known
+        assert "CANARY" not in known
+    finally:
+        one.close()
 
 
 def test_no_process_is_left(batch):

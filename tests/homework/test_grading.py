@@ -8,6 +8,7 @@ import dataclasses
 import io
 import json
 import math
+import os
 import struct
 
 import pytest
@@ -48,8 +49,10 @@ def hand_in(folder, *names):
         ("ada/hw3/hw3.ipynb", "ada"),
         ("hw3/ada.ipynb", "ada"),
         ("ada_12345_hw3.ipynb", "ada_12345"),
-        ("Lovelace_Ada_991_HW3-2.ipynb", "Lovelace_Ada_991_-2"),
-        ("Ada Lovelace_42_assignsubmission_file_/hw3.ipynb", "Ada Lovelace_42_assignsubmission_file_"),
+        ("Lovelace_Ada_991_HW3-2.ipynb", "Lovelace_Ada_991"),
+        ("Ada Lovelace_42_assignsubmission_file_/hw3.ipynb", "Ada Lovelace"),
+        ("loumax_LATE_2231_88012_hw3-1.ipynb", "loumax"),
+        ("loumax_2231_77001_hw3.IPYNB", "loumax"),
         ("hw3.ipynb", "hw3"),
     ],
 )
@@ -59,10 +62,12 @@ def test_known_layouts(tmp_path, name, student):
     assert (one.student, one.homework, one.path) == (student, "hw3", tmp_path / name)
 
 
-def test_of_two_notebooks_the_last_counts_and_is_remarked_on(tmp_path):
-    hand_in(tmp_path, "ada/hw3.ipynb", "ada/hw3_late.ipynb", "bob/hw3.ipynb", "ada/.ipynb_checkpoints/hw3-checkpoint.ipynb")
+def test_of_two_notebooks_the_newest_counts_and_is_remarked_on(tmp_path):
+    hand_in(tmp_path, "ada/hw3 (1).ipynb", "ada/hw3.ipynb", "bob/hw3.ipynb", "ada/.ipynb_checkpoints/hw3-checkpoint.ipynb")
+    for age, name in enumerate(("hw3 (1).ipynb", "hw3.ipynb")):
+        os.utime(tmp_path / "ada" / name, (1000 - age, 1000 - age))
     ada, bob = submission.find_submissions(tmp_path)
-    assert ada.path.name == "hw3_late.ipynb"
+    assert ada.path.name == "hw3 (1).ipynb"  # though "hw3.ipynb" is the last by name
     assert "More than one notebook" in ada.remark
     assert bob.remark == ""
 
@@ -183,9 +188,15 @@ def test_other_cells_give_definitions_and_run_no_experiments(tmp_path):
         space,
         f"import json\nHALF = 0.5\ndef helper(x): return x * HALF\nopen({str(tmp_path / 'touched')!r}, 'w')\nbroken = 1 / 0",
     )
-    worker.define_names(space, "%matplotlib inline\nZ = 1")
+    worker.define_names(
+        space,
+        "%matplotlib inline\nZ = 1\ntorch.exp = 5\nZ, W = 2, math.log(2)\ndouble = lambda x: Z * x\nnet = train()\nhelper = 3",
+    )
     worker.define_names(space, "from nowhere import something\nLATER = 2")
     assert space["helper"](4) == 2
+    assert space["double"](4) == 8
+    assert "net" not in space
+    assert callable(torch.exp)
     assert space["LATER"] == 2
     assert "broken" not in space
     assert not (tmp_path / "touched").exists()
@@ -201,6 +212,88 @@ def test_a_helper_of_another_cell_counts():
     assert hw3.kl.explain(cases, outcomes) is None
     alone = worker.run_exercise("kl", program, (), tuple(case.args for case in cases), True)
     assert "NameError" in alone[0].error
+
+
+KL = "def kl(mean, logvar):\n    return ((mean**2 + logvar.exp() - 1 - logvar) / 2).flatten(1).sum(1)"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        f"%%time\n{KL}", f"%timeit 1 + 1\n{KL}", f"!ls\n{KL}", f"{KL}\ntorch.exp?", f"{KL}\ndisplay(kl(m_demo, l_demo))",
+        f"{KL}\nprint(kl(m_demo, l_demo))", f"{KL}\nkl = kl(torch.ones(1, 2), torch.ones(1, 2))", f"%%time\n%%capture\n{KL}",
+    ],
+)  # fmt: skip
+def test_what_jupyter_accepts_the_grader_accepts(cell):
+    cases = hw3.kl.draws(0, [torch.device("cpu")])
+    outcomes = worker.run_exercise("kl", cell, (), tuple(case.args for case in cases), True)
+    assert hw3.kl.explain(cases, outcomes) is None
+
+
+def test_a_broken_cell_and_a_cell_that_fails_before_its_function_say_why():
+    for cell, words in {
+        "def kl(:": "SyntaxError",
+        f"assert False, 'x'\nif 1 / 0:\n    {KL.replace(chr(10), chr(10) + '    ')}": "AssertionError",
+    }.items():
+        (one,) = worker.run_exercise("kl", cell, (), ((torch.ones(1), torch.ones(1)),), True)
+        assert words in one.error
+        assert not one.blank
+
+
+@pytest.mark.parametrize(
+    ("error", "blank"),
+    [
+        (NotImplementedError(), True),
+        (NotImplementedError("kl is not written yet"), True),
+        (NotImplementedError("\"bitwise_and_cpu\" not implemented for 'Float'"), False),
+        (ValueError(), False),
+    ],
+)
+def test_only_a_stub_is_not_written_yet(error, blank):
+    def stub(x):
+        raise error
+
+    assert observe_call(stub, (1,)).blank == blank
+
+
+def test_a_function_counts_before_a_later_use_of_its_name():
+    cells = submission.Cells((KL, "kl = kl(mean, logvar)", "kl == 3", "# kl = 4"), {})
+    assert cells.program("kl") == (KL, "")
+    assert submission.Cells(("kl: object = lambda m, s: 0",), {}).program("kl")[0] is not None
+
+
+def test_no_special_file_stops_the_grader(tmp_path):
+    (tmp_path / "ada" / "hw3.ipynb").mkdir(parents=True)
+    (tmp_path / "bob").mkdir()
+    os.mkfifo(tmp_path / "bob" / "hw3.ipynb")
+    found = submission.find_submissions(tmp_path)
+    assert [one.student for one in found] == ["ada", "bob"]
+    for one in found:
+        with pytest.raises(submission.Unreadable, match="special file"):
+            submission.read_cells(one.path, tmp_path, [])
+
+
+def test_two_students_of_one_name_keep_their_numbers(tmp_path):
+    hand_in(tmp_path, *(f"Ada L_{n}_assignsubmission_file_/hw3.ipynb" for n in (1, 2)), "Bob_3_assignsubmission_file_/hw3.ipynb")
+    assert [one.student for one in submission.find_submissions(tmp_path)] == [
+        "Ada L_1_assignsubmission_file_", "Ada L_2_assignsubmission_file_", "Bob",
+    ]  # fmt: skip
+
+
+def test_an_error_of_the_grader_costs_one_submission_and_not_the_batch(tmp_path, monkeypatch):
+    hand_in(tmp_path, "ada/hw3.ipynb", "bob/hw3.ipynb")
+    real = submission.read_cells
+
+    def read(path, *rest):
+        if path.parent.name == "ada":
+            raise RuntimeError("the disk is on fire")
+        return real(path, *rest)
+
+    monkeypatch.setattr(grade, "require_sandbox", lambda limits, safe: None)
+    monkeypatch.setattr(submission, "read_cells", read)
+    ada, bob = grade.grade(tmp_path, {"hw3": lambda: hw3.assignment(b"a" * 16)}, progress=False)
+    assert "the disk is on fire" in ada.problem
+    assert bob.problem == ""
 
 
 # --- results -----------------------------------------------------------------------------------------------
@@ -297,3 +390,59 @@ def test_a_forged_reply_costs_its_own_points_and_does_not_stop_the_grader():
     for wrong in (outcomes[:-1], [*outcomes, outcomes[0]], []):
         with pytest.raises(protocol.Malformed):
             grade._judge(task, protocol.pack_outcomes(wrong))
+
+
+# --- marks -------------------------------------------------------------------------------------------------------
+
+
+def lines(out) -> dict[tuple[str, str], dict]:
+    return {(r["student"], r["exercise"]): r for r in csv.DictReader((out / "grades.csv").open(encoding="utf-8"))}
+
+
+def test_marks_survive_and_one_student_can_be_graded_again(tmp_path):
+    pages.write_results([graded("Ada", 3), graded("Bob & Co", 0)], tmp_path)
+    given = "\ufeffstudent;homework;exercise;points;comment\nAda;hw3;collapse;2,5;Good, but why?\nBob & Co;hw3;kl;1;half right\n"
+    (tmp_path / "marks.csv").write_text(given, encoding="utf-8")
+    pages.write_results([graded("Ada", 3)], tmp_path)
+    found = lines(tmp_path)
+    assert {key: row["points"] for key, row in found.items()} == {
+        ("Ada", "kl"): "3", ("Ada", "collapse"): "2.5", ("Bob & Co", "kl"): "1", ("Bob & Co", "collapse"): "",
+    }  # fmt: skip
+    assert found["Ada", "collapse"]["why"] == "Good, but why?"
+    page = (tmp_path / "students" / pages.page_name(graded("Ada", 3))).read_text()
+    assert "5.5 of 6 points" in page
+    assert "Good, but why?" in page
+    assert "1 submission of earlier runs" in (tmp_path / "index.html").read_text()
+    assert (tmp_path / "marks.csv").read_text(encoding="utf-8") == given
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("student,exercise,points\n", "'homework'"),
+        ("student,homework,exercise,points\nAda,hw3,kl,many\n", "line 2.*'many'"),
+        ("student,homework,exercise,points\nAda,hw3,kl,-1\n", "line 2"),
+        ("student,homework,exercise,points\nAda,hw3,kl,1\nAda,hw3,kl,2\n", "line 3.*line 2"),
+        ("student,homework,exercise,points\nAda,hw3,kl,4\n", "line 2: 4 points, but kl has 3"),
+    ],
+)
+def test_a_mistake_in_the_marks_is_reported_with_its_line(tmp_path, text, words):
+    (tmp_path / "marks.csv").write_text(text)
+    with pytest.raises(ValueError, match=words):
+        pages.write_results([graded("Ada", 3)], tmp_path)
+    assert not (tmp_path / "grades.csv").exists()
+
+
+def test_text_that_is_no_unicode_loses_no_page(tmp_path):
+    one = graded("M\udcfcller", 3)
+    half = dataclasses.replace(one, results=(dataclasses.replace(one.results[1], answer="half an emoji \ud83d"),))
+    pages.write_results([half], tmp_path)
+    assert "half an emoji ?" in (tmp_path / "students" / pages.page_name(half)).read_text()
+    assert "M?ller" in (tmp_path / "index.html").read_text()
+
+
+def test_a_grades_csv_with_other_columns_is_not_overwritten(tmp_path):
+    (tmp_path / "grades.csv").write_text("name,mark\nAda,1\n")
+    with pytest.raises(ValueError, match="other columns"):
+        pages.write_results([graded("Ada", 3)], tmp_path)
+    assert (tmp_path / "grades.csv").read_text() == "name,mark\nAda,1\n"

@@ -88,7 +88,7 @@ def observe_call(function: Callable, args: tuple, differentiable: bool = False) 
 
 
 def is_blank(error: Exception) -> bool:
-    """Whether an exercise's own stub raised this. Torch raises NotImplementedError too, with a text, in a program that is written."""
+    """Whether an exercise's own stub raised this. Torch's own NotImplementedError has another text."""
     return isinstance(error, NotImplementedError) and (not str(error) or str(error).endswith("is not written yet"))
 
 

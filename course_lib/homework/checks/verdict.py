@@ -85,10 +85,14 @@ def _gradient_fault(outcome: Outcome, truth: Outcome, tolerance: float) -> str:
 
 
 def _likely(key: AnswerKey, wrong: Sequence[tuple[Case, Outcome, Outcome]]) -> str:
-    """The message of the known mistake that explains most of the wrong outcomes; "" where none does."""
-    best, message = 0, ""
+    """The message of the known mistake that explains the first wrong outcome, which the student sees, and most of the others.
+
+    Where none explains the first one, the message of the mistake that explains most; "" where none explains any.
+    """
+    best, message = (False, 0), ""
     for mistake in key.mistakes:
-        explained = sum(_explains(mistake, key, case, outcome) for case, outcome, _ in wrong)
+        fits = [_explains(mistake, key, case, outcome) for case, outcome, _ in wrong]
+        explained = fits[0], sum(fits)
         if explained > best:
             best, message = explained, mistake.message
     return message

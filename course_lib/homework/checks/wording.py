@@ -44,7 +44,7 @@ def error_hint(error: str) -> str:
         "math domain error": "The root or logarithm of a negative number: are two arguments, or the levels of a ratio, swapped?",
         "has no attribute 'sqrt'": "A plain number has no .sqrt(): use math.sqrt, or torch.sqrt on a tensor.",
         "has no attribute 'exp'": "A plain number has no .exp(): use math.exp, or torch.exp on a tensor.",
-        "'Tensor' object is not callable": "A name holds a tensor where you expect a function: has an argument the function's name?",
+        "'Tensor' object is not callable": "A name holds a tensor, not a function: has an argument the function's name?",
         "Dimension out of range": "The axis does not exist in this tensor: print its shape, and count axes from 0.",
         "scalar type Float but found Double": "torch.tensor(…) without dtype is float32: give it the dtype of an argument.",
         "takes": "Compare the names and the number of arguments with the statement above.",

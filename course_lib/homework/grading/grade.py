@@ -131,7 +131,7 @@ def _run_programs(cells: submission.Cells, assignment: Assignment, slot: int, li
                 complaint = _judge(task, sandbox.ask(_request(task, program, cells)))
             except (NoAnswer, protocol.Malformed) as error:
                 complaint = Complaint(f"{error}" if isinstance(error, NoAnswer) else f"What it returned is no answer: {error}.")
-                if isinstance(error, SandboxDied) and sandbox:
+                if isinstance(error, (SandboxDied, protocol.Malformed)) and sandbox:  # later replies may be out of step
                     sandbox.close()
                     sandbox = None
             points = 0 if complaint else task.points

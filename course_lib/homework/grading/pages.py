@@ -9,11 +9,12 @@ import hashlib
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader
 
+from course_lib.homework.grading import marks
 from course_lib.homework.grading.results import Graded
 from course_lib.storage.atomic import write_atomically
 
@@ -24,16 +25,30 @@ _PAGES = Environment(
 
 
 def write_results(graded: Sequence[Graded], out: Path) -> None:
-    """Write grades.csv, students/*.html and index.html into ``out``, each of them atomically."""
+    """Write grades.csv, students/*.html and index.html into ``out``, each of them atomically.
+
+    The points of ``out / "marks.csv"`` count before the grader's (`marks`); that file is never written. Lines of an earlier
+    grades.csv about other submissions remain, so that one student can be graded again.
+    """
+    given = marks.read_marks(out / "marks.csv")
+    graded = [marks.apply_marks(one, given, without_formula(one.found.student)) for one in graded]
+    earlier = read_earlier(out / "grades.csv", graded, given)
     files = {one: f"students/{page_name(one)}" for one in graded}
-    write_atomically(out / "grades.csv", _bytes(grades_csv(graded)))
+    write_atomically(out / "grades.csv", _bytes(grades_csv(graded, earlier)))
     for one, name in files.items():
         write_atomically(out / name, _bytes(_PAGES.get_template("student.html").render(one=one)))
     homeworks: dict[str, list[Graded]] = {}
     for one in graded:
         homeworks.setdefault(one.found.homework or "unknown", []).append(one)
     summary = [(name, some, summarise(some)) for name, some in homeworks.items()]
-    write_atomically(out / "index.html", _bytes(_PAGES.get_template("index.html").render(homeworks=summary, files=files)))
+    write_atomically(
+        out / "index.html",
+        _bytes(
+            _PAGES.get_template("index.html").render(
+                homeworks=summary, files=files, earlier=len({tuple(row[:2]) for row in earlier})
+            )
+        ),
+    )
 
 
 def _bytes(text: str) -> bytes:
@@ -48,8 +63,30 @@ def page_name(one: Graded) -> str:
     return f"{plain or 'student'}_{tail}_{one.found.homework or 'unknown'}.html"
 
 
-def grades_csv(graded: Sequence[Graded]) -> str:
-    """The CSV: a line for each exercise of each student. Points are empty where a person must mark the answer."""
+def read_earlier(path: Path, graded: Sequence[Graded], given: Mapping[marks.Key, marks.Mark]) -> list[list[str]]:
+    """The lines of an earlier grades.csv about submissions that are not graded now, with today's marks.
+
+    Raises ValueError for a file with other columns.
+    """
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = list(csv.reader(file)) or [[]]
+    if header != list(COLUMNS):
+        raise ValueError(f"{path} has other columns than this grader writes: move it away, or choose another --out.")
+    now = {(without_formula(one.found.student), one.found.homework) for one in graded}
+    others = [row for row in rows if len(row) == len(COLUMNS) and tuple(row[:2]) not in now]
+    for row in others:
+        if mark := given.get((row[0], row[1], row[2])):
+            row[3], row[6] = str(mark.points), without_formula(mark.comment or "marked by hand")
+    return others
+
+
+def grades_csv(graded: Sequence[Graded], earlier: Sequence[Sequence[str]] = ()) -> str:
+    """The CSV: a line for each exercise of each student. Points are empty where a person must mark the answer.
+
+    earlier: lines of earlier runs, which follow.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -60,6 +97,7 @@ def grades_csv(graded: Sequence[Graded]) -> str:
             writer.writerow([*start, r.exercise, points, r.max_points, f"{r.seconds:.2f}", without_formula(r.why)])
         if not one.results:
             writer.writerow([*start, "", 0, "", "", without_formula(one.problem)])
+    writer.writerows(earlier)
     return text.getvalue()
 
 

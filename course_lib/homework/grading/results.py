@@ -12,15 +12,18 @@ class Result:
 
     exercise: str
     max_points: int
-    points: int | None
+    points: float | None
     seconds: float = 0.0
     complaint: Complaint | None = None
     remark: str = ""
     answer: str = ""  # in words, for the person who marks it
+    mark: str = ""  # the comment of the person who gave the points; "" where the grader did
 
     @property
     def state(self) -> str:
-        """ "passed", "failed", "blank" or "to mark"."""
+        """ "marked" (by a person), "passed", "failed", "blank" or "to mark"."""
+        if self.mark:
+            return "marked"
         if self.points is None:
             return "to mark" if self.answer else "blank"
         if self.complaint is None:
@@ -30,6 +33,8 @@ class Result:
     @property
     def why(self) -> str:
         """The reason for the points, in one line for the CSV."""
+        if self.mark:
+            return self.mark
         if self.points is None:
             return "to be marked by a person" if self.answer else "no answer"
         if self.complaint is None:
@@ -48,6 +53,6 @@ class Graded:
     problem: str = ""
 
     @property
-    def points(self) -> int:
-        """The points that its programs earned."""
+    def points(self) -> float:
+        """The points that it has earned so far."""
         return sum(one.points or 0 for one in self.results)

@@ -114,8 +114,9 @@ def read_cells(path: Path, folder: Path, written: Sequence[str]) -> Cells:
     inside = path.relative_to(folder)
     if any((folder / part).is_symlink() for part in [inside, *inside.parents][:-1]):
         raise Unreadable("The file is a link to another file, not a notebook.")
+    content = _read_bytes(path)
     try:
-        notebook = json.loads(_read_bytes(path))
+        notebook = json.loads(content)
         cells = [(c["cell_type"], _text(c["source"]), _grade_id(c)) for c in notebook["cells"]]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Unreadable(

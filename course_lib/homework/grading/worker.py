@@ -5,6 +5,7 @@ writes outcomes to stdout, as messages of `protocol`; the comparison happens out
 """
 
 import ast
+import ctypes
 import math
 import os
 import select
@@ -102,11 +103,12 @@ def define_names(space: dict[str, Any], cell: str) -> None:
 
 
 def _is_constant(node: ast.stmt, space: dict[str, Any]) -> bool:
-    """Whether it assigns a lambda, or a value that is cheap to compute, and not to the name of a function."""
+    """Whether it assigns a lambda, or a value that is cheap to compute, and neither to a function's name nor to an attribute."""
     if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
         return False
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    if any(isinstance(t, ast.Name) and isinstance(space.get(t.id), types.FunctionType) for t in targets):
+    names = [name for target in targets for name in (target.elts if isinstance(target, ast.Tuple) else [target])]
+    if not all(isinstance(name, ast.Name) and not isinstance(space.get(name.id), types.FunctionType) for name in names):
         return False
     if isinstance(node.value, ast.Lambda):
         return True
@@ -172,6 +174,7 @@ def run_in_process(request: bytes, seconds: float, memory: int) -> tuple[bytes, 
         try:
             os.setsid()
             os.close(reader)
+            set_dumpable(True)
             devnull = os.open(os.devnull, os.O_RDWR)
             for stream in (0, 1, 2):
                 os.dup2(devnull, stream)
@@ -189,6 +192,15 @@ def run_in_process(request: bytes, seconds: float, memory: int) -> tuple[bytes, 
     kill_program(pid)
     os.waitpid(pid, 0)
     return reply, end
+
+
+def set_dumpable(dumpable: bool) -> None:
+    """Whether other processes of the same user may open this one's memory and pipes (prctl(2), PR_SET_DUMPABLE).
+
+    A student's program has the user id of this process, so it could otherwise write replies in its place. The grader reads from
+    outside how much memory a program's own process holds, which therefore stays open.
+    """
+    ctypes.CDLL(None).prctl(4, int(dumpable), 0, 0, 0)
 
 
 def set_limits(memory: int, seconds: float) -> None:
@@ -271,6 +283,7 @@ def main() -> None:
     """Serve requests until stdin ends. Arguments: user id, processes, seconds and bytes of memory for an exercise."""
     user, processes, seconds, memory = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
     drop_privileges(user, processes)
+    set_dumpable(False)
     torch.set_num_threads(1)
     hide_checks()
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
