@@ -18,8 +18,8 @@ class Mark:
     """Points for one exercise of one student, in place of the grader's, and a comment for the student. line: in the file."""
 
     points: float
-    comment: str = ""
-    line: int = 0
+    comment: str
+    line: int
 
 
 def read_marks(path: Path) -> dict[Key, Mark]:
@@ -49,7 +49,8 @@ def read_marks(path: Path) -> dict[Key, Mark]:
             raise ValueError(f"{where}: points must be a number from 0, got {given!r}.")
         if key in marks:
             raise ValueError(f"{where}: {' '.join(key)} is marked in line {marks[key].line} already; keep one of the two.")
-        marks[key] = Mark(int(points) if points == int(points) else points, (row.get("comment") or "").strip(), rows.line_num)
+        comment = (row.get("comment") or "").strip() or "marked by hand"
+        marks[key] = Mark(int(points) if points == int(points) else points, comment, rows.line_num)
     return marks
 
 
@@ -65,6 +66,6 @@ def apply_marks(graded: Graded, marks: Mapping[Key, Mark], name: str) -> Graded:
             return one
         if mark.points > one.max_points:
             raise ValueError(f"marks.csv, line {mark.line}: {mark.points} points, but {one.exercise} has {one.max_points}.")
-        return replace(one, points=mark.points, mark=mark.comment or "marked by hand")
+        return replace(one, points=mark.points, mark=mark.comment)
 
     return replace(graded, results=tuple(map(marked, graded.results)))

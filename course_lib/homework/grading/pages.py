@@ -41,14 +41,9 @@ def write_results(graded: Sequence[Graded], out: Path) -> None:
     for one in graded:
         homeworks.setdefault(one.found.homework or "unknown", []).append(one)
     summary = [(name, some, summarise(some)) for name, some in homeworks.items()]
-    write_atomically(
-        out / "index.html",
-        _bytes(
-            _PAGES.get_template("index.html").render(
-                homeworks=summary, files=files, earlier=len({tuple(row[:2]) for row in earlier})
-            )
-        ),
-    )
+    others = len({tuple(row[:2]) for row in earlier})
+    index = _PAGES.get_template("index.html").render(homeworks=summary, files=files, earlier=others)
+    write_atomically(out / "index.html", _bytes(index))
 
 
 def _bytes(text: str) -> bytes:
@@ -78,7 +73,7 @@ def read_earlier(path: Path, graded: Sequence[Graded], given: Mapping[marks.Key,
     others = [row for row in rows if len(row) == len(COLUMNS) and tuple(row[:2]) not in now]
     for row in others:
         if mark := given.get((row[0], row[1], row[2])):
-            row[3], row[6] = str(mark.points), without_formula(mark.comment or "marked by hand")
+            row[3], row[6] = str(mark.points), without_formula(mark.comment)
     return others
 
 

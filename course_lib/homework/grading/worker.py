@@ -26,26 +26,7 @@ from course_lib.homework.grading import protocol
 IMPORTS = (ast.Import, ast.ImportFrom)
 DEFINITIONS = (*IMPORTS, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 #: What a constant of another cell may call: `LOG2PI = math.log(2 * math.pi)` is one, `losses = train(net)` is an experiment.
-CHEAP = {
-    "math",
-    "np",
-    "torch",
-    "F",
-    "float",
-    "int",
-    "bool",
-    "len",
-    "range",
-    "list",
-    "tuple",
-    "dict",
-    "set",
-    "max",
-    "min",
-    "sum",
-    "abs",
-    "round",
-}
+CHEAP = frozenset("math np torch F float int bool len range list tuple dict set max min sum abs round".split())
 #: The checks' packages, in today's layout and in that of earlier homework files. They are not in the sandbox.
 CHECKS = ("course_lib.homework.checks", "course_lib.checks")
 
@@ -135,7 +116,7 @@ def define_function(space: dict[str, Any], cell: str, name: str) -> Any:
     """
     tree = parse(cell)
     defined = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
-    function, first_error = None, None
+    function = first_error = None
     for node in tree.body:
         try:
             exec(compile(ast.Module([node], []), "<exercise>", "exec"), space)
