@@ -156,12 +156,10 @@ def _request(task: Task, program: str, cells: submission.Cells) -> bytes:
 def _judge(task: Task, reply: bytes) -> Complaint | None:
     """What the check says about a worker's reply. Raises protocol.Malformed for bytes that are no reply."""
     outcomes = protocol.unpack_outcomes(reply)
-    complete = len(outcomes) == len(task.hidden_inputs)
-    stopped = 0 < len(outcomes) < len(task.hidden_inputs) and outcomes[-1].is_fatal
-    if not (complete or stopped):
+    if len(outcomes) != len(task.hidden_inputs):
         raise protocol.Malformed("it does not answer every input")
     assert task.explain is not None  # only a question in words has none, and no worker answers it
     try:
-        return task.explain(task.hidden_inputs[: len(outcomes)], outcomes)
+        return task.explain(task.hidden_inputs, outcomes)
     except (TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError, LookupError) as error:  # forged to fail here
         raise protocol.Malformed(f"it cannot be compared ({type(error).__name__})") from error

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from course_lib.homework.answers.call import DTYPES, Outcome, Unsupported
+from course_lib.homework.answers.call import DTYPES, SETTINGS, Outcome, Unsupported
 from course_lib.homework.answers.standins import STANDINS
 
 HEAD = struct.Struct("<II")  # of a message: bytes of the JSON, bytes of the tensors
@@ -21,7 +21,7 @@ JSON_LIMIT = 2**20
 DEPTH = 6  # collections within collections
 TEXT = 2000  # characters of a string; the rest is cut off
 # How the process of one exercise ended: the second integer before a reply.
-FINE, TOO_LONG, TOO_MUCH, DIED = range(4)
+FINE, TOO_LONG, TOO_MUCH, DIED, STALLED = range(5)
 
 
 class Malformed(ValueError):
@@ -120,5 +120,7 @@ def unpack_outcomes(message: bytes) -> list[Outcome]:
                 raise Malformed(f"the outcome's {name} has the wrong type")
         if any(x is not None and not isinstance(x, Tensor) for x in outcome.gradients):
             raise Malformed("a gradient is not a tensor")
+        if any(one not in SETTINGS for one in outcome.settings) or any(type(one) is not int for one in outcome.tracked):
+            raise Malformed("the outcome names a setting or an argument that does not exist")
         outcomes.append(outcome)
     return outcomes

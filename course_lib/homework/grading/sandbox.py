@@ -4,6 +4,7 @@ It is bubblewrap (https://github.com/containers/bubblewrap). Inside are the Pyth
 `course_lib` without `homework/checks`, all read-only, and an empty /tmp in memory; no home, no submissions, no secret.
 """
 
+import contextlib
 import os
 import platform
 import select
@@ -11,13 +12,14 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 import course_lib
-from course_lib.homework.grading import protocol
+from course_lib.homework.grading import protocol, seccomp
 
 MISSING = (
     "bubblewrap is not installed, and without it a submission would run with all your rights. To fix it: install it (Linux: "
@@ -35,6 +37,21 @@ READY = b"ready\n"
 PACKAGE = Path(course_lib.__file__).resolve().parent
 
 
+@contextlib.contextmanager
+def _seccomp_filter() -> Iterator[list[int]]:
+    """An open file that holds the filter of system calls, for bubblewrap to read; none on a machine that it is not written for."""
+    if not (content := seccomp.filter_program()):
+        yield []
+        return
+    reader, writer = os.pipe()
+    os.write(writer, content)  # some hundred bytes: they fit into the pipe
+    os.close(writer)
+    try:
+        yield [reader]
+    finally:
+        os.close(reader)
+
+
 class NoSandbox(ValueError):
     """No sandbox can be made; the message says how to get one."""
 
@@ -49,7 +66,10 @@ class SandboxDied(NoAnswer):
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one exercise. memory: bytes that its processes may hold together. start: seconds for the sandbox's own start."""
+    """Limits of one exercise. seconds: of computing; on the clock it may last `wall`, because other programs use the cores, too.
+
+    memory: bytes that its processes may hold together. start: seconds for the sandbox's own start.
+    """
 
     seconds: float = 10.0
     memory: int = 2 * 2**30
@@ -57,9 +77,14 @@ class Limits:
     scratch: int = 64 * 2**20
     start: float = 120.0
 
+    @property
+    def wall(self) -> float:
+        """Seconds on the clock."""
+        return 3 * self.seconds
 
-def bwrap_command(user: int, limits: Limits) -> list[str]:
-    """Return bubblewrap's command line up to the program that it runs."""
+
+def bwrap_command(user: int, limits: Limits, closed_book: bool = False) -> list[str]:
+    """Return bubblewrap's command line up to the program that it runs. closed_book: course_lib holds no block of the chapters."""
     python = [Path(sys.prefix), Path(sys.base_prefix)]
     shown = [Path("/usr"), *(p for p in python if not p.is_relative_to("/usr")), PACKAGE]
     line = ["bwrap", "--die-with-parent", "--new-session", "--clearenv"]
@@ -83,8 +108,12 @@ def bwrap_command(user: int, limits: Limits) -> list[str]:
         line += ["--ro-bind", str(path), str(path)]
     for optional in ("/etc/ld.so.cache", "/etc/alternatives", "/etc/ld.so.conf", "/etc/ld.so.conf.d"):
         line += ["--ro-bind-try", optional, optional]
-    checks = str(PACKAGE / "homework" / "checks")  # oracles and known mistakes: not for students' programs
-    line += ["--tmpfs", checks, "--remount-ro", checks]
+    hidden = [PACKAGE / "homework" / "checks"]  # oracles and known mistakes: not for students' programs
+    if closed_book:
+        hidden += [path for path in PACKAGE.iterdir() if path.name not in ("__init__.py", "homework")]
+    for path in hidden:
+        empty = ["--tmpfs", str(path), "--remount-ro", str(path)] if path.is_dir() else ["--ro-bind", os.devnull, str(path)]
+        line += empty
     line += ["--proc", "/proc", "--dev", "/dev", *scratch, "/dev/shm"]
     line += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
     settings = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "COURSE_SANDBOX": "1"}
@@ -107,10 +136,10 @@ class Sandbox:
     """One submission's process tree. ``ask`` sends a request for `worker.run_exercise` and waits for the bytes of the outcomes.
 
     slot: a number that no other sandbox has at the same time: it makes the user id by which processes are counted. safe: False
-    runs the same program without bubblewrap, with the teacher's own rights.
+    runs the same program without bubblewrap, with the teacher's own rights. closed_book: without the blocks of the chapters.
     """
 
-    def __init__(self, slot: int, limits: Limits, safe: bool = True) -> None:
+    def __init__(self, slot: int, limits: Limits, safe: bool = True, closed_book: bool = False) -> None:
         self.limits, user = limits, 60_000 + slot
         program = [
             sys.executable,
@@ -119,21 +148,26 @@ class Sandbox:
             str(user),
             str(limits.processes),
             str(limits.seconds),
+            str(limits.wall),
         ]
         program.append(str(8 * 2**30))  # address space, not memory in use: torch alone reserves gigabytes
         environment = {"PATH": os.environ.get("PATH", os.defpath)}  # bubblewrap's own process can be read from inside
         if not safe:
             program[3:5] = ["0", str(user_process_limit())]
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
-            [*(bwrap_command(user, limits) if safe else []), *program],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,  # select sees the pipe, not a buffer in front of it
-            env=environment,
-            cwd="/" if safe else None,
-        )
+        with _seccomp_filter() if safe else contextlib.nullcontext([]) as files:
+            options = ["--seccomp", str(files[0])] if files else []
+            wrapper = [*bwrap_command(user, limits, closed_book), *options] if safe else []
+            self.process = subprocess.Popen(
+                [*wrapper, *program],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,  # select sees the pipe, not a buffer in front of it
+                env=environment,
+                cwd="/" if safe else None,
+                pass_fds=files,
+            )
         stdin, stdout, stderr = self.process.stdin, self.process.stdout, self.process.stderr
         assert stdin is not None  # all three are pipes
         assert stdout is not None
@@ -151,8 +185,8 @@ class Sandbox:
 
     def ask(self, request: bytes) -> bytes:
         """Return the reply to one request. Raises NoAnswer where the program gave none, SandboxDied where the sandbox ended."""
-        deadline = time.monotonic() + self.limits.seconds + 5
-        late = f"It took longer than {self.limits.seconds:g} s, and stopped the grader's process."
+        deadline = time.monotonic() + self.limits.wall + 5
+        late = f"It took longer than {self.limits.wall:g} s, and stopped the grader's process."
         self._write(request, deadline, late)
         size, end = protocol.REPLY_HEAD.unpack(self._read(protocol.REPLY_HEAD.size, deadline, late))
         if size > protocol.LIMIT + protocol.REPLY_HEAD.size or end not in (protocol.FINE, *self.failures):
@@ -165,7 +199,8 @@ class Sandbox:
     def failures(self) -> dict[int, str]:
         """Messages for a student whose program gave no answer."""
         return {
-            protocol.TOO_LONG: f"It took longer than {self.limits.seconds:g} s: does a loop never end?",
+            protocol.TOO_LONG: f"It computed for more than {self.limits.seconds:g} s: does a loop never end?",
+            protocol.STALLED: f"It took longer than {self.limits.wall:g} s: does it wait for something that never comes?",
             protocol.TOO_MUCH: f"It returned more than {protocol.LIMIT / 2**20:g} MiB.",
             protocol.DIED: "Its process ended without an answer: it exited, crashed, or exceeded a limit.",
         }

@@ -5,6 +5,7 @@ writes outcomes to stdout, as messages of `protocol`; the comparison happens out
 """
 
 import ast
+import contextlib
 import ctypes
 import math
 import os
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from course_lib.homework.answers.call import Outcome, is_blank, observe_call
+from course_lib.homework.answers.call import Outcome, Unsupported, is_blank, observe_call
 from course_lib.homework.grading import protocol
 
 IMPORTS = (ast.Import, ast.ImportFrom)
@@ -132,24 +133,26 @@ def define_function(space: dict[str, Any], cell: str, name: str) -> Any:
 
 
 def run_exercise(name: str, program: str, others: tuple[str, ...], cases: tuple, differentiable: bool) -> list[Outcome]:
-    """Run the student's cells and call the function on every case, up to the first fatal outcome."""
+    """Run the student's cells and call the function on every case: each part of an exercise earns its own points."""
     space = namespace()
     for cell in others:
         define_names(space, cell)
     try:
         function = define_function(space, program, name)
     except Exception as error:  # the student reads it
-        return [Outcome(error=f"{type(error).__name__}: {error}"[:400], blank=is_blank(error))]
-    outcomes = []
+        return [Outcome(error=f"{type(error).__name__}: {error}"[:400], blank=is_blank(error))] * len(cases)
+    outcomes: list[Outcome] = []
     for args in cases:
-        outcomes.append(observe_call(function, args, differentiable))
-        if outcomes[-1].is_fatal:
-            break
+        endless = outcomes and isinstance(outcomes[-1].value, Unsupported)  # too large, for example: once is enough
+        outcomes.append(outcomes[-1] if endless else observe_call(function, args, differentiable))
     return outcomes
 
 
-def run_in_process(request: bytes, seconds: float, memory: int) -> tuple[bytes, int]:
-    """`run_exercise` in a forked process: (its reply, `protocol.FINE`), or (b"", the reason why there is none)."""
+def run_in_process(request: bytes, seconds: float, wall: float, memory: int) -> tuple[bytes, int]:
+    """`run_exercise` in a forked process: (its reply, `protocol.FINE`), or (b"", the reason why there is none).
+
+    seconds: of computing, for each process that it starts. wall: on the clock, for all of them.
+    """
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -169,10 +172,10 @@ def run_in_process(request: bytes, seconds: float, memory: int) -> tuple[bytes, 
         finally:
             os._exit(0)
     os.close(writer)
-    reply, end = read_all(reader, time.monotonic() + seconds)
+    reply, end = read_all(reader, time.monotonic() + wall)
     os.close(reader)
-    kill_program(pid)
-    os.waitpid(pid, 0)
+    if kill_program(pid) > 0.9 * seconds and end in (protocol.DIED, protocol.STALLED):
+        end = protocol.TOO_LONG  # the kernel ended it at its limit, or would have done so next
     return reply, end
 
 
@@ -196,7 +199,7 @@ def set_limits(memory: int, seconds: float) -> None:
 
 
 def read_all(pipe: int, deadline: float) -> tuple[bytes, int]:
-    """All bytes until the pipe's end, or b"" and the reason: TOO_LONG, TOO_MUCH or DIED."""
+    """All bytes until the pipe's end, or b"" and the reason: STALLED, TOO_MUCH or DIED."""
     parts: list[bytes] = []
     size = 0
     while (left := deadline - time.monotonic()) > 0:
@@ -209,37 +212,26 @@ def read_all(pipe: int, deadline: float) -> tuple[bytes, int]:
         size += len(part)
         if size > protocol.LIMIT + protocol.REPLY_HEAD.size:
             return b"", protocol.TOO_MUCH
-    return b"", protocol.TOO_LONG
+    return b"", protocol.STALLED
 
 
-def kill_program(pid: int) -> None:
-    """Kill a program's process and all that it started. In a sandbox only this process and the first one may stay alive."""
+def kill_program(pid: int) -> float:
+    """Kill a program's process and all that it started; return the seconds of computing that they used, as far as is known.
+
+    In a sandbox only this process and the first one stay alive.
+    """
     if not os.environ.get("COURSE_SANDBOX"):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
-        return
-    mine = {1, os.getpid()}
-    for _ in range(50):
-        others = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) not in mine]
-        alive = [pid for pid in others if not _is_zombie(pid)]
-        if not alive:
-            return
-        for pid in alive:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                continue
-        time.sleep(0.01)
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[0] == "Z"
-    except (OSError, IndexError):
-        return True
+        used = os.wait4(pid, 0)[2]
+        return used.ru_utime + used.ru_stime
+    os.kill(-1, signal.SIGKILL)  # all of them at once: a program that forks faster than it is listed cannot escape
+    used = os.wait4(pid, 0)[2]
+    with contextlib.suppress(ProcessLookupError):
+        for _ in range(50):  # the first process of the sandbox collects the others
+            os.kill(-1, signal.SIGKILL)
+            time.sleep(0.01)
+    return used.ru_utime + used.ru_stime
 
 
 def hide_checks() -> None:
@@ -262,8 +254,9 @@ def drop_privileges(user: int, processes: int) -> None:
 
 
 def main() -> None:
-    """Serve requests until stdin ends. Arguments: user id, processes, seconds and bytes of memory for an exercise."""
-    user, processes, seconds, memory = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+    """Serve requests until stdin ends. Arguments: user id, processes, seconds of computing, on the clock, bytes of memory."""
+    user, processes, memory = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[5])
+    seconds, wall = float(sys.argv[3]), float(sys.argv[4])
     drop_privileges(user, processes)
     set_dumpable(False)
     torch.set_num_threads(1)
@@ -275,7 +268,7 @@ def main() -> None:
     replies.flush()
     while head := requests.read(protocol.HEAD.size):
         request = head + requests.read(sum(protocol.message_sizes(head)))
-        reply, end = run_in_process(request, seconds, memory)
+        reply, end = run_in_process(request, seconds, wall, memory)
         replies.write(protocol.REPLY_HEAD.pack(len(reply), end) + reply)
         replies.flush()
 
