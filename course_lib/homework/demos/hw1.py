@@ -1,15 +1,19 @@
 """Homework 1: a student's pixel statistics on photographs, Fashion-MNIST images and teddies."""
 
+import time
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from course_lib import data, teddies
+from course_lib import data, dimension, teddies
 from course_lib.experiments.ch1_pixel_space import intrinsic_dimension, meaning
 from course_lib.images import patches, to_float
+from course_lib.storage.console import say
 
 #: Alternative texts of the figures. They are not in the cells, where they would answer the question that precedes the figure.
 ALT = {
@@ -76,6 +80,42 @@ def sample_cube(dimension: int, n: int = 1000, ambient: int = 50) -> Tensor:
     generator = torch.Generator().manual_seed(dimension)
     directions = torch.linalg.qr(torch.randn(ambient, dimension, generator=generator, dtype=torch.float64)).Q
     return torch.rand(n, dimension, generator=generator, dtype=torch.float64) @ directions.T
+
+
+class _LargestStorage(TorchDispatchMode):
+    """Record the size in bytes of the largest tensor that the operations inside make (a view makes none)."""
+
+    size = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        made = [x for x in (out if isinstance(out, tuple | list) else (out,)) if isinstance(x, Tensor)]
+        self.size = max([self.size, *(x.untyped_storage().nbytes() for x in made)])
+        return out
+
+
+def within_limits(
+    two_nn: Callable[[Tensor], float], n: int, d: int, sets: int = 1, seconds: float = 60.0, memory: int = 2 * 2**30
+) -> Callable[[Tensor], float]:
+    """Return two_nn, or the workbook's own with a sentence where two_nn would hold too much memory, or compute for too long.
+
+    n, d: the largest table is [n, d]. sets: how many such tables there are. Measured on [100, 32], and extrapolated.
+    """
+    few, dims, needed = 100, 32, float("inf")
+    x = torch.rand(few, dims, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with _LargestStorage() as largest:
+        two_nn(x)
+    for _ in range(3):
+        start = time.perf_counter()
+        two_nn(x)
+        needed = min(needed, (time.perf_counter() - start) * sets * (n / few) ** 2)
+    has_table_of_differences = largest.size >= few**2 * dims * x.element_size()
+    size = largest.size * (n / few) ** 2 * (d / dims if has_table_of_differences else 1)
+    if size <= memory and needed <= seconds:
+        return two_nn
+    price = f"{size / 1e9:,.0f} GB of memory" if size > memory else f"about {needed:,.0f} s"
+    say(f"For {n:,} points with {d:,} dimensions your two_nn would need {price}, so this cell uses the workbook's own.")
+    return lambda x: dimension.two_nn(x, discard=0, method="mle").dimension
 
 
 def fashion_points(n: int) -> Tensor:

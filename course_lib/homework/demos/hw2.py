@@ -21,7 +21,7 @@ ALT = {
     "conv_transpose_output_size": (
         "Four squares: kernels 2 and 4 touch every pixel equally often; kernels 3 and 5 leave a checkered pattern."
     ),
-    "bottleneck": "The loss falls steeply in the first hundred steps, then slowly.",
+    "bottleneck": "The loss on a logarithmic axis: it falls steeply in the first fifty steps, then ever more slowly.",
     "bottleneck 2": (
         "Ten Fashion-MNIST images and their soft reconstructions: the type of item and its shading are there, "
         "prints and seams are not."
@@ -30,7 +30,7 @@ ALT = {
         "Ten Fashion-MNIST images; PCA's reconstructions, ghostly, with waves around them; the network's, softer, fewer waves."
     ),
     "psnr": "PSNR of PCA rises with the latent dimensions; the network's point at 16 dimensions lies above PCA's curve.",
-    "psnr 2": "The five images with the worst reconstructions, strongly patterned, and the five with the best, plain.",
+    "psnr 2": "The six images with the worst reconstructions, strongly patterned, and the six with the best, plain.",
     "holes": (
         "Fashion-MNIST images; below them the decoded images of latents half way between two images, "
         "of a Gaussian fitted to the latents, and of the standard normal."

@@ -122,18 +122,23 @@ def compare_conventions(cfg: CFG, to_guidance_scale: Callable[[float, str], floa
     return rows
 
 
-def compare_steps(cfg: CFG, scale: float, counts: Sequence[int]) -> dict[str, GuidanceReport]:
-    """Evaluate guidance at all levels with each of these numbers of solver steps."""
-    return {f"{steps} steps": evaluate_guidance(cfg, scale, steps=steps) for steps in counts}
+def compare_steps(
+    cfg: CFG, interval_scale: Callable[..., float], scale: float, counts: Sequence[int]
+) -> dict[str, GuidanceReport]:
+    """Evaluate guidance at all levels with each of these numbers of solver steps, and at low noise only with the last of them."""
+    reports = {f"{steps} steps": evaluate_guidance(cfg, scale, steps=steps) for steps in counts}
+    low_noise = _only(interval_scale, scale, *GUIDANCE_INTERVALS["low noise"])
+    return reports | {f"low noise only, {counts[-1]} steps": evaluate_guidance(cfg, low_noise, steps=counts[-1])}
 
 
 def evaluate_intervals(cfg: CFG, interval_scale: Callable[..., float], scale: float) -> dict[str, GuidanceReport]:
     """Evaluate guidance in each of `GUIDANCE_INTERVALS` at one scale."""
+    intervals = GUIDANCE_INTERVALS.items()
+    return {name: evaluate_guidance(cfg, _only(interval_scale, scale, *ends)) for name, ends in intervals}
 
-    def only(lo: float, hi: float) -> Callable[[Level], float]:
-        return lambda level: interval_scale(scale, level.alpha, level.sigma, lo, hi)
 
-    return {name: evaluate_guidance(cfg, only(*ends)) for name, ends in GUIDANCE_INTERVALS.items()}
+def _only(interval_scale: Callable[..., float], scale: float, lo: float, hi: float) -> Callable[[Level], float]:
+    return lambda level: interval_scale(scale, level.alpha, level.sigma, lo, hi)
 
 
 def sample_with_classifier(

@@ -11,6 +11,9 @@
 #
 # `x` is a table of points, one in each row: `N` points with `D` dimensions. Images are [B, C, H, W]. Do not change the arguments: make new tensors.
 
+# %% [markdown]
+# [[grading]]
+
 # %%
 import math
 
@@ -19,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib.notebook import claims, viz
+from course_lib.homework.demos import compare_guess
 from course_lib.homework.demos import hw1 as demos
 from course_lib.homework.checks import hw1
 
@@ -64,14 +68,19 @@ statistics = hw1.patch_statistics.check(patch_statistics)
 
 # %% [markdown]
 # **At work.** Your function computes the covariance of 12 × 12 squares of real photographs. Its eigenvectors, the principal axes, are images themselves; the first 24 of 432 are shown below, in order of decreasing variance.
-# The sign of an axis is arbitrary, because an axis is only a direction, and the contrast of each image is stretched. One flat colour means that all pixels change together. Before you look: what will the first axis show?
+# The sign of an axis is arbitrary, because an axis is only a direction, and the contrast of each image is stretched. One flat colour means that all pixels change together.
+# Write your guess into the next cell, in place of `None`, and run it before the figure. (You can leave it `None`.)
+
+# %%
+guess_first_axis = None  # your guess: the percentage of the variance along the first of the 432 axes
 
 # %%
 axes, fractions = demos.principal_axes(statistics)
-viz.grid(axes, 12, scale=4, alt=demos.ALT["patch_statistics"])
+viz.grid(axes, 12, scale=5, titles=[str(i) for i in range(1, 25)], alt=demos.ALT["patch_statistics"])
 
 # %%
-print(f"Of the variance in 432 dimensions, the first axis holds {fractions[0]:.0%}, the first three {fractions[:3].sum():.0%}, all 24 {fractions.sum():.0%}.")
+compare_guess("Percentage along the first axis", guess_first_axis, 100 * fractions[0].item())
+print(f"The first three axes hold {fractions[:3].sum():.0%} of the variance, all 24 hold {fractions.sum():.0%}.")
 
 # %% [markdown]
 # ## 2 · How much variance do a few axes hold?
@@ -154,15 +163,19 @@ def participation_ratio(x: Tensor) -> float:
 participation = hw1.participation_ratio.check(participation_ratio)
 
 # %% [markdown]
-# **At work.** Teddies in which exactly 1, 2, 4 or 8 continuous factors vary: lean, position, size, light and so on. With one free factor, all images lie on one curve in pixel space, and a single number gives the position on it. Will the participation ratio be 1?
+# **At work.** Teddies in which exactly 1, 2, 4 or 8 continuous factors vary: lean, position, size, light and so on. With one free factor, all images lie on one curve in pixel space, and a single number gives the position on it.
+
+# %%
+guess_one_free = None  # your guess: the participation ratio of teddies with one free factor
 
 # %%
 free = demos.teddies_with_free_factors()
-viz.rows({f"{k} free": x[:6] for k, x in free.items()}, scale=2, alt=demos.ALT["participation_ratio"])
+viz.rows({f"{k} free": x[:5] for k, x in free.items()}, scale=4, alt=demos.ALT["participation_ratio"])
 
 # %%
 points = {k: x.flatten(1) for k, x in free.items()}
 ratios = {k: participation(x) for k, x in points.items()}
+compare_guess("Participation ratio with one free factor", guess_one_free, ratios[1])
 claims.table(["factors free", "participation ratio"], list(ratios.items()))
 
 # %% [markdown]
@@ -210,7 +223,8 @@ estimate = hw1.two_nn.check(two_nn)
 
 # %%
 known = [1, 2, 3, 5, 8, 12, 20]
-cubes = {"TwoNN": [estimate(demos.sample_cube(d)) for d in known], "participation ratio": [participation(demos.sample_cube(d)) for d in known]}
+twonn = demos.within_limits(estimate, n=1000, d=50, sets=len(known))
+cubes = {"TwoNN": [twonn(demos.sample_cube(d)) for d in known], "participation ratio": [participation(demos.sample_cube(d)) for d in known]}
 viz.lines(
     {name: (known, values) for name, values in cubes.items()} | {"the truth": (known, known)},
     log="xy",
@@ -224,11 +238,12 @@ viz.lines(
 
 # %%
 fashion = demos.fashion_points(4000)
-rows = [[f"{len(x)} teddies, {k} free", k, estimate(x.double()), ratios[k]] for k, x in points.items()]
+twonn = demos.within_limits(estimate, n=4000, d=1024)
+rows = [[f"{len(x)} teddies, {k} free", k, twonn(x.double()), ratios[k]] for k, x in points.items()]
 for n in (250, 1000, 4000):
     parts = fashion.double().split(n)
     rows.append(
-        [f"{n} Fashion-MNIST images" + f", mean of {len(parts)} such sets" * (len(parts) > 1), "?", *(sum(map(f, parts)) / len(parts) for f in (estimate, participation))]
+        [f"{n} Fashion-MNIST images" + f", mean of {len(parts)} such sets" * (len(parts) > 1), "?", *(sum(map(f, parts)) / len(parts) for f in (twonn, participation))]
     )
 claims.table(["points", "truth", "TwoNN", "participation ratio"], rows)
 
@@ -265,7 +280,10 @@ def triplet_error_rate(anchor: Tensor, positive: Tensor, negative: Tensor) -> fl
 error_rate = hw1.triplet_error_rate.check(triplet_error_rate)
 
 # %% [markdown]
-# **At work.** In each triplet, the *positive* shares every word of the anchor's caption, but has another position, size, lean, light, tint, grain and fabric. The *negative* has the same appearance, but its caption differs in one word: the count, the fur's colour, the activity, the scarf's colour or the background. For which word is the error rate of the pixel distance highest?
+# **At work.** In each triplet, the *positive* shares every word of the anchor's caption, but has another position, size, lean, light, tint, grain and fabric. The *negative* has the same appearance, but its caption differs in one word: the count, the fur's colour, the activity, the scarf's colour or the background.
+
+# %%
+guess_fur = None  # your guess: the error rate, from 0 to 1, where only the fur's colour differs
 
 # %%
 sets = demos.triplets()
@@ -273,7 +291,9 @@ shown = sets["activity"]
 viz.rows({"anchor": shown.anchor[:4], "positive": shown.same[:4], "negative": shown.other[:4]}, scale=2, alt=demos.ALT["triplet_error_rate"])
 
 # %%
-viz.bars({word: error_rate(*three) for word, three in sets.items()}, ylabel="triplet error rate", alt=demos.ALT["triplet_error_rate 2"])
+rates = {word: error_rate(*three) for word, three in sets.items()}
+compare_guess("Error rate for the fur's colour", guess_fur, rates["fur"])
+viz.bars(rates, ylabel="triplet error rate", alt=demos.ALT["triplet_error_rate 2"])
 
 # %% [markdown]
 # ## 6 · Far and near, in words
@@ -283,18 +303,23 @@ viz.bars({word: error_rate(*three) for word, three in sets.items()}, ylabel="tri
 # Three questions about what you have just measured; two sentences for each are enough.
 #
 # 1. For the teddies, TwoNN and the participation ratio differ. What does each of them count, and why does a teddy that only leans need more than one principal axis?
-# 2. TwoNN's estimate for Fashion-MNIST changes with the number of images. In which direction, and why? Why is neither estimate the true dimension there, and why can the participation ratio be too low as well as too high?
-# 3. Why does the pixel distance make so many errors, and why are some words harder for it than others?
+# 2. In which direction does TwoNN's estimate for Fashion-MNIST change with the number of images, and why? Name one reason why the participation ratio need not be the true dimension either.
+# 3. Why does the pixel distance make so many errors, and why are some words harder for it than others? Your answer should fit all five bars.
 
 # %% [markdown] written="far_and_near"
 # ### BEGIN SOLUTION
 # **Model answer.** 1. TwoNN uses only the nearest neighbours and counts the directions *within* the set, curved or not: one. The participation ratio counts the straight axes that hold the variance of the entire set. When a teddy leans, edges move over pixels; each pixel
-# turns on and off at a different angle, so the curve keeps turning into new directions of pixel space. 2. It grows: with more points the neighbours are nearer, and finer differences count as dimensions. TwoNN is also too low in high dimensions, as the cubes show, because the nearest of a thousand
-# points is not near; the participation ratio is right only for a flat set that is equally wide in all its directions, and hardly counts narrow directions. 3. MSE compares pixels at the same position: a teddy that moves by a few pixels changes nearly all of its pixels, but no word. A word that affects many pixels (the background) is large for MSE as well; the effect of a word that affects few pixels
-# (the scarf, the activity) is smaller than that of position and light.
+# turns on and off at a different angle, so the curve keeps turning into new directions of pixel space. 2. It grows. With more points the neighbours are nearer, and finer differences count as dimensions; also, TwoNN is too low in high dimensions, as the cubes show, and less so with more points.
+# The participation ratio is right only for a flat set that is equally wide in all its directions: curvature makes it too high, and narrow directions hardly count. 3. MSE compares pixels at the same position. A teddy that moves, in another light, changes nearly all of its pixels and no word: on average the positive is 0.18 away.
+# A word is found only where it changes more than that, and its change is area × squared contrast. The background changes 91 % of the pixels (0.43), the count half of them (0.18, as much as position and light, so about half of the triplets are errors). Fur paints all of the bear, but that is a quarter of the image at a moderate
+# contrast (0.08); the activity changes 17 % (0.06); the scarf has the strongest contrast of all, but on 4 % of the pixels (0.02).
 #
-# **Rubric, 3 points.** 1 for each question. 1: half for local or curved against global and straight, half for the reason (a moving edge is not a straight line in pixel space). 2: half for the direction with its reason, half for why neither is the truth (scale, too low in high dimensions, curved or unequal directions). 3: half for
-# "pixel by pixel at the same position", half for the number of pixels that a word affects.
+# **Rubric, 5 points.** Question 1, 2 points: half for "local", half for "straight axes of the entire set", 1 for the reason (a moving edge is not a straight line in pixel space; "the set is curved" alone is half of it). Question 2, 1½: half for "it grows"; half for either reason (finer detail, or the bias of few points in high
+# dimensions); half for one reason against the participation ratio. Question 3, 1½: half for "pixel by pixel at the same position"; half for the comparison with what position and light change; half for area and contrast together. Area alone earns this half only if the answer does not contradict the bar of fur.
+#
+# **Half right, 2½ points.** "TwoNN looks at neighbours and finds one direction, the participation ratio looks at all points together (1). TwoNN grows, because with more images the neighbours are nearer (1). The MSE compares pixels in place (½), and it misses small things like the fur."
+#
+# **Wrong answers to expect.** "800 teddies are too few for PCA": one free factor gives 2.5 to 2.6 with 100 or 1,600 of them. "TwoNN falls": read the other way round. "Fur is a small area": it is all of the bear. "A scarf is small, so it makes few errors": small changes are the ones that are missed.
 # ### END SOLUTION
 
 # %% [markdown]
@@ -302,3 +327,18 @@ viz.bars({word: error_rate(*three) for word, three in sets.items()}, ylabel="tri
 
 # %%
 hw1.summary(patch_statistics, explained_variance_ratio, participation_ratio, two_nn, triplet_error_rate)
+
+# %% [markdown] teacher="exam"
+# ## For teachers: on paper, and two minutes each on the student's own code
+#
+# **On paper.**
+#
+# 1. *Derive TwoNN's law from a density that is constant out to the second neighbour.* Given $r_2$, the nearest neighbour is uniform in a ball of radius $r_2$: $P(r_1 \le r) = (r/r_2)^d$. So $\mu = r_2/r_1$ has $P(\mu > m) = m^{-d}$, and $\log\mu$ is exponential with rate $d$; the likelihood $d^N e^{-d \sum \log\mu_i}$ is largest at $N / \sum \log\mu_i$. Shows: why TwoNN needs no scale.
+# 2. *The variances along four axes are 4, 2, 1, 1. Which fraction does the first explain, and what is the participation ratio? When is the ratio 4, when 1?* 4/8 = ½; 64/22 ≈ 2.9; for equal variances; where one axis holds all of it. Shows: what the number averages.
+# 3. *One white pixel moves along a black line of K pixels. How many factors are free? What are the distance of two such images and the participation ratio?* One. Any two different images differ in two pixels, so the MSE is 2/K however far the pixel moved. The covariance is $\tfrac1K(I - \tfrac1K 11^\top)$: K − 1 equal eigenvalues, ratio K − 1. Shows: exercise 6 in one line.
+#
+# **Oral.**
+#
+# 1. *`patch_statistics`: what has which shape if you forget `transpose(1, 2)`?* The table is [B · D, L]: a row holds one pixel of all patches, the covariance is [L, L]. Shows: which axis holds the points.
+# 2. *`two_nn`: one image is in the table twice. What do you return?* Its $r_1$ is 0, the logarithm infinite, the estimate 0 (or nearly, if rounding leaves a tiny $r_1$). Shows: why "no two points equal" is in the statement.
+# 3. *Multiply all images by 2: which of your five functions change?* Only the first: the mean doubles, the covariance is four times as large. Ratios of variances, of distances, and comparisons of distances stay. Shows: what is a ratio.

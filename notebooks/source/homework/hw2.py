@@ -9,7 +9,10 @@
 #
 # [[contents]]
 #
-# Images are [B, C, H, W] with pixels from -1 to 1. Do not change the arguments: make new tensors.
+# Images are [B, C, H, W] with pixels from -1 to 1. Do not change the arguments: make new tensors. What is random is given to you (the weights of exercise 4): a function that draws random numbers of its own is not reproducible.
+
+# %% [markdown]
+# [[grading]]
 
 # %%
 import math
@@ -20,6 +23,7 @@ from torch.nn import functional as F
 
 from course_lib import device
 from course_lib.notebook import claims, viz
+from course_lib.homework.demos import compare_guess, loss_curve
 from course_lib.homework.demos import hw2 as demos
 from course_lib.homework.checks import hw2
 
@@ -73,7 +77,7 @@ viz.grid(torch.cat(list(channels.values())), len(channels), titles=list(channels
 #
 # [[latent_shape]]
 #
-# An encoder with `halvings` convolutions of stride 2, kernel 4 and padding 1 takes RGB images [B, 3, height, width]. Its last layer outputs `channels` channels. What is the shape of the latent, and how many times as many values as the latent does the image have (the compression ratio)?
+# An encoder with `halvings` convolutions of stride 2, kernel 4 and padding 1 takes RGB images [B, 3, height, width]. Its last layer outputs `channels` channels. What is the shape of the latent, and how many times as many values as the latent does the image have (the compression ratio)? You may call your `conv_output_size`: functions of other cells are there when you are graded, too.
 #
 # | argument | type | what it is |
 # |---|---|---|
@@ -107,11 +111,17 @@ def latent_shape(height: int, width: int, halvings: int, channels: int) -> tuple
 shape_of = hw2.latent_shape.check(latent_shape)
 
 # %% [markdown]
-# **At work.** Your function is applied to the autoencoders of Stable Diffusion (SD) 1 and 3, of SANA, and of this workbook. All but SANA's halve a side three times; their latents have 4 channels, SD 3's has 16. SANA's halves it five times and has 32. Which of the four compresses an image most?
+# **At work.** Your function is applied to the autoencoders of Stable Diffusion (SD) 1 and 3, of SANA, and of this workbook. All but SANA's halve a side three times; their latents have 4 channels, SD 3's has 16. SANA's halves it five times and has 32.
+# Write your guess into the next cell, in place of `None`, and run it before the figure. (You can leave it `None`.)
+
+# %%
+guess_most = None  # your guess: which of the four compresses an image most, and how many times? For example "SD 1, 20"
 
 # %%
 ratios = demos.compression_ratios(shape_of)
 claims.table(["autoencoder", "image → latent"], [[name, shape] for name, (shape, _) in ratios.items()])
+most = max(ratios, key=lambda name: ratios[name][1])
+compare_guess("Compresses most", guess_most, f"{most}, {ratios[most][1]:g}")
 viz.bars({name: ratio for name, (_, ratio) in ratios.items()}, ylabel="compression ratio", alt=demos.ALT["latent_shape"])
 
 # %% [markdown]
@@ -148,10 +158,15 @@ def conv_transpose_output_size(size: int, kernel: int, stride: int, padding: int
 transposed_size = hw2.conv_transpose_output_size.check(conv_transpose_output_size)
 
 # %% [markdown]
-# **At work.** Your function gives the size of the canvas; then stamps are placed on it with stride 2. Images have two dimensions, so the stamps are squares; the figure shows 4 × 4 pixels from the middle. The brighter a pixel is, the more stamps touch it; the title gives the smallest and the largest number of stamps. Decoders with an unfavourable kernel size produce checkerboard artefacts (Odena et al. 2016). Which of the kernels 2, 3, 4 and 5 would you choose?
+# **At work.** Your function gives the size of the canvas; then stamps are placed on it with stride 2. Images have two dimensions, so the stamps are squares; the figure shows 4 × 4 pixels from the middle. The brighter a pixel is, the more stamps touch it; the title gives the smallest and the largest number of stamps. Decoders with an unfavourable kernel size produce checkerboard artefacts (Odena et al. 2016).
+
+# %%
+guess_even = None  # your guess: which of the kernels 2, 3, 4 and 5 touch all pixels equally often?
 
 # %%
 overlaps = demos.kernel_overlaps(transposed_size)
+even = [name.split(":")[0] for name, stamps in overlaps.items() if stamps.min() == stamps.max()]
+compare_guess("Touch all pixels equally often", guess_even, ", ".join(even))
 viz.grid(torch.cat(list(overlaps.values())), len(overlaps), titles=list(overlaps), scale=5, alt=demos.ALT["conv_transpose_output_size"])
 
 # %% [markdown]
@@ -196,7 +211,7 @@ encode = hw2.bottleneck.check(bottleneck)
 
 # %%
 result = demos.train_autoencoder(encode)
-viz.loss_curve(result.losses, ylabel="squared error (nats per image)", alt=demos.ALT["bottleneck"])
+loss_curve(result.losses, ylabel="squared error (nats per image)", log="y", alt=demos.ALT["bottleneck"])
 
 # %%
 train, test = demos.fashion_images("train", 4000), demos.fashion_images("test", 1000)
@@ -263,7 +278,7 @@ viz.rows({"images": test[:10], "16 dimensions, PCA": by_pca[:10], "16 dimensions
 # | argument | shape | what it is |
 # |---|---|---|
 # | `images`, `reconstructions` | [B, C, H, W] | from -1 to 1; a reconstruction may go a little beyond, and is taken as it is |
-# | returns | [B] | decibels, one value for each image |
+# | returns | [B] | decibels, one value for each image; infinite where the MSE is 0, which `torch.log10` gives by itself |
 #
 # <details><summary>Hint</summary>
 #
@@ -284,22 +299,25 @@ def psnr(images: Tensor, reconstructions: Tensor) -> Tensor:
 decibels = hw2.psnr.check(psnr)
 
 # %% [markdown]
-# **At work.** The figure compares your network, which has 16 latent dimensions, with PCA for a growing number of dimensions. Before you look: how many dimensions will PCA need to match the network?
+# **At work.** The figure compares your network, which has 16 latent dimensions, with PCA for a growing number of dimensions.
+
+# %%
+guess_dimensions = None  # your guess: how many dimensions does PCA need to match the network's 16?
 
 # %%
 ks = [4, 8, 12, 16, 24, 32, 48, 64]
 linear = [decibels(test, demos.reconstruct_by_pca(reconstruct, train, test, k)).mean().item() for k in ks]
 yours = decibels(test, by_network)
+enough = next((k for k, db in zip(ks, linear, strict=True) if db >= yours.mean()), "more than 64")
+compare_guess(f"Dimensions of PCA, of {ks}", guess_dimensions, enough)
 viz.lines({"PCA": (ks, linear), "your network": ([16], [yours.mean().item()])}, log="x", xlabel="latent dimensions", ylabel="mean PSNR (dB)", alt=demos.ALT["psnr"])
 
 # %%
 order = yours.argsort()
-viz.rows(
-    {f"{name}: {yours[i].min():.0f} to {yours[i].max():.0f} dB": torch.cat([test[i], by_network[i]]) for name, i in (("worst", order[:5]), ("best", order[-5:]))},
-    scale=2,
-    titles=["image"] * 5 + ["reconstruction"] * 5,
-    alt=demos.ALT["psnr 2"],
-)
+shown = {}
+for name, i in (("worst", order[:6]), ("best", order[-6:])):
+    shown |= {f"{name} images": test[i], f"{yours[i].min():.0f} to {yours[i].max():.0f} dB": by_network[i]}
+viz.rows(shown, scale=3, alt=demos.ALT["psnr 2"])
 
 # %% [markdown]
 # ## 7 · Holes, in words
@@ -325,7 +343,12 @@ viz.rows(demos.decode_new_latents(result.ema, test), scale=2, alt=demos.ALT["hol
 # little to get wrong. PSNR compares with the *possible* range and not with the content, and squared error hardly punishes the loss of all fine texture. 3. Nothing: the loss only uses the latents of training images. Between two of them the decoder is smooth, so it gives something like a mixture of neighbours; samples of N(0, I) have another scale (see the printed values) and other
 # correlations than the images' latents and mostly fall where no image was encoded. One adds a term that pulls the latents towards a known distribution and trains the decoder on noisy latents instead of single points: the VAE of chapter 3 (noise on the latents during training is half of it).
 #
-# **Rubric, 3 points.** 1 for each question. 1: half for curved against flat, half for why the advantage disappears. 2: half for plain or dark images, half for what PSNR does not measure. 3: half for "the loss only uses the latents of training images", half for a suitable change (a prior, noise on the latents).
+# **Rubric, 5 points.** Question 1, 1 point: half for curved against flat, half for why the advantage disappears (the flat space holds nearly everything). Question 2, 1: half for plain or dark images, half for what PSNR does not measure (texture, content, what a person sees). Question 3, 3: 1 for "no part of it" with its reason (the loss only uses
+# latents of training images); 1 for why N(0, I) is worse: half for its other scale or correlations, half for "half way stays near the images' latents"; 1 for a change: half for an idea (a prior, noise on the latents, a distribution fitted afterwards), half for why one can then sample.
+#
+# **Half right, 2½ points.** "A network is more powerful than PCA, but with many dimensions both are good (½: why the gain disappears, not why it is there). The best are dark and plain (½). No part of it (½: no reason). N(0, I) has another scale than the printed values (½). One should train a VAE (½: no reason)."
+#
+# **Wrong answers to expect.** "The spreads are larger than 1": the printed values are 0.2 to 0.8. "The KL trains it": this network has none. "The reconstruction loss, because the decoder is smooth": smoothness is no part of the loss. "A high PSNR means a good image": the worst image has more to get wrong.
 # ### END SOLUTION
 
 # %% [markdown]
@@ -333,3 +356,18 @@ viz.rows(demos.decode_new_latents(result.ema, test), scale=2, alt=demos.ALT["hol
 
 # %%
 hw2.summary(conv_output_size, latent_shape, conv_transpose_output_size, bottleneck, pca_reconstructions, psnr)
+
+# %% [markdown] teacher="exam"
+# ## For teachers: on paper, and two minutes each on the student's own code
+#
+# **On paper.**
+#
+# 1. *An encoder of three convolutions (kernel 4, stride 2, padding 1) turns 3 × 512 × 512 into 4 × 64 × 64. What are the compression ratio and the receptive field of one latent value?* 786,432 / 16,384 = 48. $1 + 3 \cdot 1 + 3 \cdot 2 + 3 \cdot 4 = 22$ pixels along a side. Shows: strides multiply.
+# 2. *How many stamps of a transposed convolution with stride 2 touch a pixel, along one side and in the plane, for kernels 3 and 4? Which rule avoids a checkerboard?* Kernel 3: 1 and 2 by turns, so 1, 2 or 4 in the plane; kernel 4: 2, so 4 everywhere. The kernel must be a multiple of the stride. Shows: exercise 3's figure without the figure.
+# 3. *Points with 4 dimensions have variances 5, 3, 1, 1 along their axes. Which MSE per value has PCA with k = 2, and which PSNR for pixels from -1 to 1?* It loses the last two: (1 + 1)/4 = ½; $10 \log_{10}(4 / 0.5) \approx 9.0$ dB. Shows: what PCA minimises.
+#
+# **Oral.**
+#
+# 1. *`psnr`: your images are now from 0 to 1. Which line changes, and what happens to the decibels?* The peak becomes 1, so 4 becomes 1; the MSE becomes a quarter, and the decibels stay. Shows: where the 4 comes from.
+# 2. *`bottleneck`: put a SiLU after the second convolution. Which latents are no longer possible?* Values below about -0.28, SiLU's minimum. Shows: why the last layer has no nonlinearity.
+# 3. *`pca_reconstructions`: what does it return for k = D (with N > D)? And if the mean is that of `test`, for a `test` of one image?* `test` itself; that image itself for every k, because nothing is left to reconstruct. Shows: what is learned on which set.
