@@ -5,6 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -370,26 +371,61 @@ def homework_release(folder: Annotated[Path, typer.Argument(help="A new folder f
     print(f"{len(works.release(folder))} files in {folder}; no solution among them.")
 
 
+@homework.command("gradescope")
+def homework_gradescope(
+    name: Annotated[str, typer.Argument(help="The homework, for example hw3.")],
+    out: Annotated[Path, typer.Option(help="The zip archive to write.")],
+    secret: Annotated[Path | None, typer.Option(help="Your secret; by default .grading-secret in the workbook.")] = None,
+) -> None:
+    """Make an autograder for Gradescope: a zip archive to upload under Configure Autograder."""
+    from course_lib.homework.grading import grade as grading
+    from course_lib.homework.grading.gradescope import make_autograder
+
+    _checked_file(out)
+    make_autograder(name, out, grading.read_secret(secret or grading.SECRET))
+    print(f"{out}: upload it to Gradescope under Configure Autograder.")
+
+
 @cli.command()
 def grade(
-    submissions: Annotated[Path, typer.Argument(help="The folder in which the submissions lie.")],
-    out: Annotated[Path, typer.Option(help="Where grades.csv and the pages go.")],
+    submissions: Annotated[Path, typer.Argument(help="The folder, or zip archive, in which the submissions lie.")],
+    out: Annotated[Path, typer.Option(help="Where the tables and the pages go.")],
     homework: Annotated[str | None, typer.Option(help="Grade only this one, for example hw3.")] = None,
     secret: Annotated[Path | None, typer.Option(help="Your secret; by default .grading-secret in the workbook.")] = None,
+    roster: Annotated[Path | None, typer.Option(help="The list of students, as Canvas or Moodle exports it.")] = None,
+    deadline: Annotated[datetime | None, typer.Option(help="For example 2026-11-30T23:59, in this computer's time zone.")] = None,
+    best: Annotated[bool, typer.Option("--best", help="Of several attempts the best one counts, not the newest.")] = False,
+    closed_book: Annotated[bool, typer.Option("--closed-book", help="Programs cannot import the chapters' blocks.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Grade also what has not changed since the last run.")] = False,
+    gradescope: Annotated[Path | None, typer.Option(help="Write the results of one submission for Gradescope, too.")] = None,
     unsafe: Annotated[bool, typer.Option("--unsafe-no-sandbox", help="Run strangers' programs with all your rights.")] = False,
 ) -> None:
-    """Grade a folder of submissions, each in a sandbox: a CSV, a page for each student and a summary."""
+    """Grade a folder of submissions, each in a sandbox: tables, a page for each student, pages for reading, and a summary."""
     from course_lib.homework.checks import HOMEWORKS
     from course_lib.homework.grading import grade as grading
-    from course_lib.homework.grading import marks, pages
+    from course_lib.homework.grading.gradescope import write_for_gradescope
+    from course_lib.homework.grading.reports import marks, pages
+    from course_lib.homework.grading.reports.store import Store
+    from course_lib.homework.grading.submissions.roster import Roster, read_roster
+    from course_lib.tools.build_homework import questions
 
     _checked_file(out / "grades.csv")
-    marks.read_marks(out / "marks.csv")  # a mistake in it is reported before the grading, not after
+    pages.check_place(out)
+    marks.read_marks(out)  # a mistake in them is reported before the grading, not after
+    people, store = read_roster(roster) if roster else Roster(), Store(out / "results")
     file = secret or grading.SECRET
-    assignments = {name: lambda one=one: one.assignment(grading.read_secret(file)) for name, one in HOMEWORKS.items()}
-    graded = grading.grade(submissions, assignments, homework, safe=not unsafe)
-    pages.write_results(graded, out)
-    print(f"{len(graded)} submissions: {out / 'grades.csv'} and {out / 'index.html'}.")
+    options = grading.Options(
+        homework=homework, safe=not unsafe, best=best, closed_book=closed_book, again=again, roster=people,
+        deadline=deadline.timestamp() if deadline else None,
+    )  # fmt: skip
+    graded = grading.grade(submissions, HOMEWORKS, lambda: grading.read_secret(file), store, options)
+    unused = pages.write_results(store.read(), out, people, questions())
+    if gradescope:
+        write_for_gradescope(graded, gradescope)
+    for mark in unused:
+        print(f"{mark.where}: this mark fits no submission; names are spelled as in grades.csv.")
+    count = sum(not one.found.extra for one in graded)
+    print(f"{count} submissions: {out / 'grades.csv'}, {out / 'gradebook.csv'} and {out / 'index.html'}.")
 
 
 @cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from course_lib.homework.checks import HOMEWORKS
-from course_lib.homework.grading import grade, pages, results
+from course_lib.homework.grading import grade
+from course_lib.homework.grading.reports import pages, results, store
 from course_lib.storage.paths import ROOT
 
 SOURCES = sorted((ROOT / "notebooks" / "source" / "homework").glob("*.py"))
@@ -17,10 +18,11 @@ def student_file(source: Path) -> Path:
 
 
 def grade_folder(folder: Path, out: Path, secret: Path, homework: str | None = None, **options) -> list[results.Graded]:
-    """Grade a folder of submissions and write the results, as `course grade` does. options: of `grade.grade`."""
-    assignments = {name: lambda one=one: one.assignment(grade.read_secret(secret)) for name, one in HOMEWORKS.items()}
-    graded = grade.grade(folder, assignments, homework, progress=False, **options)
-    pages.write_results(graded, out)
+    """Grade a folder of submissions and write the results, as `course grade` does. options: of `grade.Options`."""
+    chosen = grade.Options(homework=homework, progress=False, **options)
+    kept = store.Store(out / "results")
+    graded = grade.grade(folder, HOMEWORKS, lambda: grade.read_secret(secret), kept, chosen)
+    pages.write_results(kept.read(), out, chosen.roster)
     return graded
 
 

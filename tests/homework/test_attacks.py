@@ -27,11 +27,12 @@ from answers import function
 from files import grade_folder, joined
 
 from course_lib.homework.checks import hw3
-from course_lib.homework.grading import results, sandbox
+from course_lib.homework.grading import sandbox
+from course_lib.homework.grading.reports import results
 from course_lib.storage.paths import ROOT
 
 SUBMISSIONS = ROOT / "tests" / "submissions"
-LIMITS = sandbox.Limits(seconds=5, memory=2**30)
+LIMITS = sandbox.Limits(seconds=3, memory=2**30)
 PORT = "@PORT@"  # the stored submission's placeholder for the port at which the test listens
 EVIL = '=HYPERLINK("http:x","y")<script>alert(1)<img src=x onerror=alert(2)>'
 UNREADABLE = ("link", "nested_json", "not_a_notebook", "not_json")
@@ -108,7 +109,7 @@ def batch(tmp_path_factory):
         before = repository(), fingerprint(handed_in.rglob("*"))
         graded = grade_folder(handed_in, out, folder / "secret", "hw3", limits=LIMITS)
         after = repository(), fingerprint(handed_in.rglob("*"))
-    return {one.found.student: one for one in graded}, out, arrived, before, after
+    return {one.found.student: one for one in graded if not one.found.extra}, out, arrived, before, after
 
 
 def points(one: results.Graded) -> dict[str, int]:

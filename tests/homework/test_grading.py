@@ -3,13 +3,17 @@
 test_attacks tests all of them together against submissions that attack them.
 """
 
+import base64
 import csv
 import dataclasses
+import hashlib
 import io
 import json
 import math
 import os
+import re
 import struct
+import zipfile
 
 import pytest
 import torch
@@ -19,9 +23,12 @@ from hypothesis import strategies as st
 
 from course_lib.homework.answers.call import Outcome, Unsupported, observe_call
 from course_lib.homework.answers.standins import LogProb, Net
-from course_lib.homework.checks import hw3
+from course_lib.homework.checks import HOMEWORKS, hw3
 from course_lib.homework.checks.case import Complaint
-from course_lib.homework.grading import grade, pages, protocol, results, sandbox, submission, worker
+from course_lib.homework.grading import grade, gradescope, protocol, sandbox, worker
+from course_lib.homework.grading.reports import marks, pages, results, similarity, store, tables
+from course_lib.homework.grading.submissions import find, roster
+from course_lib.homework.grading.submissions import notebook as cells_of
 
 
 def notebook(*cells: str, written: str = "") -> str:
@@ -39,73 +46,27 @@ def hand_in(folder, *names):
         path.write_text(notebook("x = 1"))
 
 
-# --- finding submissions -----------------------------------------------------------------------------------------
+# --- cells -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "student"),
-    [
-        ("ada/hw3.ipynb", "ada"),
-        ("ada/hw3/hw3.ipynb", "ada"),
-        ("hw3/ada.ipynb", "ada"),
-        ("ada_12345_hw3.ipynb", "ada_12345"),
-        ("Lovelace_Ada_991_HW3-2.ipynb", "Lovelace_Ada_991"),
-        ("Ada Lovelace_42_assignsubmission_file_/hw3.ipynb", "Ada Lovelace"),
-        ("loumax_LATE_2231_88012_hw3-1.ipynb", "loumax"),
-        ("loumax_2231_77001_hw3.IPYNB", "loumax"),
-        ("hw3.ipynb", "hw3"),
-    ],
-)
-def test_known_layouts(tmp_path, name, student):
-    hand_in(tmp_path, name)
-    (one,) = submission.find_submissions(tmp_path)
-    assert (one.student, one.homework, one.path) == (student, "hw3", tmp_path / name)
+def book(*cells: str) -> cells_of.Notebook:
+    return cells_of.Notebook(tuple(cells_of.Cell("code", text) for text in cells))
 
 
-def test_of_two_notebooks_the_newest_counts_and_is_remarked_on(tmp_path):
-    hand_in(tmp_path, "ada/hw3 (1).ipynb", "ada/hw3.ipynb", "bob/hw3.ipynb", "ada/.ipynb_checkpoints/hw3-checkpoint.ipynb")
-    for age, name in enumerate(("hw3 (1).ipynb", "hw3.ipynb")):
-        os.utime(tmp_path / "ada" / name, (1000 - age, 1000 - age))
-    ada, bob = submission.find_submissions(tmp_path)
-    assert ada.path.name == "hw3 (1).ipynb"  # though "hw3.ipynb" is the last by name
-    assert "More than one notebook" in ada.remark
-    assert bob.remark == ""
-
-
-def test_homework_picks_one_and_includes_files_that_name_none(tmp_path):
-    hand_in(tmp_path, "ada/hw3.ipynb", "ada/hw2.ipynb", "bob/mine.ipynb", "carol/hw13.ipynb")
-    assert [(one.student, one.homework) for one in submission.find_submissions(tmp_path, "hw3")] == [
-        ("ada", "hw3"),
-        ("bob", "hw3"),
-        ("carol", "hw3"),
-    ]
-    assert ("bob", "") in [(one.student, one.homework) for one in submission.find_submissions(tmp_path)]
-
-
-def test_no_folder_and_no_notebook(tmp_path):
-    with pytest.raises(ValueError, match="nowhere is not a folder"):
-        submission.find_submissions(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="no notebook of hw3"):
-        submission.find_submissions(tmp_path, "hw3")
-
-
-def test_cells_are_found_by_what_they_define(tmp_path):
-    (tmp_path / "a").mkdir()
-    path = tmp_path / "a" / "hw3.ipynb"
-    path.write_text(
+def test_cells_are_found_by_what_they_define():
+    read = cells_of.read_notebook(
         notebook(
             "def kl(m, s): return 1",
             "elbo = lambda *a: 2",
             "if True:\n    def free_bits(k, f): pass",
             "def kl(m, s): return 3",
             written="  words ",
-        )
+        ).encode()
     )
-    cells = submission.read_cells(path, tmp_path, ["collapse"])
-    assert cells.program("kl") == ("def kl(m, s): return 3", "2 cells define kl; the last one counts.")
-    assert cells.program("elbo")[0] == "elbo = lambda *a: 2"
-    assert cells.program("free_bits")[0] is None
-    assert cells.written == {"collapse": "  words "}
+    assert read.program("kl") == ("def kl(m, s): return 3", "2 cells define kl; the last one counts.")
+    assert read.program("elbo")[0] == "elbo = lambda *a: 2"
+    assert read.program("free_bits")[0] is None
+    assert read.answer("collapse") == "words"
 
 
 # --- messages ---------------------------------------------------------------------------------------------------
@@ -184,21 +145,21 @@ def test_outcomes_of_other_types_are_malformed():
 
 def test_other_cells_give_definitions_and_run_no_experiments(tmp_path):
     space = worker.namespace()
-    worker.define_names(
-        space,
+    cells = (
         f"import json\nHALF = 0.5\ndef helper(x): return x * HALF\nopen({str(tmp_path / 'touched')!r}, 'w')\nbroken = 1 / 0",
-    )
-    worker.define_names(
-        space,
         "%matplotlib inline\nZ = 1\ntorch.exp = 5\nZ, W = 2, math.log(2)\ndouble = lambda x: Z * x\nnet = train()\nhelper = 3",
+        "from nowhere import something\nLATER = 2\nimport colorsys\nUNUSED = 3",
     )
-    worker.define_names(space, "from nowhere import something\nLATER = 2")
+    program = "def kl(colorsys): return helper, double, net, broken, LATER, something, json"
+    worker.define_names(space, cells, program)
     assert space["helper"](4) == 2
     assert space["double"](4) == 8
     assert "net" not in space
     assert callable(torch.exp)
     assert space["LATER"] == 2
     assert "broken" not in space
+    assert "json" in space
+    assert not {"UNUSED", "colorsys"} & space.keys(), "the program does not need these"
     assert not (tmp_path / "touched").exists()
 
 
@@ -257,43 +218,105 @@ def test_only_a_stub_is_not_written_yet(error, blank):
 
 
 def test_a_function_counts_before_a_later_use_of_its_name():
-    cells = submission.Cells((KL, "kl = kl(mean, logvar)", "kl == 3", "# kl = 4"), {})
-    assert cells.program("kl") == (KL, "")
-    assert submission.Cells(("kl: object = lambda m, s: 0",), {}).program("kl")[0] is not None
+    assert book(KL, "kl = kl(mean, logvar)", "kl == 3", "# kl = 4").program("kl") == (KL, "")
+    assert book("kl: object = lambda m, s: 0").program("kl")[0] is not None
 
 
-def test_no_special_file_stops_the_grader(tmp_path):
-    (tmp_path / "ada" / "hw3.ipynb").mkdir(parents=True)
-    (tmp_path / "bob").mkdir()
-    os.mkfifo(tmp_path / "bob" / "hw3.ipynb")
-    found = submission.find_submissions(tmp_path)
-    assert [one.student for one in found] == ["ada", "bob"]
-    for one in found:
-        with pytest.raises(submission.Unreadable, match="special file"):
-            submission.read_cells(one.path, tmp_path, [])
+@pytest.fixture
+def without_sandbox(monkeypatch):
+    """Grade without running programs: every exercise passes but those of a student who handed in "x = 2"."""
 
-
-def test_two_students_of_one_name_keep_their_numbers(tmp_path):
-    hand_in(tmp_path, *(f"Ada L_{n}_assignsubmission_file_/hw3.ipynb" for n in (1, 2)), "Bob_3_assignsubmission_file_/hw3.ipynb")
-    assert [one.student for one in submission.find_submissions(tmp_path)] == [
-        "Ada L_1_assignsubmission_file_", "Ada L_2_assignsubmission_file_", "Bob",
-    ]  # fmt: skip
-
-
-def test_an_error_of_the_grader_costs_one_submission_and_not_the_batch(tmp_path, monkeypatch):
-    hand_in(tmp_path, "ada/hw3.ipynb", "bob/hw3.ipynb")
-    real = submission.read_cells
-
-    def read(path, *rest):
-        if path.parent.name == "ada":
-            raise RuntimeError("the disk is on fire")
-        return real(path, *rest)
+    def run(notebook, assignment, slot, options):
+        right = "x = 2" not in notebook.code
+        for task in assignment.programs:
+            complaint = None if right else Complaint("wrong")
+            yield results.Result(task.name, task.points, task.points if right else 0, complaint=complaint)
 
     monkeypatch.setattr(grade, "require_sandbox", lambda limits, safe: None)
-    monkeypatch.setattr(submission, "read_cells", read)
-    ada, bob = grade.grade(tmp_path, {"hw3": lambda: hw3.assignment(b"a" * 16)}, progress=False)
+    monkeypatch.setattr(grade, "_run_programs", run)
+    return monkeypatch
+
+
+def run(folder, out=None, **options):
+    kept = out and store.Store(out / "results")
+    return grade.grade(folder, HOMEWORKS, lambda: b"a" * 16, kept, grade.Options(progress=False, **options))
+
+
+def test_an_error_of_the_grader_costs_one_submission_and_not_the_batch(tmp_path, without_sandbox):
+    hand_in(tmp_path, "ada/hw3.ipynb", "bob/hw3.ipynb")
+    real = grade._grade_one
+
+    def grade_one(one, *rest):
+        if one.student == "ada":
+            raise RuntimeError("the disk is on fire")
+        return real(one, *rest)
+
+    without_sandbox.setattr(grade, "_grade_one", grade_one)
+    ada, bob = run(tmp_path)
     assert "the disk is on fire" in ada.problem
     assert bob.problem == ""
+
+
+def test_results_are_written_as_they_come_and_a_rerun_goes_on(tmp_path, without_sandbox):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    hand_in(folder, *(f"s{n}/hw3.ipynb" for n in range(9)))
+    for n in range(9):
+        (folder / f"s{n}" / "hw3.ipynb").write_text(notebook(f"x = {n + 10}"))
+    real, calls = grade._grade_one, []
+
+    def stopped(one, *rest):
+        calls.append(one.student)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return real(one, *rest)
+
+    without_sandbox.setattr(grade, "max_parallel", lambda limits: 1)
+    without_sandbox.setattr(grade, "_grade_one", stopped)
+    interrupted = run(folder, out)
+    assert len(interrupted) == 9, "every submission is in the results"
+    done = store.Store(out / "results").read()
+    assert 4 <= len(done) < 9
+    calls[:] = ["-"] * 10
+    again = run(folder, out)
+    assert len(calls) - 10 == 9 - len(done), "what is graded is not graded again"
+    assert [one.points for one in again] == [done[0].points] * 9
+    calls[:] = ["-"] * 10
+    run(folder, out, again=True)
+    assert len(calls) == 19
+
+
+def test_the_best_attempt_counts_where_it_should(tmp_path, without_sandbox):
+    hand_in(tmp_path, "ada/hw3.ipynb")
+    newer = tmp_path / "ada" / "hw3 (1).ipynb"
+    newer.write_text(notebook("x = 2"))
+    os.utime(tmp_path / "ada" / "hw3.ipynb", (1000, 1000))
+    (newest,) = run(tmp_path)
+    (best,) = run(tmp_path, best=True)
+    assert (newest.points, newest.found.file) == (0, "ada/hw3 (1).ipynb")
+    assert (best.points, best.found.file) == (sum(one.points for one in hw3.exercises), "ada/hw3.ipynb")
+    assert "best one counts" in best.found.remark
+
+
+def test_a_result_that_is_damaged_is_named(tmp_path):
+    (tmp_path / "x.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"x\.json .*delete it"):
+        store.Store(tmp_path).read()
+
+
+def test_stored_results_are_what_they_were(tmp_path):
+    complaint = Complaint("It raised X.", "input", earned=0.5, right=("eps",), public="It raised X.")
+    rows = (
+        results.Result("kl", 3, 1.5, 0.1, complaint, "a remark", program="def kl", library=("vae",)),
+        results.Result("collapse", 5, None),
+    )
+    one = results.Graded(find.Found("Zoë", "hw3", "zoë/hw3.ipynb", late="late"), rows, key="k")
+    kept = store.Store(tmp_path)
+    kept.write(one)
+    assert kept.read() == [one]
+    renamed = dataclasses.replace(one, found=dataclasses.replace(one.found, student="Zoë Li"))
+    kept.write(renamed)
+    kept.forget([renamed])
+    assert kept.read() == [renamed]
 
 
 # --- results -----------------------------------------------------------------------------------------------
@@ -301,17 +324,21 @@ def test_an_error_of_the_grader_costs_one_submission_and_not_the_batch(tmp_path,
 
 @given(st.text())
 def test_no_cell_of_the_csv_is_a_formula(text):
-    row = next(csv.reader(io.StringIO(f'"{pages.without_formula(text)}"'.replace('"', "") + "\n")), [""])
-    assert not row or row[0][:1] not in ("=", "+", "-", "@", "\t", "\r")
-    assert "\n" not in pages.without_formula(text)
+    cell = tables.without_formula(text)
+    assert cell[:1] not in ("=", "+", "-", "@", "\t", "\r")
+    assert cell.isprintable()
 
 
 def graded(student: str, points: int) -> results.Graded:
     complaint = None if points else Complaint(likely="The sign is reversed.")
-    found = submission.Found(student, "hw3", None)
+    found = find.Found(student, "hw3", f"{student}/hw3.ipynb")
     return results.Graded(
         found, (results.Result("kl", 3, points, 0.1, complaint), results.Result("collapse", 3, None, answer="words"))
     )
+
+
+def page(one: results.Graded) -> str:
+    return f"{store.page_name(one)}.html"
 
 
 def test_csv_and_pages(tmp_path):
@@ -325,14 +352,114 @@ def test_csv_and_pages(tmp_path):
     assert "Bob &amp; Co" in index
     assert "1 of 2 passed" in index
     assert index.count("The sign is reversed.") == 1
-    page = (tmp_path / "students" / pages.page_name(graded("Bob & Co", 0))).read_text()
-    assert "0 of 3 points" in page
-    assert "words" in page
+    text = (tmp_path / "students" / page(graded("Bob & Co", 0))).read_text()
+    assert "0 of 3 points" in text
+    assert "words" in text
+
+
+def answered(student: str, words: str, program: str = "", **fields) -> results.Graded:
+    found = find.Found(student, "hw3", f"{student}/hw3.ipynb", **fields)
+    rows = (results.Result("kl", 3, 3, program=program), results.Result("collapse", 5, None, answer=words))
+    return results.Graded(found, rows)
+
+
+def test_a_reading_page_shows_every_answer_and_no_name(tmp_path):
+    question = pages.Question("hw3", "collapse", 5, "Why?", "**Because**, $z^2$. *1 point* for it.")
+    both = [
+        answered("Ada Lovelace", "# A title\n<script>alert(1)</script> [x](javascript:alert(2)) $a < b$"),
+        answered("Bob", ""),
+    ]
+    pages.write_results(both, tmp_path, questions=[question])
+    text = (tmp_path / "read" / "hw3_collapse.html").read_text()
+    assert "Lovelace" not in text
+    assert marks.answer_code("Ada Lovelace", "hw3") in text
+    assert "<strong>Because</strong>" in text
+    assert "<code>$z^2$</code>" in text
+    assert "&lt;script&gt;" in text
+    assert 'href="javascript' not in text
+    assert "1 student gave no answer" in text
+    script = text.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in text, "a browser runs this script and no other"
+    assert 'href="read/hw3_collapse.html"' in (tmp_path / "index.html").read_text()
+
+
+def test_the_summary_says_how_the_class_did_and_whom_to_look_at(tmp_path):
+    people = roster.Roster(("name",), tuple(roster.Person(name, "", (name,)) for name in ("Ada", "Ned")))
+    some = [graded("Ada", 3), graded("Bob", 0), graded("Carl", 0), answered("Dan", "", late="handed in 5 min after the deadline")]
+    some += [dataclasses.replace(answered("Eve", "x"), results=(), problem="It is not a notebook.")]
+    some += [dataclasses.replace(some[-1], found=dataclasses.replace(some[-1].found, file="Eve/notes.txt", extra=True))]
+    pages.write_results(some, tmp_path, people)
+    text = re.sub(r"<[^>]+>|\s+", " ", (tmp_path / "index.html").read_text())
+    text = " ".join(text.split())
+    for words in (
+        "mean 1.5, median 1.5", "No answer in words: Dan", "Could not be graded: Eve : It is not a notebook.",
+        "Nothing handed in: Ned", "Late: Dan : handed in 5 min after", "2 The sign is reversed. Bob , Carl",
+        "Not on the roster: Bob , Carl , Dan , Eve", "Eve/notes.txt", "Dan 3 of 8", "Graded with Python",
+    ):  # fmt: skip
+        assert words in text, (words, text)
+
+
+LONG = "def kl(mean, logvar):\n    s = logvar.exp()\n    return 0.5 * (mean**2 + s - 1 - logvar).flatten(1).sum(1)"
+
+
+def test_similar_submissions_are_hinted_at():
+    words = "The mean of the two is not a garment because the space between the codes is empty"
+    renamed = LONG.replace("mean", "m").replace("logvar", "lv").replace("s =", "variance =  # own\n").replace("+ s", "+ variance")
+    some = [answered("Ada", words, LONG), answered("Kim", f"I say: {words}", "def kl(): 1"), answered("Bob", "", renamed)]
+    pairs = {pair.students: (pair.words > 0.9, pair.programs) for pair in similarity.find_alike(some)}
+    assert pairs == {("Ada", "Kim"): (True, ()), ("Ada", "Bob"): (False, ("kl",))}
+    common = [answered(name, "", LONG) for name in ("Ada", "Bob", "Carl")]
+    assert similarity.find_alike(common) == [], "what three have alike is the obvious program"
+
+
+def test_the_gradebook_goes_back_to_the_platform():
+    header = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
+    person = roster.Person("Ada Lovelace", "S1", ("Lovelace, Ada", "7", "S1", "ada", "A"))
+    people = roster.Roster(header, (person,))
+    text = tables.gradebook_csv([answered("Ada Lovelace", "x"), answered("=Bob", "y", id="9")], people)
+    assert list(csv.reader(io.StringIO(text))) == [
+        [*header, "hw3", "total"], ["Points Possible", "", "", "", "", "8", "8"],
+        ["Lovelace, Ada", "7", "S1", "ada", "A", "3", "3"], ["'=Bob", "9", "", "", "", "3", "3"],
+    ]  # fmt: skip
+
+
+def test_what_a_student_reads_holds_no_hidden_value():
+    complaint = Complaint(
+        "It raised NameError: name 'x1' is not defined.", "mean", "1.5", "2.5", "A hint.", public="It raised NameError."
+    )
+    one = results.Result("kl", 3, 0, complaint=complaint, program="return x1")
+    assert one.lines == ["Input: mean.", "It raised NameError.", "`x1` is not defined.", "A hint."]
+    other = dataclasses.replace(one, program="raise NameError(secret)")
+    assert other.lines == ["Input: mean.", "It raised NameError.", "A hint."]
+
+
+def test_gradescope_gets_a_test_for_each_function(tmp_path):
+    gradescope.write_for_gradescope([graded("Ada", 0)], tmp_path / "results.json")
+    written = json.loads((tmp_path / "results.json").read_text())
+    assert written["score"] == 0
+    (one,) = written["tests"]
+    assert (one["name"], one["score"], one["max_score"], one["status"]) == ("kl", 0, 3, "failed")
+    assert "The sign is reversed." in one["output"]
+
+
+def test_the_autograder_holds_what_it_needs_and_no_solution(tmp_path):
+    gradescope.make_autograder("hw3", tmp_path / "hw3.zip", b"a" * 16)
+    with zipfile.ZipFile(tmp_path / "hw3.zip") as archive:
+        names = archive.namelist()
+        assert archive.getinfo("run_autograder").external_attr >> 16 & 0o111
+        assert b"--homework hw3" in archive.read("run_autograder")
+        assert archive.read("secret") == b"a" * 16
+    assert {"setup.sh", "workbook/pyproject.toml", "workbook/course_lib/homework/grading/reports/read.js"} <= set(names)
+    assert not [name for name in names if not name.startswith(("setup.sh", "run_autograder", "secret", "workbook/"))]
+    assert not [name for name in names if name.startswith(("workbook/notebooks", "workbook/tests"))]
+    with pytest.raises(ValueError, match="'hw9'"):
+        gradescope.make_autograder("hw9", tmp_path / "hw9.zip", b"")
 
 
 def test_similar_names_get_different_pages():
     names = ["Ada B", "Ada_B", "Ada/B", "Ädä B", "..", "", "x" * 300]
-    files = {pages.page_name(graded(name, 1)) for name in names}
+    files = {store.page_name(graded(name, 1)) for name in names}
     assert len(files) == len(names)
     assert all(len(name) < 80 and "/" not in name for name in files)
 
@@ -369,7 +496,7 @@ def test_parallel_sandboxes_fit_into_memory(monkeypatch):
 
 def test_an_unknown_homework_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"'hw9'.* hw3"):
-        grade.grade(tmp_path, {"hw3": lambda: hw3.assignment(b"a" * 16)}, "hw9")
+        run(tmp_path, homework="hw9")
 
 
 def test_a_folder_without_submissions_makes_no_secret(tmp_path, monkeypatch):
@@ -384,9 +511,9 @@ def test_a_forged_reply_costs_its_own_points_and_does_not_stop_the_grader():
     """Right values, but arguments "after the call" that are no tensors: nothing of the reply can be compared."""
     task = hw3.kl.task(b"a" * 16)
     outcomes = [observe_call(hw3.kl.oracle, case.args, True) for case in task.hidden_inputs]
-    assert grade._judge(task, protocol.pack_outcomes(outcomes)) is None
+    assert grade._judge(task, protocol.pack_outcomes(outcomes)) == (None, "")
     forged = [dataclasses.replace(one, after=(5, "x")) for one in outcomes]
-    assert grade._judge(task, protocol.pack_outcomes(forged)) is not None
+    assert grade._judge(task, protocol.pack_outcomes(forged))[0] is not None
     for wrong in (outcomes[:-1], [*outcomes, outcomes[0]], []):
         with pytest.raises(protocol.Malformed):
             grade._judge(task, protocol.pack_outcomes(wrong))
@@ -399,21 +526,35 @@ def lines(out) -> dict[tuple[str, str], dict]:
     return {(r["student"], r["exercise"]): r for r in csv.DictReader((out / "grades.csv").open(encoding="utf-8"))}
 
 
-def test_marks_survive_and_one_student_can_be_graded_again(tmp_path):
-    pages.write_results([graded("Ada", 3), graded("Bob & Co", 0)], tmp_path)
+def test_marks_survive_every_run(tmp_path):
+    both = [graded("Ada", 3), graded("Bob & Co", 0)]
+    pages.write_results(both, tmp_path)
     given = "\ufeffstudent;homework;exercise;points;comment\nAda;hw3;collapse;2,5;Good, but why?\nBob & Co;hw3;kl;1;half right\n"
     (tmp_path / "marks.csv").write_text(given, encoding="utf-8")
-    pages.write_results([graded("Ada", 3)], tmp_path)
+    code = marks.answer_code("Bob & Co", "hw3")
+    by_number = f"student,homework,exercise,points,comment\n{code},hw3,collapse,3,\nNed,hw3,kl,1,\n"
+    (tmp_path / "marks_hw3_collapse.csv").write_text(by_number)
+    (unused,) = pages.write_results(both, tmp_path)
+    assert "line 3" in unused.where
     found = lines(tmp_path)
     assert {key: row["points"] for key, row in found.items()} == {
-        ("Ada", "kl"): "3", ("Ada", "collapse"): "2.5", ("Bob & Co", "kl"): "1", ("Bob & Co", "collapse"): "",
+        ("Ada", "kl"): "3", ("Ada", "collapse"): "2.5", ("Bob & Co", "kl"): "1", ("Bob & Co", "collapse"): "3",
     }  # fmt: skip
     assert found["Ada", "collapse"]["why"] == "Good, but why?"
-    page = (tmp_path / "students" / pages.page_name(graded("Ada", 3))).read_text()
-    assert "5.5 of 6 points" in page
-    assert "Good, but why?" in page
-    assert "1 submission of earlier runs" in (tmp_path / "index.html").read_text()
+    text = (tmp_path / "students" / page(graded("Ada", 3))).read_text()
+    assert "5.5 of 6 points" in text
+    assert "Good, but why?" in text
+    assert "marks_hw3_collapse.csv, line 3" in (tmp_path / "index.html").read_text()
     assert (tmp_path / "marks.csv").read_text(encoding="utf-8") == given
+    assert (tmp_path / "gradebook.csv").read_text() == "student,id,hw3,total\nAda,,5.5,5.5\nBob & Co,,4,4\n"
+
+
+def test_one_answer_is_marked_once(tmp_path):
+    start = "student,homework,exercise,points\n"
+    (tmp_path / "marks.csv").write_text(f"{start}Ada,hw3,kl,1\n")
+    (tmp_path / "marks_2.csv").write_text(f"{start}{marks.answer_code('Ada', 'hw3')},hw3,kl,2\n")
+    with pytest.raises(ValueError, match=r"marks\.csv, line 2.*marks_2\.csv, line 2"):
+        pages.write_results([graded("Ada", 3)], tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -437,7 +578,7 @@ def test_text_that_is_no_unicode_loses_no_page(tmp_path):
     one = graded("M\udcfcller", 3)
     half = dataclasses.replace(one, results=(dataclasses.replace(one.results[1], answer="half an emoji \ud83d"),))
     pages.write_results([half], tmp_path)
-    assert "half an emoji ?" in (tmp_path / "students" / pages.page_name(half)).read_text()
+    assert "half an emoji ?" in (tmp_path / "students" / page(half)).read_text()
     assert "M?ller" in (tmp_path / "index.html").read_text()
 
 

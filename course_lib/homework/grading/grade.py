@@ -1,20 +1,27 @@
 """Grade a folder of submissions in parallel, each in its own sandbox; the comparison with the oracles happens outside of it."""
 
+import hashlib
 import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Protocol
 
 import psutil
 from tqdm import tqdm
 
 from course_lib.homework.checks.case import Assignment, Complaint, Task
-from course_lib.homework.grading import protocol, submission
-from course_lib.homework.grading.results import Graded, Result
+from course_lib.homework.grading import protocol
+from course_lib.homework.grading.reports.results import Graded, Result
+from course_lib.homework.grading.reports.store import Store
 from course_lib.homework.grading.sandbox import Limits, NoAnswer, Sandbox, SandboxDied, require_sandbox
+from course_lib.homework.grading.submissions.find import Found, find_submissions
+from course_lib.homework.grading.submissions.notebook import Notebook
+from course_lib.homework.grading.submissions.roster import Roster
 from course_lib.storage.paths import ROOT
 
 SECRET = ROOT / ".grading-secret"
@@ -38,50 +45,112 @@ def read_secret(path: Path = SECRET) -> bytes:
     return value
 
 
+class Homework(Protocol):
+    """What the grader needs to know of a homework: the names in it, and how to make it for a teacher's secret."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its exercises and questions."""
+
+    def assignment(self, secret: bytes) -> Assignment:
+        """Its exercises, with hidden inputs."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to grade. homework: this one alone. safe: False runs strangers' programs with your own rights. best: of several
+    attempts the one with the most points counts, not the newest. closed_book: without the chapters' blocks. deadline: seconds
+    since the epoch. again: also what has not changed since the last run into the same folder.
+    """
+
+    homework: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    safe: bool = True
+    best: bool = False
+    closed_book: bool = False
+    deadline: float | None = None
+    roster: Roster = field(default_factory=Roster)
+    again: bool = False
+    progress: bool = True
+
+
 def grade(
     folder: Path,
-    assignments: Mapping[str, Callable[[], Assignment]],
-    homework: str | None = None,
-    limits: Limits | None = None,
-    safe: bool = True,
-    progress: bool = True,
+    homeworks: Mapping[str, Homework],
+    secret: Callable[[], bytes],
+    store: Store | None = None,
+    options: Options | None = None,
 ) -> list[Graded]:
-    """Grade every submission below ``folder``, which is read and never written.
+    """Grade every submission below ``folder`` (or in a zip archive), which is read and never written.
 
-    assignments: by homework, what makes its assignment; called once for each homework found, when a sandbox and the submissions
-    are there. homework: grade this one alone. safe: False runs strangers' programs with your own rights. Raises ValueError for
-    an unknown homework, where ``folder`` holds no notebook, and (`NoSandbox`) where no sandbox can be made.
+    secret: called once a sandbox and submissions are there. store: where results are written as they come, and read again where
+    nothing has changed. Raises ValueError for an unknown homework, where ``folder`` holds no notebook, and (`NoSandbox`) where no
+    sandbox can be made.
     """
-    if homework is not None and homework not in assignments:
-        raise ValueError(f"there is no homework {homework!r}; choose from {', '.join(assignments)}.")
-    limits = limits or Limits()
-    require_sandbox(limits, safe)
-    found = submission.find_submissions(folder, homework)
-    made = {name: assignments[name]() for name in {one.homework for one in found} & assignments.keys()}
-    parallel = max_parallel(limits)
+    options = options or Options()
+    if options.homework is not None and options.homework not in homeworks:
+        raise ValueError(f"there is no homework {options.homework!r}; choose from {', '.join(homeworks)}.")
+    require_sandbox(options.limits, options.safe)
+    names = {name: homework.names for name, homework in homeworks.items()}
+    found = find_submissions(folder, names, options.homework, options.roster, options.deadline)
+    value = secret()
+    made = {name: homeworks[name].assignment(value) for name in {one.homework for one in found} & homeworks.keys()}
+    settings = _fingerprint(value, options)
+    known = {} if options.again or store is None else {one.key: one for one in store.read()}
     slots: SimpleQueue[int] = SimpleQueue()
+    parallel = max_parallel(options.limits)
     for slot in range(parallel):
         slots.put(slot)
 
-    def grade_in_a_slot(one: submission.Found) -> Graded:
+    def grade_in_a_slot(one: Found) -> Graded:
+        key = f"{hashlib.sha256(one.content).hexdigest()}:{settings}"
+        if (before := known.get(key)) and one.notebook and before.found.homework == one.homework:
+            return replace(before, found=_without_content(one))
         slot = slots.get()
         try:
-            return _grade_one(one, folder, made.get(one.homework), slot, limits, safe)
+            return replace(_grade_one(one, made.get(one.homework), slot, options), found=_without_content(one), key=key)
         finally:
             slots.put(slot)
 
-    with ThreadPoolExecutor(parallel) as pool, tqdm(total=len(found), unit="submission", disable=not progress) as bar:
-        futures = [pool.submit(grade_in_a_slot, one) for one in found]
+    def grade_attempts(one: Found) -> Graded:
+        graded = [grade_in_a_slot(attempt) for attempt in (one, *(one.older if options.best else ()))]
+        best = max(graded, key=lambda attempt: attempt.points)  # the first, which is the newest, of several equal ones
+        if best is graded[0]:
+            return best
+        remark = f"{len(graded)} notebooks were handed in; the best one counts, {best.found.file}."
+        return replace(best, found=replace(best.found, remark=remark))
+
+    graded: list[Graded] = []
+    with ThreadPoolExecutor(parallel) as pool, tqdm(total=len(found), unit="submission", disable=not options.progress) as bar:
+        futures = {pool.submit(grade_attempts, one): one for one in found}
         try:
-            for _ in as_completed(futures):
+            for future in as_completed(futures):
+                if store and future.exception() is None:
+                    store.write(future.result())
                 bar.update()
-        except KeyboardInterrupt:  # keep what is graded
+        except (KeyboardInterrupt, OSError):  # a full disk: keep what is graded, and let the pages say what failed
             pool.shutdown(cancel_futures=True)
-        return [_result(future, one) for future, one in zip(futures, found, strict=True)]
+        graded = [_result(future, one) for future, one in futures.items()]
+    if store:
+        store.forget(graded)
+    return graded
 
 
-def _result(future: Future[Graded], found: submission.Found) -> Graded:
+def _fingerprint(secret: bytes, options: Options) -> str:
+    """Of everything but the submission that a result depends on: the secret, the options, and the grader itself."""
+    digest = hashlib.sha256(secret + repr((options.limits, options.safe, options.closed_book)).encode())
+    for path in sorted(Path(__file__).resolve().parents[1].rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _without_content(found: Found) -> Found:
+    return replace(found, notebook=None, content=b"", older=())
+
+
+def _result(future: Future[Graded], found: Found) -> Graded:
     """What a submission's grading gave. Where it failed or never began, the submission is in the results with the reason."""
+    found = _without_content(found)
     if future.cancelled():
         return Graded(found, (), "Not graded: the run was interrupted. Run the command again.")
     error = future.exception()
@@ -94,30 +163,25 @@ def max_parallel(limits: Limits) -> int:
     return max(1, min(cores, int(psutil.virtual_memory().available * 0.8 // (limits.memory + IDLE_MEMORY))))
 
 
-def _grade_one(
-    found: submission.Found, folder: Path, assignment: Assignment | None, slot: int, limits: Limits, safe: bool
-) -> Graded:
-    if assignment is None:
-        return Graded(found, (), "The file does not say which homework it is: name it hw3.ipynb, or give --homework.")
-    try:
-        cells = submission.read_cells(found.path, folder, [task.name for task in assignment.written])
-    except submission.Unreadable as error:
-        lost = tuple(Result(task.name, task.points, 0, complaint=Complaint(str(error))) for task in assignment.tasks)
-        return Graded(found, lost, str(error))
-    results = {one.exercise: one for one in _run_programs(cells, assignment, slot, limits, safe)}
+def _grade_one(found: Found, assignment: Assignment | None, slot: int, options: Options) -> Graded:
+    if assignment is None or found.extra:
+        unclear = "The file does not say which homework it is: name it hw3.ipynb, or give --homework."
+        return Graded(found, (), found.problem or unclear)
+    if found.notebook is None:
+        lost = tuple(Result(task.name, task.points, 0, complaint=Complaint(found.problem)) for task in assignment.tasks)
+        return Graded(found, lost, found.problem)
+    results = {one.exercise: one for one in _run_programs(found.notebook, assignment, slot, options)}
     for task in assignment.written:
-        text = cells.written[task.name].strip()
-        answer = "" if text in ("", submission.ANSWER_HERE) else text
-        results[task.name] = Result(task.name, task.points, None, answer=answer)
+        results[task.name] = Result(task.name, task.points, None, answer=found.notebook.answer(task.name))
     return Graded(found, tuple(results[task.name] for task in assignment.tasks))
 
 
-def _run_programs(cells: submission.Cells, assignment: Assignment, slot: int, limits: Limits, safe: bool) -> Iterator[Result]:
+def _run_programs(notebook: Notebook, assignment: Assignment, slot: int, options: Options) -> Iterator[Result]:
     """Each exercise in turn, in one sandbox; where a program destroyed it, the next exercise gets a new one."""
     sandbox: Sandbox | None = None
     try:
         for task in assignment.programs:
-            program, remark = cells.program(task.name)
+            program, remark = notebook.program(task.name)
             if program is None:
                 yield Result(task.name, task.points, 0, complaint=Complaint(remark))
                 continue
@@ -125,27 +189,29 @@ def _run_programs(cells: submission.Cells, assignment: Assignment, slot: int, li
                 problem = f"The cell has {len(program):,} characters, but at most {MAX_CODE:,} are read: move data out of it."
                 yield Result(task.name, task.points, 0, complaint=Complaint(problem))
                 continue
-            start = time.monotonic()
+            start, note = time.monotonic(), ""
             try:
-                sandbox = sandbox or Sandbox(slot, limits, safe)
-                complaint = _judge(task, sandbox.ask(_request(task, program, cells)))
+                sandbox = sandbox or Sandbox(slot, options.limits, options.safe, options.closed_book)
+                complaint, note = _judge(task, sandbox.ask(_request(task, program, notebook)))
             except (NoAnswer, protocol.Malformed) as error:
                 complaint = Complaint(f"{error}" if isinstance(error, NoAnswer) else f"What it returned is no answer: {error}.")
                 if isinstance(error, (SandboxDied, protocol.Malformed)) and sandbox:  # later replies may be out of step
                     sandbox.close()
                     sandbox = None
-            points = 0 if complaint else task.points
-            yield Result(task.name, task.points, points, time.monotonic() - start, complaint, remark)
+            points = complaint.points(task.points) if complaint else task.points
+            seconds, remark = time.monotonic() - start, " ".join(filter(None, [remark, note]))
+            library = tuple(notebook.uses_library(program))
+            yield Result(task.name, task.points, points, seconds, complaint, remark, program=program, library=library)
     finally:
         if sandbox:
             sandbox.close()
 
 
-def _request(task: Task, program: str, cells: submission.Cells) -> bytes:
+def _request(task: Task, program: str, notebook: Notebook) -> bytes:
     """The message that asks a worker for the outcomes of every hidden input."""
     others: list[str] = []
     room = MAX_CODE - len(program)
-    for cell in cells.code:
+    for cell in notebook.code:
         if cell is not program and len(cell) <= room:  # a picture as text, for example, is left out
             others.append(cell)
             room -= len(cell)
@@ -153,13 +219,15 @@ def _request(task: Task, program: str, cells: submission.Cells) -> bytes:
     return protocol.pack((task.name, program, tuple(others), inputs, task.differentiable))
 
 
-def _judge(task: Task, reply: bytes) -> Complaint | None:
-    """What the check says about a worker's reply. Raises protocol.Malformed for bytes that are no reply."""
+def _judge(task: Task, reply: bytes) -> tuple[Complaint | None, str]:
+    """What the check says about a worker's reply, and its remark. Raises protocol.Malformed for bytes that are no reply."""
     outcomes = protocol.unpack_outcomes(reply)
     if len(outcomes) != len(task.hidden_inputs):
         raise protocol.Malformed("it does not answer every input")
     assert task.explain is not None  # only a question in words has none, and no worker answers it
+    assert task.remark is not None
     try:
-        return task.explain(task.hidden_inputs, outcomes)
+        complaint = task.explain(task.hidden_inputs, outcomes)
+        return complaint, "" if complaint else task.remark(task.hidden_inputs, outcomes)
     except (TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError, LookupError) as error:  # forged to fail here
         raise protocol.Malformed(f"it cannot be compared ({type(error).__name__})") from error

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,13 +34,14 @@ BLOCKED = (
     "allow them, use another machine, or give --unsafe-no-sandbox if you trust every submission."
 )
 READY = b"ready\n"
+NOBODY = 65534  # the user without rights, as which a program of root's runs where there is no sandbox
 PACKAGE = Path(course_lib.__file__).resolve().parent
 
 
 @contextlib.contextmanager
-def _seccomp_filter() -> Iterator[list[int]]:
-    """An open file that holds the filter of system calls, for bubblewrap to read; none on a machine that it is not written for."""
-    if not (content := seccomp.filter_program()):
+def _seccomp_filter(safe: bool) -> Iterator[list[int]]:
+    """An open file with the filter of system calls, for bubblewrap to read; none without it, or on other machines."""
+    if not (content := seccomp.filter_program() if safe else b""):
         yield []
         return
     reader, writer = os.pipe()
@@ -153,9 +154,9 @@ class Sandbox:
         program.append(str(8 * 2**30))  # address space, not memory in use: torch alone reserves gigabytes
         environment = {"PATH": os.environ.get("PATH", os.defpath)}  # bubblewrap's own process can be read from inside
         if not safe:
-            program[3:5] = ["0", str(user_process_limit())]
+            program[3:5] = [str(NOBODY if _readable_by_others(Path(sys.prefix)) else 0), str(user_process_limit())]
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        with _seccomp_filter() if safe else contextlib.nullcontext([]) as files:
+        with _seccomp_filter(safe) as files:
             options = ["--seccomp", str(files[0])] if files else []
             wrapper = [*bwrap_command(user, limits, closed_book), *options] if safe else []
             self.process = subprocess.Popen(
@@ -246,20 +247,29 @@ class Sandbox:
         """Raise SandboxDied when the time is over or the processes hold too much memory."""
         if time.monotonic() > deadline:
             raise SandboxDied(late)
+        if self._held(lambda process: process.memory_info().rss) <= self.limits.memory:
+            return  # counts what is shared several times, and is quick to read
+        if self._held(lambda process: process.memory_full_info().pss) > self.limits.memory:
+            raise SandboxDied(f"It held more than {self.limits.memory / 2**30:g} GiB of memory.")
+
+    def _held(self, measure: Callable[[psutil.Process], int]) -> int:
+        """Bytes that its processes hold together."""
         held = 0
         for process in self._tree():
-            try:
-                held += process.memory_full_info().pss  # memory that is shared is shared out, not left out
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-        if held > self.limits.memory:
-            raise SandboxDied(f"It held more than {self.limits.memory / 2**30:g} GiB of memory.")
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                held += measure(process)
+        return held
 
     def _tree(self) -> list[psutil.Process]:
         try:
             return psutil.Process(self.process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
+
+
+def _readable_by_others(folder: Path) -> bool:
+    """Whether a user without rights could still import this Python's packages."""
+    return all(one.stat().st_mode & 0o005 == 0o005 for one in (folder, PACKAGE, *folder.parents, *PACKAGE.parents))
 
 
 def user_process_limit() -> int:

@@ -14,6 +14,8 @@ import signal
 import sys
 import time
 import types
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,8 @@ from course_lib.homework.answers.call import Outcome, Unsupported, is_blank, obs
 from course_lib.homework.grading import protocol
 
 IMPORTS = (ast.Import, ast.ImportFrom)
-DEFINITIONS = (*IMPORTS, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+ASSIGNMENTS = (ast.Assign, ast.AnnAssign)
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 #: What a constant of another cell may call: `LOG2PI = math.log(2 * math.pi)` is one, `losses = train(net)` is an experiment.
 CHEAP = {"math", "np", "torch", "F"} | {"bool", "float", "int", "dict", "list", "set", "tuple"}
 CHEAP |= {"abs", "len", "max", "min", "range", "round", "sum"}
@@ -71,23 +74,66 @@ def parse(cell: str) -> ast.Module:
         return ast.parse(TransformerManager().transform_cell(cell))
 
 
-def define_names(space: dict[str, Any], cell: str) -> None:
-    """Run only the parts of a cell that other cells may need: imports, functions, classes and constants, but no experiments."""
-    try:
-        tree = parse(cell)
-    except (SyntaxError, ValueError):
-        return
-    for node in tree.body:
-        if isinstance(node, DEFINITIONS) or _is_constant(node, space) or _is_import(node):
+def define_names(space: dict[str, Any], cells: Iterable[str], program: str) -> None:
+    """Run the parts of other cells that a program needs, directly or not: imports, functions, classes, constants; no experiments.
+
+    What it does not need is left out, because importing matplotlib, for example, takes a second.
+    """
+    parts = [
+        node
+        for cell in cells
+        for node in _parsed(cell).body
+        if _is_import(node) or isinstance(node, (*DEFINITIONS, *ASSIGNMENTS))
+    ]
+    needed, found = _used_names(_parsed(program)), -1
+    while len(needed) > found:
+        found = len(needed)
+        needed |= {name for node in parts if _defined_names(node) & needed for name in _used_names(node)}
+    for node in parts:
+        if not _defined_names(node) & {*needed, "*"}:
+            continue
+        if _is_import(node) or isinstance(node, DEFINITIONS) or _is_constant(node, space):
             try:
                 exec(compile(ast.Module([node], []), "<another cell>", "exec"), space)
             except Exception as error:  # code that needs this name will raise NameError, and the student reads that
                 print(f"{type(error).__name__}: {error}", file=sys.stderr)
 
 
+def _used_names(tree: ast.AST) -> set[str]:
+    """The names that a tree uses from outside: all but the arguments of its functions."""
+    used: set[str] = set()
+    inside: list[tuple[ast.AST, frozenset[str]]] = [(tree, frozenset())]  # no recursion: a long sum is a deep tree
+    while inside:
+        node, arguments = inside.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            arguments |= {one.arg for one in ast.walk(node.args) if isinstance(one, ast.arg)}
+        if isinstance(node, ast.Name) and node.id not in arguments:
+            used.add(node.id)
+        inside += [(child, arguments) for child in ast.iter_child_nodes(node)]
+    return used
+
+
+def _defined_names(node: ast.stmt) -> set[str]:
+    """The names that a part of a cell defines; "*" for an import of all names."""
+    if _is_import(node):
+        aliases = [alias for one in ast.walk(node) if isinstance(one, IMPORTS) for alias in one.names]
+        return {alias.asname or alias.name.partition(".")[0] for alias in aliases}
+    if isinstance(node, DEFINITIONS):
+        return {node.name}
+    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+
+
+def _parsed(cell: str) -> ast.Module:
+    """A cell's tree; an empty one where it cannot be parsed."""
+    try:
+        return parse(cell)
+    except (SyntaxError, ValueError):
+        return ast.Module([], [])
+
+
 def _is_constant(node: ast.stmt, space: dict[str, Any]) -> bool:
     """Whether it assigns a lambda, or a value that is cheap to compute, and neither to a function's name nor to an attribute."""
-    if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+    if not isinstance(node, ASSIGNMENTS) or node.value is None:
         return False
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     names = [name for target in targets for name in (target.elts if isinstance(target, ast.Tuple) else [target])]
@@ -106,8 +152,8 @@ def _root(node: ast.expr) -> str:
 
 
 def _is_import(node: ast.stmt) -> bool:
-    """Whether it is a ``try`` that only imports."""
-    return isinstance(node, ast.Try) and all(isinstance(one, IMPORTS) for one in node.body)
+    """Whether it is an import, or a ``try`` that only imports."""
+    return isinstance(node, IMPORTS) or (isinstance(node, ast.Try) and all(isinstance(one, IMPORTS) for one in node.body))
 
 
 def define_function(space: dict[str, Any], cell: str, name: str) -> Any:
@@ -135,16 +181,17 @@ def define_function(space: dict[str, Any], cell: str, name: str) -> Any:
 def run_exercise(name: str, program: str, others: tuple[str, ...], cases: tuple, differentiable: bool) -> list[Outcome]:
     """Run the student's cells and call the function on every case: each part of an exercise earns its own points."""
     space = namespace()
-    for cell in others:
-        define_names(space, cell)
+    define_names(space, others, program)
     try:
         function = define_function(space, program, name)
     except Exception as error:  # the student reads it
         return [Outcome(error=f"{type(error).__name__}: {error}"[:400], blank=is_blank(error))] * len(cases)
     outcomes: list[Outcome] = []
     for args in cases:
-        endless = outcomes and isinstance(outcomes[-1].value, Unsupported)  # too large, for example: once is enough
-        outcomes.append(outcomes[-1] if endless else observe_call(function, args, differentiable))
+        if outcomes and isinstance(outcomes[-1].value, Unsupported):  # too large, for example: once is enough
+            outcomes.append(replace(outcomes[-1], after=args))
+        else:
+            outcomes.append(observe_call(function, args, differentiable))
     return outcomes
 
 

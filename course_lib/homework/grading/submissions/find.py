@@ -1,0 +1,232 @@
+"""Who handed in what: from files in any layout to one submission for each student and homework; every other file is listed."""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+from course_lib.homework.grading.submissions.files import HandedIn, Unreadable, list_files
+from course_lib.homework.grading.submissions.notebook import Notebook, read_notebook
+from course_lib.homework.grading.submissions.roster import Roster
+
+_HOMEWORK = re.compile(r"(?<![a-z0-9])(?:hw|homework|assignment|blatt)[ _-]?0*([1-9][0-9]?)(?![0-9])", re.I)
+_COPY = re.compile(r"(?: ?\(\d+\)|[ _-]*copy\d*)$", re.I)  # what browsers and Jupyter add to a second file
+_MOODLE = re.compile(r"(?P<name>.+?)_(?P<user>\d+)_assignsubmission_(?:file|onlinetext)_?")
+_CANVAS = re.compile(r"(?P<name>[^_]+)(?P<late>_LATE)?_(?P<user>\d+)_\d+_.*", re.S)
+_ATTEMPT = re.compile(r"(?:attempt|version|try|versuch|v|old|new|final|draft)[ _-]?\d*|\d{1,2}", re.I)
+_GROUP = re.compile(
+    r"(?:section|group|class|course|kurs|gruppe|tutorial|lab|submissions?|submitted|export|download|abgaben?|team)\b.*|.*\.zip",
+    re.I,
+)
+NOT_A_NOTEBOOK = "It is not a notebook, and only notebooks (.ipynb) are graded."
+
+
+@dataclass(frozen=True)
+class Found:
+    """One submission: the student's name, which homework it is ("": unknown), and the file, by its path below the folder.
+
+    notebook: None where it cannot be graded, and then `problem` says why. remark: for the student and the teacher. older: other
+    attempts at the same homework, the newest first. extra: a file next to a submission, which earns and costs nothing.
+    """
+
+    student: str
+    homework: str
+    file: str
+    notebook: Notebook | None = None
+    content: bytes = b""
+    problem: str = ""
+    remark: str = ""
+    id: str = ""
+    modified: float = 0.0
+    late: str = ""
+    extra: bool = False
+    older: tuple["Found", ...] = ()
+
+
+def find_submissions(
+    folder: Path,
+    names: Mapping[str, Collection[str]],
+    homework: str | None = None,
+    roster: Roster | None = None,
+    deadline: float | None = None,
+) -> list[Found]:
+    """Find every file in a folder or zip archive, as submissions in the order of homework and student.
+
+    A notebook's homework follows from its cells, or else from its name. Of several attempts the newest counts that can be read.
+    Students are named by Moodle's or Canvas' patterns, by the roster, or by the folder that is theirs: see for_teachers.md.
+    names: by homework, the names of its exercises. homework: this one alone, and files that do not say which they are. deadline:
+    seconds since the epoch. Raises ValueError where there is no file to grade.
+    """
+    roster = roster or Roster()
+    read = [_read(file, names, homework) for file in list_files(folder)]
+    people = _people([file.parts for file, *_ in read], [which for *_, which in read], roster)
+    found: list[Found] = []
+    for (file, notebook, content, problem, remark, which), (student, user, marked_late) in zip(read, people, strict=True):
+        if homework is not None and which not in ("", homework):
+            continue
+        person = roster.find(user, student)
+        late = _lateness(file.modified, deadline) or ("handed in late" if marked_late else "")
+        name = person.name if person else student
+        path = _shown("/".join(file.parts))
+        one = Found(name, which, path, notebook, content, problem, remark, person.id if person else user, file.modified, late)
+        found.append(one)
+    found = sorted(_attempts(found), key=lambda one: (one.extra, one.homework or "~", one.student, one.file))
+    if not any(one.notebook for one in found) and not any(one.homework for one in found):
+        raise ValueError(f"there is no notebook of {homework or 'any homework'} below {folder}.")
+    return found
+
+
+_Read = tuple[HandedIn, Notebook | None, bytes, str, str, str]
+
+
+def _read(file: HandedIn, names: Mapping[str, Collection[str]], homework: str | None) -> _Read:
+    """(the file, its notebook or None, its bytes, why it has none, a remark, which homework it is)."""
+    named = next((f"hw{match[1]}" for part in reversed(file.parts) if (match := _HOMEWORK.search(part))), "")
+    is_named_so = file.parts[-1].lower().endswith(".ipynb")
+    content, notebook, problem, remarks = b"", None, file.problem, []
+    if not problem:
+        try:
+            content = file.read()
+            notebook = read_notebook(content)
+        except Unreadable as error:
+            problem = str(error) if is_named_so else f"{NOT_A_NOTEBOOK} The file is {_shown(file.parts[-1])}."
+    which = (notebook.homework(names) if notebook else "") or named
+    if notebook and not is_named_so:
+        remarks.append(f"The name of {_shown(file.parts[-1])} does not end in .ipynb, but it is a notebook.")
+    if notebook and _HOMEWORK.search(file.parts[-1]) and which != named:
+        remarks.append(f"The file is named {_shown(file.parts[-1])}, but its cells are those of {which}.")
+    if which not in names:
+        which = homework or "" if notebook or is_named_so else ""
+    return file, notebook, content, problem, " ".join(remarks), which
+
+
+def _attempts(found: Iterable[Found]) -> Iterator[Found]:
+    """One submission for each student and homework, the newest that can be read; files next to it are extra.
+
+    Who has handed in nothing else appears with what there is.
+    """
+    groups: dict[tuple[str, str], list[Found]] = defaultdict(list)
+    for one in found:
+        groups[one.student, one.homework].append(one)
+    there = {one.student for group in groups.values() for one in group if one.notebook or one.homework}
+    for (student, which), group in groups.items():
+        ranked = sorted(group, key=lambda one: (one.notebook is not None, one.modified, one.file), reverse=True)
+        notebooks = [one for one in ranked if one.notebook]
+        others = [one for one in ranked if not one.notebook]
+        if which:
+            newest, *older = notebooks or others[:1]
+            if older:
+                names = ", ".join(one.file for one in older)
+                remark = f"{len(older) + 1} notebooks were handed in; the newest counts, {newest.file} (also there: {names})."
+                newest = replace(newest, remark=f"{remark} {newest.remark}".strip())
+            yield replace(newest, older=tuple(older))
+        else:
+            yield from notebooks
+        first = 0 if (notebooks or student in there) and not (which and not notebooks) else 1
+        if first and not which and others:
+            yield others[0]
+        yield from (replace(one, extra=True) for one in others[first:])
+
+
+def _lateness(modified: float, deadline: float | None) -> str:
+    if deadline is None or modified <= deadline:
+        return ""
+    minutes = int((modified - deadline) // 60)
+    days, hours = divmod(minutes // 60, 24)
+    span = f"{days} d {hours} h" if days else f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
+    return f"handed in {span} after the deadline"
+
+
+# --- whose file it is -----------------------------------------------------------------------------------------------------
+
+
+def _people(paths: Sequence[tuple[str, ...]], homeworks: Sequence[str], roster: Roster) -> list[tuple[str, str, bool]]:
+    """For each path: (the student's name, their number on the platform or "", whether the platform marked it as late)."""
+    groups = _group_folders(paths, homeworks)
+    people = []
+    for parts in paths:
+        match = next((m for part in reversed(parts) for one in (_MOODLE, _CANVAS) if (m := one.fullmatch(part))), None)
+        if match:
+            people.append((_clean(match["name"]), match["user"], bool(match.groupdict().get("late"))))
+            continue
+        listed = next((part for part in map(_stem, parts) if roster.find(part)), None)
+        people.append((_clean(listed if listed is not None else _student(parts, groups)), "", False))
+    platform = defaultdict(set)
+    for name, user, _ in people:
+        if user:
+            platform[name].add(user)
+    doubled = set()  # two students of one name in one homework keep the platform's numbers
+    for which in set(homeworks):
+        users = defaultdict(set)
+        for (name, user, _), one in zip(people, homeworks, strict=True):
+            if user and one == which:
+                users[name].add(user)
+        doubled |= {name for name, numbers in users.items() if len(numbers) > 1}
+    return [(f"{name} {user}" if name in doubled and user else name, user, late) for name, user, late in people]
+
+
+def _candidates(parts: tuple[str, ...]) -> list[int]:
+    """The positions of the folders that may be a student's: neither a homework's, nor an attempt's."""
+    return [
+        n for n, part in enumerate(parts[:-1]) if not _HOMEWORK.fullmatch(_stem(part)) and not _ATTEMPT.fullmatch(_stem(part))
+    ]
+
+
+def _group_folders(paths: Sequence[tuple[str, ...]], homeworks: Sequence[str]) -> set[tuple[str, ...]]:
+    """Folders that hold several students: sections, exports. Where "section B" is one, so is "section C" next to it."""
+    children: dict[tuple[str, ...], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    stems: dict[tuple[str, ...], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for parts, which in zip(paths, homeworks, strict=True):
+        at = _candidates(parts)
+        for outer, inner in pairwise(at):
+            children[parts[: outer + 1]][which].add(parts[inner])
+        if at and (stem := _without_homework(parts[-1])):
+            stems[parts[: at[-1] + 1]][which].add(stem)
+    groups = {folder for folder, inside in children.items() if any(len(one) > 1 for which, one in inside.items() if which)}
+    groups |= {folder for folder in children if _GROUP.fullmatch(folder[-1])}
+    alike = {(folder[:-1], _form(folder[-1])) for folder in groups}
+    groups |= {folder for folder in children if (folder[:-1], _form(folder[-1])) in alike}
+    for folder, inside in stems.items():
+        if any(len(one) > 2 or (len(one) > 0 and _GROUP.fullmatch(folder[-1])) for which, one in inside.items() if which):
+            groups.add(folder)
+    return groups
+
+
+def _form(name: str) -> str:
+    """A name without the letter or number at its end."""
+    return re.sub(r"[ _-]*(?:\b[A-Za-z]|\d+)$", "", name)
+
+
+def _student(parts: tuple[str, ...], groups: set[tuple[str, ...]]) -> str:
+    for n in _candidates(parts):
+        if parts[: n + 1] not in groups:
+            return _without_homework(parts[n]) if _HOMEWORK.search(parts[n]) else _stem(parts[n])
+    return _without_homework(parts[-1]) or _stem(parts[-1])
+
+
+def _without_homework(name: str) -> str:
+    """A name without the homework's, and what platforms (hw3-1) add to a second file."""
+    return _COPY.sub("", re.sub(rf"(?:{_HOMEWORK.pattern})(?:-\d+)?", "", _stem(name), flags=re.I)).strip("_- ")
+
+
+def _stem(name: str) -> str:
+    """A name without the ending of a notebook or an archive."""
+    return re.sub(r"\.(?:ipynb|zip)(?:\.\w+)?$", "", name, flags=re.I)
+
+
+def _clean(name: str) -> str:
+    """A name in one form: accents composed, blanks single, and what cannot be seen spelled out."""
+    text = unicodedata.normalize("NFC", " ".join(_shown(name).split()))
+    return "".join(c if unicodedata.category(c) not in ("Cc", "Cf") else f"\\u{ord(c):04x}" for c in text) or "unnamed"
+
+
+def _shown(name: str) -> str:
+    """A file's name as text. Bytes that are no UTF-8 are read as Latin-1, as old archives have them."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape").decode("latin-1")
+    return name
