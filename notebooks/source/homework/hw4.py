@@ -12,6 +12,9 @@
 # Everywhere $x_t = \alpha_t\,x_0 + \sigma_t\,\epsilon$ with $\alpha_t^2 + \sigma_t^2 = 1$. Steps run $t = 1 \dots T$, as in the DDPM paper. `B` is the batch, axis 0 of every tensor; latents are
 # [B, C, h, w]. All random numbers are given to your function as an argument. `alpha` and `sigma` are the signal and noise rates of $x_t$, so `alpha` is the *root* of what the DDPM paper calls $\bar\alpha_t$.
 
+# %% [markdown]
+# [[grading]]
+
 # %%
 import math
 
@@ -21,6 +24,7 @@ from torch.nn import functional as F
 
 from course_lib import device
 from course_lib.notebook import claims, viz
+from course_lib.homework.demos import compare_guess
 from course_lib.homework.demos import hw4 as demos
 from course_lib.homework.checks import hw4
 
@@ -80,7 +84,7 @@ viz.grid(demos.decode_noised(noised, ts), titles=[f"t = {t}" for t in ts], scale
 #
 # [[target]]
 #
-# A network may predict the noise, the clean data, or a mixture of both, $v = \alpha\,\epsilon - \sigma\,x_0$ (Salimans & Ho 2022, appendix D). Flow matching's **velocity**, $\epsilon - x_0$, is another such mixture, with the rates left out. It has a name and a use of its own (chapter 4); here we write $v$. Either
+# A network may predict the noise, the clean data, or a mixture of both, $v = \alpha\,\epsilon - \sigma\,x_0$ (Salimans & Ho 2022, appendix D). Flow matching's **velocity**, $\epsilon - x_0$, is another such mixture, with the rates left out (many papers let time run from noise to data and write $x_0 - \epsilon$: a convention, not a mistake). It has a name and a use of its own (chapter 4); here we write $v$. Either
 # follows from the other: with $x_t$ and the velocity, $x_0 = (x_t - \sigma\cdot\text{velocity})/(\alpha + \sigma)$ and $\epsilon = x_0 + \text{velocity}$ (`diffusion.convert`).
 #
 # | argument | shape | what it is |
@@ -156,11 +160,18 @@ def to_x0(prediction_type: str, out: Tensor, x_t: Tensor, alpha: Tensor, sigma: 
 cleaned = hw4.to_x0.check(to_x0)
 
 # %% [markdown]
-# **At work.** First your two functions together. Take the perfect output of each prediction type, perturb it a little (Gaussian noise of standard deviation 0.1), and convert it into $x_0$: how large is the error? Before you look: which curve grows without bound, and at which end?
+# **At work.** First your two functions together. Take the perfect output of each prediction type, perturb it a little (Gaussian noise of standard deviation 0.1), and convert it into $x_0$: how large is the error? One of the three curves grows without bound.
+# Write your guess into the next cell, in place of `None`, and run it before the figure. (You can leave it `None`.)
+
+# %%
+guess_unbounded = None  # your guess: which prediction type, and at which end? For example "v at t = 1"
 
 # %%
 steps = [1, 50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 950, 980, 990, 999]
-viz.lines(demos.x0_errors(wanted, cleaned, steps), log="y", xlabel="step t", ylabel="error of x0 (latent unit)", alt=demos.ALT["to_x0"])
+errors = demos.x0_errors(wanted, cleaned, steps)
+worst = max(errors, key=lambda name: errors[name][1].max())
+compare_guess("Largest error of x0", guess_unbounded, f"{worst} at t = {steps[errors[worst][1].argmax()]}")
+viz.lines(errors, log="y", xlabel="step t", ylabel="error of x0 (latent unit)", alt=demos.ALT["to_x0"])
 
 # %% [markdown]
 # Next comes the shipped denoiser of Teddies, which predicts `v`. Its inputs are the noised latents of exercise 1 and an empty prompt: which $x_0$ does it predict?
@@ -239,7 +250,7 @@ viz.rows(demos.sample_for_each_eta(step), scale=2, alt=demos.ALT["ddim_step"])
 #
 # <details><summary>Hint 1</summary>
 #
-# Four lines: the labels; alpha and sigma; $x_t$ and $v$; the error. You have written the middle two already, but your function must be self-contained: write them again here.
+# Four lines: the labels; alpha and sigma; $x_t$ and $v$; the error. You have written the middle two already, and may call `add_noise` and `target` here: functions of other cells are there when you are graded, too.
 # </details>
 #
 # <details><summary>Hint 2</summary>
@@ -267,7 +278,11 @@ loss = hw4.training_loss.check(training_loss)
 # **At work.** Your loss trains a small denoiser on the latents of a thousand teddies for a few seconds. Its only condition is the fur colour. Because the latents have unit variance, there is a simple baseline: a network that always outputs 0 has a loss of about 1. Before you look: after such a short training, which will be right, the colour or the shape?
 
 # %%
+guess_loss = None  # your guess: the mean loss of the last 50 of 250 steps
+
+# %%
 result = demos.train_colour_denoiser(loss)
+compare_guess("Mean loss of the last 50 steps", guess_loss, result.losses[-50:].mean().item())
 viz.loss_curve(result.losses, ylabel="mean squared error of v", alt=demos.ALT["training_loss"])
 
 # %%
@@ -336,10 +351,10 @@ claims.table(
 )
 
 # %%
-viz.rows({name: images for name, (_, _, images) in runs.items()}, scale=2, alt=demos.ALT["diagnosis"])
+viz.rows({name: images for name, (_, _, images) in runs.items()}, scale=3, alt=demos.ALT["diagnosis"])
 
 # %% [markdown]
-# What is wrong in each of A, B and C, and which column shows it? Name the line of the pipeline that you would look at first. And why can the images alone mislead you about C: what would you print before you blame the network? Six sentences are enough.
+# What is wrong in each of A, B and C, and which column shows it? Name for each the line of the pipeline that you would look at first. And why can the images alone mislead you about C: what would you print before you blame the network? Eight sentences are enough.
 
 # %% [markdown] written="diagnosis"
 # ### BEGIN SOLUTION
@@ -348,7 +363,13 @@ viz.rows({name: images for name, (_, _, images) in runs.items()}, scale=2, alt=d
 # allows, and the network takes it for structure. Look at the DDIM step. C: its z equals the healthy one, digit for digit in the first two columns; only the input of the decoder differs: about 1 in every channel instead of the training latents' own standard deviations. The unscaling is missing.
 # Its images look worst of all although network and sampler did everything right: print mean and std of z (should be about 0 and 1) and of the decoder's input (should be those of the training latents) before blaming the network.
 #
-# **Rubric, 3 points.** 1 for each of A, B and C: half for the cause, half for the column that shows it. For B "the sampler leaves too much noise, std above 1" is enough for the cause if the DDIM step is named. Half a point off (never below 0) where C is blamed on the network or the sampler.
+# **Rubric, 5 points.** 1½ for the causes, half for each. A: the predictions (or x) are clamped to [-1, 1]. B: the sampler leaves too much noise; which term is wrong is not asked for. C: the samples are not unscaled. 1½ for the columns, half for each. A: largest |z| is exactly 1 (or std 0.69). B: std 1.11 or largest |z| 3.9, compared with 1.01 and 3.1 of the
+# healthy run. C: the decoder's input alone, while both columns of z equal the healthy run's. 1 for the lines: all three right (after the network's call; the DDIM step; before the decoder) 1, two of them half. 1 for C: half for why the images mislead (they look worst although network and sampler did everything right), half for what to print (mean or std
+# of z, or of the decoder's input, compared with the training latents).
+#
+# **Half right, 2½ points.** "A is clamped, |z| is 1 (1). B is too strong in colour, so the guidance scale is too high (0), std 1.1 (½). C's decoder gets the wrong std, about 1 in every channel (½), because of the VAE (0: which line?). I would look at the clamp (0: one line of three). Print the std of z (½)."
+#
+# **Wrong answers to expect.** "B has a higher guidance scale": the scale is the same in all runs. "A has too few steps" or "A's eta is 0": |z| of exactly 1 is no accident. "C's network is not trained": its z is the healthy one digit for digit. "B and C are both unscaled": B's decoder has the right units.
 # ### END SOLUTION
 
 # %% [markdown]
@@ -356,3 +377,18 @@ viz.rows({name: images for name, (_, _, images) in runs.items()}, scale=2, alt=d
 
 # %%
 hw4.summary(add_noise, target, to_x0, ddim_step, training_loss, unscale)
+
+# %% [markdown] teacher="exam"
+# ## For teachers: on paper, and two minutes each on the student's own code
+#
+# **On paper.**
+#
+# 1. *$q(x_\text{next} \mid x_t, x_0)$ is Gaussian. Find mean and variance, and show that $\eta = 1$ gives them.* With $\rho = \alpha/\alpha_\text{next}$, $x_t = \rho\,x_\text{next} + \sqrt{1 - \rho^2}\,\epsilon$, so the variance is $\sigma_\text{next}^2 (1 - \rho^2)/\sigma^2 = s^2$ at $\eta = 1$, and the mean $\alpha_\text{next} x_0 + \rho\,\tfrac{\sigma_\text{next}^2}{\sigma^2}(x_t - \alpha x_0)$; since $\sigma_\text{next}^2 - s^2 = \sigma_\text{next}^4 \rho^2 / \sigma^2$, DDIM's term is the same. Shows: DDPM is a DDIM.
+# 2. *Invert v, that is, find $x_0$ and $\epsilon$ from $x_t$ and $v$. Why is that safe at $t = T$, where eps is not?* $x_0 = \alpha x_t - \sigma v$, $\epsilon = \sigma x_t + \alpha v$: a rotation. An error $e$ of v becomes $\sigma e$; an error of eps becomes $(\sigma/\alpha)\,e$, unbounded as $\alpha \to 0$. Shows: exercise 3's figure.
+# 3. *Write the losses of eps and of v as weights on the error of $x_0$.* $\|\epsilon - \hat\epsilon\|^2 = \tfrac{\alpha^2}{\sigma^2}\|x_0 - \hat x_0\|^2$ (the signal-to-noise ratio), $\|v - \hat v\|^2 = \tfrac1{\sigma^2}\|x_0 - \hat x_0\|^2$ (that ratio plus 1). Shows: prediction types are weightings.
+#
+# **Oral.**
+#
+# 1. *`add_noise`: what if `view` were `(1, -1, 1, 1)` and B = C?* No error: channel c of every image gets the noise of step $t_c$. Shows: a broadcast fails silently where sizes agree.
+# 2. *`training_loss`: why `t - 1` in the table and `t` for the network? Which batches would notice `t` in the table?* The table's entry 0 belongs to t = 1; the network was built for 1 to T. Only a batch with t = T raises an error; the others train one step off. Shows: a convention, not arithmetic.
+# 3. *`unscale`: which line would you change for Stable Diffusion's `scaling_factor`, 0.18215?* `return z / 0.18215`: one standard deviation (about 5.5) for all channels, and no mean. Shows: what that number is.
