@@ -14,6 +14,8 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -32,7 +34,7 @@ from course_lib.homework.grading.reports import results
 from course_lib.storage.paths import ROOT
 
 SUBMISSIONS = ROOT / "tests" / "submissions"
-LIMITS = sandbox.Limits(seconds=3, memory=2**30)
+LIMITS = sandbox.Limits(seconds=5, memory=2**29)  # filling 512 MiB takes some seconds on a slow machine
 PORT = "@PORT@"  # the stored submission's placeholder for the port at which the test listens
 EVIL = '=HYPERLINK("http:x","y")<script>alert(1)<img src=x onerror=alert(2)>'
 UNREADABLE = ("link", "nested_json", "not_a_notebook", "not_json")
@@ -182,6 +184,53 @@ def test_no_process_of_a_sandbox_knows_the_environment_of_the_grader(monkeypatch
         assert "CANARY" not in known
     finally:
         one.close()
+
+
+AS_A_USER = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from files import grade_folder
+from course_lib.homework.grading import sandbox
+place = Path(sys.argv[2])
+try:
+    graded = grade_folder(place / "in", place / "out", place / "secret", "hw3", limits=sandbox.Limits(seconds=5, memory=2**29))
+except sandbox.NoSandbox as error:
+    print(json.dumps(str(error)))
+else:
+    print(json.dumps({one.found.student: {r.exercise: [r.points, r.why] for r in one.results} for one in graded}))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can become another user")
+def test_the_grader_of_an_ordinary_user_is_as_safe():
+    """Root's processes are closed to a sandbox by the kernel; those of an ordinary user, which a teacher is, are not."""
+    names = ("honest", "forges_from_the_parent", "hides_memory", "reads_the_environment", "reads_through_proc", "shares_memory")
+    if not sandbox._readable_by_others(Path(sys.base_prefix)):
+        pytest.skip("an ordinary user cannot read this copy of the workbook")
+    place = Path(tempfile.mkdtemp())  # not in pytest's own folder, which is root's alone
+    try:
+        hand_in(place / "in", names)
+        for path in (place, *place.rglob("*")):
+            os.chown(path, 4321, 4321)
+        command = ["setpriv", "--reuid", "4321", "--regid", "4321", "--clear-groups", sys.executable, "-c", AS_A_USER]
+        given = {"PATH": os.environ["PATH"], "HOME": str(place), "CANARY": "a secret of the teacher", "OMP_NUM_THREADS": "1"}
+        command += [str(Path(__file__).parent), str(place)]
+        done = subprocess.run(command, capture_output=True, text=True, env=given, check=False, cwd=ROOT)
+    finally:
+        shutil.rmtree(place)
+    assert done.returncode == 0, done.stderr[-2000:]
+    graded = json.loads(done.stdout.splitlines()[-1])
+    if isinstance(graded, str):
+        pytest.skip(f"no sandbox for an ordinary user: {graded}")
+    full = {one.name: one.points for one in hw3.exercises}
+    for name in names:
+        earned = {exercise: points for exercise, (points, _) in graded[name].items() if points is not None}
+        assert earned == {**full, "kl": full["kl"] if name == "honest" else 0}, name
+    whys = {name: rows["kl"][1] for name, rows in graded.items()}
+    assert "CANARY" not in whys["reads_the_environment"]
+    assert "everything is closed" in whys["hides_memory"]
+    assert "memory" in whys["shares_memory"]
 
 
 def test_no_process_is_left(batch):
