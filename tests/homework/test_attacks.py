@@ -272,7 +272,7 @@ def test_names_and_messages_are_text_and_nothing_more(batch):
         assert not read.handlers
         assert "default-src 'none'" in text
         assert re.fullmatch(r"[A-Za-z0-9_.-]+", page.name)
-    with (out / "grades.csv").open(newline="") as file:
+    with (out / "grades.csv").open(newline="", encoding="utf-8-sig") as file:
         cells = [cell for row in csv.reader(file) for cell in row]
     assert not [cell for cell in cells if cell[:1] in ("=", "+", "-", "@", "\t", "\r")]
     assert any(cell.startswith("'=HYPERLINK") for cell in cells)

@@ -343,7 +343,7 @@ def page(one: results.Graded) -> str:
 
 def test_csv_and_pages(tmp_path):
     pages.write_results([graded("Ada", 3), graded("Bob & Co", 0)], tmp_path)
-    rows = list(csv.DictReader((tmp_path / "grades.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "grades.csv").open(encoding="utf-8-sig")))
     assert [(r["student"], r["exercise"], r["points"], r["of"]) for r in rows] == [
         ("Ada", "kl", "3", "3"), ("Ada", "collapse", "", "3"), ("Bob & Co", "kl", "0", "3"), ("Bob & Co", "collapse", "", "3"),
     ]  # fmt: skip
@@ -523,7 +523,7 @@ def test_a_forged_reply_costs_its_own_points_and_does_not_stop_the_grader():
 
 
 def lines(out) -> dict[tuple[str, str], dict]:
-    return {(r["student"], r["exercise"]): r for r in csv.DictReader((out / "grades.csv").open(encoding="utf-8"))}
+    return {(r["student"], r["exercise"]): r for r in csv.DictReader((out / "grades.csv").open(encoding="utf-8-sig"))}
 
 
 def test_marks_survive_every_run(tmp_path):
@@ -546,7 +546,7 @@ def test_marks_survive_every_run(tmp_path):
     assert "Good, but why?" in text
     assert "marks_hw3_collapse.csv, line 3" in (tmp_path / "index.html").read_text()
     assert (tmp_path / "marks.csv").read_text(encoding="utf-8") == given
-    assert (tmp_path / "gradebook.csv").read_text() == "student,id,hw3,total\nAda,,5.5,5.5\nBob & Co,,4,4\n"
+    assert (tmp_path / "gradebook.csv").read_text(encoding="utf-8-sig") == "student,id,hw3,total\nAda,,5.5,5.5\nBob & Co,,4,4\n"
 
 
 def test_one_answer_is_marked_once(tmp_path):

@@ -59,6 +59,11 @@ def students(folder, **options):
         (["submissions/ada/hw3.ipynb"], ["ada"]),
         (["submissions/hw3/ada.ipynb", "submissions/hw3/bob.ipynb"], ["ada", "bob"]),
         (["group 1/ada_hw3.ipynb", "group 1/bob_hw3.ipynb"], ["ada", "bob"]),
+        (["hw3 late/ada.ipynb"], ["ada"]),
+        (["hw3 late/ada/hw3.ipynb", "hw3/bob.ipynb"], ["ada", "bob"]),
+        (["CS236-hw3-99182/ada/hw3.ipynb", "CS236-hw3-99182/bob/solution.ipynb"], ["ada", "bob"]),
+        (["ada_hw3/solution.ipynb", "bob_hw3/solution.ipynb"], ["ada", "bob"]),
+        (["ada/Copy of hw3.ipynb", "bob/hw3 - Copy.ipynb", "eve/hw3.ipynb.json"], ["ada", "bob", "eve"]),
         (["ada/work/hw3.ipynb", "bob/hw3.ipynb"], ["ada", "bob"]),
         (["ada/attempt 1/hw3.ipynb", "ada/attempt 2/hw3.ipynb"], ["ada"]),
         (["homework 3/ada/solution.ipynb", "homework 3/bob/mine.ipynb"], ["ada", "bob"]),
@@ -244,6 +249,11 @@ def test_an_answer_may_stand_in_cells_of_its_own():
     assert cells_of.Notebook((here, own, more, *rest)).answer("collapse") == "first\n\nsecond"
     assert cells_of.Notebook((here, *rest)).answer("collapse") == ""
     assert cells_of.Notebook(rest).answer("collapse") == ""
+
+
+def test_an_answer_is_found_where_an_editor_dropped_the_names_of_cells():
+    cells = (cells_of.Cell("code", "x"), cells_of.Cell("markdown", "my words"), cells_of.Cell("markdown", cells_of.AFTER_ANSWERS))
+    assert cells_of.Notebook(cells).answer("collapse").endswith("my words")
 
 
 def test_programs_that_use_the_library_are_noted():

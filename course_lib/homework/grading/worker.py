@@ -30,7 +30,7 @@ IMPORTS = (ast.Import, ast.ImportFrom)
 ASSIGNMENTS = (ast.Assign, ast.AnnAssign)
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 #: What a constant of another cell may call: `LOG2PI = math.log(2 * math.pi)` is one, `losses = train(net)` is an experiment.
-CHEAP = {"math", "np", "torch", "F"} | {"bool", "float", "int", "dict", "list", "set", "tuple"}
+CHEAP = {"math", "np", "torch", "F", "device"} | {"bool", "float", "int", "dict", "list", "set", "tuple"}
 CHEAP |= {"abs", "len", "max", "min", "range", "round", "sum"}
 #: The checks' packages, in today's layout and in that of earlier homework files. They are not in the sandbox.
 CHECKS = ("course_lib.homework.checks", "course_lib.checks")

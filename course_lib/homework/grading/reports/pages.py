@@ -32,6 +32,7 @@ _PAGES = Environment(
 )
 _MARKDOWN = mistune.create_markdown(escape=True, plugins=["table"])
 GRADED_WITH = f"Python {platform.python_version()}, torch {torch.__version__.partition('+')[0]}"
+_BOM = "\ufeff".encode()  # without it Excel reads a table in another encoding
 BINS = 10  # of the distribution of points
 
 
@@ -63,8 +64,8 @@ def write_results(
         answers = [one for one in graded if one.found.homework == question.homework and one.results]
         if answers:
             _write_reading(out / f"read/{question.homework}_{question.name}.html", question, answers)
-    write_atomically(out / "grades.csv", _bytes(tables.grades_csv(graded, roster)))
-    write_atomically(out / "gradebook.csv", _bytes(tables.gradebook_csv(graded, roster)))
+    write_atomically(out / "grades.csv", _BOM + _bytes(tables.grades_csv(graded, roster)))
+    write_atomically(out / "gradebook.csv", _BOM + _bytes(tables.gradebook_csv(graded, roster)))
     homeworks: dict[str, list[Graded]] = defaultdict(list)
     for one in graded:
         if not one.found.extra:
@@ -91,7 +92,7 @@ def check_place(out: Path) -> None:
     """Raise ValueError where ``out`` holds a grades.csv that this program did not write: it would be overwritten."""
     path = out / "grades.csv"
     if path.exists():
-        with path.open(encoding="utf-8", errors="replace") as file:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
             header = file.readline().strip()
         if not header.startswith(",".join(tables.COLUMNS[:7])):
             raise ValueError(f"{path} has other columns than this grader writes: move it away, or choose another --out.")

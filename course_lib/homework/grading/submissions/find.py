@@ -18,7 +18,7 @@ _MOODLE = re.compile(r"(?P<name>.+?)_(?P<user>\d+)_assignsubmission_(?:file|onli
 _CANVAS = re.compile(r"(?P<name>[^_]+)(?P<late>_LATE)?_(?P<user>\d+)_\d+_.*", re.S)
 _ATTEMPT = re.compile(r"(?:attempt|version|try|versuch|v|old|new|final|draft)[ _-]?\d*|\d{1,2}", re.I)
 _GROUP = re.compile(
-    r"(?:section|group|class|course|kurs|gruppe|tutorial|lab|submissions?|submitted|export|download|abgaben?|team)\b.*|.*\.zip",
+    r"(?:section|group|class|course|kurs|gruppe|tutorial|lab|submissions?|submitted|export|download|abgaben?|late|on time)\b.*",
     re.I,
 )
 NOT_A_NOTEBOOK = "It is not a notebook, and only notebooks (.ipynb) are graded."
@@ -186,11 +186,14 @@ def _group_folders(paths: Sequence[tuple[str, ...]], homeworks: Sequence[str]) -
         if at and (stem := _without_homework(parts[-1])):
             stems[parts[: at[-1] + 1]][which].add(stem)
     groups = {folder for folder, inside in children.items() if any(len(one) > 1 for which, one in inside.items() if which)}
-    groups |= {folder for folder in children if _GROUP.fullmatch(folder[-1])}
+    groups |= {folder for folder in children if _GROUP.fullmatch(folder[-1]) or _HOMEWORK.search(folder[-1])}
     alike = {(folder[:-1], _form(folder[-1])) for folder in groups}
     groups |= {folder for folder in children if (folder[:-1], _form(folder[-1])) in alike}
     for folder, inside in stems.items():
-        if any(len(one) > 2 or (len(one) > 0 and _GROUP.fullmatch(folder[-1])) for which, one in inside.items() if which):
+        is_named_so = _GROUP.fullmatch(folder[-1]) or (
+            _HOMEWORK.search(folder[-1]) and _GROUP.fullmatch(_without_homework(folder[-1]))
+        )
+        if any(len(one) > (0 if is_named_so else 2) for which, one in inside.items() if which):
             groups.add(folder)
     return groups
 

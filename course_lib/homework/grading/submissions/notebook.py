@@ -62,8 +62,16 @@ class Notebook:
         return defining[-1], remark
 
     def answer(self, name: str) -> str:
-        """The answer in words to the question of this name: its cell, and cells that the student put right below it."""
+        """The answer in words to the question of this name: its cell, and cells that the student put right below it.
+
+        Some editors drop the names of cells; then it is all text above the heading that follows the answers.
+        """
         at = [n for n, cell in enumerate(self.cells) if cell.grade_id == name and cell.kind != "code"]
+        if not any(cell.grade_id for cell in self.cells):
+            end = next((n for n, cell in enumerate(self.cells) if cell.text.startswith(AFTER_ANSWERS)), len(self.cells))
+            code = [n for n, cell in enumerate(self.cells[:end]) if cell.kind == "code"]
+            text = "\n\n".join(cell.text.strip() for cell in self.cells[code[-1] + 1 if code else 0 : end])
+            return f"(The cells have lost their names; this is all text before the end.)\n\n{text}" if text else ""
         parts = []
         for n in at[-1:]:
             parts.append(self.cells[n].text.replace(ANSWER_HERE, ""))
