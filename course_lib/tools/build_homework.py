@@ -29,7 +29,7 @@ SOLVED = ROOT / "build" / "homework"  # a product like the other ones in build/:
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION\n?", re.M | re.S)
 # Left out of a kit for students: the solutions, and the tests, which hold right and wrong answers.
 WITHHELD = ("notebooks/source/homework", "tests/homework", "tests/submissions")
-ORIGINALS = "notebooks/homework/originals"  # in a kit only: copies, for a student who ruined a notebook
+ORIGINALS = "notebooks/homework/originals"  # in a kit only: copies, for a student who broke a notebook
 MARKS = ("exercise", "check", "written")
 GRADING = """## How you are graded
 
@@ -49,8 +49,16 @@ README_OF_A_KIT = {
 
 
 def sources(names: list[str] | None = None) -> list[Path]:
-    """Return the sources in order. names: only these, as ``hw3`` or ``3``. Raises ValueError for an unknown name."""
+    """Return the sources in order. names: only these, as ``hw3`` or ``3``.
+
+    Raises ValueError for an unknown name, and in a kit for students, which has no sources.
+    """
     every = sorted(SOURCES.glob("hw*.py"))
+    if not every:
+        raise ValueError(
+            "a kit for students has no sources of the homework, so none can be built. To fix it: work in the repository that the "
+            f"kit was made from; to get a notebook back, copy it from {ORIGINALS}."
+        )
     wanted = {f"hw{str(name).removeprefix('hw')}" for name in names or []}
     if unknown := wanted - {path.stem for path in every}:
         raise ValueError(f"there is no homework {sorted(unknown)[0]!r}; choose from {', '.join(p.stem for p in every)}")

@@ -3,19 +3,24 @@
 import json
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from files import BY_SOURCE, SOURCES, grade_id, joined, outputs, student_file
 from typer.testing import CliRunner
 
 from course_lib.homework.checks import HOMEWORKS
+from course_lib.homework.demos import compare_guess
+from course_lib.homework.demos import hw1 as hw1_demos
 from course_lib.storage.paths import ROOT
 from course_lib.tools import build_homework, cli
 from course_lib.tools import build_notebooks as book
 
 REGION = re.compile(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", re.S)
+TEACHERS = re.compile(r'^# %% \[markdown\] teacher="\w+"\n(.*?)(?=^# %%|\Z)', re.M | re.S)
 
 
 def cells_of(path: Path) -> list[dict]:
@@ -49,6 +54,70 @@ def test_no_solution_is_in_a_students_file(source):
     assert [line for line in distinctive if line in text] == []
     assert "SOLUTION" not in text
     assert "Rubric" not in text
+
+
+@BY_SOURCE
+def test_the_teachers_part_is_in_the_solved_file_only(source):
+    written = TEACHERS.findall(source.read_text(encoding="utf-8"))
+    lines = [line.removeprefix("# ") for part in written for line in part.splitlines() if len(line) > 15]
+    numbered = [line for line in lines if re.match(r"\d\. \*", line)]
+    assert len(numbered) == 6, "three questions on paper and three oral ones"
+    assert all("Shows: " in line for line in numbered)
+    solved = "\n".join(cell.source for cell in build_homework.assemble(source, solved=True).cells)
+    assert [line for line in lines if line not in solved] == []
+    text = "\n".join(every_string(json.loads(student_file(source).read_text(encoding="utf-8"))))
+    assert [line for line in lines if line in text] == []
+    assert "teacher" not in text.lower()
+
+
+@BY_SOURCE
+def test_a_student_reads_how_the_grader_works(source):
+    cells = build_homework.assemble(source, solved=False).cells
+    assert [cell.source for cell in cells].count(build_homework.GRADING) == 1
+    assert len(build_homework.GRADING.split()) <= 110
+
+
+@BY_SOURCE
+def test_a_guess_is_asked_for_before_it_is_compared(source):
+    code = [cell.source for cell in build_homework.assemble(source, solved=False).cells if cell.cell_type == "code"]
+    asked = [re.match(r"(guess_\w+) = None  # your guess: ", cell) for cell in code]
+    names = {found[1]: n for n, found in enumerate(asked) if found}
+    assert 2 <= len(names) <= 4
+    used = {name: n for n, cell in enumerate(code) for name in re.findall(r"compare_guess\(.*?, (guess_\w+),", cell)}
+    assert list(used) == list(names)
+    assert all(used[name] > names[name] for name in names)
+
+
+@pytest.mark.parametrize(
+    ("guess", "printed"),
+    [
+        (None, "share: no guess, measured 79.28\n"),
+        (80, "share: your guess 80, measured 79.28\n"),
+        ("about 80 %", "share: your guess about 80 %, measured 79.28\n"),
+    ],
+)
+def test_a_guess_is_printed_next_to_what_was_measured(guess, printed, capsys):
+    compare_guess("share", guess, 79.2842)
+    assert capsys.readouterr().out == printed
+
+
+def test_a_two_nn_that_needs_too_much_is_replaced_for_a_figure(capsys):
+    def by_differences(x):
+        _, r1, r2 = ((x[:, None] - x[None]) ** 2).sum(-1).sqrt().topk(3, largest=False).values.T
+        return ((len(x) - 1) / torch.log(r2 / r1).sum()).item()
+
+    def slow(x):
+        time.sleep(0.05)
+        return 1.0
+
+    assert hw1_demos.within_limits(by_differences, n=1000, d=50) is by_differences
+    assert capsys.readouterr().out == ""
+    replaced = hw1_demos.within_limits(by_differences, n=4000, d=1024)
+    assert "would need 131 GB of memory, so this cell uses the workbook's own" in capsys.readouterr().out
+    x = torch.rand(50, 3, dtype=torch.float64)
+    assert replaced(x) == pytest.approx(by_differences(x))
+    hw1_demos.within_limits(slow, n=4000, d=3)
+    assert re.search(r"would need about \d+ s,", capsys.readouterr().out)
 
 
 def every_string(value) -> list[str]:
@@ -186,6 +255,12 @@ def test_a_kit_holds_the_workbook_and_no_solution(clone, tmp_path, monkeypatch):
         cells = nbformat.read(kit[f"notebooks/homework/{source.stem}.ipynb"], as_version=4).cells
         assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
         assert len(cells) == len(build_homework.assemble(source, solved=False).cells)
+        copy = kit[f"{build_homework.ORIGINALS}/{source.stem}.ipynb"]
+        assert copy.read_bytes() == kit[f"notebooks/homework/{source.stem}.ipynb"].read_bytes()
+    readme = kit["README.md"].read_text(encoding="utf-8")
+    assert "git checkout -- notebooks" not in readme
+    assert "course homework build" not in readme
+    assert build_homework.ORIGINALS in readme
     # A chapter shows the sources of the library's blocks, or folds the solution of what its reader writes: this is where a
     # student may look. Solutions lie nowhere else.
     rest = [p for name, p in kit.items() if not name.startswith(("course_lib/", "notebooks/0", "notebooks/source/0"))]
@@ -196,6 +271,21 @@ def test_a_kit_holds_the_workbook_and_no_solution(clone, tmp_path, monkeypatch):
             body = [line.strip() for line in region.splitlines() if len(line.strip()) > 40 and not line.startswith("#")]
             assert [line for line in body if line in text] == []
     assert list(tmp_path.iterdir()) == [tmp_path / "kit"]
+
+
+def test_a_kit_says_that_it_has_no_sources(tmp_path, monkeypatch):
+    monkeypatch.setattr(build_homework, "SOURCES", tmp_path / "notebooks" / "source" / "homework")
+    assert build_homework.check() == []
+    done = CliRunner().invoke(cli.cli, ["homework", "build", "3"])
+    assert re.search(r"kit for students has no sources.*originals", f"{done.output}{done.exception}", re.S)
+
+
+def test_a_kit_is_refused_where_the_readme_has_changed(clone, tmp_path, monkeypatch):
+    monkeypatch.setattr(build_homework, "ROOT", clone)
+    monkeypatch.setattr(build_homework, "README_OF_A_KIT", {"a sentence that is not there": ""})
+    with pytest.raises(ValueError, match="adapt README_OF_A_KIT"):
+        build_homework.release(tmp_path / "kit")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_kit_is_refused_in_a_folder_that_is_not_empty_or_with_uncommitted_changes(clone, tmp_path, monkeypatch):

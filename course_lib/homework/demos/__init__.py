@@ -28,7 +28,8 @@ def loss_curve(losses: Tensor, *, ylabel: str, alt: str, first: int = 1, log: st
     middles = torch.arange(len(means)) + (smooth + 1) / 2
     shown, steps = middles >= first, torch.arange(first, len(values) + 1)
     panels = viz.Panels(1, 6.0, 3.2)
-    panels[0].plot(steps, values[first - 1 :], color=viz.COLOURS[5], alpha=0.35, linewidth=0.8, label="each step", zorder=1)
+    # Neither smoothed nor transparent: a third fewer bytes in the notebook.
+    panels[0].plot(steps, values[first - 1 :], color="#bfe0f3", linewidth=1, antialiased=False, label="each step", zorder=1)
     curve = {f"mean of {smooth} steps": (middles[shown], means[shown])}
     viz.draw_lines(panels[0], curve, xlabel="training step", ylabel=ylabel, log=log, marker=False)
     return panels.picture(alt)

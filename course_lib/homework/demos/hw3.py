@@ -17,10 +17,10 @@ ALT = {
         "Two teddies. Samples from their posterior look alike at its own width; "
         "at 10 times the width the sky turns blotchy, at 40 times everything but the bears breaks up."
     ),
-    "kl": "Six teddies, and below each a map of 8 by 8 positions: bright where the latent costs many nats.",
+    "kl": "Five teddies, and below each a map of 8 by 8 positions: bright where the latent costs many nats.",
     "elbo": "The loss from step 50 on: it falls from about 2,000 to below 0, ever more slowly.",
     "elbo 2": (
-        "Ten Fashion-MNIST images and their blurred reconstructions. Decoded samples of the prior are meaningless shapes where "
+        "Eight Fashion-MNIST images and their blurred reconstructions. Decoded samples of the prior are meaningless shapes where "
         "the latent is 4×4×4; where it is 16 dense dimensions most are soft shoes, trousers and shirts."
     ),
     "averaged": (
@@ -39,7 +39,7 @@ STD_FACTORS = (0.0, 1.0, 10.0, 40.0)
 
 
 @torch.no_grad()
-def decode_posterior_samples(reparameterise: Callable[[Tensor, Tensor, Tensor], Tensor], samples: int = 6) -> dict[str, Tensor]:
+def decode_posterior_samples(reparameterise: Callable[[Tensor, Tensor, Tensor], Tensor], samples: int = 5) -> dict[str, Tensor]:
     """Decode samples of one teddy's posterior, widened by each of `STD_FACTORS`: rows [samples, 3, 64, 64] in [-1, 1]."""
     vae = recipes.load_or_train("teddies-vae", device.find())
     image = to_float(_teddies(1, seed=12))
@@ -54,7 +54,7 @@ def decode_posterior_samples(reparameterise: Callable[[Tensor, Tensor, Tensor], 
 
 
 @torch.no_grad()
-def kl_maps(kl: Callable[[Tensor, Tensor], Tensor], n: int = 6) -> tuple[Tensor, Tensor]:
+def kl_maps(kl: Callable[[Tensor, Tensor], Tensor], n: int = 5) -> tuple[Tensor, Tensor]:
     """Teddies [n, 3, 64, 64], and the cost by ``kl`` of each position of their latents, [n, 8, 8] in nats."""
     vae = recipes.load_or_train("teddies-vae", device.find())
     images = to_float(_teddies(n, seed=13))
@@ -80,7 +80,7 @@ def train_vae(reparameterise: Sample, kl: Cost, elbo: Bound, steps: int = 500) -
     return train(net, _negative_elbo(reparameterise, kl, elbo), (_fashion("train"),), config, machine=machine)
 
 
-def train_dense_vae(reparameterise: Sample, kl: Cost, elbo: Bound, steps: int = 500) -> VAE:
+def train_dense_vae(reparameterise: Sample, kl: Cost, elbo: Bound, steps: int = 500) -> DenseVAE:
     """Train chapter 3's dense VAE, whose latent is 16 dimensions without positions, with the same functions: some seconds."""
     loss = _negative_elbo(reparameterise, kl, elbo)
     return dense.train_dense(DenseVAE, _fashion("train"), device.find(), steps, progress=False, loss=loss)
@@ -102,7 +102,7 @@ def _fashion(part: str) -> Tensor:
 
 
 @torch.no_grad()
-def reconstruct_and_sample(vae: VAE, dense_vae: VAE, n: int = 10) -> dict[str, Tensor]:
+def reconstruct_and_sample(vae: VAE, dense_vae: DenseVAE, n: int = 8) -> dict[str, Tensor]:
     """Four rows of n images: test images, the first VAE's reconstructions, and decoded samples from the prior of both VAEs."""
     images = to_float(_fashion("test")[:n])
     q = vae.encode(images)

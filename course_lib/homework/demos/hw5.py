@@ -25,11 +25,11 @@ ALT = {
         "and at scale 10, where all are pink; positions and poses stay mixed."
     ),
     "interval_scale": (
-        "Three teddies guided at scale 8 in 20 steps. At all levels and at high noise only: harsh; "
-        "in the middle only: clear; at low noise only: paler, some in wrong colours."
+        "Three teddies guided at scale 8 in 20 steps. At all levels: strong colours; at high noise only: softer; "
+        "in the middle only: clear; at low noise only: paler, two of them in front of other backgrounds."
     ),
-    "steps": "Three teddies guided at scale 8: in 10 steps brown or damaged, in 20 and 40 steps pink, with strong colours.",
-    "rescaled": "Three teddies at scale 8: harsh without rescaling, softer with a rescale of 0.7, pale and greyish with 1.",
+    "steps": "Two teddies guided at scale 8: in 10 steps dull, or dark and damaged; in 20 and 40 steps pink, in strong colours.",
+    "rescaled": "Two teddies at scale 8: harsh without rescaling, softer with a rescale of 0.7, pale and greyish with 1.",
     "frontier": (
         "Agreement against distance for 13 runs. A broad line marks the frontier: autoguidance at small scales, "
         "then guidance in an interval, then plain guidance at large scales; the unguided run is off it."
