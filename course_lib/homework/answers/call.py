@@ -5,7 +5,8 @@ The same code runs in a notebook's check and inside the grader's sandbox. The gr
 """
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +20,10 @@ DTYPES: tuple[torch.dtype, ...] = (torch.bool, torch.uint8, torch.int8, torch.in
 DTYPES += (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 MAX_NUMEL = 10**6  # a larger tensor is Unsupported; no exercise returns one as large
+
+
+#: Torch settings of the process that a call may leave changed, as a message names them.
+SETTINGS = ("gradients", "the default dtype", "the default device", "the number of threads", "deterministic algorithms")
 
 
 class Unsupported(NamedTuple):
@@ -35,7 +40,8 @@ class Outcome:
     cell (0 where unknown). blank: its stub raised, as an exercise that is not written yet does (`is_blank`). after: the
     arguments as the call left them. gradients: of the sum of `value` with respect to each floating-point argument, or, where a
     network is among them, to each of the network's parameters instead (what training needs); None where no gradient arrives;
-    empty where none was asked for. seeded, drew: torch's global random generator was seeded, or used.
+    empty where none was asked for. seeded, drew: torch's global random generator was seeded, or used. settings: which of
+    `SETTINGS` the call left changed. tracked: the positions of the arguments whose requires_grad it left on.
     """
 
     value: object = None
@@ -47,6 +53,8 @@ class Outcome:
     gradient_error: str = ""
     seeded: bool = False
     drew: bool = False
+    settings: tuple = ()
+    tracked: tuple = ()
 
     @property
     def is_fatal(self) -> bool:
@@ -72,10 +80,10 @@ def _copy(value: object, grad: bool) -> object:
 def observe_call(function: Callable, args: tuple, differentiable: bool = False) -> Outcome:
     """Call ``function(*args)`` on copies of the arguments. differentiable: call it a second time, for the gradients.
 
-    Torch's global random state is restored. Only Exception is caught: an interrupt propagates.
+    Torch's global random state and `SETTINGS` are restored. Only Exception is caught: an interrupt propagates.
     """
     given = copy_arguments(args)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _settings_restored() as settings:
         seed, state = torch.initial_seed(), torch.get_rng_state()
         try:
             value = _plain(function(*given))
@@ -84,7 +92,34 @@ def observe_call(function: Callable, args: tuple, differentiable: bool = False) 
         seeded = torch.initial_seed() != seed
         drew = not seeded and not torch.equal(state, torch.get_rng_state())
         gradients, gradient_error = _gradients(function, args) if differentiable else ((), "")
-    return Outcome(value, after=given, gradients=gradients, gradient_error=gradient_error, seeded=seeded, drew=drew)
+    tracked = tuple(i for i, x in enumerate(given) if isinstance(x, Tensor) and x.requires_grad)
+    return Outcome(value, "", 0, False, given, gradients, gradient_error, seeded, drew, tuple(settings), tracked)
+
+
+def _read_settings() -> tuple:
+    """What `SETTINGS` name, in their order."""
+    deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    threads = torch.get_num_threads()
+    return torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_default_device(), threads, deterministic
+
+
+@contextmanager
+def _settings_restored() -> Iterator[list[str]]:
+    """Restore torch's settings at the end. The list, empty until then, names those that had changed."""
+    before, changed = _read_settings(), list[str]()
+    try:
+        yield changed
+    finally:
+        after = _read_settings()
+        changed.extend(name for name, a, b in zip(SETTINGS, before, after, strict=True) if a != b)
+        if changed:
+            grad, dtype, device, threads, (deterministic, warn_only) = before
+            torch.set_grad_enabled(grad)
+            torch.set_default_dtype(dtype)
+            if device != after[2]:  # setting it, even to the same one, makes every later call of torch a little slower
+                torch.set_default_device(None if device == torch.device("cpu") else device)
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
 
 
 def is_blank(error: Exception) -> bool:

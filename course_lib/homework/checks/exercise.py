@@ -11,7 +11,8 @@ from torch import Tensor
 
 from course_lib.homework.answers.call import Outcome, observe_call
 from course_lib.homework.checks.case import AnswerKey, Assignment, Case, Complaint, Mistake, Task
-from course_lib.homework.checks.verdict import explain
+from course_lib.homework.checks.surroundings import missing_when_graded
+from course_lib.homework.checks.verdict import explain, remarks
 from course_lib.storage.console import say
 
 DTYPES = (torch.float32, torch.float64)
@@ -72,7 +73,9 @@ class Exercise:
     seed, such that every known mistake shows in at least one of them. mistakes: filled by the decorator ``mistake``.
     differentiable: training flows through it, so its gradients are compared too. block: what the notebook uses while the
     student's function does not pass; by default the oracle. tolerance: relative to the largest expected value; the same in
-    float64, where a right program may compute in float32 on the way.
+    float64, where a right program may compute in float32 on the way. values: names of the returned values where there are
+    several; each name earns its share of the points (values of one name together). terms: takes the arguments, and returns what a
+    result adds up, by name; by default the arguments that have its shape. A message names the term whose factor is wrong.
     """
 
     name: str
@@ -84,6 +87,8 @@ class Exercise:
     differentiable: bool = False
     block: Callable | None = None
     tolerance: float = 1e-4
+    values: tuple[str, ...] = ()
+    terms: Callable[..., dict[str, object]] | None = None
     mistakes: list[Mistake] = field(default_factory=list, init=False)
 
     def mistake(self, message: str) -> Callable[[Function], Function]:
@@ -111,18 +116,31 @@ class Exercise:
 
     def explain(self, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Complaint | None:
         """What is wrong with these outcomes of these cases, or None."""
-        key = AnswerKey(self.name, self.oracle, tuple(self.mistakes), self.differentiable, self.tolerance)
-        return explain(key, cases, outcomes)
+        return explain(self.key, cases, outcomes)
+
+    def remark(self, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> str:
+        """What a student should know about these outcomes although nothing is wrong with them, "Note: …", or ""."""
+        return remarks(self.key, cases, outcomes)
+
+    @property
+    def key(self) -> AnswerKey:
+        """What answers are compared with."""
+        return AnswerKey(
+            self.name, self.oracle, tuple(self.mistakes), self.differentiable, self.tolerance, self.values, self.terms
+        )
 
     def complaint(self, function: Callable, seed: int = 0, devices: Sequence[torch.device] | None = None) -> Complaint | None:
         """What is wrong with a function, or None. The result depends on the function and the seed alone."""
+        return self.judge(function, seed, devices)[0]
+
+    def judge(
+        self, function: Callable, seed: int = 0, devices: Sequence[torch.device] | None = None
+    ) -> tuple[Complaint | None, str]:
+        """The complaint about a function, and the remark where there is no complaint."""
         cases = self.draws(seed, devices or _devices())
-        outcomes = []
-        for case in cases:
-            outcomes.append(observe_call(function, case.args, self.differentiable))
-            if outcomes[-1].is_fatal:
-                break  # one is enough to read
-        return self.explain(cases[: len(outcomes)], outcomes)
+        outcomes = [observe_call(function, case.args, self.differentiable) for case in cases]
+        found = self.explain(cases, outcomes)
+        return found, "" if found else self.remark(cases, outcomes)
 
     def check(self, function: Callable) -> Callable:
         """Check a student's function, print the verdict, and return the function that the notebook uses from here.
@@ -130,12 +148,17 @@ class Exercise:
         That is the student's own function once it passes, and the workbook's block until then, so that a blank exercise does
         not block the rest. Where nbgrader runs the notebook, a function that fails raises AssertionError instead.
         """
+        note = ""
         if not callable(function):
-            found = Complaint(problem=f"{function!r:.60} was given, but check takes the function itself: check({self.name}).")
+            found: Complaint | None = Complaint(
+                problem=f"{function!r:.60} was given, but check takes the function itself: check({self.name})."
+            )
         else:
-            found = self.complaint(function)
+            found, note = self.judge(function)
         if found is None:
-            say(f"✓ {self.name}: passed{f', {_points(self.points)}' if self.points else ''}.")
+            missing = missing_when_graded(function) if self.points else ""
+            text = f"✓ {self.name}: passed{f', {_points(self.points)}' if self.points else ''}."
+            say(" ".join(filter(None, [text, note, missing])))
             return function
         text = found.text(self.name, self.points)
         if os.environ.get("NBGRADER_EXECUTION"):
@@ -147,7 +170,7 @@ class Exercise:
         """This exercise as the grader needs it. The hidden inputs depend on the secret and the exercise's name alone."""
         seed = self.seed(secret)
         inputs = tuple(case for i in range(HIDDEN_SEEDS) for case in self.draws(seed + i, [torch.device("cpu")]))
-        return Task(self.name, self.points, self.differentiable, inputs, self.explain)
+        return Task(self.name, self.points, self.differentiable, inputs, self.explain, self.remark)
 
     def seed(self, secret: bytes) -> int:
         """The seed of this exercise's hidden inputs, from a teacher's secret."""
@@ -198,6 +221,11 @@ class Homework(Practice):
         """Points of all exercises and questions."""
         return sum(one.points for one in self.order)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its exercises and questions, in order."""
+        return tuple(one.name for one in self.order)
+
     def assignment(self, secret: bytes) -> Assignment:
         """This homework as the grader needs it, the same for every student and every run with the same secret."""
         return Assignment(self.name, tuple(one.task(secret) for one in self.order))
@@ -211,15 +239,16 @@ class Homework(Practice):
             raise ValueError(
                 f"{self.name}.summary takes {len(self.exercises)} functions ({', '.join(self.__dir__())}), got {len(functions)}."
             )
-        earned = 0
+        earned = 0.0
         for one, function in zip(self.exercises, functions, strict=True):
             found = one.complaint(function)
-            mark, points = ("✓", one.points) if found is None else ("○" if found.blank else "✗", 0)
+            mark = "✓" if found is None else "○" if found.blank else "✗"
+            points = found.points(one.points) if found else one.points
             earned += points
-            say(f"{mark} {one.name:<28} {points} of {_points(one.points)}")
+            say(f"{mark} {one.name:<28} {points:g} of {_points(one.points)}")
         for question in self.written:
             say(f"  {question.name:<28} {_points(question.points)}, marked by a person")
-        say(f"{earned} of {_points(sum(one.points for one in self.exercises))}.")
+        say(f"{earned:g} of {_points(sum(one.points for one in self.exercises))}.")
 
 
 def _points(n: int) -> str:

@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from course_lib.homework.answers.call import Outcome
 from course_lib.homework.checks.case import AnswerKey, Case, Complaint, Mistake
 from course_lib.homework.checks.exercise import Draw, Exercise
-from course_lib.homework.checks.verdict import explain
 
 TrainStep = Callable[[nn.Module, torch.optim.Optimizer, Callable[[Tensor, Tensor], Tensor], Tensor], Tensor]
 STEPS, LR = 2, 0.05
@@ -57,13 +55,16 @@ def _cases(draw: Draw) -> list[Case]:
 class _TrainStep(Exercise):
     """The exercise; what is compared is what two steps do to a network."""
 
-    def complaint(self, function: Callable, seed: int = 0, devices: Sequence[torch.device] | None = None) -> Complaint | None:
-        return super().complaint(functools.partial(_steps, function), seed, devices)
+    def judge(
+        self, function: Callable, seed: int = 0, devices: Sequence[torch.device] | None = None
+    ) -> tuple[Complaint | None, str]:
+        return super().judge(functools.partial(_steps, function), seed, devices)
 
-    def explain(self, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Complaint | None:
+    @property
+    def key(self) -> AnswerKey:
         mistakes = tuple(Mistake(one.message, functools.partial(_steps, one.function)) for one in self.mistakes)
         oracle = functools.partial(_steps, self.oracle)
-        return explain(AnswerKey(self.name, oracle, mistakes, self.differentiable, self.tolerance), cases, outcomes)
+        return AnswerKey(self.name, oracle, mistakes, self.differentiable, self.tolerance)
 
 
 def _block(net: nn.Module, optimizer: torch.optim.Optimizer, loss: Callable[[Tensor, Tensor], Tensor], images: Tensor) -> Tensor:

@@ -15,5 +15,5 @@ hw1 = Homework(
     PARTICIPATION_RATIO,
     TWO_NN,
     TRIPLET_ERROR_RATE,
-    Written("far_and_near", 3, 2, 15),
+    Written("far_and_near", 5, 2, 20),
 )

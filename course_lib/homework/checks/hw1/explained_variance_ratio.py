@@ -51,7 +51,7 @@ def _first(values: Tensor, k: int) -> Tensor:
 
 
 EXPLAINED_VARIANCE_RATIO = Exercise(
-    "explained_variance_ratio", points=2, difficulty=2, minutes=10, oracle=_oracle, cases=_cases, block=_block, tolerance=1e-3
+    "explained_variance_ratio", points=3, difficulty=2, minutes=10, oracle=_oracle, cases=_cases, block=_block, tolerance=1e-3
 )
 
 
@@ -177,3 +177,35 @@ def transposed(x: Tensor, k: int) -> Tensor:
 @EXPLAINED_VARIANCE_RATIO.mistake(ONE_MEAN)
 def one_mean(x: Tensor, k: int) -> Tensor:
     return _first(torch.linalg.svdvals(x - x.mean()).square(), k)
+
+
+@EXPLAINED_VARIANCE_RATIO.mistake("The root of the fraction is taken. A variance is a square: return the fraction itself.")
+def root_of_fraction(x: Tensor, k: int) -> Tensor:
+    return _first(eigenvalues(x), k).sqrt()
+
+
+@EXPLAINED_VARIANCE_RATIO.mistake("The first k fractions are averaged. Add them up.")
+def mean_of_first(x: Tensor, k: int) -> Tensor:
+    return _first(eigenvalues(x), k) / k
+
+
+@EXPLAINED_VARIANCE_RATIO.mistake("The sums of singular values are squared. Square each one, then sum.")
+def square_of_fraction_of_roots(x: Tensor, k: int) -> Tensor:
+    return _first(torch.linalg.svdvals(x - x.mean(0)), k).square()
+
+
+@EXPLAINED_VARIANCE_RATIO.mistake("This divides by the variance of the other axes. Divide by that of all axes.")
+def over_the_rest(x: Tensor, k: int) -> Tensor:
+    values = eigenvalues(x)
+    return values[:k].sum() / values[k:].sum()
+
+
+@EXPLAINED_VARIANCE_RATIO.mistake("The first axis is left out: Python counts from 0, so the first k are [:k].")
+def first_left_out(x: Tensor, k: int) -> Tensor:
+    values = eigenvalues(x)
+    return values[1 : k + 1].sum() / values.sum()
+
+
+@EXPLAINED_VARIANCE_RATIO.mistake("These are the fractions of all axes or of the first k. Return one number: add up the first k.")
+def fractions(x: Tensor, k: int) -> Tensor:
+    return eigenvalues(x)[:k] / eigenvalues(x).sum()

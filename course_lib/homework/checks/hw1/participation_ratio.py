@@ -39,7 +39,7 @@ def _ratio(values: Tensor) -> Tensor:
 
 
 PARTICIPATION_RATIO = Exercise(
-    "participation_ratio", points=2, difficulty=2, minutes=10, oracle=_oracle, cases=_cases, block=_block, tolerance=1e-3
+    "participation_ratio", points=1, difficulty=2, minutes=5, oracle=_oracle, cases=_cases, block=_block, tolerance=1e-3
 )
 
 
@@ -134,3 +134,21 @@ def one_mean(x: Tensor) -> Tensor:
 )
 def values_for_variances(x: Tensor) -> Tensor:
     return _ratio(x)
+
+
+@PARTICIPATION_RATIO.mistake(
+    "This is the root of the ratio: Σλ over the root of Σλ². Square the numerator, and leave the denominator as it is."
+)
+def root_of_result(x: Tensor) -> Tensor:
+    return _ratio(eigenvalues(x)).sqrt()
+
+
+@PARTICIPATION_RATIO.mistake("This is Σλ² / Σλ. The ratio is (Σλ)² / Σλ².")
+def upside_down_not_squared(x: Tensor) -> Tensor:
+    values = eigenvalues(x)
+    return values.square().sum() / values.sum()
+
+
+@PARTICIPATION_RATIO.mistake("This is Σλ², the denominator. The ratio is (Σλ)² / Σλ².")
+def sum_of_squares(x: Tensor) -> Tensor:
+    return eigenvalues(x).square().sum()

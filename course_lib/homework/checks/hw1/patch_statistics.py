@@ -47,7 +47,16 @@ def _block(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
     return _moments(_patches(images, size))
 
 
-PATCH_STATISTICS = Exercise("patch_statistics", points=4, difficulty=3, minutes=20, oracle=_oracle, cases=_cases, block=_block)
+PATCH_STATISTICS = Exercise(
+    "patch_statistics",
+    points=5,
+    difficulty=3,
+    minutes=20,
+    oracle=_oracle,
+    cases=_cases,
+    block=_block,
+    values=("the mean", "the covariance"),
+)
 
 
 @PATCH_STATISTICS.mistake("The mean patch is not subtracted: this is the mean of the products. Centre the patches first.")
@@ -183,3 +192,46 @@ def mean_over_wrong_axis(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
 def wrong_order(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
     mean, covariance = _moments(_patches(images, size))
     return covariance, mean
+
+
+@PATCH_STATISTICS.mistake("The root of the covariance is taken, entry by entry. Return the covariance itself.")
+def standard_deviations(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    mean, covariance = _moments(_patches(images, size))
+    return mean, covariance.sqrt()
+
+
+@PATCH_STATISTICS.mistake("The mean is a single number. It has D values, one for each dimension of a patch: mean(0).")
+def mean_of_everything(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    rows = _patches(images, size)
+    return rows.mean(), _moments(rows)[1]
+
+
+@PATCH_STATISTICS.mistake("A single mean was subtracted from all values. Each of the D dimensions has its own: mean(0).")
+def centred_by_one_number(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    rows = _patches(images, size)
+    centred = rows - rows.mean()
+    return rows.mean(0), centred.T @ centred / (len(rows) - 1)
+
+
+@PATCH_STATISTICS.mistake("The first result is the sum of the patches. Divide by their number: mean(0).")
+def sum_for_mean(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    rows = _patches(images, size)
+    return rows.sum(0), _moments(rows)[1]
+
+
+@PATCH_STATISTICS.mistake("The covariance is divided by D - 1. Divide by the number of patches, N - 1.")
+def divided_by_dimensions(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    rows = _patches(images, size)
+    return rows.mean(0), _moments(rows, len(rows) - rows.shape[1] + 1)[1]
+
+
+@PATCH_STATISTICS.mistake("The covariance is divided by the number of images. Divide by the number of patches, N - 1.")
+def divided_by_images(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    rows = _patches(images, size)
+    return rows.mean(0), _moments(rows, len(rows) - len(images) + 1)[1]
+
+
+@PATCH_STATISTICS.mistake("The first result is the median patch. Return the mean patch.")
+def median(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    rows = _patches(images, size)
+    return rows.median(0).values, _moments(rows)[1]

@@ -198,3 +198,25 @@ def line_fit(x: Tensor) -> Tensor | float:
 )
 def block_defaults(x: Tensor) -> Tensor | float:
     return dimension.two_nn(x).dimension
+
+
+@TWO_NN.mistake("The distances are subtracted in the logarithm. Divide them: log(r2 / r1).")
+def difference_of_distances(x: Tensor) -> Tensor | float:
+    _, r1, r2 = _nearest(x)
+    return (len(x) - 1) / (r2 - r1).log().sum()
+
+
+@TWO_NN.mistake("N - 2 is in the numerator. The statement asks for N - 1.")
+def two_subtracted(x: Tensor) -> Tensor | float:
+    return (len(x) - 2) / _log_ratios(x).sum()
+
+
+@TWO_NN.mistake("N + 1 is in the numerator. The statement asks for N - 1.")
+def one_added(x: Tensor) -> Tensor | float:
+    return (len(x) + 1) / _log_ratios(x).sum()
+
+
+@TWO_NN.mistake("The third neighbour is compared with the first: one position too far. Take the second, r2.")
+def third_neighbour(x: Tensor) -> Tensor | float:
+    distances = _sorted_distances(x)
+    return _from_distances(distances[:, [1, 3]])

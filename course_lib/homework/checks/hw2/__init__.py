@@ -17,5 +17,5 @@ hw2 = Homework(
     BOTTLENECK,
     PCA_RECONSTRUCTIONS,
     PSNR,
-    Written("holes", 3, 3, 15),
+    Written("holes", 5, 3, 20),
 )

@@ -43,7 +43,7 @@ BOTTLENECK = Exercise(
     "bottleneck",
     points=3,
     difficulty=2,
-    minutes=15,
+    minutes=10,
     oracle=_oracle,
     cases=_cases,
     differentiable=True,
@@ -157,3 +157,84 @@ def pooled(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias
 @BOTTLENECK.mistake("The latents are flattened. They keep their positions: [B, K, H/4, W/4].")
 def flattened(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
     return _block(images, weight1, bias1, weight2, bias2).flatten(1)
+
+
+@BOTTLENECK.mistake(
+    "Stride and padding are swapped: stride 2 and padding 1. In F.conv2d(x, weight, bias, stride, padding) the "
+    "stride comes first."
+)
+def stride_and_padding_swapped(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    return _conv(F.silu(_conv(images, weight1, bias1, 1, 2)), weight2, bias2, 1, 2)
+
+
+@BOTTLENECK.mistake("The SiLU comes before the first convolution. It belongs between the two.")
+def silu_before_first_only(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    return _conv(_conv(F.silu(images), weight1, bias1), weight2, bias2)
+
+
+@BOTTLENECK.mistake("There is an ELU between the convolutions; SiLU is asked for: x · sigmoid(x).")
+def elu(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    return _conv(F.elu(_conv(images, weight1, bias1)), weight2, bias2)
+
+
+@BOTTLENECK.mistake("There is a softplus between the convolutions; SiLU is asked for: x · sigmoid(x).")
+def softplus(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    return _conv(F.softplus(_conv(images, weight1, bias1)), weight2, bias2)
+
+
+@BOTTLENECK.mistake("There is a Mish between the convolutions; SiLU is asked for: x · sigmoid(x).")
+def mish(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    return _conv(F.mish(_conv(images, weight1, bias1)), weight2, bias2)
+
+
+@BOTTLENECK.mistake("There is a Hardswish between the convolutions; SiLU is asked for: x · sigmoid(x).")
+def hardswish(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    return _conv(F.hardswish(_conv(images, weight1, bias1)), weight2, bias2)
+
+
+@BOTTLENECK.mistake("SiLU is applied twice between the convolutions. Once is enough.")
+def silu_twice(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    return _conv(F.silu(F.silu(_conv(images, weight1, bias1))), weight2, bias2)
+
+
+@BOTTLENECK.mistake("There is a tanh after the second convolution: latents may have any value.")
+def tanh_at_the_end(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    return torch.tanh(_block(images, weight1, bias1, weight2, bias2))
+
+
+@BOTTLENECK.mistake("There is a ReLU after the second convolution: latents may have any value.")
+def relu_at_the_end(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    return F.relu(_block(images, weight1, bias1, weight2, bias2))
+
+
+@BOTTLENECK.mistake("The first convolution has no padding: both have one pixel of zeros on each side.")
+def no_padding_in_first(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    return _conv(F.silu(_conv(images, weight1, bias1, 2, 0)), weight2, bias2)
+
+
+@BOTTLENECK.mistake("The second convolution has no padding: both have one pixel of zeros on each side.")
+def no_padding_in_second(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    return _conv(F.silu(_conv(images, weight1, bias1)), weight2, bias2, 2, 0)
+
+
+@BOTTLENECK.mistake("The padding is 2. Both convolutions have one pixel of zeros on each side.")
+def padding_of_2(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    return _conv(F.silu(_conv(images, weight1, bias1, 2, 2)), weight2, bias2, 2, 2)
+
+
+@BOTTLENECK.mistake("The border is reflected. Both convolutions have one pixel of *zeros* on each side: padding=1.")
+def reflected_padding(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    def reflect(x: Tensor) -> Tensor:
+        return F.pad(x, (1, 1, 1, 1), mode="reflect")
+
+    return _conv(reflect(F.silu(_conv(reflect(images), weight1, bias1, 2, 0))), weight2, bias2, 2, 0)
+
+
+@BOTTLENECK.mistake("bias2 is added twice. The convolution adds it already.")
+def bias2_twice(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    return _block(images, weight1, bias1, weight2, 2 * bias2)
+
+
+@BOTTLENECK.mistake("The channels are moved to the end. They stay on axis 1: [B, K, H/4, W/4].")
+def channels_at_the_end(images: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    return _block(images, weight1, bias1, weight2, bias2).permute(0, 2, 3, 1)

@@ -93,3 +93,49 @@ def brackets_missing(size: int, kernel: int, stride: int, padding: int) -> int:
 @CONV_OUTPUT_SIZE.mistake("This is the output size of a transposed convolution, which is larger than the input.")
 def transposed_convolution(size: int, kernel: int, stride: int, padding: int) -> int:
     return (size - 1) * stride - 2 * padding + kernel
+
+
+@CONV_OUTPUT_SIZE.mistake("The 1 is added to the stride. Add it to the result: … // stride + 1.")
+def stride_plus_one(size: int, kernel: int, stride: int, padding: int) -> int:
+    return (size + 2 * padding - kernel) // (stride + 1)
+
+
+@CONV_OUTPUT_SIZE.mistake(
+    "1 is subtracted from the moves as well: that is PyTorch's formula with dilation · (kernel - 1) in place of kernel."
+)
+def one_subtracted_too(size: int, kernel: int, stride: int, padding: int) -> int:
+    return (size + 2 * padding - kernel - 1) // stride + 1
+
+
+@CONV_OUTPUT_SIZE.mistake(
+    "There is one position too many: (size + 2 · padding - kernel) // stride moves, and one position before them."
+)
+def one_position_too_many(size: int, kernel: int, stride: int, padding: int) -> int:
+    return (size + 2 * padding - kernel) // stride + 2
+
+
+@CONV_OUTPUT_SIZE.mistake(
+    "kernel - 1 is subtracted. The first position covers `kernel` pixels: subtract all of it, then add 1 at the end."
+)
+def kernel_minus_one(size: int, kernel: int, stride: int, padding: int) -> int:
+    return (size + 2 * padding - (kernel - 1)) // stride + 1
+
+
+@CONV_OUTPUT_SIZE.mistake("The kernel is subtracted after the division. Brackets: (size + 2 · padding - kernel) // stride + 1.")
+def kernel_after_division(size: int, kernel: int, stride: int, padding: int) -> int:
+    return (size + 2 * padding) // stride - kernel + 1
+
+
+@CONV_OUTPUT_SIZE.mistake("The padding is added after the division. Brackets: (size + 2 · padding - kernel) // stride + 1.")
+def padding_after_division(size: int, kernel: int, stride: int, padding: int) -> int:
+    return 2 * padding + (size - kernel) // stride + 1
+
+
+@CONV_OUTPUT_SIZE.mistake("Kernel and stride are swapped: subtract the kernel, divide by the stride.")
+def kernel_and_stride_swapped(size: int, kernel: int, stride: int, padding: int) -> int:
+    return (size + 2 * padding - stride) // kernel + 1
+
+
+@CONV_OUTPUT_SIZE.mistake("The size is not divided. Brackets: (size + 2 · padding - kernel) // stride + 1.")
+def size_after_division(size: int, kernel: int, stride: int, padding: int) -> int:
+    return size + (2 * padding - kernel) // stride + 1

@@ -112,3 +112,47 @@ def ordinary_convolution_and_output_padding(size: int, kernel: int, stride: int,
 @CONV_TRANSPOSE_OUTPUT_SIZE.mistake("The stride is not used: neighbouring inputs are `stride` pixels apart in the output.")
 def stride_ignored(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
     return size - 1 - 2 * padding + kernel + output_padding
+
+
+@CONV_TRANSPOSE_OUTPUT_SIZE.mistake(
+    "1 stands in place of the kernel: the last stamp covers `kernel` pixels. (The formula with + 1 at the end has "
+    "kernel - 1 before it.)"
+)
+def one_for_the_kernel(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
+    return (size - 1) * stride - 2 * padding + 1 + output_padding
+
+
+@CONV_TRANSPOSE_OUTPUT_SIZE.mistake("There are two strides too many: from the first stamp to the last there are size - 1 steps.")
+def two_strides_too_many(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
+    return (size + 1) * stride - 2 * padding + kernel + output_padding
+
+
+@CONV_TRANSPOSE_OUTPUT_SIZE.mistake(
+    "The kernel is multiplied by the stride. The last stamp covers `kernel` pixels of the output."
+)
+def kernel_times_stride(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
+    return (size - 1) * stride - 2 * padding + kernel * stride + output_padding
+
+
+@CONV_TRANSPOSE_OUTPUT_SIZE.mistake(
+    "The padding is multiplied by the stride. It is measured in output pixels: cut off 2 · padding."
+)
+def padding_times_stride(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
+    return (size - 1) * stride - 2 * padding * stride + kernel + output_padding
+
+
+@CONV_TRANSPOSE_OUTPUT_SIZE.mistake(
+    "Kernel and stride are swapped: the stamps are `stride` pixels apart, and the last one covers `kernel`."
+)
+def kernel_and_stride_swapped(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
+    return (size - 1) * kernel - 2 * padding + stride + output_padding
+
+
+@CONV_TRANSPOSE_OUTPUT_SIZE.mistake("Brackets are missing: size - 1 * stride multiplies first. Write (size - 1) * stride.")
+def brackets_missing(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
+    return size - 1 * stride - 2 * padding + kernel + output_padding
+
+
+@CONV_TRANSPOSE_OUTPUT_SIZE.mistake("output_padding is cut off at both ends, like the padding. It is added, once.")
+def output_padding_cut_off(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
+    return (size - 1) * stride - 2 * (padding + output_padding) + kernel

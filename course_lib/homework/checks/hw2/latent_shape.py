@@ -35,7 +35,15 @@ def _divided(height: int, width: int, factor: int, channels: int) -> Shape:
 
 _SQUARE = "The latent is taken for a square. Its height comes from the image's height, its width from the width."
 
-LATENT_SHAPE = Exercise("latent_shape", points=2, difficulty=2, minutes=10, oracle=_oracle, cases=_cases)
+LATENT_SHAPE = Exercise(
+    "latent_shape",
+    points=2,
+    difficulty=2,
+    minutes=10,
+    oracle=_oracle,
+    cases=_cases,
+    values=("the shape", "the shape", "the shape", "the ratio"),
+)
 
 
 @LATENT_SHAPE.mistake("Height and width are swapped: images are [C, H, W].")
@@ -147,3 +155,62 @@ def ratio_missing(height: int, width: int, halvings: int, channels: int) -> tupl
 def channels_doubled(height: int, width: int, halvings: int, channels: int) -> tuple:
     c, h, w, ratio = _oracle(height, width, halvings, channels)
     return c * 2**halvings, h, w, ratio / 2**halvings
+
+
+@LATENT_SHAPE.mistake("`^` is the exclusive or of bits: 2 ^ halvings is no power. Write 2**halvings.")
+def xor_for_power(height: int, width: int, halvings: int, channels: int) -> tuple:
+    return _divided(height, width, 2 ^ halvings, channels)
+
+
+@LATENT_SHAPE.mistake(
+    "The sides are divided by the number of halvings. Each halving halves the remaining side: divide by 2**halvings."
+)
+def divided_by_halvings(height: int, width: int, halvings: int, channels: int) -> tuple:
+    return _divided(height, width, halvings, channels)
+
+
+@LATENT_SHAPE.mistake("The sides are divided by halvings². Each halving halves the remaining side: divide by 2**halvings.")
+def halvings_squared(height: int, width: int, halvings: int, channels: int) -> tuple:
+    return _divided(height, width, halvings**2, channels)
+
+
+@LATENT_SHAPE.mistake("The sides are multiplied. Each halving halves them: divide by 2**halvings.")
+def multiplied(height: int, width: int, halvings: int, channels: int) -> tuple:
+    f = 2**halvings
+    return channels, height * f, width * f, 3 / (channels * f * f)
+
+
+@LATENT_SHAPE.mistake("Brackets are missing: a / b * c * d divides by b alone. Write 3 * height * width / (channels * h * w).")
+def brackets_missing_in_ratio(height: int, width: int, halvings: int, channels: int) -> tuple:
+    c, h, w, _ = _oracle(height, width, halvings, channels)
+    return c, h, w, 3 * height * width / c * h * w
+
+
+@LATENT_SHAPE.mistake("The ratio is rounded. It need not be a whole number: return it as it is.")
+def ratio_rounded(height: int, width: int, halvings: int, channels: int) -> tuple:
+    c, h, w, _ = _oracle(height, width, halvings, channels)
+    return c, h, w, round(3 * 4**halvings / c)
+
+
+@LATENT_SHAPE.mistake("This is the latent's size as a percentage of the image's. Divide the image's size by the latent's.")
+def percentage(height: int, width: int, halvings: int, channels: int) -> tuple:
+    c, h, w, _ = _oracle(height, width, halvings, channels)
+    return c, h, w, 100 * c / (3 * 4**halvings)
+
+
+@LATENT_SHAPE.mistake("This is the difference of the two sizes. Divide the image's size by the latent's.")
+def difference_for_ratio(height: int, width: int, halvings: int, channels: int) -> tuple:
+    c, h, w, _ = _oracle(height, width, halvings, channels)
+    return c, h, w, 3 * height * width - c * h * w
+
+
+@LATENT_SHAPE.mistake("This is the share that is saved, 1 minus latent over image. Divide the image's size by the latent's.")
+def share_saved(height: int, width: int, halvings: int, channels: int) -> tuple:
+    c, h, w, _ = _oracle(height, width, halvings, channels)
+    return c, h, w, 1 - c / (3 * 4**halvings)
+
+
+@LATENT_SHAPE.mistake("The latent has 3 channels here. It has `channels`, whatever the image has.")
+def three_channels(height: int, width: int, halvings: int, channels: int) -> tuple:
+    _, h, w, _ = _oracle(height, width, halvings, channels)
+    return 3, h, w, float(4**halvings)

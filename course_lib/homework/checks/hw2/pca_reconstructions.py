@@ -46,7 +46,7 @@ def _projected(train: Tensor, test: Tensor, basis: Tensor) -> Tensor:
 
 
 PCA_RECONSTRUCTIONS = Exercise(
-    "pca_reconstructions", points=3, difficulty=3, minutes=20, oracle=_oracle, cases=_cases, block=_block, tolerance=1e-3
+    "pca_reconstructions", points=4, difficulty=3, minutes=20, oracle=_oracle, cases=_cases, block=_block, tolerance=1e-3
 )
 
 
@@ -204,3 +204,82 @@ def first_coordinates(train: Tensor, test: Tensor, k: int) -> Tensor:
 @PCA_RECONSTRUCTIONS.mistake("The reconstructions are clamped to [-1, 1]. PCA does not know this range; leave them as they are.")
 def clamped(train: Tensor, test: Tensor, k: int) -> Tensor:
     return _block(train, test, k).clamp(-1, 1)
+
+
+@PCA_RECONSTRUCTIONS.mistake("The axes come from test, and the mean from train. Both come from train; test is only encoded.")
+def axes_of_test(train: Tensor, test: Tensor, k: int) -> Tensor:
+    return _projected(train, test, _axes(test - test.mean(0), k).T)
+
+
+@PCA_RECONSTRUCTIONS.mistake("The axes are fitted to test minus train's mean. They come from train; test is only encoded.")
+def axes_of_test_with_trains_mean(train: Tensor, test: Tensor, k: int) -> Tensor:
+    return _projected(train, test, _axes(test - train.mean(0), k).T)
+
+
+@PCA_RECONSTRUCTIONS.mistake("The mean is subtracted at the end. It was subtracted before encoding: add it again.")
+def mean_subtracted_at_the_end(train: Tensor, test: Tensor, k: int) -> Tensor:
+    return _block(train, test, k) - 2 * train.mean(0)
+
+
+@PCA_RECONSTRUCTIONS.mistake("The mean is added twice.")
+def mean_added_twice(train: Tensor, test: Tensor, k: int) -> Tensor:
+    return _block(train, test, k) + train.mean(0)
+
+
+@PCA_RECONSTRUCTIONS.mistake("This is what PCA leaves out, test minus its reconstruction. Return the reconstruction.")
+def residual(train: Tensor, test: Tensor, k: int) -> Tensor:
+    return test - _block(train, test, k)
+
+
+@PCA_RECONSTRUCTIONS.mistake("This is the mean plus what PCA leaves out. Return the mean plus what it holds.")
+def residual_and_mean(train: Tensor, test: Tensor, k: int) -> Tensor:
+    return train.mean(0) + test - _block(train, test, k)
+
+
+@PCA_RECONSTRUCTIONS.mistake("These are the last k rows of Vh. torch.linalg.svd sorts in descending order: take the first k.")
+def last_axes(train: Tensor, test: Tensor, k: int) -> Tensor:
+    return _projected(train, test, torch.linalg.svd(train - train.mean(0), full_matrices=False).Vh[-k:].T)
+
+
+@PCA_RECONSTRUCTIONS.mistake(
+    "The coordinates are divided by their std first and multiplied again. The directions of most variance are then "
+    "others: only subtract the mean."
+)
+def standardised(train: Tensor, test: Tensor, k: int) -> Tensor:
+    mean, std = train.mean(0), train.std(0)
+    axes = _axes((train - mean) / std, k)
+    return mean + (test - mean) / std @ axes.T @ axes * std
+
+
+@PCA_RECONSTRUCTIONS.mistake("The coordinates are divided by their std and not multiplied again. Only subtract the mean.")
+def standardised_one_way(train: Tensor, test: Tensor, k: int) -> Tensor:
+    mean, std = train.mean(0), train.std(0)
+    axes = _axes((train - mean) / std, k)
+    return mean + (test - mean) / std @ axes.T @ axes
+
+
+@PCA_RECONSTRUCTIONS.mistake("The mean is that of train and test together. It comes from train alone.")
+def mean_of_both(train: Tensor, test: Tensor, k: int) -> Tensor:
+    mean = torch.cat([train, test]).mean(0)
+    axes = _axes(train - mean, k)
+    return mean + (test - mean) @ axes.T @ axes
+
+
+@PCA_RECONSTRUCTIONS.mistake("Every reconstruction is the mean: the k coordinates are missing.")
+def mean_alone(train: Tensor, test: Tensor, k: int) -> Tensor:
+    return train.mean(0).expand_as(test)
+
+
+@PCA_RECONSTRUCTIONS.mistake("This is test minus the mean. Project it on the k axes, and add the mean again.")
+def centred_test(train: Tensor, test: Tensor, k: int) -> Tensor:
+    return test - train.mean(0)
+
+
+@PCA_RECONSTRUCTIONS.mistake("Only the k-th axis is used. Use the first k.")
+def kth_axis_alone(train: Tensor, test: Tensor, k: int) -> Tensor:
+    return _projected(train, test, _axes(train - train.mean(0), k)[k - 1 :].T)
+
+
+@PCA_RECONSTRUCTIONS.mistake("All axes are used. Use the first k.")
+def all_axes(train: Tensor, test: Tensor, k: int) -> Tensor:
+    return _projected(train, test, torch.linalg.svd(train - train.mean(0), full_matrices=False).Vh.T)

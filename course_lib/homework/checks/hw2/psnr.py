@@ -155,7 +155,10 @@ def absolute_difference(images: Tensor, reconstructions: Tensor) -> Tensor:
     return _decibels(4 / (images - reconstructions).abs().flatten(1).mean(1))
 
 
-@PSNR.mistake("The images were rescaled to [0, 1], but the peak is still 2: in [0, 1] it is 1.")
+@PSNR.mistake(
+    "The peak is squared twice (with the root of the MSE it is 2, not 2²), or the images were rescaled to [0, 1], "
+    "where the peak is 1."
+)
 def peak_of_2_for_unit_range(images: Tensor, reconstructions: Tensor) -> Tensor:
     return _decibels(16 / _mse(images, reconstructions))
 
@@ -173,3 +176,77 @@ def error_itself(images: Tensor, reconstructions: Tensor) -> Tensor:
 @PSNR.mistake("The reconstructions were clamped to [-1, 1] first. Take them as they are given.")
 def clamped(images: Tensor, reconstructions: Tensor) -> Tensor:
     return _decibels(4 / _mse(images, reconstructions.clamp(-1, 1)))
+
+
+@PSNR.mistake(
+    "The factor is 20 although no root was taken, and the peak is not squared: 20 · log10(2 / root of MSE), or 10 "
+    "· log10(2² / MSE)."
+)
+def factor_20_peak_not_squared(images: Tensor, reconstructions: Tensor) -> Tensor:
+    mse = _mse(images, reconstructions)
+    return 2 * _decibels(2 / mse)
+
+
+@PSNR.mistake("The peak is 1, and the factor is 20 without a root.")
+def peak_of_1_with_20(images: Tensor, reconstructions: Tensor) -> Tensor:
+    mse = _mse(images, reconstructions)
+    return 2 * _decibels(1 / mse)
+
+
+@PSNR.mistake("The logarithm is natural. Decibels use the logarithm to the base 10.")
+def natural_logarithm_with_20(images: Tensor, reconstructions: Tensor) -> Tensor:
+    mse = _mse(images, reconstructions)
+    return 20 * (2 / mse.sqrt()).log()
+
+
+@PSNR.mistake("The error is subtracted in the logarithm. Divide: 10 · log10(2² / MSE).")
+def error_subtracted(images: Tensor, reconstructions: Tensor) -> Tensor:
+    mse = _mse(images, reconstructions)
+    return _decibels(4 - mse)
+
+
+@PSNR.mistake("The factor 10 is inside of the logarithm. Multiply the logarithm by it.")
+def ten_inside(images: Tensor, reconstructions: Tensor) -> Tensor:
+    mse = _mse(images, reconstructions)
+    return (40 / mse).log10()
+
+
+@PSNR.mistake(
+    "The differences are averaged before they are squared, so positive and negative ones cancel. First square, then average."
+)
+def averaged_before_squaring(images: Tensor, reconstructions: Tensor) -> Tensor:
+    return _decibels(4 / (images - reconstructions).flatten(1).mean(1).square())
+
+
+@PSNR.mistake("The difference of the squares is taken. Take the square of the difference.")
+def difference_of_squares(images: Tensor, reconstructions: Tensor) -> Tensor:
+    return _decibels(4 / (images.square() - reconstructions.square()).flatten(1).mean(1))
+
+
+@PSNR.mistake("Only the logarithm of the error is natural. Decibels use the base 10 throughout.")
+def natural_logarithm_of_error(images: Tensor, reconstructions: Tensor) -> Tensor:
+    mse = _mse(images, reconstructions)
+    return 20 * math.log10(2) - 10 * mse.log()
+
+
+@PSNR.mistake("The logarithm of the error is added. A larger error means fewer decibels: subtract it.")
+def error_added(images: Tensor, reconstructions: Tensor) -> Tensor:
+    mse = _mse(images, reconstructions)
+    return 20 * math.log10(2) + 10 * mse.log10()
+
+
+@PSNR.mistake("This is the ratio 2² / MSE, without its logarithm: 10 · log10.")
+def ratio_itself(images: Tensor, reconstructions: Tensor) -> Tensor:
+    mse = _mse(images, reconstructions)
+    return 4 / mse
+
+
+@PSNR.mistake("The signal is the images' mean square. PSNR compares with the peak: 2², for pixels from -1 to 1.")
+def variance_for_error(images: Tensor, reconstructions: Tensor) -> Tensor:
+    mse = _mse(images, reconstructions)
+    return _decibels(images.square().flatten(1).mean(1) / mse)
+
+
+@PSNR.mistake("The median of the squared errors is used. Take their mean.")
+def median_error(images: Tensor, reconstructions: Tensor) -> Tensor:
+    return _decibels(4 / (images - reconstructions).square().flatten(1).median(1).values)

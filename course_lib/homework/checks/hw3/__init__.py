@@ -17,5 +17,5 @@ hw3 = Homework(
     AVERAGED,
     FREE_BITS,
     ACTIVE_UNITS,
-    Written("collapse", 3, 3, 15),
+    Written("collapse", 5, 3, 20),
 )

@@ -19,7 +19,7 @@ def _cases(draw: Draw) -> list[Case]:
     return cases
 
 
-AVERAGED = Exercise("averaged", points=2, difficulty=1, minutes=5, oracle=_averaged, cases=_cases)
+AVERAGED = Exercise("averaged", points=1, difficulty=1, minutes=5, oracle=_averaged, cases=_cases)
 
 
 @AVERAGED.mistake(
@@ -69,3 +69,63 @@ def step_reversed(average: Tensor, weights: Tensor, decay: float) -> Tensor:
 @AVERAGED.mistake("The step is too large: the average should move a fraction 1 - decay of the way to the weights.")
 def step_too_large(average: Tensor, weights: Tensor, decay: float) -> Tensor:
     return average + weights - decay * average
+
+
+@AVERAGED.mistake("A decay of 0.99 is written into the program. Use the argument `decay`.")
+def decay_of_099(average: Tensor, weights: Tensor, decay: float) -> Tensor:
+    return 0.99 * average + 0.01 * weights
+
+
+@AVERAGED.mistake("A decay of 0.999 is written into the program. Use the argument `decay`.")
+def decay_of_0999(average: Tensor, weights: Tensor, decay: float) -> Tensor:
+    return 0.999 * average + 0.001 * weights
+
+
+@AVERAGED.mistake("A decay of 0.9 is written into the program. Use the argument `decay`.")
+def decay_of_09(average: Tensor, weights: Tensor, decay: float) -> Tensor:
+    return 0.9 * average + 0.1 * weights
+
+
+@AVERAGED.mistake("The result is divided by 1 - decay. The two fractions add up to 1 already: nothing is to be divided.")
+def divided_by_1_minus_decay(average: Tensor, weights: Tensor, decay: float) -> Tensor:
+    return (decay * average + (1 - decay) * weights) / (1 - decay)
+
+
+@AVERAGED.mistake("The two are added in full. Their fractions must add up to 1: decay and 1 - decay.")
+def sum_of_both(average: Tensor, weights: Tensor, decay: float) -> Tensor:
+    return average + weights
+
+
+@AVERAGED.mistake("Both terms have the factor 1 - decay. The average has the factor decay.")
+def both_by_1_minus_decay(average: Tensor, weights: Tensor, decay: float) -> Tensor:
+    return (1 - decay) * (average + weights)
+
+
+@AVERAGED.mistake("The weights are subtracted: the factor is 1 - decay, not decay - 1.")
+def weights_subtracted(average: Tensor, weights: Tensor, decay: float) -> Tensor:
+    return decay * average - (1 - decay) * weights
+
+
+@AVERAGED.mistake("Brackets are missing: 1 - decay * weights multiplies first. Write (1 - decay) * weights.")
+def brackets_missing(average: Tensor, weights: Tensor, decay: float) -> Tensor:
+    return decay * average + 1 - decay * weights
+
+
+@AVERAGED.mistake("The average is missing: this is only the fraction 1 - decay of the weights.")
+def average_missing(average: Tensor, weights: Tensor, decay: float) -> Tensor:
+    return (1 - decay) * weights
+
+
+@AVERAGED.mistake("The weights are missing: this is only the fraction decay of the average.")
+def weights_missing(average: Tensor, weights: Tensor, decay: float) -> Tensor:
+    return decay * average
+
+
+@AVERAGED.mistake("The result is halved. decay and 1 - decay add up to 1 already.")
+def halved(average: Tensor, weights: Tensor, decay: float) -> Tensor:
+    return (decay * average + (1 - decay) * weights) / 2
+
+
+@AVERAGED.mistake("Everything is multiplied. The two parts are added.")
+def all_multiplied(average: Tensor, weights: Tensor, decay: float) -> Tensor:
+    return decay * average * (1 - decay) * weights

@@ -135,3 +135,42 @@ def floor_added(kl_per_dim: Tensor, floor: float) -> Tensor:
 )
 def mean_and_sum_swapped(kl_per_dim: Tensor, floor: float) -> Tensor:
     return kl_per_dim.flatten(1).mean(1).clamp(min=floor).sum()
+
+
+@FREE_BITS.mistake("The floor is added once, to the sum. Each latent dimension has a floor of its own: clamp before you sum.")
+def floor_added_once(kl_per_dim: Tensor, floor: float) -> Tensor:
+    return kl_per_dim.mean(0).sum() + floor
+
+
+@FREE_BITS.mistake("The floor is subtracted before clamping: max(KL - floor, floor). It must be max(KL, floor).")
+def floor_subtracted_then_clamped(kl_per_dim: Tensor, floor: float) -> Tensor:
+    return (kl_per_dim.mean(0) - floor).clamp(min=floor).sum()
+
+
+@FREE_BITS.mistake("This counts the dimensions above the floor. Sum their KL, and the floor for the others.")
+def counted(kl_per_dim: Tensor, floor: float) -> Tensor:
+    return (kl_per_dim.mean(0) > floor).to(kl_per_dim).sum()
+
+
+@FREE_BITS.mistake("This is the largest KL of a dimension. Sum over the dimensions.")
+def largest(kl_per_dim: Tensor, floor: float) -> Tensor:
+    return kl_per_dim.mean(0).clamp(min=floor).max()
+
+
+@FREE_BITS.mistake(
+    "The floor is applied to the sum, as D · floor. A dimension below its floor counts as the floor whatever the "
+    "others do: clamp first."
+)
+def floor_times_dimensions(kl_per_dim: Tensor, floor: float) -> Tensor:
+    total = kl_per_dim.mean(0).sum()
+    return torch.where(total > floor * kl_per_dim[0].numel(), total, floor * kl_per_dim[0].numel())
+
+
+@FREE_BITS.mistake("The median over the batch is taken. Take the mean.")
+def median(kl_per_dim: Tensor, floor: float) -> Tensor:
+    return kl_per_dim.median(0).values.clamp(min=floor).sum()
+
+
+@FREE_BITS.mistake("softplus rounds the floor off, so a KL near it counts for too much. Use clamp(min=floor).")
+def smooth_floor(kl_per_dim: Tensor, floor: float) -> Tensor:
+    return (torch.nn.functional.softplus(kl_per_dim.mean(0) - floor) + floor).sum()

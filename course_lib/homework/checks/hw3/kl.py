@@ -151,3 +151,93 @@ def reverse_kl(mean: Tensor, logvar: Tensor) -> Tensor:
 @KL.mistake("This is in bits. The workbook counts in nats: do not divide by log 2.")
 def in_bits(mean: Tensor, logvar: Tensor) -> Tensor:
     return _per_image(_per_dim(mean, logvar)) / math.log(2)
+
+
+@KL.mistake("The -1 is outside of the sum, so it counts once. Each latent dimension has its own: put it inside the brackets.")
+def minus_one_outside(mean: Tensor, logvar: Tensor) -> Tensor:
+    return _per_image(mean.square() + logvar.exp() - logvar) / 2 - 1
+
+
+@KL.mistake("The -1 is outside of the sum, so it counts once. Each latent dimension has its own: put it inside the brackets.")
+def minus_one_outside_halved(mean: Tensor, logvar: Tensor) -> Tensor:
+    return (_per_image(mean.square() + logvar.exp() - logvar) - 1) / 2
+
+
+@KL.mistake("logvar is halved twice: ½ · (mean² + exp(logvar) - 1 - logvar), without a half of its own.")
+def log_variance_halved(mean: Tensor, logvar: Tensor) -> Tensor:
+    return _per_image((mean.square() + logvar.exp() - 1 - logvar / 2) / 2)
+
+
+@KL.mistake("The factor of one half reaches only mean²: brackets around all four terms are missing.")
+def half_of_the_mean_only(mean: Tensor, logvar: Tensor) -> Tensor:
+    return _per_image(mean.square() / 2 + logvar.exp() - 1 - logvar)
+
+
+@KL.mistake("The factor of one half reaches only logvar: brackets around all four terms are missing.")
+def half_of_the_log_variance_only(mean: Tensor, logvar: Tensor) -> Tensor:
+    return _per_image(mean.square() + logvar.exp() - 1 - logvar / 2)
+
+
+@KL.mistake("The sign of the 1 is reversed: mean² + exp(logvar) - 1 - logvar.")
+def plus_one(mean: Tensor, logvar: Tensor) -> Tensor:
+    return _per_image((mean.square() + logvar.exp() + 1 - logvar) / 2)
+
+
+@KL.mistake("The sign of mean² is reversed: mean² + exp(logvar) - 1 - logvar.")
+def mean_squared_subtracted(mean: Tensor, logvar: Tensor) -> Tensor:
+    return _per_image((-mean.square() + logvar.exp() - 1 - logvar) / 2)
+
+
+@KL.mistake("The sign of exp(logvar) is reversed: mean² + exp(logvar) - 1 - logvar.")
+def variance_subtracted(mean: Tensor, logvar: Tensor) -> Tensor:
+    return _per_image((mean.square() - logvar.exp() - 1 - logvar) / 2)
+
+
+@KL.mistake("exp(logvar) and logvar have changed places: mean² + exp(logvar) - 1 - logvar.")
+def roles_of_the_variance(mean: Tensor, logvar: Tensor) -> Tensor:
+    return _per_image((mean.square() + logvar - 1 - logvar.exp()) / 2)
+
+
+@KL.mistake("mean² is multiplied by exp(logvar). Add the two.")
+def mean_times_variance(mean: Tensor, logvar: Tensor) -> Tensor:
+    return _per_image((mean.square() * logvar.exp() - 1 - logvar) / 2)
+
+
+@KL.mistake("The absolute value of the mean is used instead of its square.")
+def absolute_mean(mean: Tensor, logvar: Tensor) -> Tensor:
+    return _per_image((mean.abs() + logvar.exp() - 1 - logvar) / 2)
+
+
+@KL.mistake("exp(logvar) is missing: mean² + exp(logvar) - 1 - logvar.")
+def variance_missing(mean: Tensor, logvar: Tensor) -> Tensor:
+    return _per_image((mean.square() - 1 - logvar) / 2)
+
+
+@KL.mistake("The exponent has the wrong sign: exp(logvar), not exp(-logvar).")
+def inverse_variance(mean: Tensor, logvar: Tensor) -> Tensor:
+    return _per_image((mean.square() + (-logvar).exp() - 1 - logvar) / 2)
+
+
+@KL.mistake("Only rows and columns are summed. Sum over the channels as well: flatten(1), then sum(1).")
+def rows_and_columns_summed(mean: Tensor, logvar: Tensor) -> Tensor:
+    return _per_dim(mean, logvar).sum((2, 3))
+
+
+@KL.mistake("The sum runs over the batch, axis 0. Sum over the other axes, so that one value for each image remains.")
+def summed_over_the_batch_axis(mean: Tensor, logvar: Tensor) -> Tensor:
+    return _per_dim(mean, logvar).sum(0)
+
+
+@KL.mistake("This is the largest KL of a dimension. Sum over the dimensions.")
+def largest(mean: Tensor, logvar: Tensor) -> Tensor:
+    return _per_dim(mean, logvar).flatten(1).amax(1)
+
+
+@KL.mistake("Everything is squared. Only the mean is.")
+def squared_per_dim(mean: Tensor, logvar: Tensor) -> Tensor:
+    return _per_image((mean.square() + logvar.exp() - 1 - logvar).square() / 2)
+
+
+@KL.mistake("The means are summed before they are squared, so positive and negative ones cancel. First square, then sum.")
+def mean_summed_before_squaring(mean: Tensor, logvar: Tensor) -> Tensor:
+    return (_per_image(mean).square() + _per_image(logvar.exp() - 1 - logvar)) / 2

@@ -1,6 +1,7 @@
 """Exercise `reparameterise`: a sample from the posterior through which gradients pass."""
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from course_lib.homework.checks.case import Case
 from course_lib.homework.checks.exercise import Draw, Exercise
@@ -20,7 +21,7 @@ def _cases(draw: Draw) -> list[Case]:
 
 REPARAMETERISE = Exercise(
     "reparameterise",
-    points=2,
+    points=1,
     difficulty=1,
     minutes=5,
     oracle=_reparameterise,
@@ -108,3 +109,64 @@ def mean_and_eps_scaled(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
 )
 def noise_subtracted(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
     return mean - (logvar / 2).exp() * eps
+
+
+@REPARAMETERISE.mistake("The standard deviation is added to eps. Multiply the two: mean + std · eps.")
+def std_plus_eps(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
+    return mean + (logvar / 2).exp() + eps
+
+
+@REPARAMETERISE.mistake(
+    "Brackets in the wrong place: (mean + std) · eps multiplies the mean by the noise as well. Write mean + std · eps."
+)
+def mean_plus_std_times_eps(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
+    return (mean + (logvar / 2).exp()) * eps
+
+
+@REPARAMETERISE.mistake("eps multiplies the mean. It should multiply the standard deviation: mean + std · eps.")
+def mean_times_eps(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
+    return mean * eps + (logvar / 2).exp()
+
+
+@REPARAMETERISE.mistake("All three are multiplied. The mean is added: mean + std · eps.")
+def all_multiplied(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
+    return mean * (logvar / 2).exp() * eps
+
+
+@REPARAMETERISE.mistake("All images get the noise of the first one. eps holds noise for each image.")
+def one_eps_for_all(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
+    return mean + (logvar / 2).exp() * eps[:1]
+
+
+@REPARAMETERISE.mistake("A single standard deviation, of the mean log-variance, is used for all values. Each value has its own.")
+def one_std_for_all(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
+    return mean + (logvar.mean() / 2).exp() * eps
+
+
+@REPARAMETERISE.mistake("One half is added to the log-variance. Multiply it by one half: exp(logvar / 2).")
+def half_added(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
+    return mean + (logvar + 0.5).exp() * eps
+
+
+@REPARAMETERISE.mistake("The base is 2. The log-variance is a natural logarithm: torch.exp(logvar / 2).")
+def base_2(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
+    return mean + 2 ** (logvar / 2) * eps
+
+
+@REPARAMETERISE.mistake(
+    "The exponent is halved twice: exp(logvar / 2) is the standard deviation already, no further root is needed."
+)
+def quarter(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
+    return mean + (logvar / 4).exp() * eps
+
+
+@REPARAMETERISE.mistake("The logarithm is taken once more. logvar is the logarithm already: undo it with exp(logvar / 2).")
+def logarithm_taken_again(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
+    return mean + logvar.abs().log() / 2 * eps
+
+
+@REPARAMETERISE.mistake(
+    "The standard deviation is softplus(logvar). That is another convention; here logvar is log σ²: exp(logvar / 2)."
+)
+def softplus(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
+    return mean + F.softplus(logvar) * eps

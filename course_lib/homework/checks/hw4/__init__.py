@@ -8,4 +8,4 @@ from course_lib.homework.checks.hw4.to_x0 import TO_X0
 from course_lib.homework.checks.hw4.training_loss import TRAINING_LOSS
 from course_lib.homework.checks.hw4.unscale import UNSCALE
 
-hw4 = Homework("hw4", "Latent DDPM", ADD_NOISE, TARGET, TO_X0, DDIM_STEP, TRAINING_LOSS, UNSCALE, Written("diagnosis", 3, 3, 15))
+hw4 = Homework("hw4", "Latent DDPM", ADD_NOISE, TARGET, TO_X0, DDIM_STEP, TRAINING_LOSS, UNSCALE, Written("diagnosis", 5, 3, 20))

@@ -31,7 +31,7 @@ def _cases(draw: Draw) -> list[Case]:
     return cases
 
 
-ADD_NOISE = Exercise("add_noise", points=2, difficulty=2, minutes=15, oracle=_add_noise, cases=_cases)
+ADD_NOISE = Exercise("add_noise", points=3, difficulty=2, minutes=15, oracle=_add_noise, cases=_cases)
 
 
 def _mix(x0: Tensor, eps: Tensor, alpha_and_sigma: tuple[Tensor, Tensor]) -> Tensor:
@@ -142,3 +142,87 @@ def product_of_table(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor)
 )
 def entries_as_betas(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor) -> Tensor:
     return _mix(x0, eps, rates(t, (1 - alphas_cumprod).cumprod(0)))
+
+
+@ADD_NOISE.mistake(
+    "The table is read one entry too early, with t - 2. Step t has index t - 1. (At t = 1 the index -1 is the last entry.)"
+)
+def one_entry_early(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    return _mix(x0, eps, rates(t - 1, alphas_cumprod))
+
+
+@ADD_NOISE.mistake("The table is turned round: its first entry, with hardly any noise, belongs to t = 1.")
+def table_turned_round(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    return _mix(x0, eps, rates(t, alphas_cumprod.flip(0)))
+
+
+@ADD_NOISE.mistake("sigma is the root of 1 minus the entry, which is alpha² already. Do not square it again.")
+def sigma_from_squared_entry(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    squared = per_image(alphas_cumprod[t - 1])
+    return squared.sqrt() * x0 + (1 - squared**2).sqrt() * eps
+
+
+@ADD_NOISE.mistake("sigma is computed as the root of 1 - alpha. It is the squares that add up to 1: sigma² = 1 - alpha².")
+def sigma_from_alpha(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    alpha = per_image(alphas_cumprod[t - 1]).sqrt()
+    return alpha * x0 + (1 - alpha).sqrt() * eps
+
+
+@ADD_NOISE.mistake("Both terms have the factor alpha. eps has the factor sigma.")
+def alpha_for_both(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    alpha, _ = rates(t, alphas_cumprod)
+    return alpha * (x0 + eps)
+
+
+@ADD_NOISE.mistake("Both terms have the factor sigma. x0 has the factor alpha.")
+def sigma_for_both(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    _, sigma = rates(t, alphas_cumprod)
+    return sigma * (x0 + eps)
+
+
+@ADD_NOISE.mistake("Brackets in the wrong place: the noise is multiplied by alpha too. alpha · x0 + sigma · eps.")
+def everything_times_alpha(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    alpha, sigma = rates(t, alphas_cumprod)
+    return alpha * (x0 + sigma * eps)
+
+
+@ADD_NOISE.mistake("Neither x0 nor eps is multiplied by its rate: alpha · x0 + sigma · eps.")
+def neither_scaled(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    return x0 + eps
+
+
+@ADD_NOISE.mistake(
+    "eps is multiplied by sigma / alpha, and x0 not at all: that is the variance-exploding convention, x0 + (sigma "
+    "/ alpha) · eps."
+)
+def signal_to_noise_ratio(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    alpha, sigma = rates(t, alphas_cumprod)
+    return x0 + sigma / alpha * eps
+
+
+@ADD_NOISE.mistake("This takes noise away: (x_t - sigma · eps) / alpha. Add it: alpha · x0 + sigma · eps.")
+def reverse_process(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    alpha, sigma = rates(t, alphas_cumprod)
+    return (x0 - sigma * eps) / alpha
+
+
+@ADD_NOISE.mistake("Both roots are missing, and the rates are swapped: alpha, the root of the entry, goes with x0.")
+def squares_and_rates_swapped(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    squared = per_image(alphas_cumprod[t - 1])
+    return (1 - squared) * x0 + squared * eps
+
+
+@ADD_NOISE.mistake("The rates follow from t / T here. They are in the table: alpha² = alphas_cumprod[t - 1].")
+def t_over_T(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    squared = per_image(1 - t / len(alphas_cumprod)).to(x0)
+    return squared.sqrt() * x0 + (1 - squared).sqrt() * eps
+
+
+@ADD_NOISE.mistake("Every image gets the last entry of the table, the level of t = T. t holds a step for each image.")
+def last_entry_for_all(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    return _mix(x0, eps, rates(torch.full_like(t, len(alphas_cumprod)), alphas_cumprod))
+
+
+@ADD_NOISE.mistake("All images get the noise of the first one. eps holds noise for each image.")
+def one_eps_for_all(x0: Tensor, t: Tensor, eps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    return _mix(x0, eps[:1], rates(t, alphas_cumprod))

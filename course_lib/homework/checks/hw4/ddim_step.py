@@ -31,11 +31,11 @@ def _cases(draw: Draw) -> list[Case]:
         step = "the last step, to alpha_next = 1 and sigma_next = 0" if last else "four rates as floats"
         for eta in (1.0,) if last else (0.0, 0.5, 1.0):
             what = f"x_t, x0_hat, noise {list(shape)}, {step}, eta = {eta:g}, {draw.dtype_name}"
-            cases.append(Case(what, (x_t, x0_hat, *rates, eta, noise)))
+            cases.append(Case(what, (x_t, x0_hat, *rates, eta, noise), "eta = 0" if eta == 0 else "eta > 0"))
     return cases
 
 
-DDIM_STEP = Exercise("ddim_step", points=4, difficulty=4, minutes=25, oracle=_ddim_step, cases=_cases)
+DDIM_STEP = Exercise("ddim_step", points=5, difficulty=4, minutes=25, oracle=_ddim_step, cases=_cases)
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,10 @@ def eta_as_fresh_std(*args: Any) -> Tensor:
     return step.mix(fresh_std=step.eta)
 
 
-@DDIM_STEP.mistake("eta · sigma_next is used as the standard deviation of the fresh noise: the second root in s is missing.")
+@DDIM_STEP.mistake(
+    "eta · sigma_next is used as the standard deviation of the fresh noise: the second root in s is missing, or "
+    "holds sigma, 1 - alpha²."
+)
 def second_root_missing(*args: Any) -> Tensor:
     step = _Step(*args)
     return step.mix(fresh_std=step.eta * step.sigma_next)
@@ -261,3 +264,203 @@ def no_noise_added(*args: Any) -> Tensor:
 @DDIM_STEP.mistake("The rates are plain floats, but torch.sqrt takes tensors. Use math.sqrt.")
 def torch_sqrt_of_a_float(*args: Any) -> Tensor:
     return torch.sqrt(1.0)  # type: ignore[arg-type]  # the mistake itself: TypeError
+
+
+@DDIM_STEP.mistake(
+    "The second root of s is taken of a negative number, as with the ratio upside down: 1 - (alpha_next / alpha)². "
+    "It is 1 - (alpha / alpha_next)²."
+)
+def ratio_inverted(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(fresh_std=step.eta * math.sqrt(1 - (step.alpha_next / step.alpha) ** 2))
+
+
+@DDIM_STEP.mistake(
+    "The implied noise is computed with alpha_next and sigma_next. x_t is at the current level: (x_t - alpha · x0_hat) / sigma."
+)
+def implied_noise_at_the_next_level(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(old_noise=(step.x_t - step.alpha_next * step.x0_hat) / (step.sigma_next or 1e-8))
+
+
+@DDIM_STEP.mistake(
+    "eta multiplies the fresh noise only. s contains eta, and both places contain s: the old noise is reduced by eta as well."
+)
+def eta_on_fresh_noise_only(*args: Any) -> Tensor:
+    step = _Step(*args)
+    full = replace(step, eta=1.0)
+    return replace(step, noise=step.eta * step.noise).mix(fresh_std=full.fresh_std)
+
+
+@DDIM_STEP.mistake("s² is added under the root. It makes room for the fresh noise: sqrt(sigma_next² - s²).")
+def variances_added(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(old_std=math.sqrt(step.sigma_next**2 + step.fresh_std**2))
+
+
+@DDIM_STEP.mistake("s lacks its factor sigma_next / sigma: eta · (sigma_next / sigma) · sqrt(1 - (alpha / alpha_next)²).")
+def first_factor_missing(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(fresh_std=step.eta * step.second_root)
+
+
+@DDIM_STEP.mistake("In s the ratio sigma_next / sigma has an extra root. The rates are roots already.")
+def root_of_first_factor(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(fresh_std=step.eta * math.sqrt(step.sigma_next / step.sigma) * step.second_root)
+
+
+@DDIM_STEP.mistake("The second root of s is missing: eta · (sigma_next / sigma) · sqrt(1 - (alpha / alpha_next)²).")
+def second_root_of_s_missing(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(fresh_std=step.eta * step.sigma_next / step.sigma)
+
+
+@DDIM_STEP.mistake("In s the difference is squared: (1 - alpha / alpha_next)². The ratio is squared: 1 - (alpha / alpha_next)².")
+def difference_squared_in_s(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(fresh_std=step.eta * step.sigma_next / step.sigma * (1 - step.alpha / step.alpha_next))
+
+
+@DDIM_STEP.mistake("In the second root of s there is a plus: sqrt(1 - (alpha / alpha_next)²).")
+def sum_in_second_root(*args: Any) -> Tensor:
+    step = _Step(*args)
+    root = math.sqrt(1 + (step.alpha / step.alpha_next) ** 2)
+    return step.mix(fresh_std=step.eta * step.sigma_next / step.sigma * root)
+
+
+@DDIM_STEP.mistake("In the second root of s only alpha is squared: 1 - (alpha / alpha_next)².")
+def only_alpha_next_squared_less(*args: Any) -> Tensor:
+    step = _Step(*args)
+    root = math.sqrt(1 - step.alpha**2 / step.alpha_next)
+    return step.mix(fresh_std=step.eta * step.sigma_next / step.sigma * root)
+
+
+@DDIM_STEP.mistake(
+    "The second root of s holds the sigmas: sqrt(1 - (sigma_next / sigma)²). It holds the alphas: sqrt(1 - (alpha "
+    "/ alpha_next)²)."
+)
+def sigmas_in_second_root(*args: Any) -> Tensor:
+    step = _Step(*args)
+    root = math.sqrt(1 - (step.sigma_next / step.sigma) ** 2)
+    return step.mix(fresh_std=step.eta * step.sigma_next / step.sigma * root)
+
+
+@DDIM_STEP.mistake("In s the ratio sigma_next / sigma is squared. The rates are roots already.")
+def first_factor_squared(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(fresh_std=step.eta * (step.sigma_next / step.sigma) ** 2 * step.second_root)
+
+
+@DDIM_STEP.mistake(
+    "This is s², with eta: the variance of the fresh noise. Its standard deviation is the root of the rest, times eta."
+)
+def variance_of_eq_16(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(fresh_std=step.eta * (step.sigma_next / step.sigma * step.second_root) ** 2)
+
+
+@DDIM_STEP.mistake("1 - eta is used in place of eta: at eta = 0 there is no fresh noise.")
+def eta_reversed(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(fresh_std=replace(step, eta=1 - step.eta).fresh_std)
+
+
+@DDIM_STEP.mistake("The root of eta is taken. It multiplies the standard deviation as it is.")
+def root_of_eta(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(fresh_std=replace(step, eta=math.sqrt(step.eta)).fresh_std)
+
+
+@DDIM_STEP.mistake("The fresh noise is not multiplied by s.")
+def fresh_noise_not_scaled(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix() + (1 - step.fresh_std) * step.noise
+
+
+@DDIM_STEP.mistake("The fresh noise is subtracted. The result is equally random, but it is not the step for this noise.")
+def fresh_noise_subtracted(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return replace(step, noise=-step.noise).mix()
+
+
+@DDIM_STEP.mistake("The two noises have changed places: s belongs to the fresh noise, sqrt(sigma_next² - s²) to the implied one.")
+def noises_swapped(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return replace(step, noise=(step.x_t - step.alpha * step.x0_hat) / step.sigma).mix(old_noise=step.noise)
+
+
+@DDIM_STEP.mistake(
+    "All of the new noise is fresh: alpha_next · x0_hat + sigma_next · noise. Part of it is the noise that x_t contains."
+)
+def only_fresh_noise(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.alpha_next * step.x0_hat + step.sigma_next * step.noise
+
+
+@DDIM_STEP.mistake("alpha_next multiplies x_t. It multiplies the clean prediction: alpha_next · x0_hat.")
+def x_t_for_x0_hat(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(x0=step.alpha_next * step.x_t)
+
+
+@DDIM_STEP.mistake("alpha_next is squared: the paper's alpha is the square of ours. Multiply x0_hat by alpha_next.")
+def alpha_next_squared(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(x0=step.alpha_next**2 * step.x0_hat)
+
+
+@DDIM_STEP.mistake("The root of alpha_next is taken. It is a root already; the paper's alpha is the square of ours.")
+def root_of_alpha_next(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(x0=math.sqrt(step.alpha_next) * step.x0_hat)
+
+
+@DDIM_STEP.mistake(
+    "Brackets are missing: in x_t - alpha * x0_hat / sigma only x0_hat is divided. (x_t - alpha · x0_hat) / sigma."
+)
+def brackets_of_implied_noise(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(old_noise=step.x_t - step.alpha * step.x0_hat / step.sigma)
+
+
+@DDIM_STEP.mistake("The implied noise is divided by sigma². x_t - alpha · x0_hat is sigma · eps: divide by sigma.")
+def implied_noise_divided_twice(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(old_noise=(step.x_t - step.alpha * step.x0_hat) / step.sigma**2)
+
+
+@DDIM_STEP.mistake("The implied noise is multiplied by sigma. x_t - alpha · x0_hat is sigma · eps: divide by sigma.")
+def implied_noise_multiplied(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(old_noise=(step.x_t - step.alpha * step.x0_hat) * step.sigma)
+
+
+@DDIM_STEP.mistake("The implied noise is computed with alpha². alpha is a root already: (x_t - alpha · x0_hat) / sigma.")
+def implied_noise_with_alpha_squared(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(old_noise=(step.x_t - step.alpha**2 * step.x0_hat) / step.sigma)
+
+
+@DDIM_STEP.mistake("In the implied noise the rates are swapped: (x_t - alpha · x0_hat) / sigma.")
+def implied_noise_rates_swapped(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(old_noise=(step.x_t - step.sigma * step.x0_hat) / step.alpha)
+
+
+@DDIM_STEP.mistake("In the implied noise alpha · x0_hat is added. Subtract it: (x_t - alpha · x0_hat) / sigma.")
+def implied_noise_summed(*args: Any) -> Tensor:
+    step = _Step(*args)
+    return step.mix(old_noise=(step.x_t + step.alpha * step.x0_hat) / step.sigma)
+
+
+@DDIM_STEP.mistake("This stays at the current level: alpha · x0_hat + sigma · eps is x_t. Use alpha_next and sigma_next.")
+def same_level(*args: Any) -> Tensor:
+    return _Step(*args).x_t.clone()
+
+
+@DDIM_STEP.mistake("The brackets are wrong: the old noise's factor multiplies the fresh noise too.")
+def old_noise_in_the_sum(*args: Any) -> Tensor:
+    step = _Step(*args)
+    old = math.sqrt(max(step.sigma_next**2 - step.fresh_std**2, 0.0))
+    return replace(step, noise=old * step.noise).mix()

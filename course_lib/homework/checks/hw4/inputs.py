@@ -42,7 +42,8 @@ def prediction_type_cases(draw: Draw, names: tuple[str, str], moments: tuple[dic
         for prediction_type in ("v", "eps", "x0"):
             given = (*(draw.normal(*shape, **m) for m in moments), *draw_rates(draw, shape[0]))
             tensors = f"{', '.join(names)} {list(shape)}, alpha, sigma [{shape[0]}, 1, 1, 1]"
-            cases.append(Case(f'prediction_type "{prediction_type}", {tensors}, {draw.dtype_name}', (prediction_type, *given)))
+            what = f'prediction_type "{prediction_type}", {tensors}, {draw.dtype_name}'
+            cases.append(Case(what, (prediction_type, *given), f'"{prediction_type}"'))
     return cases
 
 

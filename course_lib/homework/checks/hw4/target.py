@@ -28,13 +28,13 @@ def _cases(draw: Draw) -> list[Case]:
     return prediction_type_cases(draw, ("x0", "eps"), ({"std": 1.2, "mean": 0.4}, {}))
 
 
-TARGET = Exercise("target", points=2, difficulty=1, minutes=10, oracle=_target, cases=_cases, block=_block)
+TARGET = Exercise("target", points=1, difficulty=1, minutes=5, oracle=_target, cases=_cases, block=_block)
 
 
 # --- v -------------------------------------------------------------------------------------------------------------
 
 
-@TARGET.mistake("The sign of v is reversed: it is alpha · eps minus sigma · x0.")
+@TARGET.mistake("The sign of v is reversed. Both signs are in use; in this course v is alpha · eps - sigma · x0.")
 @wrong_for("v", _target)
 def v_negated(x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     return sigma * x0 - alpha * eps
@@ -168,3 +168,74 @@ def always_eps(prediction_type: str, x0: Tensor, eps: Tensor, alpha: Tensor, sig
 @TARGET.mistake("v is returned for every prediction type. Use `prediction_type`.")
 def always_v(prediction_type: str, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     return _target("v", x0, eps, alpha, sigma)
+
+
+@TARGET.mistake("In v alpha multiplies both terms: brackets in the wrong place. alpha · eps - sigma · x0.")
+@wrong_for("v", _target)
+def v_with_common_alpha(x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return alpha * (eps - sigma * x0)
+
+
+@TARGET.mistake("In v both terms have the factor alpha. x0 has the factor sigma: alpha · eps - sigma · x0.")
+@wrong_for("v", _target)
+def v_with_alpha_only(x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return alpha * (eps - x0)
+
+
+@TARGET.mistake("In v both terms have the factor sigma. eps has the factor alpha: alpha · eps - sigma · x0.")
+@wrong_for("v", _target)
+def v_with_sigma_only(x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return sigma * (eps - x0)
+
+
+@TARGET.mistake("In v sigma multiplies x_t. It multiplies the clean data: alpha · eps - sigma · x0.")
+@wrong_for("v", _target)
+def v_from_x_t(x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return alpha * eps - sigma * (alpha * x0 + sigma * eps)
+
+
+@TARGET.mistake("In v the second term is missing: alpha · eps - sigma · x0.")
+@wrong_for("v", _target)
+def v_only_noise(x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return alpha * eps
+
+
+@TARGET.mistake("In v the first term is missing: alpha · eps - sigma · x0.")
+@wrong_for("v", _target)
+def v_only_data(x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return -sigma * x0
+
+
+@TARGET.mistake('For "v" the noise is returned: alpha · eps - sigma · x0.')
+@wrong_for("v", _target)
+def v_is_eps(x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return eps
+
+
+@TARGET.mistake("In v the two terms are multiplied or divided. Subtract them: alpha · eps - sigma · x0.")
+@wrong_for("v", _target)
+def v_terms_multiplied(x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return alpha * eps / sigma * x0
+
+
+@TARGET.mistake('For "eps" this is x_t. The target is the unit noise itself.')
+@wrong_for("eps", _target)
+def eps_is_x_t(x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return alpha * x0 + sigma * eps
+
+
+@TARGET.mistake('For "eps" the sign is reversed. The target is the unit noise itself.')
+@wrong_for("eps", _target)
+def eps_negated(x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return -eps
+
+
+@TARGET.mistake('For "x0" this is x_t. The target is the clean data itself.')
+@wrong_for("x0", _target)
+def x0_is_x_t(x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return alpha * x0 + sigma * eps
+
+
+@TARGET.mistake("x0 is returned for every prediction type. Use `prediction_type`.")
+def always_x0(prediction_type: str, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return x0.clone()

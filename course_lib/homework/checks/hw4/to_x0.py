@@ -29,7 +29,7 @@ def _cases(draw: Draw) -> list[Case]:
     return prediction_type_cases(draw, ("out", "x_t"), ({"std": 1.3, "mean": 0.3}, {"mean": 0.2}))
 
 
-TO_X0 = Exercise("to_x0", points=3, difficulty=2, minutes=15, oracle=_to_x0, cases=_cases, block=_block)
+TO_X0 = Exercise("to_x0", points=2, difficulty=2, minutes=15, oracle=_to_x0, cases=_cases, block=_block)
 
 
 # --- eps -----------------------------------------------------------------------------------------------------------
@@ -162,3 +162,121 @@ def clamped(prediction_type: str, out: Tensor, x_t: Tensor, alpha: Tensor, sigma
 @TO_X0.mistake('The formula for "eps" is used for every prediction type. Use `prediction_type`.')
 def always_eps(prediction_type: str, out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     return _to_x0("eps", out, x_t, alpha, sigma) if prediction_type == "eps" else (x_t - sigma * out) / alpha
+
+
+@TO_X0.mistake('For "eps" only the noise is divided by alpha: brackets are missing, (x_t - sigma · eps) / alpha.')
+@wrong_for("eps", _to_x0)
+def eps_only_noise_divided(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return x_t - sigma * out / alpha
+
+
+@TO_X0.mistake('For "eps" the rates have changed places: (x_t - sigma · eps) / alpha.')
+@wrong_for("eps", _to_x0)
+def eps_roles_swapped(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return (x_t - alpha * out) / sigma
+
+
+@TO_X0.mistake('For "eps" the sign of the result is reversed: x_t minus sigma · eps.')
+@wrong_for("eps", _to_x0)
+def eps_negated(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return (sigma * out - x_t) / alpha
+
+
+@TO_X0.mistake('For "eps" this divides by alpha². alpha is a root already: divide by alpha.')
+@wrong_for("eps", _to_x0)
+def eps_divided_by_alpha_squared(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return (x_t - sigma * out) / alpha**2
+
+
+@TO_X0.mistake('For "eps" sigma is squared. It is a root already: x_t - sigma · eps.')
+@wrong_for("eps", _to_x0)
+def eps_sigma_squared(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return (x_t - sigma**2 * out) / alpha
+
+
+@TO_X0.mistake('For "eps" this solves for the noise, as if the output were x0: (x_t - alpha · out) is sigma · eps. Solve for x0.')
+@wrong_for("eps", _to_x0)
+def eps_of_x_0(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return (out - sigma * x_t) / alpha
+
+
+@TO_X0.mistake('For "eps" both rates are missing: (x_t - sigma · eps) / alpha.')
+@wrong_for("eps", _to_x0)
+def eps_without_rates(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return x_t - out
+
+
+@TO_X0.mistake('For "eps" the output is returned as it is. It is the noise: solve x_t = alpha · x0 + sigma · eps for x0.')
+@wrong_for("eps", _to_x0)
+def eps_returned(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return out
+
+
+@TO_X0.mistake('For "eps" this divides by 1 - sigma. alpha² + sigma² is 1, not alpha + sigma: divide by alpha.')
+@wrong_for("eps", _to_x0)
+def eps_divided_by_1_minus_sigma(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return (x_t - sigma * out) / (1 - sigma)
+
+
+@TO_X0.mistake('For "v" alpha multiplies both terms. It multiplies x_t alone: alpha · x_t - sigma · v.')
+@wrong_for("v", _to_x0)
+def v_everything_times_alpha(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return alpha * (x_t - sigma * out)
+
+
+@TO_X0.mistake('For "v" the rates are squared. They are roots already: alpha · x_t - sigma · v.')
+@wrong_for("v", _to_x0)
+def v_squared_rates(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return alpha**2 * x_t - sigma**2 * out
+
+
+@TO_X0.mistake('For "v" sigma is missing: alpha · x_t - sigma · v.')
+@wrong_for("v", _to_x0)
+def v_without_sigma(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return alpha * x_t - out
+
+
+@TO_X0.mistake('For "v" the output is returned as it is: x0 = alpha · x_t - sigma · v.')
+@wrong_for("v", _to_x0)
+def v_returned(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return out
+
+
+@TO_X0.mistake('For "v" alpha multiplies the output and nothing multiplies x_t: alpha · x_t - sigma · v.')
+@wrong_for("v", _to_x0)
+def v_alpha_with_v(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return x_t - alpha * out
+
+
+@TO_X0.mistake('For "x0" the output is multiplied by alpha. It is the clean data already: return it unchanged.')
+@wrong_for("x0", _to_x0)
+def x0_times_alpha(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return alpha * out
+
+
+@TO_X0.mistake('For "x0" x_t is subtracted. The output is the clean data already: return it unchanged.')
+@wrong_for("x0", _to_x0)
+def x0_minus_x_t(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return out - x_t
+
+
+@TO_X0.mistake('For "x0" the formula for v is used. Such a network outputs the clean data itself.')
+@wrong_for("x0", _to_x0)
+def x0_by_the_formula_for_v(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return alpha * x_t - sigma * out
+
+
+@TO_X0.mistake('The formula for "v" is used for every prediction type. Use `prediction_type`.')
+def always_v(prediction_type: str, out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return alpha * x_t - sigma * out
+
+
+@TO_X0.mistake("The output is returned for every prediction type. Use `prediction_type`.")
+def always_out(prediction_type: str, out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    return out.clone()
+
+
+@TO_X0.mistake('For "eps" the result is clamped to [-1, 1]. Pixels have that range, but latents have none: leave x0 as it is.')
+def eps_clamped(prediction_type: str, out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    x0 = _to_x0(prediction_type, out, x_t, alpha, sigma)
+    return x0.clamp(-1, 1) if prediction_type == "eps" else x0

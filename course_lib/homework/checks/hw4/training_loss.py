@@ -71,7 +71,7 @@ def _cases(draw: Draw) -> list[Case]:
 
 TRAINING_LOSS = Exercise(
     "training_loss",
-    points=4,
+    points=3,
     difficulty=3,
     minutes=20,
     oracle=_training_loss,
@@ -249,7 +249,9 @@ def target_velocity(*args: Any) -> Tensor:
     return _mse(b.out, b.eps - b.x0)
 
 
-@TRAINING_LOSS.mistake("The target is -v. It should be v = alpha · eps - sigma · x0.")
+@TRAINING_LOSS.mistake(
+    "The target is -v, or is added to the output. Both signs are in use; in this course v is alpha · eps - sigma · x0."
+)
 def target_negated(*args: Any) -> Tensor:
     b = _Batch(*args)
     return _mse(b.out, b.sigma * b.x0 - b.alpha * b.eps)
@@ -283,3 +285,207 @@ def detached(net: Callable[..., Tensor], *rest: Any) -> Tensor:
         return net(*inputs).detach()
 
     return _training_loss(detached_net, *rest)
+
+
+@TRAINING_LOSS.mistake("Time and label are swapped: the network takes (x_t, t, y).")
+def time_and_label_swapped(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.net(b.x_t, b.labels, b.t), b.v)
+
+
+@TRAINING_LOSS.mistake("The loss counts only the dropped images. drop concerns the labels alone: every image counts.")
+def loss_only_where_dropped(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.out[b.drop], b.v[b.drop])
+
+
+@TRAINING_LOSS.mistake("The loss leaves out the dropped images. drop concerns the labels alone: every image counts.")
+def loss_only_where_not_dropped(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.out[~b.drop], b.v[~b.drop])
+
+
+@TRAINING_LOSS.mistake("The loss is multiplied by drop. drop concerns the labels alone: every image counts.")
+def loss_masked(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return ((b.out - b.v).square() * per_image(b.drop)).mean()
+
+
+@TRAINING_LOSS.mistake("The loss is multiplied by ~drop. drop concerns the labels alone: every image counts.")
+def loss_masked_the_other_way(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return ((b.out - b.v).square() * per_image(~b.drop)).mean()
+
+
+@TRAINING_LOSS.mistake("The network is given t / T. It expects t itself, from 1 to T.")
+def time_as_a_fraction(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.net(b.x_t, b.t / len(b.alphas_cumprod), b.labels), b.v)
+
+
+@TRAINING_LOSS.mistake("The network is given t / 1000. It expects t itself, from 1 to T.")
+def time_over_1000(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.net(b.x_t, b.t / 1000, b.labels), b.v)
+
+
+@TRAINING_LOSS.mistake("The network is given t + 1. It expects t itself, from 1 to T.")
+def network_given_t_plus_1(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.net(b.x_t, b.t + 1, b.labels), b.v)
+
+
+@TRAINING_LOSS.mistake("The network is given the noise. Give it x_t.")
+def network_given_noise(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.net(b.eps, b.t, b.labels), b.v)
+
+
+@TRAINING_LOSS.mistake(
+    "The table is read one entry too early, with t - 2. Step t has index t - 1. (At t = 1 the index -1 is the last entry.)"
+)
+def one_entry_early(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    alpha, sigma = rates(b.t - 1, b.alphas_cumprod)
+    return _mse(b.net(alpha * b.x0 + sigma * b.eps, b.t, b.labels), alpha * b.eps - sigma * b.x0)
+
+
+@TRAINING_LOSS.mistake("The table is turned round: its first entry, with hardly any noise, belongs to t = 1.")
+def table_turned_round(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    alpha, sigma = rates(b.t, b.alphas_cumprod.flip(0))
+    return _mse(b.net(alpha * b.x0 + sigma * b.eps, b.t, b.labels), alpha * b.eps - sigma * b.x0)
+
+
+@TRAINING_LOSS.mistake("In x_t the rates are swapped: alpha goes with x0, sigma with eps.")
+def noisy_rates_swapped(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.net(b.alpha * b.eps + b.sigma * b.x0, b.t, b.labels), b.v)
+
+
+@TRAINING_LOSS.mistake("In x_t the noise is subtracted. Add it: alpha · x0 + sigma · eps.")
+def noise_subtracted(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.net(b.alpha * b.x0 - b.sigma * b.eps, b.t, b.labels), b.v)
+
+
+@TRAINING_LOSS.mistake("In x_t x0 is not multiplied by alpha.")
+def signal_not_scaled(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.net(b.x0 + b.sigma * b.eps, b.t, b.labels), b.v)
+
+
+@TRAINING_LOSS.mistake("In x_t eps is not multiplied by sigma.")
+def noise_not_scaled(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.net(b.alpha * b.x0 + b.eps, b.t, b.labels), b.v)
+
+
+@TRAINING_LOSS.mistake("sigma lacks its root: 1 - alphas_cumprod is sigma².")
+def sigma_without_root(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    sigma = b.sigma**2
+    return _mse(b.net(b.alpha * b.x0 + sigma * b.eps, b.t, b.labels), b.alpha * b.eps - sigma * b.x0)
+
+
+@TRAINING_LOSS.mistake("The table's entries are used as alpha. They are alpha²: take the root.")
+def entries_as_alpha(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    alpha = b.alpha**2
+    sigma = (1 - alpha**2).sqrt()
+    return _mse(b.net(alpha * b.x0 + sigma * b.eps, b.t, b.labels), alpha * b.eps - sigma * b.x0)
+
+
+@TRAINING_LOSS.mistake("The target is x_t. This network predicts v = alpha · eps - sigma · x0.")
+def target_x_t(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.out, b.x_t)
+
+
+@TRAINING_LOSS.mistake(
+    "The target is x0 - eps, a velocity of flow matching. In this course the network predicts v = alpha · eps - sigma · x0."
+)
+def target_velocity_to_the_data(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.out, b.x0 - b.eps)
+
+
+@TRAINING_LOSS.mistake("The target is alpha · x0 - sigma · eps. It should be v = alpha · eps - sigma · x0.")
+def target_swapped_and_negated(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.out, b.alpha * b.x0 - b.sigma * b.eps)
+
+
+@TRAINING_LOSS.mistake("In the target v alpha is missing: alpha · eps - sigma · x0.")
+def target_without_alpha(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.out, b.eps - b.sigma * b.x0)
+
+
+@TRAINING_LOSS.mistake("In the target v sigma is missing: alpha · eps - sigma · x0.")
+def target_without_sigma(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.out, b.alpha * b.eps - b.x0)
+
+
+@TRAINING_LOSS.mistake("In the target v sigma multiplies x_t. It multiplies the clean data: alpha · eps - sigma · x0.")
+def target_from_x_t(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.out, b.alpha * b.eps - b.sigma * b.x_t)
+
+
+@TRAINING_LOSS.mistake("This is the error of the clean prediction, sigma² times that of v. Compare the output with v.")
+def error_of_x0(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.alpha * b.x_t - b.sigma * b.out, b.x0)
+
+
+@TRAINING_LOSS.mistake(
+    "This is the error of the predicted noise, or one weighted by alpha²: alpha² times that of v. Compare the output with v."
+)
+def error_of_eps(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.sigma * b.x_t + b.alpha * b.out, b.eps)
+
+
+@TRAINING_LOSS.mistake("This is a smooth absolute error (Huber). Return the plain mean of the squares.")
+def smooth_l1(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return F.smooth_l1_loss(b.out, b.v)
+
+
+@TRAINING_LOSS.mistake(
+    "The differences are averaged before they are squared, so positive and negative ones cancel. First square, then average."
+)
+def averaged_before_squaring(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return (b.out - b.v).mean().square()
+
+
+@TRAINING_LOSS.mistake("The sign of the loss is reversed.")
+def loss_negated(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return -_mse(b.out, b.v)
+
+
+@TRAINING_LOSS.mistake("This returns the network's output. Compare it with v: the mean of the squared difference.")
+def output_returned(*args: Any) -> Tensor:
+    return _Batch(*args).out
+
+
+@TRAINING_LOSS.mistake("The error is averaged over each image and summed over the batch. Take the mean over everything.")
+def batch_summed(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.out, b.v) * len(b.x0)
+
+
+@TRAINING_LOSS.mistake("This is the median of the squared errors. Take their mean.")
+def median(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return (b.out - b.v).square().median()
+
+
+@TRAINING_LOSS.mistake("Only the batch is averaged, axis 0. Take the mean over everything: training needs a single number.")
+def averaged_over_the_batch_axis(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return (b.out - b.v).square().mean(0)

@@ -33,7 +33,12 @@ def _cases(draw: Draw) -> list[Case]:
     return cases
 
 
-UNSCALE = Exercise("unscale", points=2, difficulty=2, minutes=10, oracle=_unscale, cases=_cases)
+def _terms(z: Tensor, latents: Tensor) -> dict[str, object]:
+    """Channel by channel, z times a number plus a number."""
+    return {"z": z, "1": torch.ones_like(z)}
+
+
+UNSCALE = Exercise("unscale", points=1, difficulty=2, minutes=10, oracle=_unscale, cases=_cases, terms=_terms)
 
 
 def _moments(x: Tensor, axes: tuple[int, ...] = PER_CHANNEL, correction: int = 1) -> tuple[Tensor, Tensor]:
@@ -155,3 +160,89 @@ def root_mean_square(z: Tensor, latents: Tensor) -> Tensor:
 )
 def statistics_along_columns(z: Tensor, latents: Tensor) -> Tensor:
     return z * latents.std(PER_CHANNEL) + latents.mean(PER_CHANNEL)
+
+
+@UNSCALE.mistake(
+    "z is standardised first, with its own mean and std. It has unit variance over the training set: use it as it is."
+)
+def standardised_first(z: Tensor, latents: Tensor) -> Tensor:
+    mean, std = _moments(latents)
+    own_mean, own_std = _moments(z)
+    return (z - own_mean) / own_std * std + mean
+
+
+@UNSCALE.mistake(
+    "z is standardised first, with one mean and std of its own. It has unit variance over the training set: use it as it is."
+)
+def standardised_over_everything(z: Tensor, latents: Tensor) -> Tensor:
+    mean, std = _moments(latents)
+    return (z - z.mean()) / z.std() * std + mean
+
+
+@UNSCALE.mistake("One mean is used for all channels. Each channel has its own.")
+def one_mean(z: Tensor, latents: Tensor) -> Tensor:
+    return z * _moments(latents)[1] + latents.mean()
+
+
+@UNSCALE.mistake("The root of the std is taken. A standard deviation is a root already.")
+def root_of_std(z: Tensor, latents: Tensor) -> Tensor:
+    mean, std = _moments(latents)
+    return z * std.sqrt() + mean
+
+
+@UNSCALE.mistake("The mean is subtracted before multiplying. z is standardised already: multiply by std, then add the mean.")
+def mean_subtracted_first(z: Tensor, latents: Tensor) -> Tensor:
+    mean, std = _moments(latents)
+    return (z - mean) * std
+
+
+@UNSCALE.mistake("The mean is added and the sum divided by the std: the order and the operation are wrong. z · std + mean.")
+def added_then_divided(z: Tensor, latents: Tensor) -> Tensor:
+    mean, std = _moments(latents)
+    return (z + mean) / std
+
+
+@UNSCALE.mistake("All three are multiplied. The mean is added: z · std + mean.")
+def all_multiplied(z: Tensor, latents: Tensor) -> Tensor:
+    mean, std = _moments(latents)
+    return z * std * mean
+
+
+@UNSCALE.mistake("The std is taken within each latent and then averaged, which loses the differences between latents.")
+def std_of_each_latent_averaged(z: Tensor, latents: Tensor) -> Tensor:
+    return z * _moments(latents, (2, 3))[1].mean(0, keepdim=True) + _moments(latents)[0]
+
+
+@UNSCALE.mistake("The std is taken at each position and then averaged, which loses the differences between positions.")
+def std_of_each_position_averaged(z: Tensor, latents: Tensor) -> Tensor:
+    return z * _moments(latents, (0,))[1].mean((2, 3), keepdim=True) + _moments(latents)[0]
+
+
+@UNSCALE.mistake("Only the first latent is used. The statistics are those of all latents.")
+def first_latent_only(z: Tensor, latents: Tensor) -> Tensor:
+    mean, std = _moments(latents[:1])
+    return z * std + mean
+
+
+@UNSCALE.mistake("The range, largest minus smallest, is used instead of the std.")
+def range_for_std(z: Tensor, latents: Tensor) -> Tensor:
+    return z * (latents.amax(PER_CHANNEL, True) - latents.amin(PER_CHANNEL, True)) + _moments(latents)[0]
+
+
+@UNSCALE.mistake("The mean absolute deviation is used instead of the std.")
+def mean_deviation_for_std(z: Tensor, latents: Tensor) -> Tensor:
+    mean, _ = _moments(latents)
+    return z * (latents - mean).abs().mean(PER_CHANNEL, keepdim=True) + mean
+
+
+@UNSCALE.mistake(
+    "z is stretched from [-1, 1] to the range of the latents. It has unit variance: multiply by the std and add the mean."
+)
+def min_max(z: Tensor, latents: Tensor) -> Tensor:
+    low, high = latents.amin(PER_CHANNEL, True), latents.amax(PER_CHANNEL, True)
+    return (z + 1) / 2 * (high - low) + low
+
+
+@UNSCALE.mistake("The factor of Stable Diffusion's VAE, 0.18215, is used. This VAE has its own mean and std in each channel.")
+def factor_of_stable_diffusion(z: Tensor, latents: Tensor) -> Tensor:
+    return z / 0.18215

@@ -17,5 +17,5 @@ hw5 = Homework(
     INTERVAL_SCALE,
     RESCALED,
     FRONTIER,
-    Written("choice", 3, 3, 15),
+    Written("choice", 5, 3, 20),
 )

@@ -27,7 +27,7 @@ def _cases(draw: Draw) -> list[Case]:
     return cases
 
 
-CFG = Exercise("cfg", points=2, difficulty=1, minutes=5, oracle=_cfg, cases=_cases, differentiable=True, block=_block)
+CFG = Exercise("cfg", points=1, difficulty=1, minutes=5, oracle=_cfg, cases=_cases, differentiable=True, block=_block)
 
 
 @CFG.mistake("Below scale 1 guidance is switched off. It is off at 1 only: 0.5 is halfway from null to cond.")
@@ -110,3 +110,63 @@ def sign_of_null(cond: Tensor, null: Tensor, scale: float) -> Tensor:
 @CFG.mistake("The result is clamped to [-1, 1]. These are latents, which have no such range.")
 def clamped(cond: Tensor, null: Tensor, scale: float) -> Tensor:
     return _cfg(cond, null, scale).clamp(-1, 1)
+
+
+@CFG.mistake("null is added with the weight scale - 1. The weights are scale and 1 - scale.")
+def cond_plus_null(cond: Tensor, null: Tensor, scale: float) -> Tensor:
+    return cond + (scale - 1) * null
+
+
+@CFG.mistake("null is multiplied by the scale, and added to cond. The weights are scale for cond and 1 - scale for null.")
+def cond_plus_scaled_null(cond: Tensor, null: Tensor, scale: float) -> Tensor:
+    return cond + scale * null
+
+
+@CFG.mistake("Both are multiplied by the scale. The weights must add up to 1: scale and 1 - scale.")
+def both_scaled(cond: Tensor, null: Tensor, scale: float) -> Tensor:
+    return scale * (cond + null)
+
+
+@CFG.mistake("The sign of the difference is reversed: this moves from cond towards null.")
+def away_from_cond(cond: Tensor, null: Tensor, scale: float) -> Tensor:
+    return cond + (scale - 1) * (null - cond)
+
+
+@CFG.mistake("This is the mean of the two, whatever the scale is.")
+def average(cond: Tensor, null: Tensor, scale: float) -> Tensor:
+    return (cond + null) / 2
+
+
+@CFG.mistake("A scale of 2 is written into the program. Use the argument `scale`.")
+def scale_of_2(cond: Tensor, null: Tensor, scale: float) -> Tensor:
+    return null + 2 * (cond - null)
+
+
+@CFG.mistake("A scale of 7.5 is written into the program. Use the argument `scale`.")
+def scale_of_75(cond: Tensor, null: Tensor, scale: float) -> Tensor:
+    return null + 7.5 * (cond - null)
+
+
+@CFG.mistake("The scale is rounded down. Scales such as 1.5 are among the most useful ones.")
+def scale_cut_off(cond: Tensor, null: Tensor, scale: float) -> Tensor:
+    return null + int(scale) * (cond - null)
+
+
+@CFG.mistake("The difference is divided by the scale. Multiply it.")
+def divided_by_scale(cond: Tensor, null: Tensor, scale: float) -> Tensor:
+    return null + (cond - null) / scale
+
+
+@CFG.mistake("The absolute value of the difference is taken, so its direction is lost.")
+def absolute_difference(cond: Tensor, null: Tensor, scale: float) -> Tensor:
+    return null + scale * (cond - null).abs()
+
+
+@CFG.mistake("null is returned: as if the scale were 0.")
+def null_returned(cond: Tensor, null: Tensor, scale: float) -> Tensor:
+    return null + 0 * cond
+
+
+@CFG.mistake("The larger of the two is taken for each value. Move from null towards cond: null + scale · (cond - null).")
+def larger_of_the_two(cond: Tensor, null: Tensor, scale: float) -> Tensor:
+    return torch.where(cond > null, cond, null)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from course_lib.homework.answers.standins import LogProb
 from course_lib.homework.checks.case import Case
@@ -18,6 +19,10 @@ def _gradient(log_prob: LogProb, x: Tensor) -> Tensor:
 
 def _classifier_guided(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float) -> Tensor:
     return x0_hat + scale * sigma**2 / alpha * _gradient(log_prob, x_t)
+
+
+def _terms(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float) -> dict[str, object]:
+    return {"x0_hat": x0_hat, "x_t": x_t, "the gradient": _gradient(log_prob, x_t)}
 
 
 def _with_grad(x: Tensor) -> Tensor:
@@ -45,7 +50,7 @@ def _cases(draw: Draw) -> list[Case]:
 
 
 CLASSIFIER_GUIDED = Exercise(
-    "classifier_guided", points=4, difficulty=3, minutes=15, oracle=_classifier_guided, cases=_cases, block=_block
+    "classifier_guided", points=4, difficulty=3, minutes=20, oracle=_classifier_guided, cases=_cases, block=_block, terms=_terms
 )
 
 
@@ -181,3 +186,127 @@ def unguided(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: 
 def normalised_gradient(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float) -> Tensor:
     gradient = _gradient(log_prob, x_t)
     return x0_hat + scale * sigma**2 / alpha * gradient / gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+
+
+@CLASSIFIER_GUIDED.mistake(
+    "The gradient is that of log_prob(x)[0], so only the first image moves. Sum over the batch: log_prob(x).sum()."
+)
+def gradient_of_the_first_image(
+    x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float
+) -> Tensor:
+    first = _gradient(log_prob, x_t) * (torch.arange(len(x_t), device=x_t.device) == 0).view(-1, 1, 1, 1)
+    return x0_hat + scale * sigma**2 / alpha * first
+
+
+@CLASSIFIER_GUIDED.mistake("The gradient is divided by its norm. Its length matters: it says how confident the classifier is.")
+def gradient_normalised_over_the_batch(
+    x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float
+) -> Tensor:
+    gradient = _gradient(log_prob, x_t)
+    return x0_hat + scale * sigma**2 / alpha * gradient / gradient.norm()
+
+
+@CLASSIFIER_GUIDED.mistake(
+    "The gradient is normalised along the channels. Its length matters: it says how confident the classifier is."
+)
+def gradient_normalised_over_channels(
+    x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float
+) -> Tensor:
+    return x0_hat + scale * sigma**2 / alpha * F.normalize(_gradient(log_prob, x_t), dim=1)
+
+
+@CLASSIFIER_GUIDED.mistake("Only the sign of the gradient is used. Its size matters: it says how confident the classifier is.")
+def sign_of_the_gradient(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float) -> Tensor:
+    return x0_hat + scale * sigma**2 / alpha * _gradient(log_prob, x_t).sign()
+
+
+@CLASSIFIER_GUIDED.mistake("The scale is added. It multiplies the step: x0_hat + scale · sigma² / alpha · gradient.")
+def scale_added(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float) -> Tensor:
+    return x0_hat + scale + sigma**2 / alpha * _gradient(log_prob, x_t)
+
+
+@CLASSIFIER_GUIDED.mistake("The factor is upside down: sigma² / alpha, not alpha / sigma².")
+def factor_upside_down(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float) -> Tensor:
+    return x0_hat + scale * alpha / sigma**2 * _gradient(log_prob, x_t)
+
+
+@CLASSIFIER_GUIDED.mistake("The scale multiplies x0_hat. It multiplies the step alone.")
+def scale_on_x0_hat(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float) -> Tensor:
+    return scale * x0_hat + sigma**2 / alpha * _gradient(log_prob, x_t)
+
+
+@CLASSIFIER_GUIDED.mistake("The scale multiplies x0_hat as well. It multiplies the step alone.")
+def scale_on_both(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float) -> Tensor:
+    return scale * (x0_hat + sigma**2 / alpha * _gradient(log_prob, x_t))
+
+
+@CLASSIFIER_GUIDED.mistake("All values move by the mean gradient. Each has its own.")
+def mean_gradient(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float) -> Tensor:
+    return x0_hat + scale * sigma**2 / alpha * _gradient(log_prob, x_t).mean()
+
+
+@CLASSIFIER_GUIDED.mistake("log p itself is used. The step is along its gradient: torch.autograd.grad(log_prob(x).sum(), x)[0].")
+def log_prob_for_gradient(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float) -> Tensor:
+    return x0_hat + scale * sigma**2 / alpha * log_prob(x_t).view(-1, 1, 1, 1)
+
+
+@CLASSIFIER_GUIDED.mistake("The factor scale · sigma² / alpha is missing: this adds the gradient as it is.")
+def bare_gradient_unscaled(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float) -> Tensor:
+    return x0_hat + _gradient(log_prob, x_t)
+
+
+@CLASSIFIER_GUIDED.mistake("The gradient is multiplied by x_t. Add the step as it is.")
+def gradient_times_x_t(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float) -> Tensor:
+    return x0_hat + scale * sigma**2 / alpha * _gradient(log_prob, x_t) * x_t
+
+
+@CLASSIFIER_GUIDED.mistake("The gradient is squared, so its sign is lost.")
+def gradient_squared(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float) -> Tensor:
+    return x0_hat + scale * sigma**2 / alpha * _gradient(log_prob, x_t).square()
+
+
+@CLASSIFIER_GUIDED.mistake("The logarithm is taken again: log_prob returns log p already.")
+def log_of_log_prob(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float) -> Tensor:
+    return x0_hat + scale * sigma**2 / alpha * _gradient(log_prob, x_t) / log_prob(x_t).view(-1, 1, 1, 1)
+
+
+@CLASSIFIER_GUIDED.mistake("The factor sigma² is missing: scale / alpha · gradient is not the step of x0_hat.")
+def sigma_over_alpha_missing(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float) -> Tensor:
+    return x0_hat + scale / alpha * _gradient(log_prob, x_t)
+
+
+@CLASSIFIER_GUIDED.mistake(
+    "This is (x_t + sigma² · gradient) / alpha: the step is right, but it starts from x_t / alpha. Add it to x0_hat."
+)
+def tweedie(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float) -> Tensor:
+    return (x_t + scale * sigma**2 * _gradient(log_prob, x_t)) / alpha
+
+
+@CLASSIFIER_GUIDED.mistake(
+    "The step is added to x_t, and not divided by alpha. x0_hat moves by scale · sigma² / alpha · gradient."
+)
+def added_to_x_t_without_alpha(
+    x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float
+) -> Tensor:
+    return x_t + scale * sigma**2 * _gradient(log_prob, x_t)
+
+
+@CLASSIFIER_GUIDED.mistake("The gradient is taken at alpha · x0_hat. This classifier expects noisy latents: take it at x_t.")
+def gradient_at_alpha_x0_hat(x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float) -> Tensor:
+    return x0_hat + scale * sigma**2 / alpha * _gradient(log_prob, alpha * x0_hat)
+
+
+@CLASSIFIER_GUIDED.mistake(
+    "The gradient is taken at x_t / alpha. This classifier expects the noisy latents themselves: take it at x_t."
+)
+def gradient_at_x_t_over_alpha(
+    x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float
+) -> Tensor:
+    return x0_hat + scale * sigma**2 / alpha * _gradient(log_prob, x_t / alpha)
+
+
+@CLASSIFIER_GUIDED.mistake("All images move by the gradient of the first. Each has its own.")
+def gradient_of_one_image_for_all(
+    x_t: Tensor, x0_hat: Tensor, alpha: float, sigma: float, log_prob: LogProb, scale: float
+) -> Tensor:
+    return x0_hat + scale * sigma**2 / alpha * _gradient(log_prob, x_t)[:1]

@@ -46,7 +46,7 @@ def _cases(draw: Draw) -> list[Case]:
     return cases
 
 
-FRONTIER = Exercise("frontier", points=4, difficulty=4, minutes=20, oracle=_frontier, cases=_cases)
+FRONTIER = Exercise("frontier", points=5, difficulty=4, minutes=25, oracle=_frontier, cases=_cases)
 
 
 # --- good and bad confused -----------------------------------------------------------------------------------------
@@ -81,6 +81,12 @@ def inverted(distance: Tensor, agreement: Tensor) -> Tensor:
 def _not_dominated(dominates: Tensor) -> Tensor:
     """The runs that no other run dominates; dominates [i, j]: run j dominates run i. A run does not dominate itself."""
     return ~(dominates & ~torch.eye(len(dominates), dtype=torch.bool, device=dominates.device)).any(1)
+
+
+def _dominance(distance: Tensor, agreement: Tensor) -> Tensor:
+    """The table [i, j]: run j dominates run i."""
+    as_good = (distance[None] <= distance[:, None]) & (agreement[None] >= agreement[:, None])
+    return as_good & ((distance[None] < distance[:, None]) | (agreement[None] > agreement[:, None]))
 
 
 @FRONTIER.mistake(
@@ -173,3 +179,77 @@ def mask_as_numbers(distance: Tensor, agreement: Tensor) -> Tensor:
 @FRONTIER.mistake("This returns the distances of the frontier's runs. Return a mask: True or False for each run.")
 def distances(distance: Tensor, agreement: Tensor) -> Tensor:
     return distance[_frontier(distance, agreement)]
+
+
+@FRONTIER.mistake(
+    "A run counts as dominated only if another is nearer. At equal distance a higher agreement is enough to dominate."
+)
+def strict_in_distance(distance: Tensor, agreement: Tensor) -> Tensor:
+    return _not_dominated((distance[None] < distance[:, None]) & (agreement[None] >= agreement[:, None]))
+
+
+@FRONTIER.mistake(
+    "A run counts as dominated only if another has a higher agreement. At equal agreement a lower distance is enough to dominate."
+)
+def strict_in_agreement(distance: Tensor, agreement: Tensor) -> Tensor:
+    return _not_dominated((distance[None] <= distance[:, None]) & (agreement[None] > agreement[:, None]))
+
+
+@FRONTIER.mistake("Each run is compared with the mean. Compare it with every other run: is there one that dominates it?")
+def better_than_the_mean(distance: Tensor, agreement: Tensor) -> Tensor:
+    return (distance < distance.mean()) & (agreement > agreement.mean())
+
+
+@FRONTIER.mistake("Each run is compared with the median. Compare it with every other run: is there one that dominates it?")
+def better_than_the_median(distance: Tensor, agreement: Tensor) -> Tensor:
+    return (distance <= distance.median()) & (agreement >= agreement.median())
+
+
+@FRONTIER.mistake(
+    "Only the run with the best ratio of the two is marked. The frontier holds every run that no other one dominates."
+)
+def best_ratio(distance: Tensor, agreement: Tensor) -> Tensor:
+    return agreement / distance == (agreement / distance).amax()
+
+
+@FRONTIER.mistake("Each run is compared only with those before it. Compare it with all others.")
+def compared_with_earlier_runs(distance: Tensor, agreement: Tensor) -> Tensor:
+    return _not_dominated(_dominance(distance, agreement).tril())
+
+
+@FRONTIER.mistake("Each run is compared only with those after it. Compare it with all others.")
+def compared_with_later_runs(distance: Tensor, agreement: Tensor) -> Tensor:
+    return _not_dominated(_dominance(distance, agreement).triu())
+
+
+@FRONTIER.mistake("A run counts as dominated only if *all* others dominate it, or none is looked at. One is enough: any.")
+def all_for_any(distance: Tensor, agreement: Tensor) -> Tensor:
+    return torch.ones_like(distance, dtype=torch.bool)
+
+
+@FRONTIER.mistake(
+    "A sweep in order of agreement must break ties: among runs with the same agreement the nearest one comes "
+    "first, and runs equal to it stay on the frontier."
+)
+def last_of_a_sweep_by_agreement(distance: Tensor, agreement: Tensor) -> Tensor:
+    mask, best = torch.zeros_like(distance, dtype=torch.bool), math.inf
+    for i in agreement.argsort(descending=True, stable=True).tolist():
+        mask[i] = distance[i] < best
+        best = min(best, distance[i].item())
+    return mask
+
+
+@FRONTIER.mistake(
+    "The sweep starts at the lowest agreement. Start at the highest one, and mark every run that is nearer than all before it."
+)
+def sweep_from_the_worst(distance: Tensor, agreement: Tensor) -> Tensor:
+    mask, best = torch.zeros_like(distance, dtype=torch.bool), math.inf
+    for i in agreement.argsort(stable=True).tolist():
+        mask[i] = distance[i] < best
+        best = min(best, distance[i].item())
+    return mask
+
+
+@FRONTIER.mistake("This is the table of comparisons, a row and a column for each run. Reduce it: which rows hold no True?")
+def table(distance: Tensor, agreement: Tensor) -> Tensor:
+    return _dominance(distance, agreement)

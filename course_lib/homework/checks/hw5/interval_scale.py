@@ -1,5 +1,7 @@
 """Exercise `interval_scale`: guidance in an interval of noise levels."""
 
+import math
+
 import numpy as np
 
 from course_lib.homework.checks.case import Case
@@ -18,6 +20,7 @@ def _cases(draw: Draw) -> list[Case]:
     rates = {
         "below lo": (0.875, 0.4375 * 0.875),
         "exactly at lo": (0.5, 0.5 * lo),
+        "inside, near lo": (0.625, 1.25 * 0.625),
         "inside": (0.375, 0.375),
         "inside, with more noise": (0.375, 2.25 * 0.375),
         "exactly at hi": (0.25, 0.25 * hi),
@@ -30,7 +33,7 @@ def _cases(draw: Draw) -> list[Case]:
     ]
 
 
-INTERVAL_SCALE = Exercise("interval_scale", points=2, difficulty=2, minutes=10, oracle=_interval_scale, cases=_cases)
+INTERVAL_SCALE = Exercise("interval_scale", points=1, difficulty=2, minutes=5, oracle=_interval_scale, cases=_cases)
 
 
 # --- the ends of the interval --------------------------------------------------------------------------------------
@@ -69,7 +72,10 @@ def squares_compared(scale: float, alpha: float, sigma: float, lo: float, hi: fl
     return scale if lo < (sigma / alpha) ** 2 <= hi else 1.0
 
 
-@INTERVAL_SCALE.mistake("sigma itself is compared. lo and hi are bounds of noise over signal, sigma / alpha, and may exceed 1.")
+@INTERVAL_SCALE.mistake(
+    "sigma (or its square, or its share of alpha + sigma) is compared. lo and hi are bounds of noise over signal, "
+    "sigma / alpha, and may exceed 1."
+)
 def sigma_compared(scale: float, alpha: float, sigma: float, lo: float, hi: float) -> float:
     return scale if lo < sigma <= hi else 1.0
 
@@ -115,3 +121,58 @@ def nothing_outside(scale: float, alpha: float, sigma: float, lo: float, hi: flo
 @INTERVAL_SCALE.mistake("Inside, 1 is added to the scale. It is in our convention already: 1 is off.")
 def scale_plus_1(scale: float, alpha: float, sigma: float, lo: float, hi: float) -> float:
     return 1 + scale if lo < sigma / alpha <= hi else 1.0
+
+
+@INTERVAL_SCALE.mistake("The logarithm of sigma / alpha is compared. lo and hi are bounds of sigma / alpha itself.")
+def logarithm_compared(scale: float, alpha: float, sigma: float, lo: float, hi: float) -> float:
+    return scale if lo < math.log(sigma / alpha) <= hi else 1.0
+
+
+@INTERVAL_SCALE.mistake("The logarithm of sigma² / alpha² is compared. lo and hi are bounds of sigma / alpha itself.")
+def log_of_squares_compared(scale: float, alpha: float, sigma: float, lo: float, hi: float) -> float:
+    return scale if lo < 2 * math.log(sigma / alpha) <= hi else 1.0
+
+
+@INTERVAL_SCALE.mistake("The root of sigma / alpha is compared. lo and hi are bounds of sigma / alpha itself.")
+def root_compared(scale: float, alpha: float, sigma: float, lo: float, hi: float) -> float:
+    return scale if lo < math.sqrt(sigma / alpha) <= hi else 1.0
+
+
+@INTERVAL_SCALE.mistake("Guidance is off everywhere. Inside the interval, lo < sigma / alpha <= hi, return `scale`.")
+def always_off(scale: float, alpha: float, sigma: float, lo: float, hi: float) -> float:
+    return 1.0
+
+
+@INTERVAL_SCALE.mistake("Inside this returns 1 and outside 0. Return `scale` inside and 1 outside.")
+def one_inside_zero_outside(scale: float, alpha: float, sigma: float, lo: float, hi: float) -> float:
+    return 1.0 if lo < sigma / alpha <= hi else 0.0
+
+
+@INTERVAL_SCALE.mistake("Guidance is on below lo and nowhere else. It is on inside: lo < sigma / alpha <= hi.")
+def below_lo_only(scale: float, alpha: float, sigma: float, lo: float, hi: float) -> float:
+    return scale if sigma / alpha <= lo else 1.0
+
+
+@INTERVAL_SCALE.mistake("Guidance is on above hi and nowhere else. It is on inside: lo < sigma / alpha <= hi.")
+def above_hi_only(scale: float, alpha: float, sigma: float, lo: float, hi: float) -> float:
+    return scale if sigma / alpha > hi else 1.0
+
+
+@INTERVAL_SCALE.mistake("Inside, 1 is subtracted from the scale. It is in our convention already: 1 is off.")
+def one_subtracted(scale: float, alpha: float, sigma: float, lo: float, hi: float) -> float:
+    return scale - 1 if lo < sigma / alpha <= hi else 1.0
+
+
+@INTERVAL_SCALE.mistake("Outside, the scale is only halved. No guidance is 1.")
+def halved_outside(scale: float, alpha: float, sigma: float, lo: float, hi: float) -> float:
+    return scale if lo < sigma / alpha <= hi else scale / 2
+
+
+@INTERVAL_SCALE.mistake("Outside, one over the scale is returned. No guidance is 1.")
+def reciprocal_outside(scale: float, alpha: float, sigma: float, lo: float, hi: float) -> float:
+    return scale if lo < sigma / alpha <= hi else 1 / scale
+
+
+@INTERVAL_SCALE.mistake("Inside, the sign of the scale is reversed.")
+def negated(scale: float, alpha: float, sigma: float, lo: float, hi: float) -> float:
+    return -scale if lo < sigma / alpha <= hi else 1.0

@@ -37,7 +37,7 @@ def _cases(draw: Draw) -> list[Case]:
     return cases
 
 
-RESCALED = Exercise("rescaled", points=3, difficulty=3, minutes=10, oracle=_rescaled, cases=_cases, block=_block)
+RESCALED = Exercise("rescaled", points=2, difficulty=3, minutes=10, oracle=_rescaled, cases=_cases, block=_block)
 
 
 def _std(x: Tensor, axes: tuple[int, ...] = PER_IMAGE, correction: int = 1) -> Tensor:
@@ -142,3 +142,116 @@ def unchanged(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
 @RESCALED.mistake("The difference of the standard deviations is added to guided. Multiply guided by their ratio.")
 def difference_added(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
     return guided + rescale * (_std(cond) - _std(guided))
+
+
+@RESCALED.mistake("guided is multiplied by std(cond), but not divided by its own std: the factor is std(cond) / std(guided).")
+def ratio_missing(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return _mix(guided, _std(cond), rescale)
+
+
+@RESCALED.mistake("guided is multiplied by its own std. The factor is std(cond) / std(guided).")
+def multiplied_by_own_std(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return _mix(guided, _std(guided), rescale)
+
+
+@RESCALED.mistake("The two standard deviations are multiplied. Take their ratio, std(cond) / std(guided).")
+def stds_multiplied(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return _mix(guided, _std(cond) * _std(guided), rescale)
+
+
+@RESCALED.mistake("The factor is the difference of the standard deviations. Take their ratio, std(cond) / std(guided).")
+def difference_as_factor(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return _mix(guided, _std(cond) - _std(guided), rescale)
+
+
+@RESCALED.mistake("The second factor is 1 + rescale. The two must add up to 1: rescale and 1 - rescale.")
+def one_plus_rescale(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return rescale * guided * _std(cond) / _std(guided) + (1 + rescale) * guided
+
+
+@RESCALED.mistake("guided is added in full. The two factors must add up to 1: rescale and 1 - rescale.")
+def guided_in_full(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return rescale * guided * _std(cond) / _std(guided) + guided
+
+
+@RESCALED.mistake("The second term is missing: + (1 - rescale) · guided.")
+def second_term_missing(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return rescale * guided * _std(cond) / _std(guided)
+
+
+@RESCALED.mistake("The second term is subtracted. Add it: + (1 - rescale) · guided.")
+def second_term_subtracted(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return rescale * guided * _std(cond) / _std(guided) - (1 - rescale) * guided
+
+
+@RESCALED.mistake("cond is multiplied by the ratio. Multiply guided by it.")
+def rescaled_cond_mixed_in(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return rescale * cond * _std(cond) / _std(guided) + (1 - rescale) * guided
+
+
+@RESCALED.mistake("cond itself is mixed in. Mix in guided, rescaled: guided · std(cond) / std(guided).")
+def cond_mixed_in(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return rescale * cond + (1 - rescale) * guided
+
+
+@RESCALED.mistake("The rescaled prediction is mixed with cond, and the wrong way round. Mix it with guided.")
+def mixed_with_cond_the_wrong_way(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return (1 - rescale) * guided * _std(cond) / _std(guided) + rescale * cond
+
+
+@RESCALED.mistake(
+    "The ratio is raised to the power rescale. Equation 16 mixes two predictions: rescale · rescaled + (1 - rescale) · guided."
+)
+def power_of_the_ratio(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return guided * (_std(cond) / _std(guided)) ** rescale
+
+
+@RESCALED.mistake("The root of the ratio is taken. A standard deviation is a root already.")
+def root_of_the_ratio(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return _mix(guided, (_std(cond) / _std(guided)).sqrt(), rescale)
+
+
+@RESCALED.mistake("std(cond) is taken over the full batch. Each image has its own: keep axis 0.")
+def std_of_cond_over_the_batch(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return _mix(guided, cond.std() / _std(guided), rescale)
+
+
+@RESCALED.mistake("std(guided) is taken over the full batch. Each image has its own: keep axis 0.")
+def std_of_guided_over_the_batch(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return _mix(guided, _std(cond) / guided.std(), rescale)
+
+
+@RESCALED.mistake("std(cond) has one value for each channel. Take it over C, H and W together.")
+def std_of_cond_per_channel(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return _mix(guided, _std(cond, (2, 3)) / _std(guided), rescale)
+
+
+@RESCALED.mistake("The mean absolute values are used. A standard deviation is the root of the mean squared deviation.")
+def ratio_of_mean_sizes(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return _mix(guided, _mean(cond.abs()) / _mean(guided.abs()), rescale)
+
+
+@RESCALED.mistake("The largest values are used. Take the standard deviations.")
+def ratio_of_maxima(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return _mix(guided, cond.amax(PER_IMAGE, True) / guided.amax(PER_IMAGE, True), rescale)
+
+
+@RESCALED.mistake("A rescale of 0.7 is written into the program. Use the argument `rescale`.")
+def rescale_of_07(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return _mix(guided, _std(cond) / _std(guided), 0.7)
+
+
+@RESCALED.mistake("The mean is replaced by that of cond. Equation 15 multiplies guided as it is.")
+def mean_of_cond(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    moved = (guided - _mean(guided)) * _std(cond) / _std(guided) + _mean(cond)
+    return rescale * moved + (1 - rescale) * guided
+
+
+@RESCALED.mistake("The result is clamped to [-1, 1]. These are latents, which have no such range.")
+def clamped(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return _mix(guided, _std(cond) / _std(guided), rescale).clamp(-1, 1)
+
+
+@RESCALED.mistake("cond is returned: without any guidance.")
+def cond_returned(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
+    return cond.clone()

@@ -16,8 +16,9 @@ def _to_guidance_scale(value: float, convention: str) -> float:
 
 
 def _cases(draw: Draw) -> list[Case]:
-    drawn = [Case(f'value between 1.5 and 8, "{name}"', (draw.number(1.5, 8.0), name)) for name in CONVENTIONS]
-    return drawn + [Case(f'value {value:g}, "{name}"', (value, name)) for name in CONVENTIONS for value in (0.0, 0.25, 1.0)]
+    drawn = [Case(f'value between 1.5 and 8, "{name}"', (draw.number(1.5, 8.0), name), f'"{name}"') for name in CONVENTIONS]
+    written = [(value, name) for name in CONVENTIONS for value in (0.0, 0.25, 1.0)]
+    return drawn + [Case(f'value {value:g}, "{name}"', (value, name), f'"{name}"') for value, name in written]
 
 
 TO_GUIDANCE_SCALE = Exercise("to_guidance_scale", points=2, difficulty=2, minutes=10, oracle=_to_guidance_scale, cases=_cases)
@@ -106,3 +107,67 @@ def at_least_1(value: float, convention: str) -> float:
 @TO_GUIDANCE_SCALE.mistake('"ho-salimans" is multiplied by 2. The weight of cond is 1 + w.')
 def doubled(value: float, convention: str) -> float:
     return 2 * value if convention == HO_SALIMANS else value
+
+
+@TO_GUIDANCE_SCALE.mistake('For "imagen" 1 is subtracted. Put 1 into its formula: only cond is left, as with our scale 1.')
+def imagen_minus_1(value: float, convention: str) -> float:
+    return value - 1 if convention == "imagen" else _to_guidance_scale(value, convention)
+
+
+@TO_GUIDANCE_SCALE.mistake('For "glide" 1 is subtracted. Put 1 into its formula: only cond is left, as with our scale 1.')
+def glide_minus_1(value: float, convention: str) -> float:
+    return value - 1 if convention == "glide" else _to_guidance_scale(value, convention)
+
+
+@TO_GUIDANCE_SCALE.mistake(
+    'For "imagen" this is 1 minus the value. Put 1 into its formula: only cond is left, as with our scale 1.'
+)
+def imagen_reversed(value: float, convention: str) -> float:
+    return 1 - value if convention == "imagen" else _to_guidance_scale(value, convention)
+
+
+@TO_GUIDANCE_SCALE.mistake(
+    'For "glide" this is 1 minus the value. Put 1 into its formula: only cond is left, as with our scale 1.'
+)
+def glide_reversed(value: float, convention: str) -> float:
+    return 1 - value if convention == "glide" else _to_guidance_scale(value, convention)
+
+
+@TO_GUIDANCE_SCALE.mistake('For "imagen" the value is doubled. Put 1 into its formula: only cond is left, as with our scale 1.')
+def imagen_doubled(value: float, convention: str) -> float:
+    return 2 * value if convention == "imagen" else _to_guidance_scale(value, convention)
+
+
+@TO_GUIDANCE_SCALE.mistake('For "glide" the value is doubled. Put 1 into its formula: only cond is left, as with our scale 1.')
+def glide_doubled(value: float, convention: str) -> float:
+    return 2 * value if convention == "glide" else _to_guidance_scale(value, convention)
+
+
+@TO_GUIDANCE_SCALE.mistake('For "ho-salimans" the sign is reversed: the weight of cond is 1 + w.')
+def negative_w(value: float, convention: str) -> float:
+    return -value if convention == HO_SALIMANS else _to_guidance_scale(value, convention)
+
+
+@TO_GUIDANCE_SCALE.mistake('For "ho-salimans" 2 is added. At w = 0 only cond is left, and that is our scale 1.')
+def two_added(value: float, convention: str) -> float:
+    return value + 2 if convention == HO_SALIMANS else _to_guidance_scale(value, convention)
+
+
+@TO_GUIDANCE_SCALE.mistake('For "ho-salimans" this is a ratio of the weights. Our scale is the weight of cond, 1 + w.')
+def weight_of_null(value: float, convention: str) -> float:
+    return value / (1 + value) if convention == HO_SALIMANS else _to_guidance_scale(value, convention)
+
+
+@TO_GUIDANCE_SCALE.mistake('For "ho-salimans" this is one over w. Our scale is the weight of cond, 1 + w.')
+def reciprocal(value: float, convention: str) -> float:
+    return 1 / value if value else 0.0 if convention == HO_SALIMANS else _to_guidance_scale(value, convention)
+
+
+@TO_GUIDANCE_SCALE.mistake("The value is doubled for every convention. Which value switches guidance off in each of them?")
+def always_doubled(value: float, convention: str) -> float:
+    return 2 * value
+
+
+@TO_GUIDANCE_SCALE.mistake("This returns 1, no guidance, whatever the value is.")
+def always_1(value: float, convention: str) -> float:
+    return 1.0
