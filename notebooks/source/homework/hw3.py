@@ -11,6 +11,9 @@
 #
 # Everything is counted in **nats per image**: summed over the values of an image, never averaged over them. Axis 0 of every tensor is the batch: `B` images, or `N` for a full data set. `C` is the number of channels, of a latent or of an image. All random numbers are given to your function as an argument.
 
+# %% [markdown]
+# [[grading]]
+
 # %%
 import math
 
@@ -19,6 +22,7 @@ from torch import Tensor
 
 from course_lib import device
 from course_lib.notebook import claims, viz
+from course_lib.homework.demos import compare_guess, loss_curve
 from course_lib.homework.demos import hw3 as demos
 from course_lib.homework.checks import hw3
 
@@ -107,11 +111,16 @@ def kl(mean: Tensor, logvar: Tensor) -> Tensor:
 latent_kl = hw3.kl.check(kl)
 
 # %% [markdown]
-# **At work.** The maps show your KL separately for each of the 8 × 8 positions of a teddy's latent. Before you look: which positions are expensive, and does any of them cost nothing?
+# **At work.** The maps show your KL separately for each of the 8 × 8 positions of a teddy's latent. Which positions are expensive, and does any of them cost nothing?
+# Write your guess into the next cell, in place of `None`, and run it before the figure. (You can leave it `None`.)
+
+# %%
+guess_cheapest = None  # your guess: the cost of the cheapest of the 8 × 8 positions, in nats
 
 # %%
 images, kl_maps = demos.kl_maps(latent_kl)
 low, high = kl_maps.min(), kl_maps.max()
+compare_guess("Nats of the cheapest position", guess_cheapest, low.item())
 maps = (2 * (kl_maps - low) / (high - low) - 1)[:, None].expand(-1, 3, -1, -1)
 viz.rows({"teddies": images, f"black {low:.0f}, white {high:.0f} nats": maps.repeat_interleave(8, 2).repeat_interleave(8, 3)}, scale=2, alt=demos.ALT["kl"])
 
@@ -129,7 +138,7 @@ viz.rows({"teddies": images, f"black {low:.0f}, white {high:.0f} nats": maps.rep
 # | argument | shape | what it is |
 # |---|---|---|
 # | `images`, `copies` | [B, C, H, W] | the images $x$ and their reconstructions $\hat x$, in [-1, 1] |
-# | `kl` | [B] | nats per image, already computed |
+# | `cost` | [B] | the KL, in nats per image, already computed |
 # | `noise_std` | a float | $s$ |
 # | returns | [B] | nats per image |
 #
@@ -145,12 +154,12 @@ viz.rows({"teddies": images, f"black {low:.0f}, white {high:.0f} nats": maps.rep
 
 
 # %% exercise="elbo"
-def elbo(images: Tensor, copies: Tensor, kl: Tensor, noise_std: float) -> Tensor:
-    """Return log N(images; copies, noise_std²) - kl in nats per image, [B]."""
+def elbo(images: Tensor, copies: Tensor, cost: Tensor, noise_std: float) -> Tensor:
+    """Return log N(images; copies, noise_std²) - cost in nats per image, [B]."""
     ### BEGIN SOLUTION
     squared = ((images - copies) / noise_std) ** 2
     constant = math.log(noise_std) + math.log(2 * math.pi) / 2
-    return -(squared / 2 + constant).flatten(1).sum(1) - kl
+    return -(squared / 2 + constant).flatten(1).sum(1) - cost
     ### END SOLUTION
 
 
@@ -158,14 +167,22 @@ def elbo(images: Tensor, copies: Tensor, kl: Tensor, noise_std: float) -> Tensor
 bound = hw3.elbo.check(elbo)
 
 # %% [markdown]
-# **At work.** Now your three functions together train chapter 3's network on Fashion-MNIST, for a few hundred steps. Before you look: which will be recognisable, the reconstructions, the samples from the prior, or both? The loss may fall below 0, because a density can be larger than 1.
+# **At work.** Now your three functions together train chapter 3's network on Fashion-MNIST, for a few hundred steps; its latent has 4 × 4 positions with 4 channels, and $s = 0.14$. The figure begins at step 50, because the first steps would fill all of its height. The loss may fall below 0, because a density can be larger than 1.
+# Then the same three functions train chapter 3's dense VAE: 16 latent dimensions without positions, $s = 0.5$. Before you look: which of the two draws clothing from $\mathcal N(0, I)$?
 
 # %%
 result = demos.train_vae(sample_latent, latent_kl, bound)
-viz.loss_curve(result.losses, ylabel="minus ELBO (nats per image)", alt=demos.ALT["elbo"])
+loss_curve(result.losses, first=50, ylabel="minus ELBO (nats per image)", alt=demos.ALT["elbo"])
 
 # %%
-viz.rows(demos.reconstruct_and_sample(result.ema), scale=2, alt=demos.ALT["elbo 2"])
+dense_vae = demos.train_dense_vae(sample_latent, latent_kl, bound)
+viz.rows(demos.reconstruct_and_sample(result.ema, dense_vae), scale=2, alt=demos.ALT["elbo 2"])
+
+# %% [markdown]
+# <details><summary><b>Why do the two priors draw so differently?</b></summary>
+#
+# Both networks were trained with the same bound, but not with the same latent or noise. In the first, the latents of all images together are far from $\mathcal N(0, I)$: most of its samples lie where no image was encoded. Chapter 3 measures both networks in its section on the prior.
+# </details>
 
 # %% [markdown]
 # ## 4 · Weights without jitter
@@ -200,10 +217,16 @@ def averaged(average: Tensor, weights: Tensor, decay: float) -> Tensor:
 update_ema = hw3.averaged.check(averaged)
 
 # %% [markdown]
-# **At work.** A small autoencoder trains at a learning rate that is too high for it, and your average follows with a decay of 0.95. Before you look: the average is computed from nothing but these jittering weights; can it be better than all of them?
+# **At work.** A small autoencoder trains at a learning rate that is too high for it, and your average follows with a decay of 0.95. The average is computed from nothing but these jittering weights; can it be better than all of them?
 
 # %%
-viz.lines(demos.ema_test_errors(update_ema, 0.95), marker=False, xlabel="training step", ylabel="test error (squared, per pixel)", alt=demos.ALT["averaged"])
+guess_gain = None  # your guess: by how many per cent is the last error of the average lower than that of the weights?
+
+# %%
+errors = demos.ema_test_errors(update_ema, 0.95)
+raw, average = (errors[name][1][-1].item() for name in ("raw weights", "averaged weights"))
+compare_guess("Per cent by which the average's last error is lower", guess_gain, 100 * (1 - average / raw))
+viz.lines(errors, marker=False, xlabel="training step", ylabel="test error (squared, per pixel)", alt=demos.ALT["averaged"])
 
 # %% [markdown]
 # ## 5 · Some nats for free
@@ -246,13 +269,17 @@ def free_bits(kl_per_dim: Tensor, floor: float) -> Tensor:
 kl_with_free_bits = hw3.free_bits.check(free_bits)
 
 # %% [markdown]
-# **At work.** We train a network from chapter 3's section on posterior collapse, so deep that its posterior collapses: first without a floor, then with a floor of 0.125 nats in your function. Each mark is one of its 16 latent dimensions. Before you look: will any dimension spend more than the floor?
+# **At work.** We train a network from chapter 3's section on posterior collapse, so deep that its posterior collapses: first without a floor, then with a floor of 0.125 nats in your function. Each mark is one of its 16 latent dimensions.
+
+# %%
+guess_most = None  # your guess: the nats of the most expensive dimension with this floor
 
 # %%
 panels = viz.Panels(1, 7.0, 3.0)
 dimensions = torch.arange(1, 17)
 runs = demos.train_with_free_bits(kl_with_free_bits)
 kls = {name: run.posterior.kl_per_dim().mean(0).sort(descending=True).values for name, run in runs.items()}
+compare_guess("Nats of the most expensive dimension", guess_most, kls["floor 0.125"][0].item())
 curves = {name: (dimensions, values) for name, values in kls.items()} | {"the floor": (dimensions, torch.full((16,), 0.125))}
 viz.draw_lines(panels[0], curves, xlabel="latent dimension, the most expensive first", ylabel="mean KL (nats)")
 panels.picture(demos.ALT["free_bits"])
@@ -267,7 +294,7 @@ panels.picture(demos.ALT["free_bits"])
 # | argument | shape | what it is |
 # |---|---|---|
 # | `mean` | [N, ...] | posterior means of N images; all axes but the first belong to the latent, however many there are |
-# | `threshold` | a float | in units of variance |
+# | `threshold` | a float | in units of variance; whether the variance divides by N or N - 1 does not matter here |
 # | returns | [...] of bool | for each latent dimension: active or not |
 #
 # <details><summary>Hint</summary>
@@ -307,15 +334,21 @@ viz.lines(curves, marker=False, xlabel="steps", ylabel="KL (nats per image)", al
 # [[collapse]]
 #
 # One of A and C is the plain network of exercise 5, so deep that at the start of training hardly any signal passes through it. The other one's loss *averages* the squared error over its 64 pixels, while the KL is summed.
-# Which is which, and which two rows of the table show it? What would you change in each of them, and why does KL warm-up not fix both? Five sentences are enough.
+# Which is which, and which two rows of the table show it? What would you change in each of them? Why does KL warm-up not fix both? And is A with KL warm-up cured, although it has fewer active units than B? Seven sentences are enough.
 
 # %% [markdown] written="collapse"
 # ### BEGIN SOLUTION
 # **Model answer.** C has the averaged error, A is the deep network. The posterior of both has collapsed (no active unit, KL near 0), so the first three rows cannot distinguish them. With warm-up A recovers and stays active after the
 # weight has reached 1, and its true ELBO rises: the collapse was a trap on the way, not the optimum. C is active at most while the KL is cheap, and has collapsed at the end: averaging the error over 64 pixels makes the KL weigh 64 times
 # too much, and at that price the collapsed posterior *is* the optimum, wherever training starts. Fix for C: sum the error over the pixels (or multiply it by 64). Fix for A: warm-up, free bits, or a network that the signal passes through (skip connections, normalisation).
+# Is A cured? Of its collapse, yes: it spends 1.3 nats where B spends 1.5, and its true ELBO has made up all but 0.2 of the 3.5 nats between the collapsed runs (-47.5) and B (-44.0). It is not B, though: it carries what it knows in one dimension, B in six.
 #
-# **Rubric, 3 points.** 1 for the right assignment with the row that shows it (warm-up fixes A and not C). 1 for the reason: a wrong weight makes the collapse the optimum, a deep network makes it a trap. 1 for a fix that suits each fault. Half a point off where a fix is named without its reason.
+# **Rubric, 5 points.** 1 for the assignment: half for "C averages, A is deep", half for the two rows with warm-up. 1 for the changes: half for each that suits its fault; no reason is asked for. 2 for why warm-up does not fix both: 1 for C (the wrong weight makes the collapse the optimum), 1 for A (a trap on the way, which warm-up avoids). 1 for
+# the cure: half for a verdict with a number (KL or true ELBO like B's), half for what the count of units says and does not say (fewer dimensions in use, no collapse). "Cured" and "not completely" both earn this point if they say both.
+#
+# **Half right, 2½ points.** "A is the deep network and C averages, as the rows with warm-up show (1). C: sum the error; A: warm-up (1). Warm-up fixes A because the KL is cheap at the start (½ of 1), and C needs a longer one. A is not cured, it has one unit (0: no number of what is lost)."
+#
+# **Wrong answers to expect.** "A averages, because its KL is larger than C's": both are 0 to three digits. "C needs a longer warm-up": at the final weight it collapses again from any start. "More latent dimensions": both have 16 and use none. "One active unit means collapsed": its KL is nearly that of B.
 # ### END SOLUTION
 
 # %% [markdown]
@@ -323,3 +356,18 @@ viz.lines(curves, marker=False, xlabel="steps", ylabel="KL (nats per image)", al
 
 # %%
 hw3.summary(reparameterise, kl, elbo, averaged, free_bits, active_units)
+
+# %% [markdown] teacher="exam"
+# ## For teachers: on paper, and two minutes each on the student's own code
+#
+# **On paper.**
+#
+# 1. *Derive $\mathrm{KL}(\mathcal N(\mu, \sigma^2) \,\|\, \mathcal N(0, 1))$. What is its minimum, and where?* $\mathbb E_q[\log q - \log p] = -\tfrac12\log\sigma^2 - \tfrac12 + \tfrac12(\mu^2 + \sigma^2)$; its derivatives $\mu$ and $\tfrac12(1 - 1/\sigma^2)$ vanish at $\mu = 0$, $\sigma = 1$, where it is 0. Shows: where the four terms come from.
+# 2. *Show that $\log p(x) - \text{ELBO} = \mathrm{KL}(q(z \mid x) \,\|\, p(z \mid x))$. When is the bound tight?* $\log p(x) = \log p(x, z) - \log p(z \mid x)$ for every $z$; take $\mathbb E_q$, add and subtract $\mathbb E_q \log q$. Where $q$ is the true posterior. Shows: what the gap is.
+# 3. *A loss averages the squared error over D pixels and sums the KL. Which β-VAE is it?* $\tfrac1D \tfrac{\|x - \hat x\|^2}{2s^2} + \mathrm{KL} = \tfrac1D\big(\tfrac{\|x - \hat x\|^2}{2s^2} + D\,\mathrm{KL}\big)$: β = D, for C 64. Shows: the diagnosis in one line.
+#
+# **Oral.**
+#
+# 1. *`reparameterise`: what stops working with `torch.normal(mean, std)`?* The sample has the right distribution, but PyTorch passes a gradient of 0 to both: the reconstruction no longer trains the encoder. Shows: what the trick is for.
+# 2. *`averaged`: your EMA at decay 1, and at 0? After how many steps has an old weight half its influence at 0.95?* It never moves; it is the last weights; $0.95^n = \tfrac12$ at n ≈ 13.5. Shows: the average has a memory of about $1/(1 - \text{decay})$ steps.
+# 3. *`free_bits`: clamp first and take `.mean(0)` afterwards. Is the result larger or smaller?* Never smaller, because a maximum is convex: now every image must spend the floor in every dimension to pay no extra. Shows: what is free, and for whom.

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from course_lib import device
 from course_lib.notebook import claims, viz
-from course_lib.homework.demos import compare_guess
+from course_lib.homework.demos import compare_guess, loss_curve
 from course_lib.homework.demos import hw4 as demos
 from course_lib.homework.checks import hw4
 
@@ -283,7 +283,7 @@ guess_loss = None  # your guess: the mean loss of the last 50 of 250 steps
 # %%
 result = demos.train_colour_denoiser(loss)
 compare_guess("Mean loss of the last 50 steps", guess_loss, result.losses[-50:].mean().item())
-viz.loss_curve(result.losses, ylabel="mean squared error of v", alt=demos.ALT["training_loss"])
+loss_curve(result.losses, ylabel="mean squared error of v", alt=demos.ALT["training_loss"])
 
 # %%
 viz.grid(demos.sample_each_colour(result.ema), len(demos.fur_colours()), titles=demos.fur_colours(), scale=2, alt=demos.ALT["training_loss 2"])

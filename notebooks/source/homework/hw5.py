@@ -11,6 +11,9 @@
 #
 # Everything works on predictions of the clean latent, $\hat x_0$, never on the predicted noise. `alpha` and `sigma` are the rates of $x_t = \alpha\,x_0 + \sigma\,\varepsilon$. `B` is the batch, axis 0 of every tensor.
 
+# %% [markdown]
+# [[grading]]
+
 # %%
 import math
 
@@ -19,6 +22,7 @@ from torch import Tensor
 
 from course_lib import device
 from course_lib.notebook import claims, viz
+from course_lib.homework.demos import compare_guess
 from course_lib.homework.demos import hw5 as demos
 from course_lib.homework.checks import hw5
 
@@ -70,7 +74,7 @@ guide = hw5.cfg.check(cfg)
 # **At work.** Your formula guides the workbook's model of teddies towards "two pink teddy bears with a green scarf reading", three times at each scale, always from the same noise. Before you look: what does scale 0 generate? And is scale 8 better than 3?
 
 # %%
-viz.rows(demos.sample_at_scales(guide, (0.0, 1.0, 3.0, 8.0)), scale=2, alt=demos.ALT["cfg"])
+viz.rows(demos.sample_at_scales(guide, (0.0, 1.0, 3.0, 8.0)), scale=3, alt=demos.ALT["cfg"])
 
 # %% [markdown]
 # The same formula with another `null` is another method: if `null` is the prediction of a *weaker* version of the network, conditioned on the same prompt, the method is called autoguidance (Karras et al. 2024). You will meet it in exercise 6.
@@ -123,10 +127,15 @@ converted = hw5.to_guidance_scale.check(to_guidance_scale)
 
 # %% [markdown]
 # **At work.** Your function converts two numbers from the convention of each paper, and 32 prompts are sampled with each result. A factor reader checks whether all five factors of the prompt are in the image (count, fur, activity, scarf, background). *Clipped* is the percentage of pixel values at
-# an end of their range. Before you look: which rows will be equal?
+# an end of their range. Rows with the same scale are equal.
+# Write your guess into the next cell, in place of `None`, and run it before the table. (You can leave it `None`.)
+
+# %%
+guess_scales = None  # your guess: how many different scales do the numbers 0 and 2 become in the three conventions?
 
 # %%
 rows = demos.compare_conventions(guide, converted, (0.0, 2.0))
+compare_guess("Different scales", guess_scales, len({row[2] for row in rows}))
 claims.table(["value", "convention", "guidance_scale", "prompt adherence", "clipped"], rows)
 
 # %% [markdown]
@@ -221,32 +230,38 @@ def interval_scale(scale: float, alpha: float, sigma: float, lo: float, hi: floa
 scale_in_interval = hw5.interval_scale.check(interval_scale)
 
 # %% [markdown]
-# **At work.** Scale 8 again: it is applied nowhere, at all levels, or in one of three intervals, in 20 steps of the solver. Sampling starts at high noise and ends at low noise. Before you look: which interval clips most? And which one changes most when guidance is switched on in it: prompt adherence or clipping?
+# **At work.** Scale 8 again: it is applied nowhere, at all levels, or in one of three intervals, in 20 steps of the solver. Sampling starts at high noise and ends at low noise.
+
+# %%
+guess_clips = None  # your guess: which interval clips most, "high noise", "middle" or "low noise"?
 
 # %%
 reports = demos.evaluate_intervals(guide, scale_in_interval, 8.0)
 ends = ["–" if lo == hi else f"({lo:g}, {hi:g}]" for lo, hi in demos.GUIDANCE_INTERVALS.values()]
 rows = [[name, end, *report.percentages] for end, (name, report) in zip(ends, reports.items(), strict=True)]
+most = max(("high noise", "middle", "low noise"), key=lambda name: reports[name].clipped)
+compare_guess("Clips most", guess_clips, most)
 claims.table(["guidance at", "noise over signal", "prompt adherence", "clipped"], rows, title="32 prompts at scale 8, 20 steps")
 
 # %%
 images = {name: reports[name].images for name in ("all levels", "high noise", "middle", "low noise")}
-viz.rows(images, scale=2, alt=demos.ALT["interval_scale"])
+viz.rows(images, scale=3, alt=demos.ALT["interval_scale"])
 
 # %% [markdown]
-# **Guidance or solver?** Below, scale 8 at all levels in 10, 20 and 40 steps. Before you look: if guidance were to blame for a wrong image, which rows would show it?
+# **Guidance or solver?** Below, scale 8 at all levels in 10, 20 and 40 steps, and at low noise only in 40 steps, which the table above shows in 20. Before you look: if guidance were to blame for a wrong image, which rows would show it?
 
 # %%
-by_steps = demos.compare_steps(guide, 8.0, (10, 20, 40))
+by_steps = demos.compare_steps(guide, scale_in_interval, 8.0, (10, 20, 40))
 claims.table(["at scale 8", "prompt adherence", "clipped"], [[name, *report.percentages] for name, report in by_steps.items()])
 
 # %%
-viz.rows({name: report.images for name, report in by_steps.items()}, scale=2, alt=demos.ALT["steps"])
+viz.rows({name: report.images[1:] for name, report in by_steps.items() if "only" not in name}, scale=3, alt=demos.ALT["steps"])
 
 # %% [markdown]
 # <details><summary><b>What the table says</b></summary>
 #
-# Guidance is the same in all three rows, so its faults would be in all of them. It is the *solver* that loses prompts in 10 steps. What remains in 40 steps is the price of guidance: more clipped values than without it. Double the steps before you blame guidance.
+# Guidance is the same in the first three rows, so its faults would be in all of them. It is the *solver* that loses prompts in 10 steps. What remains in 40 steps is the price of guidance: more clipped values than without it. The last row gains prompts over its 20 steps above, so part of that loss is the solver's, too; in 80 steps
+# it stays where it is (not shown), so the rest is not, but it is two prompts of 32. Double the steps before you blame guidance.
 # </details>
 #
 # ## 5 · Too much contrast
@@ -291,16 +306,20 @@ def rescaled(guided: Tensor, cond: Tensor, rescale: float) -> Tensor:
 rescale_guided = hw5.rescaled.check(rescaled)
 
 # %% [markdown]
-# **At work.** Scale 8 at all levels, rescaled by your function at every step. The last row of the table is the data. Before you look: how many values are clipped with φ = 0.7, compared with the data? And what does rescaling cost in prompt adherence? Use the table: three images are too few to judge by.
+# **At work.** Scale 8 at all levels, rescaled by your function at every step. The last row of the table is the data. What does rescaling cost in prompt adherence? Use the table: two images are too few to judge by.
+
+# %%
+guess_clipped = None  # your guess: the percentage of clipped values with φ = 0.7
 
 # %%
 reports = {f"rescale {phi:g}": demos.evaluate_guidance(guide, 8.0, rescale_guided, phi) for phi in (0.0, 0.7, 1.0)}
 data_row = ["the data", "", f"{demos.clipped_fraction(demos.rendered_teddies()):.1%}"]
 rows = [[name, *report.percentages] for name, report in reports.items()]
+compare_guess("Percentage clipped with φ = 0.7", guess_clipped, 100 * reports["rescale 0.7"].clipped)
 claims.table(["at scale 8", "prompt adherence", "clipped"], [*rows, data_row])
 
 # %%
-viz.rows({name: report.images for name, report in reports.items()}, scale=2, alt=demos.ALT["rescaled"])
+viz.rows({name: report.images[1:] for name, report in reports.items()}, scale=4, alt=demos.ALT["rescaled"])
 
 # %% [markdown]
 # ## 6 · What is worth its price
@@ -379,8 +398,12 @@ panels.picture(demos.ALT["frontier"])
 # true class a perfect classifier assigns only some 85 % to it, since the classes overlap, and a training set without these hard cases teaches a wrong decision boundary. For neither: plain guidance at 5 (or autoguidance at 2, or the interval at 1.5: neither near nor reliable). Not shown: variety for one
 # and the same prompt (recall), what the images look like (contrast, clipped colours), which cases are lost, or the cost: every method calls a second network, the interval only at some levels.
 #
-# **Rubric, 3 points.** 1 for (a) with a run of high agreement *on the frontier* and a reason from the costs of a wrong image. 1 for (b) with the run of least distance (or close to it) and a reason from the distribution: training on guided samples loses the rare and the
-# ambiguous cases. 1 for a run that is not worth choosing, with its reason, *and* something that is not shown (variety or recall, contrast, cost, error bars or seeds). Half a point off where a dominated run is chosen.
+# **Rubric, 5 points.** (a) 1½: half for a run of high agreement *on the frontier*, 1 for a reason from what a wrong image costs (half if it only says "highest agreement"). (b) 1½: half for the run of least distance, 1 for a reason from the distribution: training on guided samples loses the rare and the ambiguous cases (half if it only says "nearest to the
+# data"). For neither, 1: half for a run on the frontier, half for why (its neighbour is nearly as good in one number and much better in the other). Not shown, 1: half for the thing (variety for one prompt, contrast or clipping, cost, error bars or seeds), half for why it matters to the shop or to the laboratory.
+#
+# **Half right, 2½ points.** "(a) Plain guidance at 5, it has the highest agreement (1). (b) Autoguidance at 1.5, it is nearest to the data (1). For neither: no guidance, it is worse in both (0: not on the frontier). The numbers do not show how the images look (½)."
+#
+# **Wrong answers to expect.** "(b) The run with the highest agreement, since labels must be right": the class itself has only 85 %. "(a) Autoguidance at 3": dominated. "The class itself": it cannot be reached. "The frontier is the best choice for everybody": it only removes bad choices.
 # ### END SOLUTION
 
 # %% [markdown]
@@ -388,3 +411,18 @@ panels.picture(demos.ALT["frontier"])
 
 # %%
 hw5.summary(cfg, to_guidance_scale, classifier_guided, interval_scale, rescaled, frontier)
+
+# %% [markdown] teacher="exam"
+# ## For teachers: on paper, and two minutes each on the student's own code
+#
+# **On paper.**
+#
+# 1. *From Bayes' rule and Tweedie's formula, derive $\hat x_0 + s\,\tfrac{\sigma^2}{\alpha}\nabla \log p(y \mid x_t)$.* $\nabla\log p(x_t \mid y) = \nabla\log p(x_t) + \nabla\log p(y \mid x_t)$, and $\hat x_0 = (x_t + \sigma^2\,\nabla\log p(x_t))/\alpha$ turns a change $g$ of the score into a change $\tfrac{\sigma^2}{\alpha}\,g$ of $\hat x_0$; $s = 1$ is Bayes' rule. Shows: where the factor comes from.
+# 2. *Which number means "no guidance" in Ho & Salimans, Imagen and GLIDE, and which gives the unconditional prediction?* 0, 1, 1; and -1, 0, 0. Shows: a number without its convention says nothing.
+# 3. *Runs (distance, agreement in %): A (10, 80), B (20, 90), C (20, 85), D (60, 90.1), E (10, 80). Which are on the frontier, and which of these is useless?* A, B, D, E: B dominates C; A and E are equal and do not dominate each other. D: 40 points of distance for a tenth of agreement. Shows: "not dominated" is not "good".
+#
+# **Oral.**
+#
+# 1. *`classifier_guided`: take the `.sum()` out. What happens, and why is the sum right?* `grad` refuses more than one number (for B = 1 it passes). Each image's `log_prob` depends on that image alone, so the gradient of the sum holds every image's own; a mean would divide by B. Shows: what autograd differentiates.
+# 2. *`cfg`: what do scales 0.5 and -1 give, and what does any scale give where `cond` equals `null`?* Half way; as far from `null` as `cond`, on the other side; that same prediction. Shows: a line through two points.
+# 3. *`rescaled`: cond has std 1 and guided has std 2. What is the std at φ = 0.7, and is the result `cond` at φ = 1?* $2\,(0.7 \cdot \tfrac12 + 0.3) = 1.3$. No: it is guided times a number, with the std of cond and the pattern of guided. Shows: what is rescaled, and what not.
