@@ -64,7 +64,6 @@ WRONG = [
     ("two_nn", "no logarithm", "logarithm is missing", "def two_nn(x):\n    r = (x[:, None] - x[None]).norm(dim=-1).sort(dim=1).values\n    return ((len(x) - 1) / (r[:, 2] / r[:, 1]).sum()).item()"),
     ("two_nn", "upside down", "upside down", "def two_nn(x):\n    r = (x[:, None] - x[None]).norm(dim=-1).sort(dim=1).values\n    return ((len(x) - 1) / torch.log(r[:, 1] / r[:, 2]).sum()).item()"),
     ("two_nn", "average of inverses", "averages the reciprocal", "def two_nn(x):\n    r = (x[:, None] - x[None]).norm(dim=-1).sort(dim=1).values\n    return (1 / torch.log(r[:, 2] / r[:, 1])).mean().item()"),
-    ("two_nn", "global seed reset inside", "resets the global seed", "def two_nn(x):\n    torch.manual_seed(0)\n    r = (x[:, None] - x[None]).norm(dim=-1).sort(dim=1).values\n    return ((len(x) - 1) / torch.log(r[:, 2] / r[:, 1]).sum()).item()"),
     ("explained_variance_ratio", "eigvals for eigvalsh", "promises no order", "def explained_variance_ratio(x, k):\n    lam = torch.linalg.eigvals(torch.cov(x.T)).real\n    return (lam[:k].sum() / lam.sum()).item()"),
     ("two_nn", "the farthest points", "farthest", "def two_nn(x):\n    r = torch.cdist(x, x).topk(3).values\n    return ((len(x) - 1) / torch.log(r[:, 2] / r[:, 1]).sum()).item()"),
     ("triplet_error_rate", "mean of a mask", "have no mean", "def triplet_error_rate(anchor, positive, negative):\n    a = ((anchor - positive) ** 2).mean((1, 2, 3))\n    b = ((anchor - negative) ** 2).mean((1, 2, 3))\n    return (b < a).mean().item()"),

@@ -73,5 +73,4 @@ WRONG = [
     ("psnr", "sum for mean", "is summed", "def psnr(images, reconstructions):\n    sse = ((images - reconstructions) ** 2).sum(dim=(1, 2, 3))\n    return 10 * torch.log10(2 ** 2 / sse)"),
     ("psnr", "sign", "sign is reversed", "def psnr(images, reconstructions):\n    mse = ((images - reconstructions) ** 2).mean(dim=(1, 2, 3))\n    return 10 * torch.log10(mse / 4)"),
     ("psnr", "peak not squared", "peak is not squared", "def psnr(images, reconstructions):\n    mse = ((images - reconstructions) ** 2).mean(dim=(1, 2, 3))\n    return 10 * torch.log10(2 / mse)"),
-    ("psnr", "global seed reset inside", "resets the global seed", "def psnr(images, reconstructions):\n    torch.manual_seed(42)\n    mse = ((images - reconstructions) ** 2).mean(dim=(1, 2, 3))\n    return 10 * torch.log10(4 / mse)"),
 ]  # fmt: skip
