@@ -229,7 +229,7 @@ step = hw4.ddim_step.check(ddim_step)
 # **At work.** The shipped denoiser and twenty of your steps sample the prompt "two pink teddy bears with a green scarf reading" at guidance scale 3. Each column starts from the same noise. Before you look: what will the images of one column share, and will the row of $\eta = 1$ look worse?
 
 # %%
-viz.rows(demos.sample_for_each_eta(step), scale=2, alt=demos.ALT["ddim_step"])
+viz.rows(demos.sample_for_each_eta(step), scale=3, alt=demos.ALT["ddim_step"])
 
 # %% [markdown]
 # ## 5 · The loss
