@@ -133,7 +133,8 @@ def _in_place(key: AnswerKey, row: Judged) -> Complaint:
     if _is_right(row, key.tolerance):
         return Complaint(f"The value is right, but {changed}.", row.case.what, likely=IN_PLACE_HINT)
     got, expected = format_value(row.outcome.value), format_value(row.truth.value)
-    return Complaint(f"The value is wrong, and {changed}.", row.case.what, got, expected, IN_PLACE_HINT)
+    problem = f"The value is wrong, and {changed}."
+    return Complaint(problem, row.case.what, got, expected, IN_PLACE_HINT, public=problem)
 
 
 def _earned(key: AnswerKey, rows: Sequence[Judged]) -> tuple[float, tuple[str, ...]]:
@@ -242,7 +243,8 @@ def _tuple_complaint(key: AnswerKey, row: Judged, likely: str, rows: Sequence[Ju
     assert isinstance(expected, tuple)
     if len(got) != len(expected):
         problem = f"It returned {len(got)} values, expected {len(expected)}."
-        return Complaint(problem, given, format_value(got), format_value(expected), likely)
+        hint = likely or "Return the values one by one, in the order of the statement: return a, b, c."
+        return Complaint(problem, given, format_value(got), format_value(expected), hint)
     number = next(i for i, pair in enumerate(zip(got, expected, strict=True)) if not answers_match(*pair, key.tolerance))
     a, b = got[number], expected[number]
     problem = f"Value {number + 1} of {len(expected)} is wrong."

@@ -156,3 +156,10 @@ def brackets_missing(size: int, kernel: int, stride: int, padding: int, output_p
 @CONV_TRANSPOSE_OUTPUT_SIZE.mistake("output_padding is cut off at both ends, like the padding. It is added, once.")
 def output_padding_cut_off(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
     return (size - 1) * stride - 2 * (padding + output_padding) + kernel
+
+
+@CONV_TRANSPOSE_OUTPUT_SIZE.mistake(
+    "The padding is multiplied by the stride. It is measured in output pixels, and cut off at both ends: 2 · padding."
+)
+def padding_once_for_each_stride(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
+    return (size - 1) * stride - padding * stride + kernel + output_padding

@@ -283,3 +283,8 @@ def kth_axis_alone(train: Tensor, test: Tensor, k: int) -> Tensor:
 @PCA_RECONSTRUCTIONS.mistake("All axes are used. Use the first k.")
 def all_axes(train: Tensor, test: Tensor, k: int) -> Tensor:
     return _projected(train, test, torch.linalg.svd(train - train.mean(0), full_matrices=False).Vh.T)
+
+
+@PCA_RECONSTRUCTIONS.mistake("The projection is subtracted from test. The reconstruction is the mean plus the projection.")
+def projection_subtracted(train: Tensor, test: Tensor, k: int) -> Tensor:
+    return test - _block(train, test, k) + 2 * train.mean(0)

@@ -34,7 +34,7 @@ def _cases(draw: Draw) -> list[Case]:
     for shape in ((4, 3, 5, 7), (3, 1, 6, 4)):
         images = draw.uniform(*shape, low=-0.95, high=0.95)
         jitter = draw.uniform(shape[0], 1, 1, 1, low=0.8, high=1.2)
-        size = draw.tensor([0.03, 0.3, 0.1, 0.6][: shape[0]]).view(-1, 1, 1, 1) * jitter
+        size = draw.tensor([0.01, 0.3, 0.1, 0.6][: shape[0]]).view(-1, 1, 1, 1) * jitter
         channel = draw.tensor([0.4, 1.0, 1.8][: shape[1]]).view(-1, 1, 1)  # the errors of channels differ
         reconstructions = images + size * channel * draw.normal(*shape)
         cases.append(Case(f"images, reconstructions {list(shape)}; {draw.dtype_name}", (images, reconstructions)))
@@ -250,3 +250,8 @@ def variance_for_error(images: Tensor, reconstructions: Tensor) -> Tensor:
 @PSNR.mistake("The median of the squared errors is used. Take their mean.")
 def median_error(images: Tensor, reconstructions: Tensor) -> Tensor:
     return _decibels(4 / (images - reconstructions).square().flatten(1).median(1).values)
+
+
+@PSNR.mistake("The decibels are cut off at 40. Return them as they are: a very good reconstruction has more.")
+def decibels_clamped(images: Tensor, reconstructions: Tensor) -> Tensor:
+    return _decibels(4 / _mse(images, reconstructions)).clamp(0, 40)

@@ -489,3 +489,45 @@ def median(*args: Any) -> Tensor:
 def averaged_over_the_batch_axis(*args: Any) -> Tensor:
     b = _Batch(*args)
     return (b.out - b.v).square().mean(0)
+
+
+@TRAINING_LOSS.mistake("Time and label are swapped, and no label is dropped: the network takes (x_t, t, labels).")
+def labels_given_as_time(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.net(b.x_t, b.y, b.t), b.v)
+
+
+@TRAINING_LOSS.mistake("Where drop is True the label becomes -1. Use null_label.")
+def minus_1_as_null_label(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.net(b.x_t, b.t, torch.where(b.drop, -1, b.y)), b.v)
+
+
+@TRAINING_LOSS.mistake("The network is given the time 0 for every image. It expects t.")
+def network_given_time_0(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.net(b.x_t, 0 * b.t, b.labels), b.v)
+
+
+@TRAINING_LOSS.mistake("The network is given the entry of the table. It expects the step t itself.")
+def network_given_the_table(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.net(b.x_t, b.alphas_cumprod[b.t - 1], b.labels), b.v)
+
+
+@TRAINING_LOSS.mistake("x_t is added to the output. The network's output is v itself.")
+def x_t_added_to_output(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return _mse(b.out + b.x_t, b.v)
+
+
+@TRAINING_LOSS.mistake("The absolute errors are summed. Return the mean of the squares.")
+def absolute_errors_summed(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return (b.out - b.v).abs().sum()
+
+
+@TRAINING_LOSS.mistake("The errors are divided by alpha². Return the plain mean of the squares.")
+def divided_by_signal(*args: Any) -> Tensor:
+    b = _Batch(*args)
+    return ((b.out - b.v).square() / b.alpha**2).mean()
