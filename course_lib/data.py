@@ -61,7 +61,7 @@ def fashion_mnist(split: str = "train", device: torch.device | str | None = None
     if split not in _FASHION_COUNT:
         raise ValueError(f"split is {split!r}, but Fashion-MNIST has the splits 'train' and 'test'.")
     stem, count = f"fashion_mnist/{_FASHION_PREFIX[split]}", _FASHION_COUNT[split]
-    pixels = read_idx(shipped.path(f"{stem}-images-idx3-ubyte.{'xz' if split == 'train' else 'gz'}"), (count, 28, 28))
+    pixels = read_idx(shipped.path(f"{stem}-images-idx3-ubyte.xz"), (count, 28, 28))
     classes = read_idx(shipped.path(f"{stem}-labels-idx1-ubyte.gz"), (count,))
     images = torch.zeros(count, 1, 32, 32, dtype=torch.uint8, device=device)
     images[:, 0, 2:-2, 2:-2] = torch.from_numpy(pixels).to(images.device)

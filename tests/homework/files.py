@@ -20,9 +20,9 @@ def student_file(source: Path) -> Path:
 def grade_folder(folder: Path, out: Path, secret: Path, homework: str | None = None, **options) -> list[results.Graded]:
     """Grade a folder of submissions and write the results, as `course grade` does. options: of `grade.Options`."""
     chosen = grade.Options(homework=homework, progress=False, **options)
-    kept = store.Store(out / "results")
-    graded = grade.grade(folder, HOMEWORKS, lambda: grade.read_secret(secret), kept, chosen)
-    pages.write_results(kept.read(), out, chosen.roster)
+    stored = store.Store(out / "results")
+    graded = grade.grade(folder, HOMEWORKS, lambda: grade.read_secret(secret), stored, chosen)
+    pages.write_results(stored.read(), out, chosen.roster)
     return graded
 
 

@@ -92,10 +92,10 @@ def hand_in(folder: Path) -> None:
 
 def run(folder: Path) -> None:
     people = roster.read_roster(folder / "roster.csv")
-    kept = store.Store(folder / "out" / "results")
+    stored = store.Store(folder / "out" / "results")
     options = grade.Options(roster=people, deadline=MONDAY + 3600, progress=False)
-    grade.grade(folder / "in", HOMEWORKS, lambda: b"a" * 16, kept, options)
-    pages.write_results(kept.read(), folder / "out", people, build_homework.questions())
+    grade.grade(folder / "in", HOMEWORKS, lambda: b"a" * 16, stored, options)
+    pages.write_results(stored.read(), folder / "out", people, build_homework.questions())
 
 
 def table(path: Path) -> list[dict[str, str]]:

@@ -193,11 +193,12 @@ def test_what_jupyter_accepts_the_grader_accepts(cell):
 
 def test_a_broken_cell_and_a_cell_that_fails_before_its_function_say_why():
     for cell, words in {
-        "def kl(:": "SyntaxError",
+        "\ndef kl(:": "SyntaxError",
         f"assert False, 'x'\nif 1 / 0:\n    {KL.replace(chr(10), chr(10) + '    ')}": "AssertionError",
     }.items():
         (one,) = worker.run_exercise("kl", cell, (), ((torch.ones(1), torch.ones(1)),), True)
         assert words in one.error
+        assert one.line == (2 if words == "SyntaxError" else 0)
         assert not one.blank
 
 
@@ -238,8 +239,8 @@ def without_sandbox(monkeypatch):
 
 
 def run(folder, out=None, **options):
-    kept = out and store.Store(out / "results")
-    return grade.grade(folder, HOMEWORKS, lambda: b"a" * 16, kept, grade.Options(progress=False, **options))
+    stored = out and store.Store(out / "results")
+    return grade.grade(folder, HOMEWORKS, lambda: b"a" * 16, stored, grade.Options(progress=False, **options))
 
 
 def test_an_error_of_the_grader_costs_one_submission_and_not_the_batch(tmp_path, without_sandbox):
@@ -310,13 +311,13 @@ def test_stored_results_are_what_they_were(tmp_path):
         results.Result("collapse", 5, None),
     )
     one = results.Graded(find.Found("Zoë", "hw3", "zoë/hw3.ipynb", late="late"), rows, key="k")
-    kept = store.Store(tmp_path)
-    kept.write(one)
-    assert kept.read() == [one]
+    stored = store.Store(tmp_path)
+    stored.write(one)
+    assert stored.read() == [one]
     renamed = dataclasses.replace(one, found=dataclasses.replace(one.found, student="Zoë Li"))
-    kept.write(renamed)
-    kept.forget([renamed])
-    assert kept.read() == [renamed]
+    stored.write(renamed)
+    stored.forget([renamed])
+    assert stored.read() == [renamed]
 
 
 # --- results -----------------------------------------------------------------------------------------------
@@ -404,7 +405,7 @@ LONG = "def kl(mean, logvar):\n    s = logvar.exp()\n    return 0.5 * (mean**2 +
 
 
 def test_similar_submissions_are_hinted_at():
-    words = "The mean of the two is not a garment because the space between the codes is empty"
+    words = "The mean of the two is not a piece of clothing because the space between the codes is empty"
     renamed = LONG.replace("mean", "m").replace("logvar", "lv").replace("s =", "variance =  # own\n").replace("+ s", "+ variance")
     some = [answered("Ada", words, LONG), answered("Kim", f"I say: {words}", "def kl(): 1"), answered("Bob", "", renamed)]
     pairs = {pair.students: (pair.words > 0.9, pair.programs) for pair in similarity.find_alike(some)}

@@ -249,6 +249,9 @@ def test_an_answer_may_stand_in_cells_of_its_own():
     assert cells_of.Notebook((here, own, more, *rest)).answer("collapse") == "first\n\nsecond"
     assert cells_of.Notebook((here, *rest)).answer("collapse") == ""
     assert cells_of.Notebook(rest).answer("collapse") == ""
+    long = cells_of.Notebook((cells_of.Cell("markdown", "x" * 30_000, "collapse"),)).answer("collapse")
+    assert len(long) < 20_100
+    assert long.endswith("it has 30,000 characters.)")
 
 
 def test_an_answer_is_found_where_an_editor_dropped_the_names_of_cells():

@@ -28,7 +28,8 @@ def missing_when_graded(function: Callable) -> str:
     if CHECKS in names:
         return f"Note: it uses {CHECKS}, which is not there when you are graded: write the function yourself."
     listed, it = ", ".join(f"`{name}`" for name in names), "it" if len(names) == 1 else "them"
-    return f"Note: it uses {listed}, which the grader will not have: define {it} inside the function."
+    only_if = "has only where a cell writes its value down"  # and not what an experiment computed
+    return f"Note: it uses {listed}, which the grader {only_if}: to be safe, define {it} inside the function."
 
 
 def _is_of_the_checks(value: object) -> bool:

@@ -20,7 +20,7 @@ python3 -m venv /opt/workbook
 cd /autograder/source/workbook
 /opt/workbook/bin/pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu -r requirements.lock
 /opt/workbook/bin/pip install --no-cache-dir --no-deps -e .
-# What a student's program must not read, where no sandbox can be made and it runs as the user "nobody".
+# What a student's program must not read, where no sandbox can be made and it runs as a user without rights.
 chmod -R go-rwx /autograder/source/secret course_lib/homework/checks
 """
 RUN = """#!/usr/bin/env bash
@@ -29,7 +29,7 @@ set -e
 course=/opt/workbook/bin/course
 options="/autograder/submission --out /tmp/graded --homework {homework} --secret /autograder/source/secret"
 options="$options --gradescope /autograder/results/results.json"
-# A container may forbid a sandbox of its own. It holds one submission, and the program runs there as "nobody".
+# A container may forbid a sandbox of its own. It holds one submission, and the program runs there as a user without rights.
 "$course" grade $options || "$course" grade $options --unsafe-no-sandbox
 """
 

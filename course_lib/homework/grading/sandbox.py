@@ -34,7 +34,7 @@ BLOCKED = (
     "allow them, use another machine, or give --unsafe-no-sandbox if you trust every submission."
 )
 READY = b"ready\n"
-NOBODY = 65534  # the user without rights, as which a program of root's runs where there is no sandbox
+UNPRIVILEGED = 65534  # the user without rights, as which a program of root's runs where there is no sandbox
 PACKAGE = Path(course_lib.__file__).resolve().parent
 
 
@@ -154,7 +154,7 @@ class Sandbox:
         program.append(str(8 * 2**30))  # address space, not memory in use: torch alone reserves gigabytes
         environment = {"PATH": os.environ.get("PATH", os.defpath)}  # bubblewrap's own process can be read from inside
         if not safe:
-            program[3:5] = [str(NOBODY if _readable_by_others(Path(sys.base_prefix)) else 0), str(user_process_limit())]
+            program[3:5] = [str(UNPRIVILEGED if _readable_by_others(Path(sys.base_prefix)) else 0), str(user_process_limit())]
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         with _seccomp_filter(safe) as files:
             options = ["--seccomp", str(files[0])] if files else []

@@ -71,7 +71,8 @@ def parse(cell: str) -> ast.Module:
 
         while cell.lstrip().startswith("%%"):  # a cell magic such as %%time: what is below it is the program
             cell = "\n" + cell.lstrip().partition("\n")[2]
-        return ast.parse(TransformerManager().transform_cell(cell))
+        blank = len(cell) - len(cell.lstrip("\n"))  # IPython leaves these lines out, and line numbers would be others
+        return ast.parse("\n" * blank + TransformerManager().transform_cell(cell))
 
 
 def define_names(space: dict[str, Any], cells: Iterable[str], program: str) -> None:
@@ -185,7 +186,8 @@ def run_exercise(name: str, program: str, others: tuple[str, ...], cases: tuple,
     try:
         function = define_function(space, program, name)
     except Exception as error:  # the student reads it
-        return [Outcome(error=f"{type(error).__name__}: {error}"[:400], blank=is_blank(error))] * len(cases)
+        line = error.lineno if isinstance(error, SyntaxError) and type(error.lineno) is int else 0
+        return [Outcome(error=f"{type(error).__name__}: {error}"[:400], line=line, blank=is_blank(error))] * len(cases)
     outcomes: list[Outcome] = []
     for args in cases:
         if outcomes and isinstance(outcomes[-1].value, Unsupported):  # too large, for example: once is enough

@@ -11,6 +11,7 @@ from course_lib.homework.grading.submissions.files import Unreadable
 ANSWER_HERE = "*Write your answer here, in place of this line.*"
 #: The heading that follows the last answer in every homework.
 AFTER_ANSWERS = "## What you have so far"
+MAX_ANSWER = 20_000
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,13 @@ class Notebook:
     def answer(self, name: str) -> str:
         """The answer in words to the question of this name: its cell, and cells that the student put right below it.
 
-        Some editors drop the names of cells; then it is all text above the heading that follows the answers.
+        Some editors drop the names of cells; then it is all text above the heading that follows the answers. Of a longer answer
+        than `MAX_ANSWER` characters only the start is read: pages are made of it, and compared.
         """
+        text = self._answer(name)
+        return text if len(text) <= MAX_ANSWER else f"{text[:MAX_ANSWER]}\n\n(Cut off here: it has {len(text):,} characters.)"
+
+    def _answer(self, name: str) -> str:
         at = [n for n, cell in enumerate(self.cells) if cell.grade_id == name and cell.kind != "code"]
         if not any(cell.grade_id for cell in self.cells):
             end = next((n for n, cell in enumerate(self.cells) if cell.text.startswith(AFTER_ANSWERS)), len(self.cells))
