@@ -66,6 +66,10 @@ def students(folder, **options):
         (["ada/Copy of hw3.ipynb", "bob/hw3 - Copy.ipynb", "eve/hw3.ipynb.json"], ["ada", "bob", "eve"]),
         (["ada/work/hw3.ipynb", "bob/hw3.ipynb"], ["ada", "bob"]),
         (["ada/attempt 1/hw3.ipynb", "ada/attempt 2/hw3.ipynb"], ["ada"]),
+        (["01/hw3.ipynb", "02/hw3.ipynb"], ["01", "02"]),
+        (["A/ada/hw3.ipynb", "A/bob/hw3.ipynb", "B/ada/hw3.ipynb", "B/eve/hw3.ipynb"], ["A ada", "B ada", "bob", "eve"]),
+        (["section 1/7/hw3.ipynb", "section 2/7/hw3.ipynb"], ["section 1 7", "section 2 7"]),
+        (["hw3/ada/hw3.ipynb", "hw3 late/ada/hw3.ipynb", "hw3 late/bob/hw3.ipynb"], ["ada", "bob"]),
         (["homework 3/ada/solution.ipynb", "homework 3/bob/mine.ipynb"], ["ada", "bob"]),
     ],
 )
@@ -106,6 +110,18 @@ def test_which_homework_it_is_follows_from_the_cells(tmp_path):
     assert students(tmp_path) == [("ada", "hw3"), ("bob", "hw3"), ("carol", ""), ("dana", "")]
     assert "cells are those of hw3" in found(tmp_path)[0].remark
     assert students(tmp_path, homework="hw3") == [(name, "hw3") for name in ("ada", "bob", "carol", "dana")]
+
+
+def test_a_notebook_that_only_its_name_gives_to_another_homework_does_not_vanish(tmp_path):
+    hand_in(tmp_path, "ada/hw3.ipynb", "ada/hw2.ipynb", "bob/hw2.ipynb")
+    hand_in(tmp_path, "carol/hw2.ipynb", text=notebook("psnr", "bottleneck"))
+    every = find.find_submissions(tmp_path, NAMES, "hw3")
+    assert [(one.student, one.homework, one.extra) for one in every] == [
+        ("ada", "hw3", False),
+        ("bob", "", False),
+        ("ada", "", True),
+    ]
+    assert "Its name says hw2" in every[1].problem
 
 
 def test_names_of_cells_count_before_functions():
@@ -231,6 +247,12 @@ def test_a_roster_names_the_students(tmp_path):
     read = roster.read_roster(tmp_path / "roster.csv")
     assert ("Carol White", "hw3") in students(tmp_path / "in", roster=read)
     assert ("Carol White", "hw2") in students(tmp_path / "in", roster=read)
+
+
+def test_a_number_of_moodles_is_no_number_of_the_roster(tmp_path):
+    (tmp_path / "roster.csv").write_text("name,id\nAda,7\nBob,101\n")
+    hand_in(tmp_path / "in", MOODLE.format("Ada", 101))
+    assert students(tmp_path / "in", roster=roster.read_roster(tmp_path / "roster.csv")) == [("Ada", "hw3")]
 
 
 def test_a_file_that_is_no_roster(tmp_path):

@@ -64,15 +64,18 @@ def find_submissions(
     read = [_read(file, names, homework) for file in list_files(folder)]
     people = _people([file.parts for file, *_ in read], [which for *_, which in read], roster)
     found: list[Found] = []
-    for (file, notebook, content, problem, remark, which), (student, user, marked_late) in zip(read, people, strict=True):
-        if homework is not None and which not in ("", homework):
+    for (file, notebook, content, problem, remark, which), owner in zip(read, people, strict=True):
+        other = homework is not None and which not in ("", homework)
+        if other and (notebook is None or notebook.homework(names)):
             continue
-        person = roster.find(user, student)
-        late = _lateness(file.modified, deadline) or ("handed in late" if marked_late else "")
-        name = person.name if person else student
+        if other:  # by its name alone, which may be an old one: the teacher should see it
+            notebook, problem = None, f"Its name says {which}, and this run is about {homework}: give it another name."
+        person = roster.find(owner.user if owner.platform is _CANVAS else "", owner.name)  # Moodle's numbers are no user's
+        late = _lateness(file.modified, deadline) or ("handed in late" if owner.late else "")
+        name, number = (person.name, person.id) if person else (owner.name, owner.user)
         path = _shown("/".join(file.parts))
-        one = Found(name, which, path, notebook, content, problem, remark, person.id if person else user, file.modified, late)
-        found.append(one)
+        one = Found(name, which, path, notebook, content, problem, remark, number, file.modified, late)
+        found.append(replace(one, homework="") if other else one)
     found = sorted(_attempts(found), key=lambda one: (one.extra, one.homework or "~", one.student, one.file))
     if not any(one.notebook for one in found) and not any(one.homework for one in found):
         raise ValueError(f"there is no notebook of {homework or 'any homework'} below {folder}.")
@@ -143,36 +146,45 @@ def _lateness(modified: float, deadline: float | None) -> str:
 # --- whose file it is -----------------------------------------------------------------------------------------------------
 
 
-def _people(paths: Sequence[tuple[str, ...]], homeworks: Sequence[str], roster: Roster) -> list[tuple[str, str, bool]]:
-    """For each path: (the student's name, their number on the platform or "", whether the platform marked it as late)."""
+@dataclass(frozen=True)
+class _Owner:
+    """Whose file it is. user: the number that a platform's pattern gives, or "". place: the folders above and the student's."""
+
+    name: str
+    user: str = ""
+    late: bool = False
+    platform: re.Pattern | None = None
+    place: tuple[str, ...] = ()
+
+
+def _people(paths: Sequence[tuple[str, ...]], homeworks: Sequence[str], roster: Roster) -> list[_Owner]:
+    """The owner of each path. Where one homework has two of one name, their names are made longer, so that none is lost."""
     groups = _group_folders(paths, homeworks)
-    people = []
-    for parts in paths:
-        match = next((m for part in reversed(parts) for one in (_MOODLE, _CANVAS) if (m := one.fullmatch(part))), None)
-        if match:
-            people.append((_clean(match["name"]), match["user"], bool(match.groupdict().get("late"))))
-            continue
-        listed = next((part for part in map(_stem, parts) if roster.find(part)), None)
-        people.append((_clean(listed if listed is not None else _student(parts, groups)), "", False))
-    platform = defaultdict(set)
-    for name, user, _ in people:
-        if user:
-            platform[name].add(user)
-    doubled = set()  # two students of one name in one homework keep the platform's numbers
-    for which in set(homeworks):
-        users = defaultdict(set)
-        for (name, user, _), one in zip(people, homeworks, strict=True):
-            if user and one == which:
-                users[name].add(user)
-        doubled |= {name for name, numbers in users.items() if len(numbers) > 1}
-    return [(f"{name} {user}" if name in doubled and user else name, user, late) for name, user, late in people]
+    owners = [_owner(parts, groups, roster) for parts in paths]
+    places: dict[tuple[str, str], set[tuple[str, ...]]] = defaultdict(set)
+    for one, which in zip(owners, homeworks, strict=True):
+        if which:
+            places[one.name, which].add(one.place)
+    doubled = {name for (name, _), some in places.items() if len(some) > 1}
+    return [replace(one, name=" ".join(one.place)) if one.name in doubled else one for one in owners]
+
+
+def _owner(parts: tuple[str, ...], groups: set[tuple[str, ...]], roster: Roster) -> _Owner:
+    for pattern in (_MOODLE, _CANVAS):
+        if match := next((m for part in reversed(parts) if (m := pattern.fullmatch(part))), None):
+            name, user = _clean(match["name"]), match["user"]
+            return _Owner(name, user, bool(match.groupdict().get("late")), pattern, (name, user))
+    listed = next((part for part in map(_stem, parts) if roster.find(part)), None)
+    if listed is not None:
+        return _Owner(_clean(listed), place=(_clean(listed),))
+    n, name = _student(parts, groups)
+    above = (part for part in parts[:n] if not _HOMEWORK.search(part))
+    return _Owner(_clean(name), place=(*map(_clean, above), _clean(name)))
 
 
 def _candidates(parts: tuple[str, ...]) -> list[int]:
-    """The positions of the folders that may be a student's: neither a homework's, nor an attempt's."""
-    return [
-        n for n, part in enumerate(parts[:-1]) if not _HOMEWORK.fullmatch(_stem(part)) and not _ATTEMPT.fullmatch(_stem(part))
-    ]
+    """The positions of the folders that may be a student's: not a homework's."""
+    return [n for n, part in enumerate(parts[:-1]) if not _HOMEWORK.fullmatch(_stem(part))]
 
 
 def _group_folders(paths: Sequence[tuple[str, ...]], homeworks: Sequence[str]) -> set[tuple[str, ...]]:
@@ -182,7 +194,8 @@ def _group_folders(paths: Sequence[tuple[str, ...]], homeworks: Sequence[str]) -
     for parts, which in zip(paths, homeworks, strict=True):
         at = _candidates(parts)
         for outer, inner in pairwise(at):
-            children[parts[: outer + 1]][which].add(parts[inner])
+            attempt = _ATTEMPT.fullmatch(_stem(parts[inner]))  # a folder of the student's own
+            children[parts[: outer + 1]][which].add("" if attempt else parts[inner])
         if at and (stem := _without_homework(parts[-1])):
             stems[parts[: at[-1] + 1]][which].add(stem)
     groups = {folder for folder, inside in children.items() if any(len(one) > 1 for which, one in inside.items() if which)}
@@ -203,11 +216,12 @@ def _form(name: str) -> str:
     return re.sub(r"[ _-]*(?:\b[A-Za-z]|\d+)$", "", name)
 
 
-def _student(parts: tuple[str, ...], groups: set[tuple[str, ...]]) -> str:
+def _student(parts: tuple[str, ...], groups: set[tuple[str, ...]]) -> tuple[int, str]:
+    """The position of the part that names the student, and the name."""
     for n in _candidates(parts):
         if parts[: n + 1] not in groups:
-            return _without_homework(parts[n]) if _HOMEWORK.search(parts[n]) else _stem(parts[n])
-    return _without_homework(parts[-1]) or _stem(parts[-1])
+            return n, _without_homework(parts[n]) if _HOMEWORK.search(parts[n]) else _stem(parts[n])
+    return len(parts) - 1, _without_homework(parts[-1]) or _stem(parts[-1])
 
 
 def _without_homework(name: str) -> str:
