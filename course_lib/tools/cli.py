@@ -419,7 +419,7 @@ def grade(
         deadline=deadline.timestamp() if deadline else None,
     )  # fmt: skip
     graded = grading.grade(submissions, HOMEWORKS, lambda: grading.read_secret(file), store, options)
-    unused = pages.write_results(store.read(), out, people, questions())
+    unused = pages.write_results(store.read(graded), out, people, questions())
     if gradescope:
         write_for_gradescope(graded, gradescope)
     for mark in unused:

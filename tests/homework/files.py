@@ -22,7 +22,7 @@ def grade_folder(folder: Path, out: Path, secret: Path, homework: str | None = N
     chosen = grade.Options(homework=homework, progress=False, **options)
     stored = store.Store(out / "results")
     graded = grade.grade(folder, HOMEWORKS, lambda: grade.read_secret(secret), stored, chosen)
-    pages.write_results(stored.read(), out, chosen.roster)
+    pages.write_results(stored.read(graded), out, chosen.roster)
     return graded
 
 

@@ -94,8 +94,8 @@ def run(folder: Path) -> None:
     people = roster.read_roster(folder / "roster.csv")
     stored = store.Store(folder / "out" / "results")
     options = grade.Options(roster=people, deadline=MONDAY + 3600, progress=False)
-    grade.grade(folder / "in", HOMEWORKS, lambda: b"a" * 16, stored, options)
-    pages.write_results(stored.read(), folder / "out", people, build_homework.questions())
+    graded = grade.grade(folder / "in", HOMEWORKS, lambda: b"a" * 16, stored, options)
+    pages.write_results(stored.read(graded), folder / "out", people, build_homework.questions())
 
 
 def table(path: Path) -> list[dict[str, str]]:

@@ -256,6 +256,10 @@ def test_an_error_of_the_grader_costs_one_submission_and_not_the_batch(tmp_path,
     ada, bob = run(tmp_path)
     assert "the disk is on fire" in ada.problem
     assert bob.problem == ""
+    ada, bob = run(tmp_path, tmp_path / "out")
+    pages.write_results(store.Store(tmp_path / "out" / "results").read([ada, bob]), tmp_path / "out")
+    rows = csv.DictReader((tmp_path / "out" / "grades.csv").open(encoding="utf-8-sig"))
+    assert {row["student"] for row in rows} == {"ada", "bob"}, "who could not be graded is in the table, too"
 
 
 def test_results_are_written_as_they_come_and_a_rerun_goes_on(tmp_path, without_sandbox):
@@ -281,6 +285,10 @@ def test_results_are_written_as_they_come_and_a_rerun_goes_on(tmp_path, without_
     again = run(folder, out)
     assert len(calls) - 10 == 9 - len(done), "what is graded is not graded again"
     assert [one.points for one in again] == [done[0].points] * 9
+    failed = dataclasses.replace(again[0], results=(), problem="Not graded: the disk is full.", key="")
+    (first, *_) = store.Store(out / "results").read([failed])
+    assert first.points == again[0].points
+    assert "earlier run. Not graded: the disk is full." in first.found.remark
     calls[:] = ["-"] * 10
     run(folder, out, again=True)
     assert len(calls) == 19

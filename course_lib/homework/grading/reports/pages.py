@@ -111,7 +111,9 @@ def _write_reading(path: Path, question: Question, graded: Sequence[Graded]) -> 
     """All answers to one question, without names and in the order of their numbers, with a place for points and a comment."""
     answers = []
     for one in graded:
-        result = next(r for r in one.results if r.exercise == question.name)
+        result = next((r for r in one.results if r.exercise == question.name), None)
+        if result is None:  # graded when the homework had other questions
+            continue
         code = answer_code(one.found.student, one.found.homework)
         answers.append((code, _markdown(result.answer), result))
     answers.sort(key=lambda answer: answer[0])

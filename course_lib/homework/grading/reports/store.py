@@ -33,10 +33,18 @@ class Store:
         text = json.dumps({"found": found, "results": results, "problem": one.problem, "key": one.key}, indent=1)
         write_atomically(self.folder / f"{page_name(one)}.json", text.encode())
 
-    def read(self) -> list[Graded]:
-        """Every stored submission, in the order of homework and student. Raises ValueError for a damaged file."""
-        graded = [_read(path) for path in sorted(self.folder.glob("*.json"))]
-        return sorted(graded, key=lambda one: (one.found.extra, one.found.homework or "~", one.found.student, one.found.file))
+    def read(self, graded: Iterable[Graded] = ()) -> list[Graded]:
+        """Every stored submission, and those of ``graded`` that have none stored; in the order of homework and student.
+
+        Where the grading of a newer file failed, its earlier results remain and say so. Raises ValueError for a damaged file.
+        """
+        stored = {page_name(one): one for one in map(_read, sorted(self.folder.glob("*.json")))}
+        every = [one for one in graded if page_name(one) not in stored]
+        failed = {page_name(one): one.problem for one in graded if not one.key}
+        for name, one in stored.items():
+            remark = f"These results are those of an earlier run. {failed[name]}" if name in failed else one.found.remark
+            every.append(dataclasses.replace(one, found=dataclasses.replace(one.found, remark=remark)))
+        return sorted(every, key=lambda one: (one.found.extra, one.found.homework or "~", one.found.student, one.found.file))
 
     def forget(self, graded: Iterable[Graded]) -> None:
         """Remove results of these files under another student's name: a roster, for example, has given them a better one."""
