@@ -368,7 +368,7 @@ def homework_release(folder: Annotated[Path, typer.Argument(help="A new folder f
     """Write the workbook as students get it: everything that is committed, but no solution."""
     from course_lib.tools import build_homework as works
 
-    print(f"{len(works.release(folder))} files in {folder}; no solution among them.")
+    print(f"{len(works.release(folder))} files in {folder}; no solved notebook and no rubric among them.")
 
 
 @homework.command("gradescope")
