@@ -246,7 +246,7 @@ def test_a_kit_holds_the_workbook_and_no_solution(clone, tmp_path, monkeypatch):
     monkeypatch.setattr(build_homework, "ROOT", clone)
     done = CliRunner().invoke(cli.cli, ["homework", "release", str(tmp_path / "kit")])
     assert done.exit_code == 0, done.output
-    assert "no solution among them" in done.output
+    assert "no solved notebook and no rubric among them" in done.output
     kit = {p.relative_to(tmp_path / "kit").as_posix(): p for p in (tmp_path / "kit").rglob("*") if p.is_file()}
     assert {"README.md", "Makefile", "notebooks/01_pixel_space.ipynb", "course_lib/homework/checks/hw3/kl.py"} <= set(kit)
     assert {f"notebooks/homework/{source.stem}.ipynb" for source in SOURCES} <= set(kit)
