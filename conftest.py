@@ -30,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 # Chapters 4 and 5 and notebooks 9 to 11 load what chapters 3 and 4 train and save, and the browser opens a notebook where nbval
 # has executed it: what belongs together runs in order in one process.
 CHAIN = ("03", "04", "05", "09", "10", "11")
+LONG_FILES = ("test_solved_homework.py", "test_homework.py")  # each executes five notebooks, one after another
 
 
 def scope_of(nodeid: str) -> str:
@@ -52,7 +53,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     return ByNotebook(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--in-jupyterlab"):  # the longest first, so that no process works alone at the end
+        items.sort(key=lambda item: (scope_of(item.nodeid) != "chapters 3 to 5", item.path.name not in LONG_FILES))
     for item in items:
         if item.path.suffix == ".ipynb":
             item.add_marker(pytest.mark.notebooks)
