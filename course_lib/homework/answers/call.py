@@ -56,11 +56,6 @@ class Outcome:
     settings: tuple = ()
     tracked: tuple = ()
 
-    @property
-    def is_fatal(self) -> bool:
-        """Whether further inputs are pointless: the call raised, or returned an unsupported object."""
-        return bool(self.error) or isinstance(self.value, Unsupported)
-
 
 def copy_arguments(args: tuple, grad: bool = False) -> tuple:
     """Copy arguments, so that a call cannot change the originals. grad: floating-point tensors require gradients."""
