@@ -189,20 +189,25 @@ def lines(curves: Mapping[str, tuple], *, alt: str, width: float = 6.0, height: 
 
 
 @_styled
-def loss_curve(values: Tensor, *, ylabel: str, alt: str, smooth: int = 50) -> Picture:
-    """Plot a training curve [steps]: each loss faint, the mean over ``smooth`` steps on top, drawn at their middle."""
+def loss_curve(values: Tensor, *, ylabel: str, alt: str, first: int = 1, log: str = "", smooth: int = 50) -> Picture:
+    """Plot a training loss [steps] from step ``first`` on: each step faint, and the mean over ``smooth`` steps at their middle.
+
+    log: "y" for a logarithmic axis.
+    """
     losses = _array(values)
     if losses.ndim != 1 or not losses.size or not np.isfinite(losses).all():
         raise ValueError(f"values has shape {losses.shape}, but must be [steps], of finite numbers.")
+    check_choice("log", log, ("", "y"))
+    first = check_integer("first", first, 1, len(losses))
     smooth = min(check_integer("smooth", smooth, at_least=1), len(losses))
-    mean = np.convolve(losses, np.ones(smooth) / smooth, "valid")
+    means = np.convolve(losses, np.ones(smooth) / smooth, "valid")
+    middles = np.arange(len(means)) + (smooth + 1) / 2
+    shown, steps = middles >= first, np.arange(first, len(losses) + 1)
     panels = Panels(1, 6.0, 3.2)
-    panels[0].plot(np.arange(1, len(losses) + 1), losses, color=COLOURS[5], alpha=0.35, linewidth=0.8, label="each step")
-    panels[0].plot(np.arange(len(mean)) + (smooth + 1) / 2, mean, color=COLOURS[0], label=f"mean of {smooth} steps")
-    low, high = np.quantile(losses, [0.0, 0.99])
-    high = high if high > low else low + 1  # a constant loss
-    panels[0].set(xlabel="training step", ylabel=ylabel, ylim=(low - 0.05 * (high - low), high + 0.1 * (high - low)))
-    panels[0].legend(fontsize=9)
+    # Neither smoothed nor transparent: a third fewer bytes in the notebook.
+    panels[0].plot(steps, losses[first - 1 :], color="#bfe0f3", linewidth=1, antialiased=False, label="each step", zorder=1)
+    curve = {f"mean of {smooth} steps": (middles[shown], means[shown])}
+    draw_lines(panels[0], curve, xlabel="training step", ylabel=ylabel, log=log, marker=False)
     return panels.picture(alt)
 
 

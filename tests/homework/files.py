@@ -1,11 +1,12 @@
 """Shared by the tests of the homework's files: where they are, how to read their cells, and how to grade them."""
 
+import functools
 from pathlib import Path
 
 import pytest
 
 from course_lib.homework.checks import HOMEWORKS
-from course_lib.homework.grading import grade
+from course_lib.homework.grading import grade, sandbox
 from course_lib.homework.grading.reports import pages, results, store
 from course_lib.storage.paths import ROOT
 
@@ -24,6 +25,16 @@ def grade_folder(folder: Path, out: Path, secret: Path, homework: str | None = N
     graded = grade.grade(folder, HOMEWORKS, lambda: grade.read_secret(secret), stored, chosen)
     pages.write_results(stored.read(graded), out, chosen.roster)
     return graded
+
+
+@functools.cache
+def why_no_sandbox() -> str:
+    """Why no sandbox can be made here, or ""; one is started once for all test files of a process."""
+    try:
+        sandbox.require_sandbox(sandbox.Limits())
+    except sandbox.NoSandbox as error:
+        return str(error)
+    return ""
 
 
 def joined(text) -> str:

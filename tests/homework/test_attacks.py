@@ -26,7 +26,7 @@ import psutil
 import pytest
 import torch
 from answers import function
-from files import grade_folder, joined
+from files import grade_folder, joined, why_no_sandbox
 
 from course_lib.homework.checks import hw3
 from course_lib.homework.grading import sandbox
@@ -42,15 +42,7 @@ ATTACKS = sorted(path.name for path in SUBMISSIONS.iterdir() if path.name not in
 FULL = sum(one.points for one in hw3.exercises)
 
 
-def _blocked() -> str:
-    try:
-        sandbox.require_sandbox(LIMITS)
-    except sandbox.NoSandbox as error:
-        return str(error)
-    return ""
-
-
-WHY = _blocked()
+WHY = why_no_sandbox()
 pytestmark = [pytest.mark.processes, pytest.mark.skipif(bool(WHY), reason=f"no sandbox: {WHY}")]
 
 

@@ -12,24 +12,16 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from files import why_no_sandbox
 
 from course_lib.homework.checks import HOMEWORKS
-from course_lib.homework.grading import grade, sandbox
+from course_lib.homework.grading import grade
 from course_lib.homework.grading.reports import marks, pages, store
 from course_lib.homework.grading.submissions import roster
 from course_lib.homework.grading.submissions.notebook import ANSWER_HERE
 from course_lib.tools import build_homework
 
-
-def _blocked() -> str:
-    try:
-        sandbox.require_sandbox(sandbox.Limits())
-    except sandbox.NoSandbox as error:
-        return str(error)
-    return ""
-
-
-WHY = _blocked()
+WHY = why_no_sandbox()
 pytestmark = [pytest.mark.processes, pytest.mark.skipif(bool(WHY), reason=f"no sandbox: {WHY}")]
 SOURCES = {path.stem: path for path in build_homework.SOURCES.glob("hw*.py")}
 MONDAY = 1_763_978_400.0

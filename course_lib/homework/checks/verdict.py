@@ -38,8 +38,8 @@ class OracleFailed(Exception):
 def explain(key: AnswerKey, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Complaint | None:
     """Return the complaint about these outcomes of these cases, errors among them or not, or None where all of them are right."""
     rows = [Judged(case, outcome, _truth(key, case)) for case, outcome in zip(cases, outcomes, strict=True)]
-    right = [row for row in rows if not _differs(row, key.tolerance)]
     wrong = [row for row in rows if _differs(row, key.tolerance)]
+    right = [row for row in rows if row not in wrong]
     if rows and all(row.outcome.blank for row in rows):
         return Complaint(blank=True)
     changed = [row for row in (*wrong, *right) if _changed_argument(key, row)]
@@ -65,7 +65,7 @@ def _public(key: AnswerKey, row: Judged) -> str:
         return "The value is right, but its gradient failed." if failed else ""  # no value is in the other sentences
     number = ""
     if isinstance(got, tuple) and isinstance(expected, tuple) and len(got) == len(expected):
-        at = next(i for i, pair in enumerate(zip(got, expected, strict=True)) if not answers_match(*pair, key.tolerance))
+        at = _first_wrong(got, expected, key.tolerance)
         got, expected, number = got[at], expected[at], f"Value {at + 1} of {len(expected)} is wrong. "
     if isinstance(got, Unsupported) or _type_name(got) != _type_name(expected):
         kind = "an object that is no answer" if isinstance(got, Unsupported) else _type_name(got)
@@ -245,7 +245,7 @@ def _tuple_complaint(key: AnswerKey, row: Judged, likely: str, rows: Sequence[Ju
         problem = f"It returned {len(got)} values, expected {len(expected)}."
         hint = likely or "Return the values one by one, in the order of the statement: return a, b, c."
         return Complaint(problem, given, format_value(got), format_value(expected), hint)
-    number = next(i for i, pair in enumerate(zip(got, expected, strict=True)) if not answers_match(*pair, key.tolerance))
+    number = _first_wrong(got, expected, key.tolerance)
     a, b = got[number], expected[number]
     problem = f"Value {number + 1} of {len(expected)} is wrong."
     if _type_name(a) != _type_name(b):
@@ -255,6 +255,11 @@ def _tuple_complaint(key: AnswerKey, row: Judged, likely: str, rows: Sequence[Ju
         problem = " ".join(filter(None, [problem, form_difference(a, b)]))
         likely = likely or _from_values(key, rows, a, b, lambda value: value[number])
     return Complaint(problem, given, format_value(a), format_value(b), likely)
+
+
+def _first_wrong(got: tuple, expected: tuple, tolerance: float) -> int:
+    """The position of the first of several values that is wrong."""
+    return next(i for i, pair in enumerate(zip(got, expected, strict=True)) if not answers_match(*pair, tolerance))
 
 
 def _type_name(value: object) -> str:

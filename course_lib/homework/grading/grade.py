@@ -118,7 +118,7 @@ def grade(
         if best is graded[0]:
             return best
         remark = f"{len(graded)} notebooks were handed in; the best one counts, {best.found.file}."
-        return replace(best, found=replace(best.found, remark=remark))
+        return replace(best, found=replace(best.found, remark=remark, attempts=len(graded)))
 
     graded: list[Graded] = []
     with ThreadPoolExecutor(parallel) as pool, tqdm(total=len(found), unit="submission", disable=not options.progress) as bar:

@@ -16,17 +16,17 @@ SETUP = """#!/usr/bin/env bash
 set -e
 apt-get update
 apt-get install -y --no-install-recommends bubblewrap python3 python3-venv
-python3 -m venv /opt/workbook
+python3 -m venv /autograder/python
 cd /autograder/source/workbook
-/opt/workbook/bin/pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu -r requirements.lock
-/opt/workbook/bin/pip install --no-cache-dir --no-deps -e .
+/autograder/python/bin/pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu -r requirements.lock
+/autograder/python/bin/pip install --no-cache-dir --no-deps -e .
 # What a student's program must not read, where no sandbox can be made and it runs as a user without rights.
 chmod -R go-rwx /autograder/source/secret course_lib/homework/checks
 """
 RUN = """#!/usr/bin/env bash
 # Gradescope runs this for every submission.
 set -e
-course=/opt/workbook/bin/course
+course=/autograder/python/bin/course
 options="/autograder/submission --out /tmp/graded --homework {homework} --secret /autograder/source/secret"
 options="$options --gradescope /autograder/results/results.json"
 # A container may forbid a sandbox of its own. It holds one submission, and the program runs there as a user without rights.

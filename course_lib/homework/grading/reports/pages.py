@@ -22,7 +22,7 @@ from jinja2 import Environment, PackageLoader
 from course_lib.homework.grading.reports import tables
 from course_lib.homework.grading.reports.marks import Mark, answer_code, apply_marks, read_marks
 from course_lib.homework.grading.reports.results import Graded
-from course_lib.homework.grading.reports.similarity import Alike, find_alike
+from course_lib.homework.grading.reports.similarity import SAME_WORDS, Alike, find_alike
 from course_lib.homework.grading.reports.store import page_name
 from course_lib.homework.grading.submissions.roster import Roster
 from course_lib.storage.atomic import write_atomically
@@ -83,7 +83,7 @@ def write_results(
     asked = {which: [q for q in questions if q.homework == which] for which in homeworks}
     _write(
         out / "index.html", "index.html", homeworks=summaries, files=files, extra=extra, unused=unused, strangers=strangers,
-        questions=asked, graded_with=GRADED_WITH,
+        questions=asked, same_words=SAME_WORDS, graded_with=GRADED_WITH,
     )  # fmt: skip
     return unused
 
@@ -164,7 +164,7 @@ def summarise(which: str, graded: Sequence[Graded], absent: Sequence[str], alike
     no_answer = [one for one in with_points if any(r.points is None and not r.answer for r in one.results) and not one.problem]
     lists = {
         "No answer in words": no_answer,
-        "More than one notebook": [one for one in graded if "notebooks were handed in" in one.found.remark],
+        "More than one notebook": [one for one in graded if one.found.attempts > 1],
         "Could not be graded": [one for one in graded if one.problem],
         "Late": [one for one in graded if one.found.late],
         "Programs that use the course's library": [one for one in graded if one.library],

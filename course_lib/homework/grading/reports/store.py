@@ -44,7 +44,7 @@ class Store:
         for name, one in stored.items():
             remark = f"These results are those of an earlier run. {failed[name]}" if name in failed else one.found.remark
             every.append(dataclasses.replace(one, found=dataclasses.replace(one.found, remark=remark)))
-        return sorted(every, key=lambda one: (one.found.extra, one.found.homework or "~", one.found.student, one.found.file))
+        return sorted(every, key=lambda one: one.found.order)
 
     def forget(self, graded: Iterable[Graded]) -> None:
         """Remove results of these files under another student's name: a roster, for example, has given them a better one."""

@@ -29,7 +29,8 @@ class Found:
     """One submission: the student's name, which homework it is ("": unknown), and the file, by its path below the folder.
 
     notebook: None where it cannot be graded, and then `problem` says why. remark: for the student and the teacher. older: other
-    attempts at the same homework, the newest first. extra: a file next to a submission, which earns and costs nothing.
+    attempts at the same homework, the newest first; attempts: how many there are with this one. extra: a file next to a
+    submission, which earns and costs nothing.
     """
 
     student: str
@@ -44,6 +45,12 @@ class Found:
     late: str = ""
     extra: bool = False
     older: tuple["Found", ...] = ()
+    attempts: int = 1
+
+    @property
+    def order(self) -> tuple[bool, str, str, str]:
+        """Where it stands in a list: by homework and student, extra files at the end."""
+        return self.extra, self.homework or "~", self.student, self.file
 
 
 def find_submissions(
@@ -76,7 +83,7 @@ def find_submissions(
         path = _shown("/".join(file.parts))
         one = Found(name, which, path, notebook, content, problem, remark, number, file.modified, late)
         found.append(replace(one, homework="") if other else one)
-    found = sorted(_attempts(found), key=lambda one: (one.extra, one.homework or "~", one.student, one.file))
+    found = sorted(_attempts(found), key=lambda one: one.order)
     if not any(one.notebook for one in found) and not any(one.homework for one in found):
         raise ValueError(f"there is no notebook of {homework or 'any homework'} below {folder}.")
     return found
@@ -125,7 +132,7 @@ def _attempts(found: Iterable[Found]) -> Iterator[Found]:
                 names = ", ".join(one.file for one in older)
                 remark = f"{len(older) + 1} notebooks were handed in; the newest counts, {newest.file} (also there: {names})."
                 newest = replace(newest, remark=f"{remark} {newest.remark}".strip())
-            yield replace(newest, older=tuple(older))
+            yield replace(newest, older=tuple(older), attempts=1 + len(older))
         else:
             yield from notebooks
         first = 0 if (notebooks or student in there) and not (which and not notebooks) else 1
