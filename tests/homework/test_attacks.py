@@ -29,7 +29,7 @@ from answers import function
 from files import grade_folder, joined, why_no_sandbox
 
 from course_lib.homework.checks import hw3
-from course_lib.homework.grading import sandbox
+from course_lib.homework.grading import protocol, sandbox
 from course_lib.homework.grading.reports import results
 from course_lib.storage.paths import ROOT
 
@@ -166,7 +166,7 @@ def test_nothing_outside_was_changed(batch):
 def test_no_process_of_a_sandbox_knows_the_environment_of_the_grader(monkeypatch):
     """Run by an ordinary user, bubblewrap's own process can be read from inside, at /proc/1/environ."""
     monkeypatch.setenv("CANARY", "a secret of the teacher")
-    one = sandbox.Sandbox(0, LIMITS)
+    one = sandbox.Sandbox(LIMITS)
     try:
         known = dict(psutil.Process(one.process.pid).environ())
         for process in one._tree():
@@ -176,6 +176,27 @@ def test_no_process_of_a_sandbox_knows_the_environment_of_the_grader(monkeypatch
         assert "CANARY" not in known
     finally:
         one.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's sandboxes share one count of processes")
+def test_programs_of_another_grader_take_no_process_from_this_one():
+    """The kernel counts processes by user id, whoever started them."""
+    first = sandbox.Sandbox(LIMITS)
+    crowd = [
+        subprocess.Popen(["sleep", "60"], user=first.user, group=first.user, extra_groups=[]) for _ in range(LIMITS.processes)
+    ]
+    second = sandbox.Sandbox(LIMITS)
+    try:
+        request = protocol.pack(("f", "def f():\n    return 1.0", (), ((),), False))
+        with pytest.raises(sandbox.NoAnswer):
+            first.ask(request)
+        assert [outcome.value for outcome in protocol.unpack_outcomes(second.ask(request))] == [1.0]
+    finally:
+        first.close()
+        second.close()
+        for process in crowd:
+            process.kill()
+            process.wait()
 
 
 AS_A_USER = """

@@ -227,7 +227,7 @@ def test_a_function_counts_before_a_later_use_of_its_name():
 def without_sandbox(monkeypatch):
     """Grade without running programs: every exercise passes but those of a student who handed in "x = 2"."""
 
-    def run(notebook, assignment, slot, options):
+    def run(notebook, assignment, options):
         right = "x = 2" not in notebook.code
         for task in assignment.programs:
             complaint = None if right else Complaint("wrong")

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Protocol
 
 import psutil
@@ -97,23 +96,16 @@ def grade(
     made = {name: homeworks[name].assignment(value) for name in {one.homework for one in found} & homeworks.keys()}
     settings = _fingerprint(value, options)
     known = {} if options.again or store is None else {one.key: one for one in store.read()}
-    slots: SimpleQueue[int] = SimpleQueue()
     parallel = max_parallel(options.limits)
-    for slot in range(parallel):
-        slots.put(slot)
 
-    def grade_in_a_slot(one: Found) -> Graded:
+    def grade_attempt(one: Found) -> Graded:
         key = f"{hashlib.sha256(one.content).hexdigest()}:{settings}"
         if (before := known.get(key)) and one.notebook and before.found.homework == one.homework:
             return replace(before, found=_without_content(one))
-        slot = slots.get()
-        try:
-            return replace(_grade_one(one, made.get(one.homework), slot, options), found=_without_content(one), key=key)
-        finally:
-            slots.put(slot)
+        return replace(_grade_one(one, made.get(one.homework), options), found=_without_content(one), key=key)
 
     def grade_attempts(one: Found) -> Graded:
-        graded = [grade_in_a_slot(attempt) for attempt in (one, *(one.older if options.best else ()))]
+        graded = [grade_attempt(attempt) for attempt in (one, *(one.older if options.best else ()))]
         best = max(graded, key=lambda attempt: attempt.points)  # the first, which is the newest, of several equal ones
         if best is graded[0]:
             return best
@@ -163,20 +155,20 @@ def max_parallel(limits: Limits) -> int:
     return max(1, min(cores, int(psutil.virtual_memory().available * 0.8 // (limits.memory + IDLE_MEMORY))))
 
 
-def _grade_one(found: Found, assignment: Assignment | None, slot: int, options: Options) -> Graded:
+def _grade_one(found: Found, assignment: Assignment | None, options: Options) -> Graded:
     if assignment is None or found.extra:
         unclear = "The file does not say which homework it is: name it hw3.ipynb, or give --homework."
         return Graded(found, (), found.problem or unclear)
     if found.notebook is None:
         lost = tuple(Result(task.name, task.points, 0, complaint=Complaint(found.problem)) for task in assignment.tasks)
         return Graded(found, lost, found.problem)
-    results = {one.exercise: one for one in _run_programs(found.notebook, assignment, slot, options)}
+    results = {one.exercise: one for one in _run_programs(found.notebook, assignment, options)}
     for task in assignment.written:
         results[task.name] = Result(task.name, task.points, None, answer=found.notebook.answer(task.name))
     return Graded(found, tuple(results[task.name] for task in assignment.tasks))
 
 
-def _run_programs(notebook: Notebook, assignment: Assignment, slot: int, options: Options) -> Iterator[Result]:
+def _run_programs(notebook: Notebook, assignment: Assignment, options: Options) -> Iterator[Result]:
     """Each exercise in turn, in one sandbox; where a program destroyed it, the next exercise gets a new one."""
     sandbox: Sandbox | None = None
     try:
@@ -191,7 +183,7 @@ def _run_programs(notebook: Notebook, assignment: Assignment, slot: int, options
                 continue
             start, note = time.monotonic(), ""
             try:
-                sandbox = sandbox or Sandbox(slot, options.limits, options.safe, options.closed_book)
+                sandbox = sandbox or Sandbox(options.limits, options.safe, options.closed_book)
                 complaint, note = _judge(task, sandbox.ask(_request(task, program, notebook)))
             except (NoAnswer, protocol.Malformed) as error:
                 complaint = Complaint(f"{error}" if isinstance(error, NoAnswer) else f"What it returned is no answer: {error}.")

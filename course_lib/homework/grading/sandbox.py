@@ -9,6 +9,7 @@ import os
 import platform
 import select
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -34,6 +35,7 @@ BLOCKED = (
     "allow them, use another machine, or give --unsafe-no-sandbox if you trust every submission."
 )
 READY = b"ready\n"
+USERS = range(60_000, 64_000)  # a sandbox runs as one of them; people's own ids end below
 UNPRIVILEGED = 65534  # the user without rights, as which a program of root's runs where there is no sandbox
 PACKAGE = Path(course_lib.__file__).resolve().parent
 
@@ -130,23 +132,24 @@ def require_sandbox(limits: Limits, safe: bool = True) -> None:
         raise NoSandbox(ELSEWHERE.format(system=platform.system() or sys.platform))
     if safe and not shutil.which("bwrap"):
         raise NoSandbox(MISSING)
-    Sandbox(0, limits, safe).close()
+    Sandbox(limits, safe).close()
 
 
 class Sandbox:
     """One submission's process tree. ``ask`` sends a request for `worker.run_exercise` and waits for the bytes of the outcomes.
 
-    slot: a number that no other sandbox has at the same time: it makes the user id by which processes are counted. safe: False
-    runs the same program without bubblewrap, with the teacher's own rights. closed_book: without the blocks of the chapters.
+    safe: False runs the same program without bubblewrap, with the teacher's own rights. closed_book: without the blocks of the
+    chapters.
     """
 
-    def __init__(self, slot: int, limits: Limits, safe: bool = True, closed_book: bool = False) -> None:
-        self.limits, user = limits, 60_000 + slot
+    def __init__(self, limits: Limits, safe: bool = True, closed_book: bool = False) -> None:
+        self.limits = limits
+        self.user, self._reservation = _reserve_user()
         program = [
             sys.executable,
             "-m",
             "course_lib.homework.grading.worker",
-            str(user),
+            str(self.user),
             str(limits.processes),
             str(limits.seconds),
             str(limits.wall),
@@ -158,7 +161,7 @@ class Sandbox:
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         with _seccomp_filter(safe) as files:
             options = ["--seccomp", str(files[0])] if files else []
-            wrapper = [*bwrap_command(user, limits, closed_book), *options] if safe else []
+            wrapper = [*bwrap_command(self.user, limits, closed_book), *options] if safe else []
             self.process = subprocess.Popen(
                 [*wrapper, *program],
                 stdin=subprocess.PIPE,
@@ -180,6 +183,7 @@ class Sandbox:
             self._read(len(READY), time.monotonic() + limits.start, "it took too long")
         except SandboxDied as error:
             self.process.kill()
+            self._reservation.close()
             said = self.process.communicate()[1].decode(errors="replace").strip().splitlines()
             raise NoSandbox(BLOCKED.format(why=said[-1] if said else error)) from error
         stderr.close()
@@ -221,6 +225,7 @@ class Sandbox:
             except BrokenPipeError:
                 continue
         self.process.wait()
+        self._reservation.close()
 
     def _read(self, size: int, deadline: float, late: str) -> bytes:
         parts = b""
@@ -265,6 +270,24 @@ class Sandbox:
             return psutil.Process(self.process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
+
+
+def _reserve_user() -> tuple[int, socket.socket]:
+    """A user id that no other sandbox of this machine has, and what reserves it until it is closed.
+
+    The kernel counts processes by user id, also over several graders: with an id of another's, a right program could not start
+    where that one's program had taken all that is allowed. The reservation is a name without a file (unix(7), abstract sockets),
+    which ends with its process.
+    """
+    for user in USERS:
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0course-sandbox-{user}")
+        except OSError:  # another sandbox has it
+            name.close()
+        else:
+            return user, name
+    raise NoSandbox(f"all {len(USERS)} user ids of sandboxes are taken: wait until other graders on this machine are done.")
 
 
 def _readable_by_others(folder: Path) -> bool:
