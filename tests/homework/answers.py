@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from course_lib.homework.checks import HOMEWORKS, PRACTICES
 
 CHECKED = {**HOMEWORKS, **PRACTICES}
-BOOKS = {name: importlib.import_module(f"{name}_answers") for name in CHECKED}
+BOOKS = {name: importlib.import_module(f"programs.{name}") for name in CHECKED}
 RIGHT = [(hw, name, text) for hw, book in BOOKS.items() for name, texts in book.RIGHT.items() for text in texts]
 WRONG = [(hw, *row) for hw, book in BOOKS.items() for row in book.WRONG]
 

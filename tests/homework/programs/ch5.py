@@ -1,7 +1,7 @@
 """Answers to chapter 5's practice: right ones, written in several ways, and wrong ones. Two exercises are homework 5's."""
 
-from hw5_answers import RIGHT as HOMEWORK
-from hw5_answers import WRONG as HOMEWORK_WRONG
+from programs.hw5 import RIGHT as HOMEWORK
+from programs.hw5 import WRONG as HOMEWORK_WRONG
 
 SHARED = ("cfg", "classifier_guided")
 _APG = "def projected(cond, null, scale):\n    "

@@ -1,7 +1,7 @@
 """Answers to chapter 4's practice: right ones, written in several ways, and wrong ones. Its exercises are homework 4's."""
 
-from hw4_answers import RIGHT as HOMEWORK
-from hw4_answers import WRONG as HOMEWORK_WRONG
+from programs.hw4 import RIGHT as HOMEWORK
+from programs.hw4 import WRONG as HOMEWORK_WRONG
 
 SHARED = ("add_noise", "training_loss", "ddim_step")
 RIGHT = {name: HOMEWORK[name] for name in SHARED}

@@ -1,7 +1,7 @@
 """Answers to chapter 3's practice: right ones, written in several ways, and wrong ones. Three exercises are homework 3's."""
 
-from hw3_answers import RIGHT as HOMEWORK
-from hw3_answers import WRONG as HOMEWORK_WRONG
+from programs.hw3 import RIGHT as HOMEWORK
+from programs.hw3 import WRONG as HOMEWORK_WRONG
 
 SHARED = ("reparameterise", "kl", "free_bits")
 _START = "def log_likelihood(images, decoded, noise_std):\n    "
