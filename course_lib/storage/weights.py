@@ -22,6 +22,7 @@ from course_lib.storage.atomic import sha256, write_atomically
 # object of two texts: the metadata (themselves JSON), and the checksum of the metadata and all tensors. The shipped files
 # have these keys, so they stay.
 _ENTRY, _METADATA, _CHECKSUM = "course_lib", "card", "sha256"
+_STEP_SIZE = "/step_size"  # after the name of a tensor that is stored as int8; no module's name holds a slash
 # What safetensors says of a file that is shorter or longer than its header announces.
 _WRONG_LENGTH = ("header too small", "invalid header length", "incomplete metadata")
 _FIX = "restore it with `git checkout` if it was shipped, or train it again"
@@ -44,7 +45,9 @@ def save(
         net: may be on any device and may be compiled; tensors are stored contiguous under their plain names.
         metadata: JSON values, and paths, tensors or numpy scalars that turn into such. "torch" (the version), "dtype" and
             "parameters" (their number) are added.
-        dtype: stores floating-point tensors in this dtype, for example torch.bfloat16 to halve the file. None: as is.
+        dtype: stores floating-point tensors in this dtype, for example torch.bfloat16 to halve the file. torch.int8: matrices
+            and kernels as whole numbers, -127 to 127, with a step size for each output channel (a quarter of float32; all else is
+            stored in fp16). None: as is.
 
     The same tensors and metadata give the same bytes. Raises WeightsError if a value does not fit `dtype` or the metadata
     hold something that JSON cannot; OutputError where the file cannot be written.
@@ -52,17 +55,23 @@ def save(
     from safetensors.torch import save as to_bytes
 
     file = file_name(path)
-    check_float_dtype("dtype", dtype)
+    if dtype is not torch.int8:
+        check_float_dtype("dtype", dtype)
     if not isinstance(net, nn.Module | Mapping):
         raise TypeError(f"net is a {type(net).__name__}, but must be a network or a dictionary of tensors.")
     if not isinstance(metadata, Mapping):
         raise TypeError(f"metadata is a {type(metadata).__name__}, but must be a dictionary.")
     state = net.state_dict() if isinstance(net, nn.Module) else net
-    tensors = {_plain(name): _stored(name, tensor, dtype) for name, tensor in state.items()}
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if dtype is torch.int8 and isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.ndim > 1:
+            tensors[_plain(name)], tensors[_plain(name) + _STEP_SIZE] = _quantised(name, tensor)
+        else:
+            tensors[_plain(name)] = _stored(name, tensor, torch.float16 if dtype is torch.int8 else dtype)
     facts = {
         "torch": torch.__version__,
         "dtype": sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()}),
-        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+        "parameters": sum(tensor.numel() for name, tensor in tensors.items() if not name.endswith(_STEP_SIZE)),
     }
     text = _to_json({**metadata, **facts})
     entry = json.dumps({_METADATA: text, _CHECKSUM: tensor_checksum(tensors, text)})
@@ -75,8 +84,8 @@ def save(
 def load(path: str | Path, device: torch.device | str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a weights file: (state dict in the stored dtype on `device`, metadata). `device` None is the CPU.
 
-    The SHA-256 of all tensors and the metadata is verified. Raises WeightsError if the file is missing, truncated,
-    altered, or was not written by `save`.
+    What was stored as int8 is returned in float32. The SHA-256 of all tensors and the metadata is verified. Raises WeightsError
+    if the file is missing, truncated, altered, or was not written by `save`.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -107,6 +116,11 @@ def load(path: str | Path, device: torch.device | str | None = None) -> tuple[di
         raise WeightsError(f"{file} was not written by this library, or its header was altered: {_FIX}.")
     if tensor_checksum(tensors, text) != expected:
         raise WeightsError(f"The weights file {file} was altered, its SHA-256 is not the stored one: {_FIX}.")
+    tensors = {
+        name: tensor.float() * tensors[name + _STEP_SIZE] if name + _STEP_SIZE in tensors else tensor
+        for name, tensor in tensors.items()
+        if not name.endswith(_STEP_SIZE)
+    }
     # Copies, because safetensors maps the file into memory: a later change of the file must not reach the network.
     return {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}, metadata
 
@@ -190,6 +204,16 @@ def _stored(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     if small.isfinite().ne(tensor.detach().cpu().isfinite()).any():
         raise WeightsError(f"{name} holds values too large for {dtype}: store it as torch.bfloat16 or float32.")
     return small
+
+
+def _quantised(name: str, tensor: Tensor) -> tuple[Tensor, Tensor]:
+    """Whole numbers, int8 [C, ...], and the step size of each output channel, float32 [C, 1, ...]: their product is the tensor.
+
+    Rounded to nearest; the largest value of a channel is 127 steps (Jacob et al. 2018, section 2.1, without the zero-point).
+    """
+    values = _stored(name, tensor, None).float()
+    steps = values.abs().amax(tuple(range(1, values.ndim)), keepdim=True) / 127
+    return torch.where(steps > 0, values / steps, 0.0).round().to(torch.int8), steps
 
 
 def _to_json(metadata: Mapping[str, Any]) -> str:

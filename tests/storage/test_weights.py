@@ -105,6 +105,34 @@ def test_integers_keep_their_dtype_and_an_overflow_is_refused(tmp_path):
     assert not (tmp_path / "o.safetensors").exists()
 
 
+def test_int8_stores_each_channel_in_steps_of_its_own(tmp_path):
+    net = small_net()
+    net[0].weight.data *= torch.logspace(-3, 2, 8).view(8, 1, 1, 1)  # channels of very different size
+    net[2].weight.data[1] = 0  # one that is switched off
+    file = weights.save(tmp_path / "small", net, METADATA, torch.int8)
+    tensors, metadata = weights.load(file)
+    assert tensors.keys() == net.state_dict().keys()
+    assert metadata["parameters"] == sum(tensor.numel() for tensor in net.state_dict().values())
+    for name in ("0.weight", "2.weight"):
+        exact, stored = (x[name].flatten(1).double() for x in (net.state_dict(), tensors))
+        largest = exact.abs().amax(1, keepdim=True)
+        assert bool(((stored - exact).abs() <= largest * 0.5 / 127 * 1.001).all())
+    same_bits({"0.bias": tensors["0.bias"]}, {"0.bias": net[0].bias.detach().half()})
+    weights.restore(small_net(1), file)
+    wide = nn.Linear(256, 256)
+    sizes = [weights.save(tmp_path / str(dtype), wide, {}, dtype).stat().st_size for dtype in (torch.int8, torch.float16)]
+    assert sizes[0] < 0.52 * sizes[1]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_int8_does_not_hide_a_training_that_diverged(tmp_path, value):
+    net = small_net()
+    net[0].weight.data[3, 0, 1, 1] = value
+    file = weights.save(tmp_path / "broken", net, METADATA, torch.int8)
+    with pytest.raises(WeightsError, match=r"holds NaN in 0\.weight"):
+        weights.restore(small_net(1), file)
+
+
 def test_compiled_nets_are_stored_and_restored_under_plain_names(tmp_path):
     net, other = small_net(0), small_net(1)
     weights.save(tmp_path / "net", torch.compile(net), {})
