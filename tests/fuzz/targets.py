@@ -16,6 +16,7 @@ MODULES = (
     "targets_vae_chapters",
     "targets_diffusion_chapters",
     "targets_latent_ddpm",
+    "targets_latents",
     "targets_guidance_chapters",
 )
 

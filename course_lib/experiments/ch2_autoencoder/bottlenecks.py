@@ -12,28 +12,15 @@ from course_lib import recipes
 from course_lib.arguments import check_tensor
 from course_lib.autoencoder import Autoencoder
 from course_lib.data import fashion_mnist
-from course_lib.device import Machine
 from course_lib.experiments.ch2_autoencoder.pca_baseline import pca_reconstruct
+from course_lib.experiments.fashion_variants import train_autoencoder
 from course_lib.experiments.latents import decode, encode
 from course_lib.images import to_float
 from course_lib.metrics import psnr, ssim
-from course_lib.recipes.losses import autoencoder_loss
 from course_lib.storage.results import StoredResult
-from course_lib.training import train
 
 SHAPES = ((8, 1), (8, 2), (8, 4), (8, 8), (8, 16), (4, 1), (4, 2), (4, 4))  # downsampling factor of a side, latent channels
 RESULT = StoredResult("bottlenecks", "results/bottlenecks.json")
-
-
-def train_autoencoder(
-    factor: int, channels: int, machine: Machine, steps: int | None = None, seed: int = 0, progress: bool = True
-) -> Autoencoder:
-    """Train the recipe ``fashion-autoencoder`` with another bottleneck; all else is the recipe's (a CPU's, on every machine)."""
-    net, training = recipes.untrained_network(
-        "fashion-autoencoder", seed, steps, progress, factor=factor, latent_channels=channels
-    )
-    data = (fashion_mnist("train", machine.device)[0],)
-    return train(net, autoencoder_loss, data, training, machine=machine).ema
 
 
 def reconstruction_quality(reconstructions: Tensor, images: Tensor) -> dict[str, float]:

@@ -3,52 +3,24 @@
 ``course measure rate-distortion`` measures the curve; chapter 3 trains one point of it again.
 """
 
-from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from course_lib import device as devices
-from course_lib import recipes
 from course_lib.arguments import check_finite, check_integer, check_tensor
 from course_lib.codec import posterior
 from course_lib.data import fashion_mnist
-from course_lib.device import Machine
+from course_lib.experiments.fashion_variants import STEPS, load_or_train_base, train_beta_vae
 from course_lib.images import to_float
 from course_lib.metrics import psnr
-from course_lib.recipes import configs
-from course_lib.recipes.losses import beta_loss
 from course_lib.storage.results import StoredResult
-from course_lib.training import TrainConfig, train
 from course_lib.training.config import MAX_SEED, MIN_SEED
 from course_lib.vae import ELBO, VAE, active_units, log_likelihood
 
 BETAS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-STEPS, LR = 150, 4e-3
 RESULT = StoredResult("rate-distortion", "results/rate_distortion.json")
-
-
-def load_or_train_base(machine: Machine) -> VAE:
-    """Return the recipe's VAE (beta 1), in a CPU's size on every machine, so that any machine can add points to a curve.
-
-    On a CPU it is loaded if an earlier run saved it; on a GPU it is always trained.
-    """
-    if configs.profile(machine) == "cpu":
-        return recipes.load_or_train("fashion-vae", machine)
-    net, training = recipes.untrained_network("fashion-vae")
-    return _train(net, 1.0, machine, training)
-
-
-def train_beta_vae(beta: float, net: VAE, machine: Machine, steps: int = STEPS, seed: int = 0, progress: bool = True) -> VAE:
-    """Train a copy of the trained ``net`` further, at another beta, until its rate and distortion are stable: some seconds."""
-    _, training = recipes.untrained_network("fashion-vae", seed, steps, progress)
-    return _train(deepcopy(net).train().requires_grad_(True), beta, machine, replace(training, lr=LR))
-
-
-def _train(net: VAE, beta: float, machine: Machine, training: TrainConfig) -> VAE:
-    return train(net, beta_loss(beta), (fashion_mnist("train", machine.device)[0],), training, machine=machine).ema
 
 
 @torch.no_grad()

@@ -6,10 +6,10 @@ import math
 import pytest
 import torch
 from oracles import seeded
-from torch.testing import assert_close
 
 from course_lib import device, recipes
 from course_lib.autoencoder import Autoencoder
+from course_lib.experiments import fashion_variants
 from course_lib.experiments.ch2_autoencoder import bottlenecks
 from course_lib.images import to_float
 
@@ -19,7 +19,8 @@ def fashion(monkeypatch):
     """Stand-ins for Fashion-MNIST (uint8) that need no file: the same 300 images to train on and to test."""
     images = torch.randint(0, 256, (300, 1, 32, 32), generator=seeded(), dtype=torch.uint8)
     images = torch.cat([images[:150], 255 - images[150:] // 3])
-    monkeypatch.setattr(bottlenecks, "fashion_mnist", lambda split, on: (images, None))
+    for module in (bottlenecks, fashion_variants):
+        monkeypatch.setattr(module, "fashion_mnist", lambda split, on: (images, None))
     return images
 
 
@@ -51,26 +52,6 @@ def test_the_command_measures_every_shape_and_pca(fashion, tmp_path):
         best = (u[:, :k] * s[:k] @ v[:k]).view_as(x) + x.mean(0)
         assert row["numbers"] == k
         assert row["psnr"] == pytest.approx(mean_psnr(best, x), abs=2e-3)
-
-
-def test_a_shape_changes_the_bottleneck_and_nothing_else_of_the_recipe(fashion):
-    net, training = recipes.untrained_network("fashion-autoencoder", seed=1, steps=7, factor=4, latent_channels=2)
-    same, full = recipes.untrained_network("fashion-autoencoder", seed=1)
-    assert net.config == same.config | {"factor": 4, "latent_channels": 2}
-    assert (training.steps, training.seed, training.lr) == (7, 1, full.lr)
-    trained = bottlenecks.train_autoencoder(4, 2, device.find("cpu", "fp32"), steps=1, seed=1, progress=False)
-    # One step of Adam moves no weight by more than the learning rate: this is that network after one step.
-    moved = [(trained.state_dict()[name] - w).abs().max().item() for name, w in net.state_dict().items()]
-    assert 0 < max(moved) <= 1.1 * training.lr
-
-
-def test_the_point_of_the_recipes_own_shape_is_the_recipes_network(fashion, tmp_path, monkeypatch):
-    monkeypatch.setattr("course_lib.recipes.fashion.fashion_mnist", bottlenecks.fashion_mnist)
-    machine = device.find("cpu", "fp32")
-    options = recipes.RunOptions(steps=2, progress=False)
-    recipe = recipes.fashion_autoencoder(tmp_path / "net.safetensors", machine, options).ema
-    again = bottlenecks.train_autoencoder(8, 4, machine, steps=2, progress=False)
-    assert_close(again.state_dict(), recipe.state_dict(), rtol=0, atol=0)
 
 
 def test_the_stored_curve_is_complete_and_of_the_recipes_length():
