@@ -1,7 +1,9 @@
-"""The text encoder: a tokeniser for the captions of the Teddies, and a small transformer over their tokens.
+"""The text encoder, and the denoiser that it conditions: a tokeniser for the captions of the Teddies, a small transformer over
+their tokens, and a UNet with cross-attention to them.
 
     tokens = tokenise(["two pink teddy bears reading", ""])      # int64 [2, 16]
     text = TextTransformer()(tokens)                             # text.features [2, 16, 128], text.pooled [2, 128]
+    net = TextDenoiser(width=64)                                 # net(x_t, t, tokens): the prediction, [2, 4, 8, 8]
 
 The vocabulary is exactly the words that `teddies.captions` writes: a network cannot understand a word that it has never read.
 """
@@ -11,14 +13,16 @@ import itertools
 import re
 import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from course_lib import teddies
 from course_lib.arguments import MAX_DEPTH, can_look_at, check_sizes, check_tensor
-from course_lib.layers import SelfAttention, check_features, check_heads
+from course_lib.diffusion import NullCaption
+from course_lib.layers import SelfAttention, check_features, check_heads, check_noisy_batch
+from course_lib.unet import UNet
 
 PAD, START, END = 0, 1, 2
 CONTEXT_LENGTH = 16  # tokens of a caption: at most 14 words between START and END
@@ -163,3 +167,31 @@ class TextTransformer(nn.Module):
             x = block(x, mask)
         x = self.norm(x)
         return TextFeatures(x, x[:, 0], mask)
+
+
+class TextDenoiser(nn.Module):
+    """x_t [B, C, H, W], t [B] in 1…T, tokens int64 [B, L] or None → [B, C, H, W] (Rombach et al. 2022, section 3.3).
+
+    Both parts are trained together with the diffusion loss alone (their eq. 3). The caption enters only through cross-attention.
+    text_dim, text_depth: of the TextTransformer; unet: arguments of the UNet. ``null_label``: the tokens of the empty caption,
+    used where y is None; unlike labels, the tokens of a caption are dropped all together, never one by one.
+    """
+
+    null_tokens: Tensor
+
+    def __init__(self, text_dim: int = 128, text_depth: int = 2, **unet: Any) -> None:
+        super().__init__()
+        self.null_label = NullCaption(tokenise("")[0].tolist())
+        self.register_buffer("null_tokens", tokenise("")[0], persistent=False)
+        self.text = TextTransformer(text_dim, text_depth)
+        self.unet = UNet(num_classes=None, context=text_dim, **unet)
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        check_noisy_batch(x, t, "[B, C, H, W]")
+        if y is None:
+            y = self.null_tokens.expand(len(t), -1)
+        check_tensor("y", y, "[B, L]", "integer", least=0)
+        if len(y) != len(x):
+            raise ValueError(f"There are {len(y)} captions for {len(x)} noisy images, but each needs one.")
+        text = self.text(y)
+        return self.unet(x, t, text=(text.features, text.mask))

@@ -23,7 +23,7 @@ from course_lib.metrics import psnr
 from course_lib.storage import atomic, shipped, weights
 from course_lib.storage.console import say
 from course_lib.storage.paths import data_dir, runs_dir
-from course_lib.text_denoiser import TextDenoiser
+from course_lib.text import TextDenoiser
 from course_lib.training import TrainConfig, TrainResult
 from course_lib.training.resume import ResumeFile
 from course_lib.unet import UNet
@@ -134,7 +134,7 @@ def load_or_train(
 ) -> DenseVAE: ...
 @overload
 def load_or_train(
-    name: Literal["fashion-ldm", "fashion-pixel-ddpm", "teddies-ldm"],
+    name: Literal["fashion-ldm", "fashion-one-call", "fashion-four-steps", "fashion-pixel-ddpm", "teddies-ldm"],
     machine: Machine | None = None,
     options: RunOptions | None = None,
 ) -> UNet: ...

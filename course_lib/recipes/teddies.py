@@ -23,7 +23,7 @@ from course_lib.recipes.store import (
     resumable,
     save,
 )
-from course_lib.text_denoiser import TextDenoiser
+from course_lib.text import TextDenoiser
 from course_lib.training import LossFn, TrainResult, train
 from course_lib.unet import UNet
 from course_lib.vae import VAE
@@ -72,7 +72,7 @@ def teddies_ldm(out: Path | None = None, machine: Machine | None = None, options
 def teddies_words(
     out: Path | None = None, machine: Machine | None = None, options: RunOptions | None = None
 ) -> TrainResult[TextDenoiser]:
-    """``teddies-ldm`` once more, but conditioned on captions, whose words it reads itself (`text_denoiser`).
+    """``teddies-ldm`` once more, but conditioned on captions, whose words it reads itself (`text.TextDenoiser`).
 
     Same images, same network, the same fraction of factors dropped, fewer steps: only the form of the condition differs.
     About half an hour on two cores. Saved as ``data/weights/teddies_words.safetensors``.

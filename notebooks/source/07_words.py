@@ -480,7 +480,7 @@ book.close()
 # | contrastive loss, learned temperature | Radford et al. 2021 (CLIP), figure 3, section 2.5 | `contrastive.contrastive_loss`, `ImageTextPair.scale` |
 # | a classifier from captions | Radford et al. 2021, section 3.1 | `ch7_words.words.zero_shot_accuracy` |
 # | captions as bags of words, hard negatives | Yuksekgonul et al. 2023 | `ch7_words.order` |
-# | cross-attention on a caption | Rombach et al. 2022, section 3.3 | `layers.CrossAttention`, `text_denoiser.TextDenoiser` |
+# | cross-attention on a caption | Rombach et al. 2022, section 3.3 | `layers.CrossAttention`, `text.TextDenoiser` |
 # | maps of cross-attention | Hertz et al. 2023, figure 4 | `ch7_words.attention.word_maps` |
 # | guidance and its reference | Ho & Salimans 2022, eq. 6 | `guidance.guide` |
 # | leading away from a concept | Liu et al. 2022 (composable diffusion), section 4 | `TextToImage.generate(negative=…)` |

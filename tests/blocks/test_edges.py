@@ -18,8 +18,7 @@ from course_lib.gaussian_mixture import gaussian_mixture
 from course_lib.judges.classifier import Classifier
 from course_lib.judges.factor_reader import FactorReader
 from course_lib.layers import Conditioning
-from course_lib.text import TextTransformer, tokenise
-from course_lib.text_denoiser import TextDenoiser
+from course_lib.text import TextDenoiser, TextTransformer, tokenise
 from course_lib.unet import UNet
 from course_lib.vae import VAE
 

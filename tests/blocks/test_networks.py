@@ -18,8 +18,7 @@ from course_lib.layers import (
     attend,
     naive_attention,
 )
-from course_lib.text import tokenise
-from course_lib.text_denoiser import TextDenoiser
+from course_lib.text import TextDenoiser, tokenise
 from course_lib.unet import UNet
 
 

@@ -28,7 +28,7 @@ from course_lib.judges import classifier, factor_reader
 from course_lib.perceptual import perceptual_distance
 from course_lib.recipes import losses
 from course_lib.schedule import BatchLevel
-from course_lib.text_denoiser import TextDenoiser
+from course_lib.text import TextDenoiser
 from course_lib.training import TrainConfig
 from course_lib.training.determinism import BatchSampler
 from course_lib.training.ema import Ema

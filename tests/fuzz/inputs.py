@@ -12,7 +12,7 @@ from course_lib.codec import VAECodec
 from course_lib.device import Machine
 from course_lib.diffusion import denoiser
 from course_lib.schedule import BatchLevel, Level, Schedule
-from course_lib.text_denoiser import TextDenoiser
+from course_lib.text import TextDenoiser
 from course_lib.unet import UNet
 from course_lib.vae import VAE, Posterior
 

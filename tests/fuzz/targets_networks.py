@@ -123,9 +123,9 @@ spec("text.TextTransformer")(lambda: {"dim": 8, "depth": 1, "heads": 2})
 spec("text.TextTransformer.forward", shapes={"tokens": "[B, L]"}, labels={"tokens": 1000})(
     lambda: {"self": built(text.TextTransformer, 8, 1, 2), "tokens": tokens()}
 )
-spec("text_denoiser.TextDenoiser")(lambda: {"text_dim": 8, "text_depth": 1, "width": 8, "blocks": 1, "multipliers": (1,)})
-spec("text_denoiser.TextDenoiser.forward", **FORWARD)(lambda: noisy(text_denoiser(), tokens()))
-spec("text_denoiser.TextDenoiser.forward", **FORWARD)(lambda: noisy(text_denoiser(), None))
+spec("text.TextDenoiser")(lambda: {"text_dim": 8, "text_depth": 1, "width": 8, "blocks": 1, "multipliers": (1,)})
+spec("text.TextDenoiser.forward", **FORWARD)(lambda: noisy(text_denoiser(), tokens()))
+spec("text.TextDenoiser.forward", **FORWARD)(lambda: noisy(text_denoiser(), None))
 
 
 def model(words: bool = False) -> TextToImage:

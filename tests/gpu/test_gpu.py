@@ -18,7 +18,7 @@ from course_lib.codec import VAECodec
 from course_lib.dit import DiT
 from course_lib.guidance import classifier_free_guide, classifier_guide, guidance_interval, guide
 from course_lib.samplers import as_cuda_graph, ddim, dpmpp_2m, heun
-from course_lib.text_denoiser import TextDenoiser
+from course_lib.text import TextDenoiser
 from course_lib.training import TrainConfig, train
 from course_lib.unet import UNet
 from course_lib.vae import VAE, elbo_loss, log_likelihood

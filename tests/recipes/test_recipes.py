@@ -13,7 +13,7 @@ from course_lib.metrics import psnr
 from course_lib.recipes import configs, fashion, judges, losses, store
 from course_lib.recipes import teddies as teddies_recipes
 from course_lib.storage import atomic, paths, shipped, weights
-from course_lib.text_denoiser import TextDenoiser
+from course_lib.text import TextDenoiser
 from course_lib.unet import UNet
 
 

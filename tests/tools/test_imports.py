@@ -30,7 +30,7 @@ LAYERS = (
         "notebook/",
     },
     {"vae", "text", "samplers", "guidance", "judges/"},
-    {"codec", "text_denoiser", "contrastive", "perceptual"},
+    {"codec", "contrastive", "perceptual"},
     {"storage/"},
     {"data"},
     {"recipes/"},
@@ -40,7 +40,7 @@ LAYERS = (
     {"tools/"},
 )
 ALONE = ("notebook/", "training/")  # these know no model: of course_lib, only the lowest layers
-MODELS = {"autoencoder", "vae", "codec", "unet", "dit", "layers", "text", "text_denoiser", "contrastive", "diffusion", "guidance"}
+MODELS = {"autoencoder", "vae", "codec", "unet", "dit", "layers", "text", "contrastive", "diffusion", "guidance"}
 ONLY_IN = {
     "matplotlib": {"notebook/"},
     "ipywidgets": {"notebook/widgets"},

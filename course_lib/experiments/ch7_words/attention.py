@@ -18,7 +18,7 @@ from course_lib.images import to_uint8
 from course_lib.layers import CrossAttention, Weights, masked_attention
 from course_lib.schedule import Level, check_level
 from course_lib.teddies import SEMANTIC, VALUES, Factors, check_is_factors
-from course_lib.text_denoiser import TextDenoiser
+from course_lib.text import TextDenoiser
 from course_lib.training.config import MAX_SEED
 
 OBJECTS = ("fur", "scarf", "activity", "background")  # what a word may name and a region of the image may show

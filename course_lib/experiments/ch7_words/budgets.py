@@ -21,7 +21,7 @@ from course_lib.judges.factor_reader import FactorReader
 from course_lib.recipes import configs
 from course_lib.recipes.losses import denoising_loss, text_denoising_loss
 from course_lib.storage.results import StoredResult, group_points
-from course_lib.text_denoiser import TextDenoiser
+from course_lib.text import TextDenoiser
 from course_lib.text_to_image import TextToImage
 from course_lib.training import train
 from course_lib.unet import UNet

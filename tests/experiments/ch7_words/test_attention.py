@@ -9,7 +9,7 @@ from course_lib import device, recipes, teddies, text
 from course_lib.experiments.ch7_words import attention
 from course_lib.layers import CrossAttention
 from course_lib.schedule import cosine
-from course_lib.text_denoiser import TextDenoiser
+from course_lib.text import TextDenoiser
 
 MACHINE = device.find("cpu", "fp32")
 

@@ -13,7 +13,7 @@ from course_lib.experiments import prompt_adherence
 from course_lib.experiments.ch7_words import words
 from course_lib.schedule import cosine
 from course_lib.teddies import NUM_VALUES, SEMANTIC
-from course_lib.text_denoiser import TextDenoiser
+from course_lib.text import TextDenoiser
 
 MACHINE = device.find("cpu", "fp32")
 LABELS = torch.tensor([[0, 5, 0, 1, 0], [1, 0, 2, 3, 4], [1, 5, 3, 0, 2], [0, 2, 1, 3, 3]])  # blue fur, blue scarf, twice
