@@ -15,19 +15,20 @@ GPU_PARTS ?= gpu
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 COURSE := .venv/installed
+SITE := .venv/installed-site
 DEV := .venv/installed-dev
 # One process of one thread on each core is faster than one process with all threads, for small tests and for notebooks.
 PYTEST := COURSE_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8
 UNIT := $(PYTEST) --dist loadfile -m "not processes and not notebooks and not browser" tests
 # Each notebook runs once: nbval executes it in JupyterLab, and the browser test opens the page on that kernel. Chapters 3 to 5 and
-# notebooks 9 to 11 run one after another (see conftest.py), so they start first.
-CHAIN := $(sort $(wildcard notebooks/0[3459]_*.ipynb notebooks/1[01]_*.ipynb))
+# notebooks 9 to 13 run one after another (see conftest.py), so they start first.
+CHAIN := $(sort $(wildcard notebooks/0[3459]_*.ipynb notebooks/1[0123]_*.ipynb))
 CHAPTERS := $(CHAIN) $(sort $(filter-out $(CHAIN),$(wildcard notebooks/[0-9]*.ipynb)))
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900 -p no:randomly --in-jupyterlab
 LONG := $(PYTEST) --dist loadscope --no-loadscope-reorder $(NBVAL) -m "processes or notebooks or browser" $(CHAPTERS) tests
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test unit browser-test test-pythons lint notebooks bench gpu-test gpu-check lock clean
+.PHONY: help lab test unit browser-test test-pythons lint notebooks site bench gpu-test gpu-check lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +60,9 @@ notebooks: $(COURSE)  ## execute every source into its notebook, and record the 
 	$(BIN)/course notebooks
 	$(BIN)/course homework build
 
+site: $(SITE)  ## build the static site from the stored notebooks into build/site, in half a minute; open its index.html
+	@$(BIN)/course site
+
 bench: $(DEV)  ## compare this machine's speed with other libraries, into benchmarks/RESULTS.md; about an hour on two cores
 	$(PIP) --no-deps -r benchmarks/requirements.txt
 	$(BIN)/course bench
@@ -69,7 +73,7 @@ gpu-test: $(DEV)  ## run the tests that need a CUDA device
 gpu-check: gpu-test  ## run the tests that need a CUDA device, then its benchmarks
 	$(BIN)/course bench $(GPU_PARTS)
 
-lock: $(DEV)  ## pin the versions that are installed now, in both lock files
+lock: $(DEV)  ## pin the versions that are installed now, in the lock files
 	$(BIN)/python .ci/lock.py
 
 clean:  ## remove the virtual environment, caches and saved runs (shipped data stays)
@@ -86,7 +90,12 @@ $(COURSE): requirements.lock pyproject.toml
 	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(DEV): $(COURSE) requirements-dev.lock
+$(SITE): $(COURSE) requirements-site.lock
+	@rm -f $@
+	$(PIP) -r requirements-site.lock
+	@touch $@
+
+$(DEV): $(SITE) requirements-dev.lock
 	@rm -f $@
 	$(PIP) -r requirements-dev.lock
 	@touch $@

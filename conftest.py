@@ -27,9 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lab_kernels.close)
 
 
-# Chapters 4 and 5 and notebooks 9 to 11 load what chapters 3 and 4 train and save, and the browser opens a notebook where nbval
+# Chapters 4 and 5 and notebooks 9 to 13 load what chapters 3 and 4 train and save, and the browser opens a notebook where nbval
 # has executed it: what belongs together runs in order in one process.
-CHAIN = ("03", "04", "05", "09", "10", "11")
+CHAIN = ("03", "04", "05", "09", "10", "11", "12", "13")
 LONG_FILES = ("test_solved_homework.py", "test_homework.py")  # each executes five notebooks, one after another
 
 

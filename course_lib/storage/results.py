@@ -1,6 +1,10 @@
-"""Figures that take too long to measure in a chapter: measured once, stored under data/results/, and read again."""
+"""Figures that take too long to measure in a chapter: measured once, stored under data/results/, and read again.
+
+A sweep that takes hours appends its points to a file as soon as it has them, and continues from there: `append_point`.
+"""
 
 import json
+import os
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,3 +49,27 @@ def group_points(
     for point in points:
         found.setdefault(key(point), []).append(value(point))
     return found
+
+
+def read_points(file: Path) -> list[dict[str, Any]]:
+    """Return the points that an interrupted sweep left in its file, a JSON object a line; a line that was cut off is ignored."""
+    points = []
+    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
+        try:
+            points.append(json.loads(line))
+        except ValueError:
+            continue
+    return points
+
+
+def append_point(file: Path, point: dict[str, Any]) -> None:
+    """Add a point to the file as a line of its own, on the disk before this returns."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+b") as stream:
+        if stream.tell():
+            stream.seek(-1, os.SEEK_END)
+            if stream.read(1) != b"\n":  # the last write was cut off
+                stream.write(b"\n")
+        stream.write(json.dumps(point).encode() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())

@@ -18,6 +18,7 @@ MODULES = (
     "targets_latent_ddpm",
     "targets_latents",
     "targets_guidance_chapters",
+    "targets_few_steps",
 )
 
 

@@ -50,6 +50,7 @@ FIRST = (
     "beta 1", "f8 c4", "equivariant 1", "noisy decoder 0.5", "features c4", "beta 8", "beta 0.25", "f8 c16", "f8 c1",
     "features c16", "noisy decoder 1", "noisy both 0.5", "beta 32", "f16 c16", "equivariant 0.25",
 )  # fmt: skip
+LONGER, LONG_WAYS = 4, ("f8 c2", "f8 c4", "f8 c16")  # whose denoisers are trained once more, for so many times the steps
 PREDICTORS = {
     "dimensions": "dimensions",
     "psnr": "PSNR (dB)",
@@ -70,23 +71,27 @@ OUTCOMES = {
 
 
 def measure(steps: int | None = None, seed: int = 0, out: Path | None = None) -> Path:
-    """Measure every way of making latents with two seeds, and store the figures as JSON.
+    """Measure every way of making latents with two seeds, and some of them with longer training; store the figures as JSON.
 
-    steps: of each denoiser, 400 where None. out: the file to write; by default the shipped one under ``data/``. About 50 minutes
+    steps: of each denoiser, 400 where None. out: the file to write; by default the shipped one under ``data/``. About an hour
     on one core. Each point is saved under runs/ as soon as it is there, and the same command continues after an interruption.
     """
     machine = devices.find()
     steps, seed = check_integer("steps", steps or STEPS, 1), check_integer("seed", seed, 0)
-    evaluator, partial = Evaluator(machine), runs_dir() / f"latents_steps_{steps}.jsonl"
-    points = read_points(partial)
-    for name in (*FIRST, *(name for name in WAYS if name not in FIRST)):
-        for s in range(seed, seed + SEEDS):
-            if not any((p["way"], p["seed"]) == (name, s) for p in points):
-                points.append(measure_point(name, evaluator, s, steps))
-                append_point(partial, points[-1])
-            print(next(p for p in points if (p["way"], p["seed"]) == (name, s)), flush=True)
-    wanted = [p for name in WAYS for p in points if p["way"] == name and p["seed"] in range(seed, seed + SEEDS)]
-    file = RESULT.save(stored_figures(wanted, evaluator, steps, seed), out)
+    evaluator, partial, seeds = Evaluator(machine), runs_dir() / f"latents_steps_{steps}.jsonl", range(seed, seed + SEEDS)
+    found = {(p["way"], p["seed"], p["steps"]): p for p in read_points(partial)}
+    wanted = [(name, s, steps) for name in (*FIRST, *(name for name in WAYS if name not in FIRST)) for s in seeds]
+    wanted += [(name, s, LONGER * steps) for name in LONG_WAYS if name in WAYS for s in seeds]
+    for name, s, n in wanted:
+        if (name, s, n) not in found:
+            found[name, s, n] = measure_point(name, evaluator, s, n)
+            append_point(partial, found[name, s, n])
+        print(found[name, s, n], flush=True)
+    points, longer = (
+        [found[name, s, n] for name in WAYS for s in seeds if (name, s, n) in found] for n in (steps, LONGER * steps)
+    )
+    figures = {**stored_figures(points, evaluator, steps, seed), "longer": {"steps": LONGER * steps, "points": longer}}
+    file = RESULT.save(figures, out)
     partial.unlink(missing_ok=True)
     return file
 
@@ -115,7 +120,8 @@ def measure_point(name: str, evaluator: Evaluator, seed: int = 0, steps: int = S
     facts |= {"denoising_loss": round(float(result.losses[-100:].mean()), 4), "seconds": round(result.seconds, 1)}
     wanted = balanced_labels(n, machine)
     samples = generate(conditional_factory(result.ema, machine), wanted, codec, tuple(latents.shape[1:]), machine, seed=seed)
-    return {"way": name, "family": WAYS[name].family, "seed": seed, **facts, **quality(samples, wanted, evaluator)}
+    which = {"way": name, "family": WAYS[name].family, "seed": seed, "steps": steps}
+    return {**which, **facts, **quality(samples, wanted, evaluator)}
 
 
 def latent_facts(codec: LatentCodec, latents: Tensor, images: Tensor, evaluator: Evaluator) -> dict[str, Any]:

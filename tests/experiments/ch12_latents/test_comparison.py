@@ -39,7 +39,7 @@ def small_world(monkeypatch, tmp_path):
 
 def test_a_point_has_everything_that_is_promised(small_world):
     point = comparison.measure_point("a way", small_world, seed=1, steps=2, n=20)
-    assert set(point) == {"way", "family", "seed", "shape", "seconds", *comparison.PREDICTORS, *comparison.OUTCOMES}
+    assert set(point) == {"way", "family", "seed", "steps", "shape", "seconds", *comparison.PREDICTORS, *comparison.OUTCOMES}
     assert (point["way"], point["family"], point["seed"], point["kl"]) == ("a way", "a family", 1, None)
     assert (point["shape"], point["dimensions"]) == ([4, 4, 4], 64)
     assert 0 <= point["agreement"] <= 1
@@ -113,7 +113,16 @@ def test_a_second_start_continues_where_the_first_stopped(sweep, tmp_path):
     assert (figures["steps"], figures["seeds"], figures["command"]) == (3, 2, "course measure latents")
     assert set(figures["real"]) == set(comparison.OUTCOMES)
     assert comparison.by_way(figures, "frechet") == {"a way": [10.0, 11.0], "another": [10.0, 11.0]}
+    assert figures["longer"] == {"steps": 12, "points": []}
     assert not partial.exists()
+
+
+def test_some_ways_are_trained_longer_as_well(sweep, monkeypatch, tmp_path):
+    sweep += [None] * 3  # beyond the interruption
+    monkeypatch.setattr(comparison, "LONG_WAYS", ("a way",))
+    figures = json.loads(comparison.measure(steps=3, out=tmp_path / "latents.json").read_text())
+    assert [(p["way"], p["seed"], p["steps"]) for p in figures["longer"]["points"]] == [("a way", 0, 12), ("a way", 1, 12)]
+    assert {p["steps"] for p in figures["points"]} == {3}
 
 
 def test_a_line_that_was_cut_off_is_ignored_and_does_not_reach_the_next(tmp_path):
