@@ -1,7 +1,8 @@
-"""Pin the installed versions in two lock files; `make lock` runs this.
+"""Pin the installed versions in three lock files, each of which starts with the one before it; `make lock` runs this.
 
-    requirements.lock      what [project.dependencies] needs, directly or not: a student's install
-    requirements-dev.lock  what the extra "dev" needs beyond it
+    requirements.lock       what [project.dependencies] needs, directly or not: a student's install
+    requirements-site.lock  what the extra "site" needs beyond it
+    requirements-dev.lock   what the extra "dev" needs beyond both
 
 Comments are kept, and so are the pins of packages that another system or another Python needs and this one does not install.
 Usage: python .ci/lock.py [FOLDER], by default the folder of the repository.
@@ -52,10 +53,13 @@ def requires(name: str) -> list[str]:
         return []
 
 
-def lines(names: set[str], old: list[str]) -> list[str]:
-    """The lines of a lock file for these packages. Raises SystemExit for one that is neither installed nor pinned in old."""
+def lines(names: set[str], old: list[str], every: list[str]) -> list[str]:
+    """The lines of a lock file for these packages. old: its lines so far; every: those of all lock files.
+
+    Raises SystemExit for a package that is neither installed nor pinned so far.
+    """
     top = [line for line in old if line.startswith(("#", "-"))]
-    pinned = {canonicalize_name(Requirement(line).name): line for line in old if line and line not in top}
+    pinned = {canonicalize_name(Requirement(line).name): line for line in every if line and not line.startswith(("#", "-"))}
     marked, plain = [], []
     for name in sorted(names):
         marker = pinned.get(name, "").partition(" ; ")[2]
@@ -74,11 +78,20 @@ def lines(names: set[str], old: list[str]) -> list[str]:
 
 def main(folder: Path) -> None:
     project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    student = closure(project["dependencies"])
-    development = closure(project["optional-dependencies"]["dev"]) - student
-    for file, names in ((folder / "requirements.lock", student), (folder / "requirements-dev.lock", development)):
-        old = file.read_text(encoding="utf-8").splitlines()
-        file.write_text("\n".join(lines(names, old)) + "\n", encoding="utf-8")
+    extras, before = project["optional-dependencies"], set[str]()
+    files = {
+        "requirements.lock": project["dependencies"],
+        "requirements-site.lock": extras["site"],
+        "requirements-dev.lock": extras["dev"],
+    }
+    old = {name: (folder / name).read_text(encoding="utf-8").splitlines() for name in files}
+    new = {}
+    for name, roots in files.items():
+        names = closure(roots) - before
+        new[name] = lines(names, old[name], [line for text in old.values() for line in text])
+        before |= names
+    for name, text in new.items():  # only now: a package of which no version is known leaves all of them as they were
+        (folder / name).write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -263,6 +263,22 @@ def measure_word_order(steps: Steps = None, seed: Seed = 0, out: Out = None) -> 
     print(order.measure_word_order(steps, seed, out))
 
 
+@measure.command("latents")
+def measure_latents(steps: Steps = None, seed: Seed = 0, out: Out = None) -> None:
+    """Which latents are best to generate in: twenty-odd ways of making them, one denoiser each (notebook 12). It resumes."""
+    from course_lib.experiments.ch12_latents import comparison
+
+    print(comparison.measure(steps, seed, out))
+
+
+@measure.command("fewer-calls")
+def measure_fewer_calls(steps: Steps = None, seed: Seed = 0, out: Out = None) -> None:
+    """Guidance in one call, and few steps by progressive distillation (notebook 13). It resumes."""
+    from course_lib.experiments.ch13_fewer_calls import stored
+
+    print(stored.measure(steps, seed, out))
+
+
 @measure.command("readme-picture")
 def measure_readme_picture(seed: Seed = 0, out: Out = None) -> None:
     """The picture at the top of the README."""
@@ -339,6 +355,16 @@ def notebooks(
         built = build_notebooks.build(source)
         chapter_table.record(built, machine.device.type, str(machine))
         print(built, flush=True)
+
+
+@cli.command()
+def site(
+    out: Annotated[Path | None, typer.Option(help="The folder of the site, which is replaced; default: build/site.")] = None,
+) -> None:
+    """Build the workbook as a static site from the stored notebooks; nothing is executed."""
+    from course_lib.tools.site import builder
+
+    print(builder.build(out or builder.SITE))
 
 
 homework = typer.Typer(help="Make the homework's files from their sources.", no_args_is_help=True)

@@ -56,7 +56,16 @@ OLD_NAMES = [
     "_at_home",
     "_manners",
 ]
-TEXTS = ("*.md", "Makefile", ".ci/run", "notebooks/*.md", "data/**/*.md", "benchmarks/*.md", ".github/**/*.md")
+TEXTS = (
+    "*.md",
+    "Makefile",
+    ".ci/run",
+    "notebooks/*.md",
+    "notebooks/pages/**/*.md",
+    "data/**/*.md",
+    "benchmarks/*.md",
+    ".github/**/*.md",
+)
 CODE = ("course_lib/**/*.py", "benchmarks/**/*.py", "tests/**/*.py", "conftest.py", "notebooks/source/homework/*.py")
 ALLOWED = {("course_lib/storage/weights.py", r"cards?")}  # the key under which shipped files hold their metadata
 WORD = {word: re.compile(rf"(?<![A-Za-z])(?:{word})(?![A-Za-z])", re.I) for word in RETIRED}

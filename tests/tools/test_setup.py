@@ -26,7 +26,7 @@ import course_lib
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = SETTINGS["project"]
-STUDENT, DEV = "requirements.lock", "requirements-dev.lock"
+STUDENT, SITE, DEV = LOCKS = ("requirements.lock", "requirements-site.lock", "requirements-dev.lock")
 PYTHONS = ["3.11", "3.12", "3.13"]
 SYSTEMS = {
     "linux": {"sys_platform": "linux", "os_name": "posix", "platform_system": "Linux"},
@@ -45,8 +45,8 @@ def versions(lock: str) -> dict[str, str]:
     return {canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in pins(lock)}
 
 
-PINS = pins(STUDENT) + pins(DEV)
-LOCK = versions(STUDENT) | versions(DEV)
+PINS = [pin for lock in LOCKS for pin in pins(lock)]
+LOCK = versions(STUDENT) | versions(SITE) | versions(DEV)
 ONE_SYSTEM = {canonicalize_name(pin.name) for pin in PINS if pin.marker}  # may not be installed here
 
 
@@ -63,8 +63,8 @@ def test_every_line_pins_one_public_version_once():
         assert not canonicalize_name(pin.name).startswith(CUDA_BUILD)
 
 
-@pytest.mark.parametrize(("lock", "options"), [(STUDENT, []), (DEV, [f"-r {STUDENT}"])])
-def test_a_lock_names_no_index_and_the_second_starts_with_the_first(lock, options):
+@pytest.mark.parametrize(("lock", "options"), [(STUDENT, []), (SITE, [f"-r {STUDENT}"]), (DEV, [f"-r {SITE}"])])
+def test_a_lock_names_no_index_and_starts_with_the_one_before_it(lock, options):
     lines = [line for line in (ROOT / lock).read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     assert [line for line in lines if line.startswith("-")] == options == lines[: len(options)]
     assert "://" not in "".join(lines)
@@ -105,12 +105,13 @@ def everywhere(roots: tuple[str, ...]) -> set[str]:
 
 
 NEEDED = tuple(PROJECT["dependencies"])
+FOR_THE_SITE = tuple(PROJECT["optional-dependencies"]["site"])
 FOR_DEVELOPERS = tuple(PROJECT["optional-dependencies"]["dev"])
 
 
 @pytest.mark.parametrize("system", sorted(SYSTEMS))
 @pytest.mark.parametrize("python", PYTHONS)
-@pytest.mark.parametrize(("roots", "locks"), [(NEEDED, [STUDENT]), (FOR_DEVELOPERS, [STUDENT, DEV])])
+@pytest.mark.parametrize(("roots", "locks"), [(NEEDED, [STUDENT]), (FOR_THE_SITE, [STUDENT, SITE]), (FOR_DEVELOPERS, LOCKS)])
 def test_the_locks_hold_all_that_is_needed(roots, locks, python, system):
     locked = {name: version for lock in locks for name, version in versions(lock).items()}
     for requirement in asked_for(roots, python, system):
@@ -123,8 +124,9 @@ def test_a_student_installs_nothing_else():
     assert set(versions(STUDENT)) == everywhere(NEEDED)
 
 
-def test_the_second_lock_holds_what_developers_need_beyond_that():
-    assert set(versions(DEV)) == everywhere(FOR_DEVELOPERS) - everywhere(NEEDED)
+def test_the_other_locks_hold_what_the_site_and_developers_need_beyond_that():
+    assert set(versions(SITE)) == everywhere(FOR_THE_SITE) - everywhere(NEEDED)
+    assert set(versions(DEV)) == everywhere(FOR_DEVELOPERS) - everywhere(FOR_THE_SITE) - everywhere(NEEDED)
 
 
 def test_every_pin_installs_on_every_allowed_python():
@@ -136,10 +138,10 @@ def test_every_pin_installs_on_every_allowed_python():
 
 
 def test_the_locks_are_what_make_lock_writes(tmp_path):
-    for name in (STUDENT, DEV, "pyproject.toml"):
+    for name in (*LOCKS, "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     subprocess.run([sys.executable, ROOT / ".ci" / "lock.py", tmp_path], check=True, timeout=60)
-    for lock in (STUDENT, DEV):
+    for lock in LOCKS:
         written = pins(lock, tmp_path)
         assert [(pin.name, pin.marker) for pin in written] == [(pin.name, pin.marker) for pin in pins(lock)]
         for pin in written:
@@ -149,9 +151,9 @@ def test_the_locks_are_what_make_lock_writes(tmp_path):
 
 def test_make_lock_refuses_a_package_of_which_it_knows_no_version(tmp_path):
     (tmp_path / "pyproject.toml").write_text(
-        '[project]\ndependencies = ["no-such-package-here"]\noptional-dependencies = { dev = [] }\n'
+        '[project]\ndependencies = ["no-such-package-here"]\noptional-dependencies = { site = [], dev = [] }\n'
     )
-    for lock in (STUDENT, DEV):
+    for lock in LOCKS:
         (tmp_path / lock).write_text("# a comment\n")
     command = [sys.executable, ROOT / ".ci" / "lock.py", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -363,7 +365,7 @@ esac
 def make(tmp_path):
     if not shutil.which("make"):
         pytest.skip("there is no make on this machine")
-    for name in ("Makefile", STUDENT, DEV, "pyproject.toml"):
+    for name in ("Makefile", *LOCKS, "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     python, log = tmp_path / "python", tmp_path / "log"
     python.write_text(STAND_IN)
@@ -394,11 +396,20 @@ CHECKS = ["ruff check .", "ruff format --check .", "course notebooks --check", "
 FOR_DEVELOPERS_ONLY = ["test", "unit", "browser-test", "lint", "bench", "gpu-test", "gpu-check", "lock"]
 
 
+def test_the_site_installs_its_own_lock_and_no_more(make):
+    code, asked, _ = make("site")
+    assert code == 0
+    assert asked.index(f"-r {STUDENT}") < asked.index("-e .") < asked.index(f"-r {SITE}")
+    assert DEV not in asked
+    assert make("site") == (0, "course site\n", "")
+    assert make("lab") == (0, "course lab\n", "")
+
+
 @pytest.mark.parametrize("target", FOR_DEVELOPERS_ONLY)
-def test_what_only_developers_run_installs_the_second_lock_on_top_once(make, target):
+def test_what_only_developers_run_installs_the_last_lock_on_top_once(make, target):
     code, asked, _ = make(target)
     assert code == 0
-    assert asked.index(f"-r {STUDENT}") < asked.index("-e .") < asked.index(f"-r {DEV}")
+    assert asked.index(f"-r {STUDENT}") < asked.index("-e .") < asked.index(f"-r {SITE}") < asked.index(f"-r {DEV}")
     assert f"-r {DEV}" not in make(target)[1]
     assert make("lab") == (0, "course lab\n", "")
 
@@ -423,7 +434,7 @@ def test_gpu_check_is_the_tests_and_then_the_benchmarks(make):
     assert make("gpu-check", fails_on="pytest")[0] != 0
 
 
-def test_lock_writes_both_files_by_one_script(make):
+def test_lock_writes_all_files_by_one_script(make):
     make("lock")
     assert make("lock")[1].splitlines() == ["python .ci/lock.py"]
 
@@ -433,6 +444,7 @@ def test_lock_writes_both_files_by_one_script(make):
     [
         ("lab", f"-r {STUDENT}", "installed"),
         ("lab", "-e .", "installed"),
+        ("site", f"-r {SITE}", "installed-site"),
         ("unit", f"-r {STUDENT}", "installed"),
         ("unit", f"-r {DEV}", "installed-dev"),
     ],
@@ -454,9 +466,10 @@ def test_a_changed_requirement_installs_again(make, tmp_path, changed):
     assert f"-r {DEV}" in make("unit")[1]
 
 
-def test_a_changed_second_lock_installs_again_for_developers_only(make, tmp_path):
+@pytest.mark.parametrize("lock", [SITE, DEV])
+def test_another_changed_lock_installs_again_for_developers_only(make, tmp_path, lock):
     make("unit")
-    later(tmp_path, DEV)
+    later(tmp_path, lock)
     assert make("lab") == (0, "course lab\n", "")
     asked = make("unit")[1]
     assert f"-r {DEV}" in asked
@@ -464,7 +477,7 @@ def test_a_changed_second_lock_installs_again_for_developers_only(make, tmp_path
 
 
 def later(folder: Path, changed: str) -> None:
-    """Make this file newer than both stamps."""
+    """Make this file newer than all stamps."""
     stamp = max(path.stat().st_mtime for path in (folder / ".venv").glob("installed*"))
     os.utime(folder / changed, (stamp + 10, stamp + 10))
 
