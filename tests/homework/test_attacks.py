@@ -180,7 +180,7 @@ def test_no_process_of_a_sandbox_knows_the_environment_of_the_grader(monkeypatch
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's sandboxes share one count of processes")
 def test_programs_of_another_grader_take_no_process_from_this_one():
-    """The kernel counts processes by user id, whoever started them."""
+    """The kernel counts the processes of a user id over all sandboxes."""
     first = sandbox.Sandbox(LIMITS)
     crowd = [
         subprocess.Popen(["sleep", "60"], user=first.user, group=first.user, extra_groups=[]) for _ in range(LIMITS.processes)

@@ -9,8 +9,8 @@ RIGHT = {
         f"{_POWER}return 1 - power[:half, :half].sum() / power.sum()",
         f"{_SHARE}c = torch.einsum('ki,ncij,lj->nckl', basis, latents, basis) ** 2\n    h = len(basis)\n    k = torch.arange(h, device=c.device)\n"
         "    high = torch.maximum(k[:, None], k[None]) >= h // 2\n    return c[..., high].sum() / c.sum()",
-        f"{_SHARE}h = basis.shape[0]\n    low = basis[: h // 2]\n    kept = low @ latents @ low.mT\n"
-        "    return (latents.pow(2).sum() - kept.pow(2).sum()) / latents.pow(2).sum()",
+        f"{_SHARE}h = basis.shape[0]\n    low = basis[: h // 2]\n    coarse = low @ latents @ low.mT\n"
+        "    return (latents.pow(2).sum() - coarse.pow(2).sum()) / latents.pow(2).sum()",
     ],
     "posterior_mean": [
         f"{_SQUARED}return (-squared / (2 * sigma**2)).softmax(1) @ points",
