@@ -28,8 +28,7 @@ def feature_autoencoder() -> codecs.FeatureAutoencoder:
 
 
 exclude(TRAINS, f"{C}.make_codec", f"{C}.train_feature_autoencoder")
-exclude("a record of settings", f"{C}.Way", f"{C}.Way.make")
-exclude("describes what a network must have", f"{C}.Net", f"{C}.Net.eval")
+exclude("a record of settings", f"{C}.Way")
 spec(f"{C}.LatentCodec", shapes={"images": "[N, 1, H, W]"}, images=("images",))(
     lambda: {"net": vae(), "images": photos(9, 1, 16)}
 )
@@ -52,7 +51,6 @@ spec(f"{C}.FeatureAutoencoder.decode", shapes={"latents": "[B, 3, h, w]"}, slow=
 )
 
 M = "experiments.ch12_latents.measures"
-exclude("a record of results", f"{M}.IrreducibleVariance")
 spec(f"{M}.cosine_basis")(lambda: {"side": 4})
 spec(f"{M}.high_frequency_share", shapes={"latents": "[N, C, h, w]"}, number=True)(lambda: {"latents": normal(5, 2, 4, 4)})
 spec(f"{M}.scale_psnr", shapes={"images": "[N, 1, H, W]"}, images=("images",), infinite=True)(
@@ -70,6 +68,6 @@ spec(f"{M}.empirical_posterior", shapes={"points": "[N, D]"})(
 
 S = "experiments.ch12_latents.comparison"
 exclude(TRAINS, *(f"{S}.{name}" for name in ("measure", "measure_point", "train_denoiser", "latent_facts", "quality")))
-exclude(STORED, *(f"{S}.{name}" for name in ("stored_figures", "read_points", "append_point", "by_way", "correlations")))
+exclude(STORED, *(f"{S}.{name}" for name in ("stored_figures", "stored_samples", "by_way", "correlations")))
 exclude("takes an evaluator, and images of its size", f"{S}.pixel_features")
 spec(f"{S}.rank_correlation", infinite=True)(lambda: {"a": [1.0, 3.0, 2.0], "b": [2.0, 1.0, 3.0]})

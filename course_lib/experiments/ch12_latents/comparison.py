@@ -4,14 +4,16 @@
 makes one point again. What may predict the samples' quality from the latents alone is in `PREDICTORS`.
 """
 
-import json
-import os
+import base64
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from scipy.stats import spearmanr
 from torch import Tensor
 
@@ -35,9 +37,10 @@ from course_lib.experiments.limits import seeded_generator
 from course_lib.images import as_float
 from course_lib.judges.classifier import classify
 from course_lib.metrics import class_agreement, frechet_distance, kid, psnr
+from course_lib.notebook.pictures import tile, webp
 from course_lib.recipes.losses import denoising_loss
 from course_lib.storage.paths import runs_dir
-from course_lib.storage.results import StoredResult, group_points
+from course_lib.storage.results import StoredResult, append_point, group_points, read_points
 from course_lib.training import TrainResult, train
 from course_lib.unet import UNet
 
@@ -51,6 +54,7 @@ FIRST = (
     "features c16", "noisy decoder 1", "noisy both 0.5", "beta 32", "f16 c16", "equivariant 0.25",
 )  # fmt: skip
 LONGER, LONG_WAYS = 4, ("f8 c2", "f8 c4", "f8 c16")  # whose denoisers are trained once more, for so many times the steps
+SHOWN, SHOWN_WAYS = 10, ("beta 1", "f8 c4", "f8 c16", "features c4")  # samples stored of these ways' first seed, for the eye
 PREDICTORS = {
     "dimensions": "dimensions",
     "psnr": "PSNR (dB)",
@@ -121,14 +125,31 @@ def measure_point(name: str, evaluator: Evaluator, seed: int = 0, steps: int = S
     wanted = balanced_labels(n, machine)
     samples = generate(conditional_factory(result.ema, machine), wanted, codec, tuple(latents.shape[1:]), machine, seed=seed)
     which = {"way": name, "family": WAYS[name].family, "seed": seed, "steps": steps}
-    return {**which, **facts, **quality(samples, wanted, evaluator)}
+    shown = {"samples": _packed(samples[:SHOWN])} if (name, seed, steps) in ((way, 0, STEPS) for way in SHOWN_WAYS) else {}
+    return {**which, **facts, **quality(samples, wanted, evaluator), **shown}
+
+
+def _packed(images: Tensor) -> str:
+    """Grey images [N, 1, 32, 32] in [-1, 1] as one row, a lossless WebP in base64."""
+    return base64.b64encode(webp(tile(images.cpu(), columns=len(images), scale=1, gap=0))).decode()
+
+
+def stored_samples(figures: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the first samples of the ways for which they are stored: uint8 [N, 1, 32, 32]."""
+    found = {}
+    for point in figures["points"]:
+        if "samples" in point:
+            row = np.asarray(Image.open(io.BytesIO(base64.b64decode(point["samples"]))).convert("L"))
+            found[point["way"]] = torch.tensor(row).unflatten(1, (-1, 32)).movedim(1, 0)[:, None]
+    return found
 
 
 def latent_facts(codec: LatentCodec, latents: Tensor, images: Tensor, evaluator: Evaluator) -> dict[str, Any]:
     """Return what is known of a codec before any denoiser is trained; latents: of the training images, uint8 [N, 1, 32, 32].
 
-    psnr and scale_psnr: of the test images, in dB. floor: the Fréchet distance of reconstructed training images, as many as the
-    samples; no denoiser can be expected below it. kl: in nats per image, or None. The irreducible variances are per dimension.
+    psnr and scale_psnr: of the test images, in dB. floor, pixel_floor: the Fréchet distances of reconstructed training images, as
+    many as the samples; no denoiser can be expected below them. kl: in nats per image, or None. The irreducible variances are per
+    dimension.
     """
     test = as_float(evaluator.images)
     test_latents = cache(codec, test)
@@ -140,6 +161,7 @@ def latent_facts(codec: LatentCodec, latents: Tensor, images: Tensor, evaluator:
         "dimensions": latents[0].numel(),
         "psnr": round(psnr(decode_all(codec, test_latents), test).item(), 3),
         "floor": round(evaluator.frechet(seen), 3),
+        "pixel_floor": round(frechet_distance(*(pixel_features(x, evaluator) for x in (seen, evaluator.images))), 3),
         "kl": None if kl is None else round(kl, 2),
         "high_frequencies": round(high_frequency_share(latents[:STORED]), 4),
         "scale_psnr": round(scale_psnr(codec.net, images[:STORED]), 3),
@@ -176,33 +198,6 @@ def pixel_features(images: Tensor, evaluator: Evaluator, components: int = 64) -
     test = as_float(evaluator.images).flatten(1).double()
     axes = torch.linalg.eigh(test.T.cov())[1][:, -check_integer("components", components, 1, test.shape[1]) :]
     return (as_float(images).flatten(1).double() - test.mean(0)) @ axes
-
-
-# ------------------------------------------------------------------------------------------------ an interrupted sweep
-
-
-def read_points(file: Path) -> list[dict[str, Any]]:
-    """Return the points that an interrupted sweep left in its file, a JSON object a line; a line that was cut off is ignored."""
-    points = []
-    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
-        try:
-            points.append(json.loads(line))
-        except ValueError:
-            continue
-    return points
-
-
-def append_point(file: Path, point: dict[str, Any]) -> None:
-    """Add a point to the file as a line of its own, on the disk before this returns."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a+b") as stream:
-        if stream.tell():
-            stream.seek(-1, os.SEEK_END)
-            if stream.read(1) != b"\n":  # the last write was cut off
-                stream.write(b"\n")
-        stream.write(json.dumps(point).encode() + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 # ------------------------------------------------------------------------------------------------ reading the figures

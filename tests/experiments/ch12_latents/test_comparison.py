@@ -39,7 +39,17 @@ def small_world(monkeypatch, tmp_path):
 
 def test_a_point_has_everything_that_is_promised(small_world):
     point = comparison.measure_point("a way", small_world, seed=1, steps=2, n=20)
-    assert set(point) == {"way", "family", "seed", "steps", "shape", "seconds", *comparison.PREDICTORS, *comparison.OUTCOMES}
+    assert set(point) == {
+        "way",
+        "family",
+        "seed",
+        "steps",
+        "shape",
+        "seconds",
+        "pixel_floor",
+        *comparison.PREDICTORS,
+        *comparison.OUTCOMES,
+    }
     assert (point["way"], point["family"], point["seed"], point["kl"]) == ("a way", "a family", 1, None)
     assert (point["shape"], point["dimensions"]) == ([4, 4, 4], 64)
     assert 0 <= point["agreement"] <= 1
@@ -53,6 +63,19 @@ def test_a_point_is_measured_on_the_ways_own_reconstructions(small_world):
     with torch.no_grad():
         errors = (net(x).clamp(-1, 1) - x).square().flatten(1).mean(1)
     assert point["psnr"] == pytest.approx((10 * torch.log10(4 / errors)).mean().item(), abs=2e-3)
+
+
+def test_the_samples_of_some_ways_are_stored_for_the_eye(small_world, monkeypatch):
+    monkeypatch.setattr(comparison, "SHOWN_WAYS", ("a way",))
+    monkeypatch.setattr(comparison, "STEPS", 1)
+    drawn = []
+    monkeypatch.setattr(comparison, "generate", lambda *args, **options: drawn.append(noise) or noise)
+    noise = torch.rand(20, 1, 32, 32, generator=seeded()) * 2 - 1
+    points = [comparison.measure_point("a way", small_world, seed, 1, n=20) for seed in range(2)]
+    found = comparison.stored_samples({"points": points})
+    assert ["samples" in point for point in points] == [True, False]
+    assert found["a way"].shape == (comparison.SHOWN, 1, 32, 32)
+    assert (found["a way"].float() / 127.5 - 1 - noise[: comparison.SHOWN]).abs().max() <= 1 / 127.5
 
 
 def test_real_images_score_as_real(evaluator):
@@ -123,15 +146,6 @@ def test_some_ways_are_trained_longer_as_well(sweep, monkeypatch, tmp_path):
     figures = json.loads(comparison.measure(steps=3, out=tmp_path / "latents.json").read_text())
     assert [(p["way"], p["seed"], p["steps"]) for p in figures["longer"]["points"]] == [("a way", 0, 12), ("a way", 1, 12)]
     assert {p["steps"] for p in figures["points"]} == {3}
-
-
-def test_a_line_that_was_cut_off_is_ignored_and_does_not_reach_the_next(tmp_path):
-    file = tmp_path / "runs" / "points.jsonl"
-    assert comparison.read_points(file) == []
-    comparison.append_point(file, {"way": "a"})
-    file.write_bytes(file.read_bytes() + b'{"way": "b", "se')
-    comparison.append_point(file, {"way": "c"})
-    assert comparison.read_points(file) == [{"way": "a"}, {"way": "c"}]
 
 
 def test_the_first_ways_are_ways():
