@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.arguments import can_look_at, check_same_dtype, check_sizes, check_tensor
+from course_lib.arguments import can_look_at, check_flag, check_same_dtype, check_sizes, check_tensor
 
 Activation = Callable[[Tensor], Tensor]
 Module = TypeVar("Module", bound=nn.Module)
@@ -240,22 +240,27 @@ class CrossAttention(nn.Module):
 
 
 class Conditioning(nn.Module):
-    """Embeds time and labels as one vector: t [B], y [B] or [B, F] or None → [B, dim].
+    """Embeds time, labels and perhaps a guidance scale as one vector: t [B], y [B] or [B, F] or None, scale [B] → [B, dim].
 
     Time: sines and cosines at frequencies from 1 to 1/10,000 of a radian per step (DDPM, after Vaswani et al. 2017), then a
     two-layer network. Labels: a learned vector for each; the vectors of several factors are summed. num_classes: of the one
-    label, or of each of F factors; a factor's null label is the index after its last class. Raises ValueError for labels of
-    another shape, and for a label that its factor does not have (on a GPU that is an assertion of the device).
+    label, or of each of F factors; a factor's null label is the index after its last class. takes_scale: whether a guidance
+    scale is an input (Meng et al. 2023, section 3.1); its part of the vector starts at 0, and None stands for 1, no guidance.
+    Raises ValueError for labels of another shape, for a label that its factor does not have (on a GPU that is an assertion of
+    the device), and for a scale that the network does not take.
     """
 
     index: Tensor
     first_row: Tensor
     null_labels: Tensor
 
-    def __init__(self, dim: int, num_classes: int | Sequence[int] | None, frequencies: int = 128) -> None:
+    def __init__(
+        self, dim: int, num_classes: int | Sequence[int] | None, frequencies: int = 128, takes_scale: bool = False
+    ) -> None:
         super().__init__()
         check_sizes(dim=dim)
         check_sizes(2, frequencies=frequencies)
+        check_flag("takes_scale", takes_scale)
         # integers, because .bfloat16() would round the frequencies themselves to three digits
         self.register_buffer("index", torch.arange(frequencies // 2), persistent=False)
         self.time = nn.Sequential(nn.Linear(frequencies, dim), nn.SiLU(), nn.Linear(dim, dim))
@@ -268,17 +273,18 @@ class Conditioning(nn.Module):
         self.register_buffer("first_row", torch.tensor(first, dtype=torch.int64), persistent=False)
         self.register_buffer("null_labels", torch.tensor(self.null, dtype=torch.int64), persistent=False)
         self.label = nn.Embedding(rows, dim) if self.null else None
+        self.scale = nn.Sequential(nn.Linear(1, dim), nn.SiLU(), zero_module(nn.Linear(dim, dim))) if takes_scale else None
 
     @property
     def time_dtype(self) -> torch.dtype:
         """The precision of the weights."""
         return next(self.time.parameters()).dtype
 
-    def forward(self, t: Tensor, y: Tensor | None) -> Tensor:
+    def forward(self, t: Tensor, y: Tensor | None, scale: Tensor | None = None) -> Tensor:
         check_tensor("t", t, "[B]", "integer", least=0)
         rates = torch.exp(-math.log(10_000) * (self.index / len(self.index)))
         angle = t[:, None].float() * rates
-        c = self.time(torch.cat([angle.cos(), angle.sin()], dim=1).to(self.time_dtype))
+        c = self.time(torch.cat([angle.cos(), angle.sin()], dim=1).to(self.time_dtype)) + self._embedded_scale(scale, t)
         if self.label is None:
             return c
         if y is None:  # unconditional: the null label of each factor
@@ -298,3 +304,14 @@ class Conditioning(nn.Module):
             )
         # on a GPU, where looking would wait, a wrong label must not read another factor's row: it is sent beyond the table
         return c + self.label(torch.where(valid, y + self.first_row, self.label.num_embeddings)).sum(1)
+
+    def _embedded_scale(self, scale: Tensor | None, t: Tensor) -> Tensor | float:
+        if self.scale is None:
+            if scale is not None:
+                raise ValueError(
+                    "This network takes no guidance scale: build it with takes_scale=True, or guide it from outside."
+                )
+            return 0.0
+        scale = torch.ones(len(t), device=t.device) if scale is None else scale
+        check_tensor("scale", scale, f"[{len(t)}]", "float", least=0)
+        return self.scale((scale[:, None] - 1).to(self.time_dtype))

@@ -72,8 +72,9 @@ class UNet(nn.Module):
     width: channels at full resolution; multipliers: of the width, at each resolution. blocks: residual blocks per resolution.
     attention: indices of the resolutions with self-attention (0 = full resolution); the middle always has it. num_classes,
     ``null_label``: as in DiT. context: if above 0, every stage with self-attention also attends to a caption,
-    text = (features [B, L, context], mask bool [B, L]). Raises ValueError where such a network is given no text, and where H or W
-    is not a multiple of 2^(resolutions − 1).
+    text = (features [B, L, context], mask bool [B, L]). takes_scale: whether a guidance scale [B] is an input, 1 where it is not
+    given, as in a network that was distilled from a guided one (`distillation`). Raises ValueError where text or a scale does not
+    fit the network, and where H or W is not a multiple of 2^(resolutions − 1).
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class UNet(nn.Module):
         heads: int = 4,
         num_classes: int | Sequence[int] | None = 10,
         context: int = 0,
+        takes_scale: bool = False,
     ) -> None:
         super().__init__()
         check_sizes(in_channels=in_channels, width=width)
@@ -101,7 +103,7 @@ class UNet(nn.Module):
         self.null_label, self.multiple = num_classes, 2 ** (len(multipliers) - 1)
         embed = 4 * width
         channels = [width * m for m in multipliers]
-        self.conditioning = Conditioning(embed, num_classes)
+        self.conditioning = Conditioning(embed, num_classes, takes_scale=takes_scale)
         self.stem = nn.Conv2d(in_channels, width, 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         skips, c = [width], width
@@ -122,13 +124,20 @@ class UNet(nn.Module):
         self.norm = GroupNorm(c)
         self.head = zero_module(nn.Conv2d(c, in_channels, 3, padding=1))
 
-    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, text: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        y: Tensor | None = None,
+        text: tuple[Tensor, Tensor] | None = None,
+        scale: Tensor | None = None,
+    ) -> Tensor:
         check_noisy_batch(x, t, f"[B, {self.stem.in_channels}, H, W]")
         if x.shape[-1] % self.multiple or x.shape[-2] % self.multiple:
             raise ValueError(
                 f"x_t is {tuple(x.shape)}, but this UNet halves the sides: H and W must be multiples of {self.multiple}."
             )
-        c = self.conditioning(t, y)  # [B, 4·width]
+        c = self.conditioning(t, y, scale)  # [B, 4·width]
         h = self.stem(x.to(self.stem.weight.dtype))
         skips = [h]
         for module in self.down:

@@ -19,6 +19,7 @@ from course_lib.recipes.fashion import (
     fashion_vae,
     untrained_network,
 )
+from course_lib.recipes.few_steps import fashion_four_steps, fashion_one_call, fashion_one_step
 from course_lib.recipes.judges import fashion_classifier, teddies_reader
 from course_lib.recipes.store import RECIPES, Recipe, RunOptions, build, load_codec, load_or_train, saved_file
 from course_lib.recipes.teddies import teddies_ldm, teddies_vae, teddies_words
@@ -32,9 +33,12 @@ __all__ = [
     "build",
     "fashion_autoencoder",
     "fashion_classifier",
+    "fashion_four_steps",
     "fashion_ldm",
     "fashion_map_autoencoder",
     "fashion_map_vae",
+    "fashion_one_call",
+    "fashion_one_step",
     "fashion_pixel_ddpm",
     "fashion_vae",
     "load_codec",

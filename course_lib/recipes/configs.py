@@ -42,6 +42,9 @@ FASHION_DENOISER: dict[str, Setting] = {
         TrainConfig(steps=10_000, batch_size=512, lr=1e-3, betas=(0.9, 0.99), ema_decay=0.9995, channels_last=True),
     ),
 }
+# Notebook 13's students, trained from that denoiser on every machine; FASHION_HALVING is one halving of the steps.
+FASHION_ONE_CALL = TrainConfig(steps=500, batch_size=256, lr=4e-3, betas=(0.9, 0.99), ema_decay=0.99, channels_last=True)
+FASHION_HALVING = replace(FASHION_ONE_CALL, steps=250, batch_size=128, lr=2e-3, ema_decay=0.98)
 PIXEL_DENOISER: dict[str, Setting] = {
     "cpu": (
         {"width": 16, "multipliers": (1, 2, 4), "blocks": 1, "attention": (2,)},

@@ -134,7 +134,14 @@ def load_or_train(
 ) -> DenseVAE: ...
 @overload
 def load_or_train(
-    name: Literal["fashion-ldm", "fashion-one-call", "fashion-four-steps", "fashion-pixel-ddpm", "teddies-ldm"],
+    name: Literal[
+        "fashion-ldm",
+        "fashion-one-call",
+        "fashion-four-steps",
+        "fashion-one-step",
+        "fashion-pixel-ddpm",
+        "teddies-ldm",
+    ],
     machine: Machine | None = None,
     options: RunOptions | None = None,
 ) -> UNet: ...

@@ -4,7 +4,7 @@
 # > Is this machine ready, and where does the course begin?
 #
 # Image generators such as Stable Diffusion do not draw pixels. They move through a **latent space**, from noise to an image, and something **steers** them.
-# In five chapters and four further notebooks you rebuild the reason why, and measure every claim on your own machine.
+# In five chapters and the further notebooks you rebuild the reason why, and measure every claim on your own machine.
 
 # %% tags=["hide-input"]
 from course_lib.notebook import viz
@@ -71,6 +71,8 @@ viz.rows(
 # | 9 | [The bound, measured](09_the_bound_measured.ipynb) | 3 | How far is the ELBO from the likelihood? |
 # | 10 | [Design choices of diffusion](10_design_choices.ipynb) | 4 | Which of them matter, and how would you know? |
 # | 11 | [Six broken runs](11_broken_runs.ipynb) | 5 | Which part is broken? |
+# | 12 | [Which latents are best to generate in?](12_best_latents.ipynb) | 4 | Do better copies mean better samples? |
+# | 13 | [Fewer steps, fewer calls](13_fewer_calls.ipynb) | 5 | How few network calls make an image? |
 #
 # Read the chapters in order. What one trains is saved on this machine; where nothing was saved, the next one trains it itself. The minutes to read and to run are in the table of the
 # [README](../README.md).

@@ -30,6 +30,7 @@ from course_lib.experiments.ch4_latent_ddpm import (
 from course_lib.experiments.ch5_guidance import prompt_steps, stored_frontier
 from course_lib.experiments.ch7_words import budgets, order
 from course_lib.experiments.ch12_latents import comparison
+from course_lib.experiments.ch13_fewer_calls import stored as fewer_calls
 from course_lib.storage import paths
 from course_lib.storage import shipped as shipped_files
 from course_lib.tools import cli, lab
@@ -271,6 +272,7 @@ MEASUREMENTS = {  # command: (the function that measures, what it must get from 
     "words-training": (budgets, "measure_words_training", (5, 7, Path("here"))),
     "word-order": (order, "measure_word_order", (5, 7, Path("here"))),
     "latents": (comparison, "measure", (5, 7, Path("here"))),
+    "fewer-calls": (fewer_calls, "measure", (5, 7, Path("here"))),
     "readme-picture": (readme_picture, "draw_readme_picture", (7, Path("here"))),
 }
 
@@ -294,7 +296,7 @@ def test_measure_passes_its_options_on(monkeypatch, name):
 def test_each_stored_result_names_its_command():
     """What an error about a missing file tells the reader to type must exist."""
     results = [module.RESULT for module, *_ in MEASUREMENTS.values() if hasattr(module, "RESULT")]
-    assert len(results) == 19
+    assert len(results) == 20
     listed = {name: entry["command"] for name, entry in shipped_files.entries().items() if name.startswith("results/")}
     for result in results:
         assert result.command == f"course measure {result.name}" == listed[result.file]

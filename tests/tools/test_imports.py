@@ -29,7 +29,7 @@ LAYERS = (
         "teddies/",
         "notebook/",
     },
-    {"vae", "text", "samplers", "guidance", "judges/"},
+    {"vae", "text", "samplers", "guidance", "distillation", "judges/"},
     {"codec", "contrastive", "perceptual"},
     {"storage/"},
     {"data"},
@@ -40,7 +40,7 @@ LAYERS = (
     {"tools/"},
 )
 ALONE = ("notebook/", "training/")  # these know no model: of course_lib, only the lowest layers
-MODELS = {"autoencoder", "vae", "codec", "unet", "dit", "layers", "text", "contrastive", "diffusion", "guidance"}
+MODELS = {"autoencoder", "vae", "codec", "unet", "dit", "layers", "text", "contrastive", "diffusion", "guidance", "distillation"}
 ONLY_IN = {
     "matplotlib": {"notebook/"},
     "ipywidgets": {"notebook/widgets"},

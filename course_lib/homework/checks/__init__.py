@@ -13,6 +13,7 @@ from course_lib.homework.checks.ch7 import ch7
 from course_lib.homework.checks.ch10 import ch10
 from course_lib.homework.checks.ch11 import ch11
 from course_lib.homework.checks.ch12 import ch12
+from course_lib.homework.checks.ch13 import ch13
 from course_lib.homework.checks.hw1 import hw1
 from course_lib.homework.checks.hw2 import hw2
 from course_lib.homework.checks.hw3 import hw3
@@ -20,4 +21,5 @@ from course_lib.homework.checks.hw4 import hw4
 from course_lib.homework.checks.hw5 import hw5
 
 HOMEWORKS = {homework.name: homework for homework in (hw1, hw2, hw3, hw4, hw5)}
-PRACTICES = {practice.name: practice for practice in (ch1, ch2, ch3, ch4, ch5, ch6, ch7, ch10, ch11, ch12)}  # written by readers
+# written by readers
+PRACTICES = {practice.name: practice for practice in (ch1, ch2, ch3, ch4, ch5, ch6, ch7, ch10, ch11, ch12, ch13)}

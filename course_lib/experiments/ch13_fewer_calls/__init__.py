@@ -1,0 +1,1 @@
+"""Experiments of notebook 13: guidance in one call, and few steps."""
