@@ -63,7 +63,7 @@ class Recipe:
     """One entry of the registry.
 
     train: ``train(out=None, machine=None, options=None)``. network: the class that it trains. data: the data set. shipped:
-    whether the weights belong to data/weights (stored in fp16) rather than to the user's own runs/.
+    whether the weights belong to data/weights rather than to the user's own runs/. dtype: in which shipped weights are stored.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Recipe:
     network: type[nn.Module]
     data: str
     shipped: bool
+    dtype: torch.dtype = torch.float16
 
     @property
     def command(self) -> str:
@@ -87,7 +88,9 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {}
 
 
-def recipe(name: str, network: type[nn.Module], data: str, shipped: bool = False) -> Callable[[TrainFn], TrainFn]:
+def recipe(
+    name: str, network: type[nn.Module], data: str, shipped: bool = False, dtype: torch.dtype = torch.float16
+) -> Callable[[TrainFn], TrainFn]:
     """Register the decorated function as the recipe of this name. It then tries its output file before it does anything else."""
 
     def register(train: TrainFn) -> TrainFn:
@@ -96,7 +99,7 @@ def recipe(name: str, network: type[nn.Module], data: str, shipped: bool = False
             check_output(name, out)
             return train(out, *arguments, **options)
 
-        RECIPES[name] = Recipe(name, checked, network, data, shipped)
+        RECIPES[name] = Recipe(name, checked, network, data, shipped, dtype)
         return cast(TrainFn, checked)
 
     return register
@@ -252,7 +255,7 @@ def save(
         "loss": float(result.losses[-100:].mean()),
         **(facts or {}),
     }
-    file, dtype = out or entry.file, torch.float16 if entry.shipped else None
+    file, dtype = out or entry.file, entry.dtype if entry.shipped else None
     try:
         file = weights.save(file, result.ema, metadata, dtype)
     except atomic.OutputError as error:

@@ -68,7 +68,7 @@ def teddies_ldm(out: Path | None = None, machine: Machine | None = None, options
     return _train_denoiser("teddies-ldm", UNet, configs.TEDDIES_DENOISER, loss, out, machine, options)
 
 
-@recipe("teddies-words", TextDenoiser, TEDDIES, shipped=True)
+@recipe("teddies-words", TextDenoiser, TEDDIES, shipped=True, dtype=torch.int8)
 def teddies_words(
     out: Path | None = None, machine: Machine | None = None, options: RunOptions | None = None
 ) -> TrainResult[TextDenoiser]:
