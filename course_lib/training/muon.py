@@ -90,4 +90,4 @@ def orthogonalise(matrix: Tensor, rounds: int = 5) -> Tensor:
 
 
 def _is_matrix(p: Tensor) -> bool:
-    return p.ndim >= 2 and min(p.shape[0], p[0].numel()) > _MIN_SIDE
+    return p.ndim >= 2 and len(p) > 0 and min(len(p), p[0].numel()) > _MIN_SIDE

@@ -52,6 +52,7 @@ def decode_perturbed(net: Decoder, z: Tensor, strength: float, generator: torch.
 
 def same_class_neighbours(points: Tensor, labels: Tensor, k: int = 10) -> float:
     """Return the fraction of the k nearest neighbours of each row of points [N, …] that have its label [N], 0…1."""
+    check_tensor("points", points, "[N, ...]")
     check_labels("labels", labels, NUM_CLASSES, len(points))
     return (labels[nearest_neighbours(points, k=k)[1]] == labels[:, None]).float().mean().item()
 

@@ -17,7 +17,7 @@ from course_lib import guidance, recipes
 from course_lib.arguments import check_choice, check_integer, check_labels, check_list, check_number, check_tensor
 from course_lib.codec import Codec
 from course_lib.device import Machine
-from course_lib.diffusion import Denoiser
+from course_lib.diffusion import Denoiser, x0_hat
 from course_lib.experiments.evaluator import Evaluator
 from course_lib.experiments.generate import (
     DenoiserFactory,
@@ -250,7 +250,7 @@ def mean_effective_scale(guided: Denoiser, cond: Denoiser, null: Denoiser, x_T: 
     found = []
 
     def record(_: int, level: Level, x_t: Tensor, estimate: Tensor) -> None:
-        estimates = estimate, cond(x_t, level), null(x_t, level)
+        estimates = estimate, x0_hat(cond, x_t, level), x0_hat(null, x_t, level)
         found.append(guidance.effective_scale(*(x.flatten()[None].double() for x in estimates)))
 
     dpmpp_2m(guided, x_T, levels, record)

@@ -69,6 +69,8 @@ def test_neighbours_of_the_same_class_in_separate_clusters():
     assert latent_space.same_class_neighbours(points, labels) == 1
     mixed = latent_space.same_class_neighbours(points, torch.arange(30) % 2)
     assert 0.3 < mixed < 0.7
+    with pytest.raises(ValueError, match="points"):
+        latent_space.same_class_neighbours(torch.tensor(1.0), labels)
 
 
 def test_the_pixels_are_a_space_whose_latents_are_the_images():
