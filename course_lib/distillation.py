@@ -23,6 +23,7 @@ from course_lib.arguments import (
     check_same_shape,
     check_tensor,
 )
+from course_lib.autoencoder import at_least_float32
 from course_lib.diffusion import (
     PREDICTION_TYPES,
     DrawSteps,
@@ -188,4 +189,4 @@ def _noised(x0: Tensor, level: BatchLevel, generator: torch.Generator | None) ->
 def _precise(out: Tensor) -> Tensor:
     """A network's output in fp32 at least: autocast returns half precision."""
     check_tensor("the network's output", out, "[B, C, H, W]", "float")
-    return out.to(torch.promote_types(out.dtype, torch.float32))
+    return at_least_float32(out)

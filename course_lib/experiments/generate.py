@@ -33,7 +33,7 @@ def balanced_labels(n: int, machine: Machine) -> Tensor:
     return torch.arange(n, device=machine.device) % recipes.NUM_CLASSES
 
 
-def conditional_factory(net: nn.Module, machine: Machine, prediction_type: str | None = None) -> DenoiserFactory:
+def conditional_factory(net: Callable[..., Tensor], machine: Machine, prediction_type: str | None = None) -> DenoiserFactory:
     """Return the factory of class-conditional denoisers of a network, at the machine's precision.
 
     prediction_type: what the network predicts; the recipes' type where None.

@@ -161,7 +161,7 @@ def latent_facts(codec: LatentCodec, latents: Tensor, images: Tensor, evaluator:
         "dimensions": latents[0].numel(),
         "psnr": round(psnr(decode_all(codec, test_latents), test).item(), 3),
         "floor": round(evaluator.frechet(seen), 3),
-        "pixel_floor": round(frechet_distance(*(pixel_features(x, evaluator) for x in (seen, evaluator.images))), 3),
+        "pixel_floor": round(_pixel_frechet(seen, evaluator), 3),
         "kl": None if kl is None else round(kl, 2),
         "high_frequencies": round(high_frequency_share(latents[:STORED]), 4),
         "scale_psnr": round(scale_psnr(codec.net, images[:STORED]), 3),
@@ -187,7 +187,7 @@ def quality(images: Tensor, labels: Tensor, evaluator: Evaluator) -> dict[str, f
     return {
         "frechet": round(frechet_distance(features, evaluator.features), 3),
         "kid": round(kid(features, evaluator.features[: len(features)]), 5),
-        "pixel_frechet": round(frechet_distance(*(pixel_features(x, evaluator) for x in (images, evaluator.images))), 3),
+        "pixel_frechet": round(_pixel_frechet(images, evaluator), 3),
         "agreement": round(class_agreement(logits, labels), 4),
     }
 
@@ -198,6 +198,12 @@ def pixel_features(images: Tensor, evaluator: Evaluator, components: int = 64) -
     test = as_float(evaluator.images).flatten(1).double()
     axes = torch.linalg.eigh(test.T.cov())[1][:, -check_integer("components", components, 1, test.shape[1]) :]
     return (as_float(images).flatten(1).double() - test.mean(0)) @ axes
+
+
+def _pixel_frechet(images: Tensor, evaluator: Evaluator) -> float:
+    """The Fréchet distance to the test images in `pixel_features`, whose axes are computed once for both sets."""
+    both = pixel_features(torch.cat([as_float(images), as_float(evaluator.images)]), evaluator)
+    return frechet_distance(both[: len(images)], both[len(images) :])
 
 
 # ------------------------------------------------------------------------------------------------ reading the figures

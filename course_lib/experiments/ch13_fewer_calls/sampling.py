@@ -14,7 +14,6 @@ from course_lib import recipes
 from course_lib.arguments import check_integer, check_number
 from course_lib.codec import Codec
 from course_lib.device import Machine
-from course_lib.diffusion import denoiser
 from course_lib.distillation import Network, at_scale
 from course_lib.experiments.evaluator import Evaluator
 from course_lib.experiments.generate import (
@@ -46,8 +45,7 @@ def two_calls(teacher: UNet, scale: float, machine: Machine) -> DenoiserFactory:
 
 def one_call(student: Network, scale: float, machine: Machine) -> DenoiserFactory:
     """Return the factory of a student's denoisers at one guidance scale: one network call a step."""
-    net, autocast = at_scale(student, scale), None if machine.dtype == torch.float32 else machine.dtype
-    return lambda y: denoiser(net, recipes.PREDICTION_TYPE, y, autocast)
+    return conditional_factory(at_scale(student, scale), machine)
 
 
 @dataclass(frozen=True)
