@@ -1,10 +1,10 @@
-"""Text-to-image generation: the workbook's own model of the Teddies, at its own small size.
+"""Text-to-image generation: the workbook's own models of the Teddies, at their own small sizes.
 
     model = text_to_image.load()
     images = model.generate("two pink teddy bears with a green scarf reading", n=16, scale=3, steps=20, seed=0)
 
 The caption is encoded as labels (`teddies.labels_from_captions`) or, for a network with a text encoder, as tokens
-(`text.tokenise`). Both condition a latent denoiser under classifier-free guidance; the Teddies' VAE decodes its latents.
+(`text.tokenise`). Both condition a latent denoiser under classifier-free guidance; a VAE of the Teddies decodes its latents.
 """
 
 from collections.abc import Callable
@@ -15,14 +15,22 @@ from torch import Tensor, nn
 
 from course_lib import device as devices
 from course_lib import recipes, teddies, text
-from course_lib.arguments import check_integer, check_tensor
+from course_lib.arguments import check_choice, check_integer, check_tensor
 from course_lib.codec import Codec
 from course_lib.device import Machine
+from course_lib.diffusion import Denoiser, denoiser
+from course_lib.distillation import SCALES, at_scale
 from course_lib.guidance import Rule, Scale, classifier_free_guide
 from course_lib.samplers import Callback, dpmpp_2m
 from course_lib.schedule import Schedule
 
 MAX_STEPS, MAX_IMAGES = 1000, 100_000
+#: The codec of each model, and the shape of its latents.
+MODELS = {
+    "teddies-128-ldm": ("teddies-128-vae", (12, 16, 16)),
+    "teddies-ldm": ("teddies-vae", (4, 8, 8)),
+    "teddies-words": ("teddies-vae", (4, 8, 8)),
+}
 
 
 @dataclass(frozen=True)
@@ -30,14 +38,15 @@ class TextToImage:
     """A conditional latent denoiser with everything that turns a caption into images.
 
     net: the denoising network. codec: decodes its latents [B, *shape]. encode_prompt: captions → the condition that the network
-    takes, integers [N, F].
+    takes, integers [N, F]. Guidance takes two network calls a step; one, where it is plain and the network has the scale as an
+    input (``takes_scale``) and has learned that scale (see `distillation.SCALES`).
     """
 
     net: nn.Module
     codec: Codec
     schedule: Schedule
     machine: Machine
-    shape: tuple[int, int, int] = (4, 8, 8)
+    shape: tuple[int, int, int]
     encode_prompt: Callable[[str | list[str]], Tensor] = teddies.labels_from_captions
 
     def generate(
@@ -50,7 +59,7 @@ class TextToImage:
         negative: str = "",
         callback: Callback | None = None,
     ) -> Tensor:
-        """Generate n images [n, 3, 64, 64] in [-1, 1] of a caption; equal arguments give equal images.
+        """Generate n images [n, 3, H, W] in [-1, 1] of a caption; equal arguments give equal images.
 
         scale: of classifier-free guidance, 1 for none. steps: of DPM-Solver++(2M). negative: a caption of what is not wanted,
         from which guidance leads away; the empty caption stands for teddies in general. callback: as in the samplers. Raises
@@ -77,7 +86,7 @@ class TextToImage:
         rule: Rule | None = None,
         sampler: Callable[..., Tensor] = dpmpp_2m,
     ) -> Tensor:
-        """Sample one image [N, 3, 64, 64] for each row of the condition, labels [N, F] or tokens [N, L].
+        """Sample one image [N, 3, H, W] for each row of the condition, labels [N, F] or tokens [N, L].
 
         negative_condition: one row, [F] or [L], from which guidance leads away; by default that of the empty caption. batch:
         images sampled at a time. rescale, rule: as in `guidance.guide`. sampler: one of the deterministic `samplers`.
@@ -87,24 +96,48 @@ class TextToImage:
         seed = check_integer("seed", seed, 0, 2**63 - 1)
         if negative_condition is not None:
             check_tensor("negative_condition", negative_condition, f"[{condition.shape[1]}]", "integer")
-        negative = self.encode_prompt("")[0] if negative_condition is None else negative_condition
-        null_label = tuple(negative.tolist())
-        autocast = None if self.machine.dtype == torch.float32 else self.machine.dtype
+        negative = None if negative_condition is None else tuple(negative_condition.tolist())
         levels, generator, images = self.schedule.grid(steps), torch.Generator().manual_seed(seed), []
-        for rows in condition.to(self.machine.device).split(batch):
+        for rows in condition.split(batch):
             noise = torch.randn(len(rows), *self.shape, generator=generator).to(self.machine.device)
-            guided = classifier_free_guide(self.net, recipes.PREDICTION_TYPE, rows, null_label, scale, rescale, autocast, rule)
+            guided = self.guided_denoiser(rows, scale, negative, rescale, rule)
             latents = sampler(guided, noise * levels[0].sigma, levels, callback=callback)
             images.append(self.codec.decode(latents))
         return torch.cat(images)
 
+    def guided_denoiser(
+        self,
+        condition: Tensor,
+        scale: Scale,
+        negative_condition: tuple[int, ...] | None = None,
+        rescale: float = 0.0,
+        rule: Rule | None = None,
+    ) -> Denoiser:
+        """Return the denoiser (x_t, level) → x0_hat that guidance makes of the network: an image for each row of labels.
+
+        negative_condition: as a tuple of F integers; the others as for `sample`.
+        """
+        check_tensor("condition", condition, "[N, F]", "integer")
+        condition = condition.to(self.machine.device)
+        autocast = None if self.machine.dtype == torch.float32 else self.machine.dtype
+        null = tuple(self.encode_prompt("")[0].tolist())
+        plain = negative_condition in (None, null) and rescale == 0 and rule is None
+        one_call = plain and getattr(self.net, "takes_scale", False)
+        if one_call and isinstance(scale, int | float) and SCALES[0] <= scale <= SCALES[1]:
+            return denoiser(at_scale(self.net, scale), recipes.PREDICTION_TYPE, condition, autocast)
+        negative = null if negative_condition is None else negative_condition
+        return classifier_free_guide(self.net, recipes.PREDICTION_TYPE, condition, negative, scale, rescale, autocast, rule)
+
 
 def load(machine: Machine | None = None, name: str = "teddies-ldm") -> TextToImage:
-    """Load the shipped model of the Teddies onto the machine's device.
+    """Load a model of the Teddies onto the machine's device.
 
-    name: "teddies-ldm", conditioned on labels, or "teddies-words", which reads the caption with a text encoder of its own.
+    name: "teddies-ldm", conditioned on labels; "teddies-words", which reads the caption with a text encoder of its own; or
+    "teddies-128-ldm", conditioned on labels, which draws images of 128×128 pixels and is not shipped: where it was not trained
+    before, it is trained now, for an hour and a half. Raises ValueError for another name.
     """
-    machine = machine or devices.find()
+    check_choice("name", name, MODELS)
+    machine, (codec_name, shape) = machine or devices.find(), MODELS[name]
+    net, codec = recipes.load_or_train(name, machine), recipes.load_codec(codec_name, machine)
     encode_prompt = text.tokenise if name == "teddies-words" else teddies.labels_from_captions
-    codec = recipes.load_codec("teddies-vae", machine)
-    return TextToImage(recipes.load_or_train(name, machine), codec, recipes.make_schedule(), machine, encode_prompt=encode_prompt)
+    return TextToImage(net, codec, recipes.make_schedule(), machine, shape, encode_prompt)

@@ -100,7 +100,7 @@ class UNet(nn.Module):
             raise TypeError(f"attention is {attention!r}, but must hold the indices of resolutions, such as (1,).")
         for i in attention:
             check_integer("an index in attention", i, at_least=0)
-        self.null_label, self.multiple = num_classes, 2 ** (len(multipliers) - 1)
+        self.null_label, self.multiple, self.takes_scale = num_classes, 2 ** (len(multipliers) - 1), takes_scale
         embed = 4 * width
         channels = [width * m for m in multipliers]
         self.conditioning = Conditioning(embed, num_classes, takes_scale=takes_scale)

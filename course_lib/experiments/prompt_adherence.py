@@ -13,11 +13,11 @@ MAX_PROMPTS = 10_000
 
 
 def adherence(reader: FactorReader, images: Tensor, labels: Tensor) -> dict[str, float]:
-    """Return the fraction of images [N, 3, 64, 64] in which the reader finds what labels [N, 5] demand.
+    """Return the fraction of images [N, 3, S, S] in which the reader finds what labels [N, 5] demand.
 
     One fraction for each semantic factor, and "all" for all five at once. A null label demands nothing: any answer is correct.
     """
-    check_tensor("images", images, "[N, 3, 64, 64]")
+    check_tensor("images", images, "[N, 3, H, W]")
     teddies.check_labels(labels)
     check_same_length("images", images, "labels", labels)
     logits, _ = read_factors(reader, images)

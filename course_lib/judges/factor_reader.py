@@ -21,12 +21,14 @@ from course_lib.teddies import CONTINUOUS, SEMANTIC, VALUES, Factors, check_is_f
 NAMED_FACTORS = (*SEMANTIC, "fabric")
 NUM_VALUES = tuple(len(VALUES[name]) for name in NAMED_FACTORS)
 NUM_FEATURES = 128
+SIDE = 64  # of the images that it was trained on, in pixels
 
 
 class FactorReader(nn.Module):
     """Four halvings of an image [B, 3, 64, 64] in [-1, 1], then 128 features, then a prediction of each factor.
 
-    width: channels after the first halving; the next has twice, the last two four times as many.
+    Larger squares, of 128, 192, … pixels, are averaged to 64×64 first. width: channels after the first halving; the next has
+    twice, the last two four times as many.
     """
 
     def __init__(self, width: int = 32) -> None:
@@ -51,11 +53,15 @@ class FactorReader(nn.Module):
         self.head = nn.Sequential(nn.SiLU(), nn.Linear(NUM_FEATURES, sum(NUM_VALUES) + len(CONTINUOUS)))
 
     def features(self, images: Tensor) -> Tensor:
-        """Images [B, 3, 64, 64] in [-1, 1] → features [B, 128], for learned distances. Raises ValueError for another size."""
+        """Images [B, 3, S, S] in [-1, 1] → features [B, 128], for learned distances. ValueError: S is no multiple of 64."""
         check_tensor("images", images, "", "float", least=0)
-        if images.ndim != 4 or tuple(images.shape[1:]) != (3, 64, 64):
-            raise ValueError(f"The images are {tuple(images.shape)}, but the reader takes [B, 3, 64, 64]: resize them.")
-        return self.body(images.to(next(self.parameters()).dtype))
+        side = images.shape[-1] if images.ndim == 4 else 0
+        if not side or side % SIDE or tuple(images.shape[1:]) != (3, side, side):
+            raise ValueError(
+                f"The images are {tuple(images.shape)}, but the reader takes [B, 3, 64, 64], or squares of a multiple of 64 "
+                "pixels: resize them."
+            )
+        return self.body(F.avg_pool2d(images.to(next(self.parameters()).dtype), side // SIDE))
 
     def forward(self, images: Tensor) -> Tensor:
         """Images as for `features` → [B, logits of all NAMED_FACTORS, then the CONTINUOUS ones]; see `split_outputs`."""
@@ -111,7 +117,7 @@ def corrupt(images: Tensor, generator: torch.Generator) -> Tensor:
 
 @torch.no_grad()
 def read_factors(net: FactorReader, images: Tensor, batch_size: int = 250) -> tuple[dict[str, Tensor], Tensor]:
-    """Predict the factors of any number of images [N, 3, 64, 64], uint8 or floats (clamped to [-1, 1]): as `split_outputs`."""
+    """Predict the factors of any number of images [N, 3, S, S], uint8 or floats (clamped to [-1, 1]): as `split_outputs`."""
     check_tensor("images", images, "[N, 3, H, W]")
     batch_size = check_integer("batch_size", batch_size, at_least=1)
     return split_outputs(torch.cat([net(as_float(part).clamp(-1, 1)) for part in images.split(batch_size)]))

@@ -22,7 +22,7 @@ from course_lib.recipes.fashion import (
 from course_lib.recipes.few_steps import fashion_four_steps, fashion_one_call, fashion_one_step
 from course_lib.recipes.judges import fashion_classifier, teddies_reader
 from course_lib.recipes.store import RECIPES, Recipe, RunOptions, build, load_codec, load_or_train, saved_file
-from course_lib.recipes.teddies import teddies_ldm, teddies_vae, teddies_words
+from course_lib.recipes.teddies import teddies_128_ldm, teddies_128_vae, teddies_ldm, teddies_vae, teddies_words
 
 __all__ = [
     "NUM_CLASSES",
@@ -45,6 +45,8 @@ __all__ = [
     "load_or_train",
     "make_schedule",
     "saved_file",
+    "teddies_128_ldm",
+    "teddies_128_vae",
     "teddies_ldm",
     "teddies_reader",
     "teddies_vae",

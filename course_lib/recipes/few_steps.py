@@ -12,6 +12,7 @@ from course_lib.arguments import check_integer
 from course_lib.codec import cache
 from course_lib.data import fashion_mnist
 from course_lib.device import Machine
+from course_lib.diffusion import drop_labels
 from course_lib.distillation import SCALES, guidance_loss, halving_loss
 from course_lib.recipes import configs
 from course_lib.recipes.store import FASHION_MNIST, RunOptions, build, load_codec, load_or_train, recipe, save, saved_file
@@ -78,9 +79,14 @@ def untrained_student(machine: Machine, seed: int = 0) -> tuple[UNet, dict[str, 
     """Return a copy of ``fashion-ldm`` that takes a guidance scale, which it does not use yet, and its config."""
     teacher = load_or_train("fashion-ldm", machine)
     config = weights.load(saved_file("fashion-ldm"))[1]["config"] | {"takes_scale": True}
-    student = build(UNet, config, seed).to(machine.device)
+    return copy_that_takes_scale(teacher, config, seed), config
+
+
+def copy_that_takes_scale(teacher: UNet, config: dict[str, Any], seed: int = 0) -> UNet:
+    """Return a copy of a UNet with a guidance scale as another input, which it does not use yet. config: of the copy."""
+    student = build(UNet, config, seed).to(next(teacher.parameters()).device)
     student.load_state_dict(teacher.state_dict(), strict=False)  # the teacher lacks the scale's embedding
-    return student, config
+    return student
 
 
 def latents_and_labels(machine: Machine) -> tuple[Tensor, Tensor]:
@@ -90,15 +96,29 @@ def latents_and_labels(machine: Machine) -> tuple[Tensor, Tensor]:
 
 
 def distil_guidance(
-    student: UNet, teacher: UNet, data: tuple[Tensor, Tensor], training: TrainConfig, machine: Machine
+    student: UNet,
+    teacher: UNet,
+    data: tuple[Tensor, Tensor],
+    training: TrainConfig,
+    machine: Machine,
+    drop: float = 0.0,
+    resume_file: Path | None = None,
 ) -> TrainResult[UNet]:
-    """Train a student, in place, to predict in one call what the guided teacher predicts in two. data: latents and labels."""
-    teacher = copy.deepcopy(teacher).eval().requires_grad_(False)
+    """Train a student, in place, to predict in one call what the guided teacher predicts in two. data: latents and labels.
+
+    drop: with this probability labels are dropped as in training (`drop_labels`), so that the student can leave them out, too.
+    """
+    teacher, null = copy.deepcopy(teacher).eval().requires_grad_(False), teacher.null_label
+    if null is None:
+        raise ValueError("The teacher takes no labels, so it has no guidance to teach: give one with num_classes.")
+    schedule = configs.make_schedule()
 
     def loss(net: UNet, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
-        return guidance_loss(net, teacher, *batch, configs.make_schedule(), configs.NUM_CLASSES, generator=generator)
+        latents, labels = batch
+        labels = drop_labels(labels, null, drop, generator) if drop else labels
+        return guidance_loss(net, teacher, latents, labels, schedule, null, generator=generator)
 
-    return train(student, loss, data, training, machine=machine)
+    return train(student, loss, data, training, machine=machine, resume_file=resume_file)
 
 
 def halve(

@@ -125,7 +125,9 @@ def load_or_train(
 ) -> Autoencoder: ...
 @overload
 def load_or_train(
-    name: Literal["fashion-vae", "teddies-vae"], machine: Machine | None = None, options: RunOptions | None = None
+    name: Literal["fashion-vae", "teddies-vae", "teddies-128-vae"],
+    machine: Machine | None = None,
+    options: RunOptions | None = None,
 ) -> VAE: ...
 @overload
 def load_or_train(
@@ -144,6 +146,7 @@ def load_or_train(
         "fashion-one-step",
         "fashion-pixel-ddpm",
         "teddies-ldm",
+        "teddies-128-ldm",
     ],
     machine: Machine | None = None,
     options: RunOptions | None = None,
@@ -190,13 +193,13 @@ def _load_or_train(
 
 
 def load_codec(name: str, machine: Machine | None = None) -> VAECodec:
-    """Return the codec of ``fashion-vae`` or ``teddies-vae``, with the latent statistics that its metadata hold.
+    """Return the codec of ``fashion-vae``, ``teddies-vae`` or ``teddies-128-vae``, with the latent statistics in its metadata.
 
     Raises ValueError for a recipe that trains no VAE.
     """
     net, metadata = _load_or_train(name, machine)
     if not isinstance(net, VAE):
-        raise ValueError(f"{name} trains a {type(net).__name__}, but a codec needs a VAE: give fashion-vae or teddies-vae.")
+        raise ValueError(f"{name} trains a {type(net).__name__}, but a codec needs a VAE, such as that of fashion-vae.")
     return VAECodec(net, *(torch.tensor(metadata["latents"][key]) for key in ("mean", "std")))
 
 

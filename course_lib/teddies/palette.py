@@ -37,8 +37,8 @@ class Palette(NamedTuple):
     scarved: Tensor  # [N], 1 where there is a scarf
 
 
-def choose_palette(factors: Factors, fine: bool = True) -> Palette:
-    """Return the colours of these factors; without `fine`, fur has no grain and cloth no texture."""
+def choose_palette(factors: Factors, fine: bool = True, grain: bool = True) -> Palette:
+    """Return the colours of these factors; fur has no grain without `fine` or `grain`, cloth no texture without `fine`."""
     device = factors.device
 
     def pick(codes: tuple[str, ...], which: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ def choose_palette(factors: Factors, fine: bool = True) -> Palette:
         blanket=pick(BLANKET, factors.background),
         blanket_mark=pick(BLANKET_MARK, factors.background),
         lamp_x=factors.light * 0.8,
-        grain=factors.grain if fine else None,
+        grain=factors.grain if fine and grain else None,
         fabric=factors.fabric if fine else torch.zeros_like(factors.fabric),
         scarved=(factors.scarf > 0).to(torch.float32),
     )

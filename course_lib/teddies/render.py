@@ -24,15 +24,16 @@ PIXELS_AT_ONCE_CPU, PIXELS_AT_ONCE = 2**20, 2**22
 
 
 @torch.no_grad()
-def render(factors: Factors, size: int = 64, chunk: int | None = None, fine: bool = True) -> Tensor:
+def render(factors: Factors, size: int = 64, chunk: int | None = None, fine: bool = True, grain: bool = True) -> Tensor:
     """Draw the teddies: float32 [N, 3, size, size] in [-1, 1], on the device of the factors.
 
     `size` is 16 to 1024; the image is the same at every size, up to sampling. `chunk` is the number of images drawn at
     once (default: 256 at 64×64 on a CPU); it changes speed and memory, never the image. Without `fine`, the fur has no
-    grain and all cloth is plain: the factors `grain` and `fabric` are ignored. Raises ValueError for a size or a factor
-    out of range.
+    grain and all cloth is plain: the factors `grain` and `fabric` are ignored; without `grain` alone, cloth keeps its
+    texture. Raises ValueError for a size or a factor out of range.
     """
     check_flag("fine", fine)
+    check_flag("grain", grain)
     if isinstance(size, bool) or not isinstance(size, int) or not SMALLEST <= size <= LARGEST:
         raise ValueError(f"size is {size!r}; expected an integer number of pixels from {SMALLEST} to {LARGEST}.")
     if chunk is not None:
@@ -49,7 +50,7 @@ def render(factors: Factors, size: int = 64, chunk: int | None = None, fine: boo
         for count, activity, group in _groups(checked):
             for rows in group.split(at_once):
                 rows = rows.to(device)
-                drawn = _draw(factors[rows], count, activity, backgrounds[..., shown[rows]], fine).permute(3, 0, 1, 2)
+                drawn = _draw(factors[rows], count, activity, backgrounds[..., shown[rows]], fine, grain).permute(3, 0, 1, 2)
                 images[rows] = F.avg_pool2d(drawn, finer) if finer > 1 else drawn
     return images
 
@@ -68,11 +69,11 @@ def _backgrounds(factors: Factors, size: int, device: torch.device) -> tuple[Ten
     return torch.stack(drawn, dim=-1) if drawn else torch.zeros(3, size, size, 0, device=device), which.to(device)
 
 
-def _draw(factors: Factors, count: int, activity: int, images: Tensor, fine: bool = True) -> Tensor:
+def _draw(factors: Factors, count: int, activity: int, images: Tensor, fine: bool = True, grain: bool = True) -> Tensor:
     """Draw on the backgrounds [3, H, W, N], back to front: images with this count and activity."""
     sheet = Patch.full(images)
     upright, frames = bear_frames(factors, count)
-    palette = choose_palette(factors, fine)
+    palette = choose_palette(factors, fine, grain)
     draw_blanket(sheet, upright, palette, count)
     bears = [Bear(sheet, frame, count, which, activity, palette) for which, frame in enumerate(frames)]
     for bear in bears:

@@ -297,7 +297,9 @@ def sample(
     seed: Annotated[int, typer.Option(callback=_checked_seed, help="Seed of the initial noise.")] = 0,
     negative: Annotated[str, typer.Option(help="A caption of what is not wanted.")] = "",
 ) -> None:
-    """Draw teddies that a caption describes, as one sheet of pictures."""
+    """Draw teddies that a caption describes, as one sheet of pictures, about as wide as high."""
+    import math
+
     from tqdm import tqdm
 
     from course_lib import teddies, text_to_image
@@ -310,7 +312,7 @@ def sample(
         teddies.parse_caption(text)  # an unknown word is reported before the networks are loaded
     with tqdm(total=steps, unit="step", desc="drawing", leave=False) as bar:
         images = text_to_image.load().generate(caption, n, scale, steps, seed, negative, callback=lambda *_: bar.update())
-    atomic.write_atomically(out, pictures.encode(pictures.tile(images, scale=2)))
+    atomic.write_atomically(out, pictures.encode(pictures.tile(images, math.ceil(math.sqrt(n)), scale=2)))
     print(out)
 
 

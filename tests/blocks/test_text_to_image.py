@@ -27,6 +27,20 @@ class RecordingNet(torch.nn.Module):
         return x * 0 + y.double().mean(1).to(x).view(-1, 1, 1, 1) / 100
 
 
+class ScaleNet(RecordingNet):
+    """A network with the scale as an input, which records the scales that it was given."""
+
+    takes_scale = True
+
+    def __init__(self):
+        super().__init__()
+        self.scales = []
+
+    def forward(self, x, t, y, scale=None):
+        self.scales.append(None if scale is None else scale.unique().tolist())
+        return super().forward(x, t, y)
+
+
 class IdentityCodec:
     """The latents are the images."""
 
@@ -52,6 +66,27 @@ def test_the_denoiser_gets_the_captions_labels_and_the_null_labels(model):
     assert conditions_given(model, scale=1.0) == {wanted}
     negative = tuple(teddies.labels_from_captions("at night")[0].tolist())
     assert conditions_given(model, scale=3.0, negative="at night") == {wanted, negative}
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.5, 4])
+def test_a_network_that_takes_the_scale_is_called_once_a_step(model, scale):
+    net = ScaleNet()
+    images = replace(model, net=net).generate(PINK_READERS, n=2, steps=3, scale=scale)
+    assert net.scales == [[scale]] * 3
+    assert {tuple(row) for y in net.conditions for row in y.tolist()} == {tuple(model.encode_prompt(PINK_READERS)[0].tolist())}
+    assert images.shape == (2, 3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "options", [{"scale": 4.5}, {"scale": 0.5}, {"scale": lambda level: 3.0}, {"negative": "at night"}, {"rescale": 0.5}]
+)
+def test_what_it_has_not_learned_takes_two_calls(model, options):
+    net = ScaleNet()
+    wanted, negative = model.encode_prompt(PINK_READERS), model.encode_prompt(options.pop("negative", ""))[0]
+    replace(model, net=net).sample(wanted, steps=3, negative_condition=negative, **{"scale": 3.0} | options)
+    assert set(net.scales) == {None}
+    given = {tuple(row) for y in net.conditions for row in y.tolist()}
+    assert given == {tuple(wanted[0].tolist()), tuple(negative.tolist())}
 
 
 def test_a_network_with_a_text_encoder_gets_tokens(model):
@@ -137,7 +172,7 @@ def test_the_command_writes_one_sheet(model, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     assert str(file) in result.output.replace("\n", "")
     sheet = np.asarray(Image.open(io.BytesIO(file.read_bytes())))
-    assert sheet.shape == (16, 4 * 16 + 3 * 2, 3)
+    assert sheet.shape == (2 * 16 + 2, 2 * 16 + 2, 3)
     assert [p.name for p in tmp_path.iterdir()] == ["bears.png"]
 
 

@@ -158,6 +158,7 @@ spec("text_to_image.TextToImage.sample")(
     }
 )
 spec("text_to_image.load")(lambda: {"machine": machine(), "name": "teddies-ldm"})
+exclude("returns a function, which sample calls", "text_to_image.TextToImage.guided_denoiser")
 exclude(
     "a record, whose parts are checked where they are used",
     "text_to_image.TextToImage",

@@ -37,8 +37,8 @@ spec(f"{C}.parse_caption", text=("caption",))(lambda: {"caption": "two pink tedd
 spec(f"{C}.labels_from_captions", text=("text",))(lambda: {"text": ["two pink teddy bears", "one bear"]})
 spec(f"{C}.labels_from_captions", text=("text",))(lambda: {"text": "two pink teddy bears"})
 
-spec("teddies.dataset.dataset")(lambda: {"n": 2, "seed": 3, "size": 16, "unseen": False, "fine": True})
-spec("teddies.render.render")(lambda: {"factors": factors(2), "size": 16, "chunk": 1, "fine": True})
+spec("teddies.dataset.dataset")(lambda: {"n": 2, "seed": 3, "size": 16, "unseen": False, "fine": True, "grain": False})
+spec("teddies.render.render")(lambda: {"factors": factors(2), "size": 16, "chunk": 1, "fine": True, "grain": False})
 spec("teddies.render.render")(lambda: {"factors": factors(2), "size": 32, "fine": False})
 
 for name in ("bear", "canvas", "fur", "palette", "props", "scenes"):

@@ -36,6 +36,16 @@ def test_outputs_belong_to_their_factors():
         assert torch.equal(continuous[:, i], getattr(factors, name))
 
 
+def test_larger_images_are_averaged():
+    net = FactorReader(8)
+    large = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    quarters = torch.stack([large[..., i::2, j::2] for i in (0, 1) for j in (0, 1)]).mean(0)
+    assert_close(net.features(large), net.features(quarters))
+    for side in (32, 96):
+        with pytest.raises(ValueError, match="a multiple of 64"):
+            net.features(torch.zeros(1, 3, side, side))
+
+
 class FixedOutput(torch.nn.Module):
     """A stand-in that returns given outputs."""
 

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from course_lib import data, device, distillation, recipes
+from course_lib import data, device, distillation, recipes, teddies
 from course_lib.diffusion import denoiser
 from course_lib.recipes import configs, fashion, few_steps
 from course_lib.samplers import ddim
 from course_lib.storage import weights
+from course_lib.unet import UNet
 
 CPU = device.find("cpu", "fp32")
 
@@ -49,6 +50,33 @@ def test_a_student_can_be_loaded_and_takes_a_scale(trained):
         assert metadata["config"]["takes_scale"] is True
         assert (metadata["recipe"], metadata["steps"]) == (name, 3)
         assert metadata["seconds"] >= round(result.seconds, 1), "a halved student has the seconds of all its halvings"
+
+
+def test_the_large_teddies_denoiser_learns_the_scale_from_its_own_guidance(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_RUNS", str(tmp_path))
+    monkeypatch.setattr(configs, "NUM_TEDDIES", 64)
+    dataset = teddies.dataset  # the recipe of the VAE evaluates on 1,000 images
+    monkeypatch.setattr(teddies, "dataset", lambda n, *arguments, **options: dataset(min(n, 64), *arguments, **options))
+    recipes.teddies_128_vae(None, CPU, quiet(1))
+    config, training = configs.TEDDIES_128_DENOISER
+    monkeypatch.setattr(configs, "TEDDIES_128_DENOISER", (config | {"width": 16}, replace(training, batch_size=8)))
+    monkeypatch.setattr(configs, "TEDDIES_128_ONE_CALL", replace(configs.TEDDIES_128_ONE_CALL, batch_size=8))
+    result = recipes.teddies_128_ldm(tmp_path / "net.safetensors", CPU, quiet(2))
+    state, metadata = weights.load(tmp_path / "net.safetensors")
+    assert (metadata["scales"], metadata["steps"], result.steps) == (list(distillation.SCALES), 4, 2)
+    net = recipes.build(UNet, metadata["config"])
+    net.load_state_dict(state)
+    x, t, y = torch.zeros(2, 12, 16, 16), torch.full((2,), 500), torch.tensor([[0, 1, 2, 3, 4], list(teddies.NUM_VALUES)])
+    assert net(x, t, y, scale=torch.tensor([1.0, 3.0])).shape == x.shape
+    assert [file.name for file in tmp_path.iterdir() if file.suffix == ".resume"] == []
+
+
+def test_an_unconditional_teacher_is_refused():
+    net = UNet(4, 8, (1,), 1, (), 2, num_classes=None)
+    with pytest.raises(ValueError, match="no guidance to teach"):
+        few_steps.distil_guidance(
+            net, net, (torch.zeros(2, 4, 4, 4), torch.zeros(2)), quiet(1).apply(configs.FASHION_ONE_CALL), CPU
+        )
 
 
 def test_an_untrained_student_is_its_teacher_at_every_scale(trained):

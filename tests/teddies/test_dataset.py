@@ -1,5 +1,6 @@
 """Teddies as a data set: held-out combinations stay out, images match their factors, and a seed reproduces them."""
 
+import pytest
 import torch
 from torch.testing import assert_close
 
@@ -44,15 +45,19 @@ def test_an_empty_set():
     assert len(factors) == 0
 
 
-def test_the_vae_of_teddies_saves_its_metrics_and_latent_statistics(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("recipe", "texture", "channels"),
+    [(recipes.teddies_vae, "test_psnr", 4), (recipes.teddies_128_vae, "test_psnr_without_grain", 12)],
+)
+def test_a_vae_of_teddies_saves_its_metrics_and_latent_statistics(recipe, texture, channels, tmp_path, monkeypatch):
     runs = tmp_path / "runs"  # does not exist yet, as in a fresh clone
     monkeypatch.setenv("COURSE_RUNS", str(runs))
     monkeypatch.setattr(configs, "NUM_TEDDIES", 64)
     dataset = teddies.dataset  # the recipe evaluates on 1,000 images; the assertions do not depend on how many
     monkeypatch.setattr(teddies, "dataset", lambda n, *arguments, **options: dataset(min(n, 64), *arguments, **options))
     machine = device.find(device="cpu", precision="fp32")
-    recipes.teddies_vae(tmp_path / "vae.safetensors", machine, recipes.RunOptions(steps=2, progress=False))
+    recipe(tmp_path / "vae.safetensors", machine, recipes.RunOptions(steps=2, progress=False))
     _, metadata = weights.load(tmp_path / "vae.safetensors")
-    assert set(metadata["metrics"]) == {"test_psnr", "test_psnr_without_grain_and_texture"}
-    assert len(metadata["latents"]["mean"]) == 4
+    assert set(metadata["metrics"]) == {texture, "test_psnr_without_grain_and_texture"}
+    assert len(metadata["latents"]["mean"]) == channels
     assert [file.name for file in runs.iterdir()] == []

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from course_lib import teddies
+from course_lib.images import to_float
 from course_lib.teddies import NUM_COMBINATIONS, VALUES, canvas, captions, render, sample_factors, scenes
 from course_lib.teddies.render import _draw
 
@@ -221,6 +222,17 @@ def test_saturation_scales_the_colours_and_preserves_the_luma():
     assert_close(light[2][unclipped], light[1][unclipped], atol=1e-5, rtol=0)
     assert_close(chroma[0] / chroma[1], 2 - chroma[2] / chroma[1], atol=1e-5, rtol=0)
     assert 0.3 < chroma[0] / chroma[1] < 0.8
+
+
+def test_without_grain_cloth_keeps_its_texture():
+    factors = sample_factors(12, 4)
+    smooth = render(factors, 64, grain=False)
+    assert torch.equal(smooth, render(factors.replace(grain=5), 64, grain=False))
+    assert not torch.equal(smooth, render(factors.replace(fabric="dots"), 64, grain=False))
+    plain = factors.replace(fabric="plain")
+    assert torch.equal(render(plain, 64, grain=False), render(plain, 64, fine=False))
+    images, drawn = teddies.dataset(5, 1, 32, grain=False)
+    assert_close(to_float(images), render(drawn, 32, grain=False), atol=1 / 127.5, rtol=0)
 
 
 def test_without_fine_texture_grain_and_fabric_are_not_drawn():

@@ -98,7 +98,7 @@ def measure_while_training(
 
     def on_step(step: int, net: nn.Module, ema: nn.Module) -> None:
         if step in budgets:
-            model = TextToImage(ema, codec, recipes.make_schedule(), machine, encode_prompt=encode)
+            model = TextToImage(ema, codec, recipes.make_schedule(), machine, (4, 8, 8), encode)
             for combinations, fractions in adherence_by_split(model, reader).items():
                 place = {"condition": condition, "seed": seed, "steps": step, "combinations": combinations}
                 report({**place, **{name: round(value, 4) for name, value in fractions.items()}})

@@ -21,12 +21,13 @@ from course_lib.schedule import Level
 ALT = {
     "cfg": "Three teddies at scales 0, 1, 3 and 8: arbitrary teddies, pale pink readers, clear pink readers, and harsh ones.",
     "classifier_guided": (
-        "Three teddies without guidance, of any colour; the same guided to pink at scale 1, "
-        "and at scale 10, where all are pink; positions and poses stay mixed."
+        "Three teddies without guidance, brown and grey; the same guided to pink at scale 1, a little pinker; "
+        "and at scale 10, where all are pink, and the pair in the middle, which waved, sleeps."
     ),
     "interval_scale": (
-        "Three teddies guided at scale 8 in 20 steps. At all levels: strong colours; at high noise only: softer; "
-        "in the middle only: clear; at low noise only: paler, two of them in front of other backgrounds."
+        "Three pairs of pink teddies, unguided: pale, on a meadow, in the snow and at night. Guided at scale 8 in 20 steps: at "
+        "all levels strong colours, two of them now at the beach; at high noise only one has moved, in the middle two; at low "
+        "noise only all stay where they were, and the colours are stronger."
     ),
     "steps": "Two teddies guided at scale 8: in 10 steps dull, or dark and damaged; in 20 and 40 steps pink, in strong colours.",
     "rescaled": "Two teddies at scale 8: harsh without rescaling, softer with a rescale of 0.7, pale and greyish with 1.",

@@ -71,12 +71,17 @@ def cfg(cond: Tensor, null: Tensor, scale: float) -> Tensor:
 guide = hw5.cfg.check(cfg)
 
 # %% [markdown]
-# **At work.** Your formula guides the workbook's model of teddies towards "two pink teddy bears with a green scarf reading", three times at each scale, always from the same noise. Before you look: what does scale 0 generate? And is scale 8 better than 3?
+# **At work.** Your formula guides the workbook's model of teddies towards "two pink teddy bears with a green scarf reading", three images at each scale, from the same three noises in every row. Before you look: what does scale 0 generate? And is scale 8 better than 3?
 
 # %%
 viz.rows(demos.sample_at_scales(guide, (0.0, 1.0, 3.0, 8.0)), scale=3, alt=demos.ALT["cfg"])
 
 # %% [markdown]
+# <details><summary><b>What the rows show</b></summary>
+#
+# Scale 0 ignores the prompt: teddies of any kind. From scale 1 on all are pink, read, and wear a green scarf; the larger the scale, the stronger the colours. Scale 8 follows the prompt no better than 3, and changes more: one pair has moved into the snow, although the prompt names no place.
+# </details>
+#
 # The same formula with another `null` is another method: if `null` is the prediction of a *weaker* version of the network, conditioned on the same prompt, the method is called autoguidance (Karras et al. 2024). You will meet it in exercise 6.
 #
 # ## 2 · Which number means no guidance?
@@ -126,8 +131,8 @@ def to_guidance_scale(value: float, convention: str) -> float:
 converted = hw5.to_guidance_scale.check(to_guidance_scale)
 
 # %% [markdown]
-# **At work.** Your function converts two numbers from the convention of each paper, and 32 prompts are sampled with each result. A factor reader checks whether all five factors of the prompt are in the image (count, fur, activity, scarf, background). *Clipped* is the percentage of pixel values at
-# an end of their range. Rows with the same scale are equal.
+# **At work.** Your function converts two numbers from the convention of each paper, and 32 prompts are sampled with each result, random ones that name all five factors (count, fur, activity, scarf, background). A factor reader checks whether all five are in the image. *Clipped* is the percentage of pixel values at
+# an end of their range; drawings of teddies have 6 % of them, so neither 0 % nor 20 % is the goal. Rows with the same scale are equal.
 # Write your guess into the next cell, in place of `None`, and run it before the table. (You can leave it `None`.)
 
 # %%
@@ -163,11 +168,11 @@ claims.table(["value", "convention", "guidance_scale", "prompt adherence", "clip
 # | `scale` | a float | $s$: here 0 is off, and 1 is Bayes' rule |
 # | returns | [B, C, h, w] | the guided $\hat x_0$ |
 #
-# The caller of your function has enabled gradients; in a library of your own you would have to do that yourself, because samplers run under `torch.no_grad()`.
+# Your function is called with autograd switched on (`torch.enable_grad()`; samplers usually run without), but `x_t` itself does not require gradients, and it must stay as it is: work on a detached `x` with the same values.
 #
 # <details><summary>Hint 1</summary>
 #
-# `torch.autograd.grad(number, x)` returns a tuple with the gradient of one number. `x` must require gradients (`requires_grad_`), and the number must be computed from that same `x`.
+# `torch.autograd.grad(number, x)` returns a tuple with the gradient of one number. `x` must require gradients (`requires_grad_`), and the number must be computed from that same `x`, not from `x_t`.
 # </details>
 #
 # <details><summary>Hint 2</summary>
@@ -197,11 +202,16 @@ guide_by_classifier = hw5.classifier_guided.check(classifier_guided)
 viz.rows(demos.sample_with_classifier(guide_by_classifier, (0.0, 1.0, 10.0)), scale=2, alt=demos.ALT["classifier_guided"])
 
 # %% [markdown]
-# ## 4 · Only where it helps
+# <details><summary><b>What else changes?</b></summary>
+#
+# At scale 10 all are pink, and the pair in the middle, which waved, has fallen asleep. (A likely reason: so strong a push at high noise moves everything that is still undecided there.) Scale 1 would be Bayes' rule if the classifier and the solver were perfect; this classifier was trained for seconds, and about half of the teddies are pink.
+# </details>
+#
+# ## 4 · Guidance at some levels only
 #
 # [[interval_scale]]
 #
-# Guidance need not be on at every level. Kynkäänniemi et al. (2024, eq. 6) use it only where the noise lies in an interval, and switch it off elsewhere. Noise is measured as *noise over signal*, $\sigma / \alpha$, which the paper calls $\sigma$:
+# Guidance need not be on at every level. Kynkäänniemi et al. (2024, eq. 6) use it only where the noise lies in an interval, and switch it off elsewhere. Noise is measured as *noise over signal*, $\sigma / \alpha$ (the paper writes $\sigma$ for it):
 #
 # $$\text{scale if } \text{lo} < \sigma / \alpha \le \text{hi, else } 1.$$
 #
@@ -230,7 +240,7 @@ def interval_scale(scale: float, alpha: float, sigma: float, lo: float, hi: floa
 scale_in_interval = hw5.interval_scale.check(interval_scale)
 
 # %% [markdown]
-# **At work.** Scale 8 again: it is applied nowhere, at all levels, or in one of three intervals, in 20 steps of the solver. Sampling starts at high noise and ends at low noise.
+# **At work.** Scale 8 again: it is applied nowhere, at all levels, or in one of three intervals, in 20 steps of the solver. Sampling starts at high noise and ends at low noise. The pictures below the table show three images for the prompt of exercise 1.
 
 # %%
 guess_clips = None  # your guess: which interval clips most, "high noise", "middle" or "low noise"?
@@ -244,11 +254,16 @@ compare_guess("Clips most", guess_clips, most)
 claims.table(["guidance at", "noise over signal", "prompt adherence", "clipped"], rows, title="32 prompts at scale 8, 20 steps")
 
 # %%
-images = {name: reports[name].images for name in ("all levels", "high noise", "middle", "low noise")}
+images = {name: reports[name].images for name in ("nowhere", "all levels", "high noise", "middle", "low noise")}
 viz.rows(images, scale=3, alt=demos.ALT["interval_scale"])
 
 # %% [markdown]
-# **Guidance or solver?** Below, scale 8 at all levels in 10, 20 and 40 steps, and at low noise only in 40 steps, which the table above shows in 20. Before you look: if guidance were to blame for a wrong image, which rows would show it?
+# <details><summary><b>What the table says</b></summary>
+#
+# These prompts need no guidance: "nowhere" follows as many of them as any interval does, and clips the fewest values. So the table shows what guidance costs at each noise level. At high noise alone it clips as much as at all levels; in the middle it clips far less and loses hardly a prompt. (Kynkäänniemi et al. also leave out high noise.) In exercise 6 the network needs guidance, and you will see what an interval buys.
+# </details>
+#
+# **Guidance or solver?** Below, scale 8 at all levels in 10, 20 and 40 steps, and, in the last row, at low noise only in 40 steps (the table above has the same in 20). Before you look: if guidance were to blame for a wrong image, which rows would show it?
 
 # %%
 by_steps = demos.compare_steps(guide, scale_in_interval, 8.0, (10, 20, 40))
@@ -260,8 +275,8 @@ viz.rows({name: report.images[1:] for name, report in by_steps.items() if "only"
 # %% [markdown]
 # <details><summary><b>What the table says</b></summary>
 #
-# Guidance is the same in the first three rows, so its faults would be in all of them. It is the *solver* that loses prompts in 10 steps. What remains in 40 steps is the price of guidance: more clipped values than without it. The last row gains prompts over its 20 steps above, so part of that loss is the solver's, too; in 80 steps
-# it stays where it is (not shown), so the rest is not, but it is two prompts of 32. Double the steps before you blame guidance.
+# Guidance is the same in the first three rows, so its faults would be in all of them. It is the *solver* that loses prompts in 10 steps. The clipped values fall with the steps as well, but even in 40 there are almost four times as many as without guidance (the row "nowhere" above). At low noise only, 40 steps follow more prompts than the 20 steps above: part of that loss was the solver's,
+# too. Double the steps before you blame guidance.
 # </details>
 #
 # ## 5 · Too much contrast
@@ -270,8 +285,8 @@ viz.rows({name: report.images[1:] for name, report in by_steps.items() if "only"
 #
 # A large scale pushes $\hat x_0$ so far out that colours reach the ends of their range. Lin et al. (2023) bring the guided prediction back to the standard deviation of the conditional one, and mix the result with the guided prediction:
 #
-# $$x_\text{rescaled} = \text{guided} \cdot \frac{\operatorname{std}(\text{cond})}{\operatorname{std}(\text{guided})} \quad (15), \qquad
-# x_\text{final} = \phi\, x_\text{rescaled} + (1 - \phi)\,\text{guided} \quad (16).$$
+# $$x_\text{rescaled} = \text{guided} \cdot \frac{\operatorname{std}(\text{cond})}{\operatorname{std}(\text{guided})} \quad \text{(eq. 15)}, \qquad
+# x_\text{final} = \phi\, x_\text{rescaled} + (1 - \phi)\,\text{guided} \quad \text{(eq. 16)}.$$
 #
 # | argument | shape | what it is |
 # |---|---|---|
@@ -280,7 +295,7 @@ viz.rows({name: report.images[1:] for name, report in by_steps.items() if "only"
 # | `rescale` | a float in 0…1 | $\phi$; 0 is off |
 # | returns | [B, C, h, w] | $x_\text{final}$ |
 #
-# A standard deviation is taken over all the values *of one image*: its channels, rows and columns together.
+# A standard deviation is taken over all the values *of one image*: its channels, rows and columns together. (Whether you divide by N or N − 1 does not matter: it cancels.)
 #
 # <details><summary>Hint 1</summary>
 #
@@ -362,8 +377,8 @@ def frontier(distance: Tensor, agreement: Tensor) -> Tensor:
 not_dominated = hw5.frontier.check(frontier)
 
 # %% [markdown]
-# **At work.** We return to chapter 5's plane with two classes, and to a network that sees the classes a little blurred. Your `cfg` guides it in three ways: away from the unconditional network, the same but only in an interval (by your `interval_scale`), and away from a network that sees the classes even more blurred (autoguidance).
-# Nothing is sampled at random: the density that each run samples from is computed. *Distance* is the percentage of this density's mass that is in the wrong place (the total variation from the class's density), *agreement* the percentage that a perfect classifier assigns to the class; the classes overlap, so the agreement of the class itself, the last row of the table, is below 100 %. Before you look: is the run without guidance on the frontier?
+# **At work.** We return to chapter 5's plane with two classes, and to a network that sees the classes a little blurred. Your `cfg` guides it in three ways: away from the unconditional network, the same but only where σ/α lies in (0.3, 1.5] (by your `interval_scale`), and away from a network that sees the classes even more blurred (autoguidance).
+# Nothing is sampled at random: the density that each run samples from is computed. *Distance* is the percentage of this density's mass that is in the wrong place (the total variation from the class's density), *agreement* the probability that a perfect classifier gives to the class, averaged over this density; the classes overlap, so the agreement of the class itself, the last row of the table, is below 100 %, and a run above it avoids the points that could be of either class. Before you look: is the run without guidance on the frontier?
 
 # %%
 *runs, ideal = demos.evaluate_methods(guide, scale_in_interval)
@@ -388,8 +403,8 @@ panels.picture(demos.ALT["frontier"])
 #
 # [[choice]]
 #
-# Read the table and the figure above. (a) A shop generates *one* image for each order, and every image of the wrong thing is returned. (b) A laboratory generates a million images to train a classifier on them, in addition to real ones. Which run would you
-# choose for each, and why? Name a run on the frontier that you would choose for neither, and say why. And name one thing that these two numbers do not show, and that you would look at before you decide. Six sentences are enough.
+# Read the table and the figure above; argue from their numbers. (a) A shop generates *one* image for each order, and every image of the wrong thing is returned. (b) A laboratory generates a million images to train a classifier on them, in addition to real ones. Which run would you
+# choose for each, and why? Name a run on the frontier that you would choose for neither, and say why. And name one thing that these two numbers do not show, and that you would look at before you decide. Six sentences are enough. Points: 1½ each for (a) and (b), most of it for the reason; 1 for the run that you would choose for neither; 1 for what is not shown.
 
 # %% [markdown] written="choice"
 # ### BEGIN SOLUTION
