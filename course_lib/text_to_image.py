@@ -121,11 +121,11 @@ class TextToImage:
         condition = condition.to(self.machine.device)
         autocast = None if self.machine.dtype == torch.float32 else self.machine.dtype
         null = tuple(self.encode_prompt("")[0].tolist())
-        plain = negative_condition in (None, null) and rescale == 0 and rule is None
+        negative = null if negative_condition is None else negative_condition
+        plain = negative == null and rescale == 0 and rule is None
         one_call = plain and getattr(self.net, "takes_scale", False)
         if one_call and isinstance(scale, int | float) and SCALES[0] <= scale <= SCALES[1]:
             return denoiser(at_scale(self.net, scale), recipes.PREDICTION_TYPE, condition, autocast)
-        negative = null if negative_condition is None else negative_condition
         return classifier_free_guide(self.net, recipes.PREDICTION_TYPE, condition, negative, scale, rescale, autocast, rule)
 
 

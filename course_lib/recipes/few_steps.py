@@ -78,15 +78,18 @@ def _halve_again(
 def untrained_student(machine: Machine, seed: int = 0) -> tuple[UNet, dict[str, Any]]:
     """Return a copy of ``fashion-ldm`` that takes a guidance scale, which it does not use yet, and its config."""
     teacher = load_or_train("fashion-ldm", machine)
-    config = weights.load(saved_file("fashion-ldm"))[1]["config"] | {"takes_scale": True}
-    return copy_that_takes_scale(teacher, config, seed), config
+    return copy_that_takes_scale(teacher, weights.load(saved_file("fashion-ldm"))[1]["config"], seed)
 
 
-def copy_that_takes_scale(teacher: UNet, config: dict[str, Any], seed: int = 0) -> UNet:
-    """Return a copy of a UNet with a guidance scale as another input, which it does not use yet. config: of the copy."""
+def copy_that_takes_scale(teacher: UNet, config: dict[str, Any], seed: int = 0) -> tuple[UNet, dict[str, Any]]:
+    """Return a copy of a UNet with a guidance scale as another input, which it does not use yet, and the copy's config.
+
+    config: of the teacher.
+    """
+    config = config | {"takes_scale": True}
     student = build(UNet, config, seed).to(next(teacher.parameters()).device)
     student.load_state_dict(teacher.state_dict(), strict=False)  # the teacher lacks the scale's embedding
-    return student
+    return student, config
 
 
 def latents_and_labels(machine: Machine) -> tuple[Tensor, Tensor]:

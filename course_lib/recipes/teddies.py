@@ -133,8 +133,7 @@ def teddies_128_ldm(
     net, loss = build(UNet, config, training.seed), denoising_loss(teddies.NUM_VALUES)
     with resumable("teddies-128-ldm") as resume_file, resumable("teddies-128-ldm-one-call") as distilling_file:
         teacher = train(net, loss, data, training, machine=machine, resume_file=resume_file)
-        config = config | {"takes_scale": True}
-        student = copy_that_takes_scale(teacher.ema.to(machine.device), config, training.seed)
+        student, config = copy_that_takes_scale(teacher.ema.to(machine.device), config, training.seed)
         result = distil_guidance(student, teacher.ema, data, distilling, machine, drop=0.1, resume_file=distilling_file)
         facts = {"scales": SCALES, "seconds": round(teacher.seconds + result.seconds, 1), "steps": teacher.steps + result.steps}
         save("teddies-128-ldm", result, training, config, out, facts)
