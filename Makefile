@@ -16,6 +16,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 COURSE := .venv/installed
 SITE := .venv/installed-site
+NPM := course_lib/tools/site/npm
 DEV := .venv/installed-dev
 # One process of one thread on each core is faster than one process with all threads, for small tests and for notebooks.
 PYTEST := COURSE_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8
@@ -90,9 +91,11 @@ $(COURSE): requirements.lock pyproject.toml
 	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(SITE): $(COURSE) requirements-site.lock
+$(SITE): $(COURSE) requirements-site.lock $(NPM)/package-lock.json
 	@rm -f $@
 	$(PIP) -r requirements-site.lock
+	mkdir -p .venv/npm && cp $(NPM)/*.json .venv/npm
+	$(BIN)/npm ci --prefix .venv/npm --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 $(DEV): $(SITE) requirements-dev.lock

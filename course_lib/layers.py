@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.arguments import can_look_at, check_flag, check_same_dtype, check_sizes, check_tensor
+from course_lib.arguments import can_look_at, check_flag, check_same_batch, check_same_dtype, check_sizes, check_tensor
 
 Activation = Callable[[Tensor], Tensor]
 Module = TypeVar("Module", bound=nn.Module)
@@ -67,7 +67,8 @@ class ResBlock(nn.Module):
         if self.modulation is not None:
             if c is None:
                 raise ValueError("This block is modulated by a conditioning vector: call it as block(x, c).")
-            check_features("c", c, f"[{len(x)}, {self.modulation.in_features}]", self.modulation.weight)
+            check_features("c", c, f"[B, {self.modulation.in_features}]", self.modulation.weight)
+            check_same_batch("c", c, "x", x)
             scale, shift = self.modulation(F.silu(c))[:, :, None, None].chunk(2, dim=1)
             h = torch.addcmul(shift, h, 1 + scale)
         return self.shortcut(x) + self.conv2(self.activation(h))
@@ -95,8 +96,7 @@ def check_noisy_batch(x: Tensor, t: Tensor, axes: str) -> None:
     """Check what a denoising network is given: float images x_t of these axes, and one time step t [B] for each."""
     check_tensor("x_t", x, axes, "float", least=0)
     check_tensor("t", t, "[B]", "integer", least=0)
-    if len(t) != len(x):
-        raise ValueError(f"t has {len(t)} steps for {len(x)} noisy images, but must have one for each.")
+    check_same_batch("t", t, "x_t", x)
 
 
 FEW_TOKENS = 256
@@ -189,7 +189,8 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         check_features("x", x, f"[B, N, {self.out.in_features}]", self.out.weight)
         B, N, D = x.shape
-        check_mask(mask, f"[{B}, {N}]")
+        if mask is not None:
+            check_mask(mask, f"[{B}, {N}]")
         q, k, v = self.qkv(x).view(B, N, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)  # 3 × [B, heads, N, d]
         visible = None if mask is None else mask[:, None, None]  # [B, 1, 1, N]: the same for every head and query
         return self.out(attend(q, k, v, visible).transpose(1, 2).reshape(B, N, D))
@@ -214,8 +215,10 @@ class CrossAttention(nn.Module):
     def _project(self, x: Tensor, context: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Return the queries [B, heads, N, d], and the keys and values [B, heads, L, d]; arguments as in `forward`."""
         check_features("x", x, f"[B, N, {self.q.in_features}]", self.q.weight)
-        check_features("context", context, f"[{len(x)}, L, {self.kv.in_features}]", self.kv.weight)
-        check_mask(mask, f"[{len(x)}, {context.shape[1]}]")
+        check_features("context", context, f"[B, L, {self.kv.in_features}]", self.kv.weight)
+        check_same_batch("context", context, "x", x)
+        if mask is not None:
+            check_mask(mask, f"[{len(x)}, {context.shape[1]}]")
         B, L, heads = *context.shape[:2], self.heads
         q = self.q(x).view(B, x.shape[1], heads, -1).transpose(1, 2)
         k, v = self.kv(context).view(B, L, 2, heads, -1).permute(2, 0, 3, 1, 4)
@@ -288,10 +291,10 @@ class Conditioning(nn.Module):
         if self.label is None:
             return c
         if y is None:  # unconditional: the null label of each factor
-            y = self.null_labels.expand(len(t), -1)
+            y = self.null_labels.expand(t.shape[0], -1)
         check_tensor("y", y, "", "integer", least=0)
         y = y[:, None] if y.ndim == 1 else y  # [B, F]
-        if y.shape != (len(t), len(self.null)):
+        if y.shape != (t.shape[0], len(self.null)):
             raise ValueError(
                 f"The labels are {tuple(y.shape)} for {len(t)} noisy images, but this network takes {len(self.null)} for each: "
                 f"give [{len(t)}, {len(self.null)}]."
@@ -312,6 +315,7 @@ class Conditioning(nn.Module):
                     "This network takes no guidance scale: build it with takes_scale=True, or guide it from outside."
                 )
             return 0.0
-        scale = torch.ones(len(t), device=t.device) if scale is None else scale
-        check_tensor("scale", scale, f"[{len(t)}]", "float", least=0)
+        scale = torch.ones(t.shape[0], device=t.device) if scale is None else scale
+        check_tensor("scale", scale, "[B]", "float", least=0)
+        check_same_batch("scale", scale, "t", t)
         return self.scale((scale[:, None] - 1).to(self.time_dtype))

@@ -27,7 +27,7 @@ from course_lib.schedule import Schedule
 MAX_STEPS, MAX_IMAGES = 1000, 100_000
 #: The codec of each model, and the shape of its latents.
 MODELS = {
-    "teddies-128-ldm": ("teddies-128-vae", (12, 16, 16)),
+    "teddies-128-ldm": ("teddies-128-vae", (16, 8, 8)),
     "teddies-ldm": ("teddies-vae", (4, 8, 8)),
     "teddies-words": ("teddies-vae", (4, 8, 8)),
 }

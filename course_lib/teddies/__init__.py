@@ -1,6 +1,6 @@
 """Teddies: images of teddy bears rendered from known factors, with captions, at any size, on CPU or GPU."""
 
-from .captions import captions, captions_from_labels, labels_from_captions, parse_caption, vocabulary
+from .captions import captions, captions_from_labels, labels_from_captions, lexicon, parse_caption, vocabulary
 from .dataset import dataset
 from .factors import (
     CONTINUOUS,
@@ -43,6 +43,7 @@ __all__ = [
     "dataset",
     "is_held_out",
     "labels_from_captions",
+    "lexicon",
     "parse_caption",
     "render",
     "sample_factors",

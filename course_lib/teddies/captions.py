@@ -167,6 +167,23 @@ def vocabulary() -> str:
     return "; ".join([*lines, "/".join(VALUES["activity"]), "/".join(_LOCATIONS.values())])
 
 
+def lexicon() -> dict[str, dict[str, str] | dict[str, list[str]] | list[str]]:
+    """Return all that `parse_caption` knows of words, for programs in other languages that read captions in the same way."""
+    return {
+        "values": {name: list(VALUES[name]) for name in SEMANTIC},
+        "numbers": _NUMBERS,
+        "nouns": _BEARS,
+        "activities": _ACTIVITIES,
+        "backgrounds": _BACKGROUNDS,
+        "locations": _LOCATIONS,
+        "spellings": _SPELLINGS,
+        "scarf": list(_SCARF),
+        "fillers": sorted(_FILLERS),
+        "no scarf": [_NO_SCARF.pattern],
+        "vocabulary": [vocabulary()],
+    }
+
+
 def labels_from_captions(text: str | list[str], device: torch.device | str | None = None) -> Tensor:
     """Return captions as labels of a denoiser: int64 [N, 5] in the order of SEMANTIC; a factor left out gets its null label.
 

@@ -369,6 +369,17 @@ def site(
     print(builder.build(out or builder.SITE))
 
 
+@cli.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Where the files go; it is made.")],
+) -> None:
+    """Export the Teddies' denoiser and decoder and chapter 3's decoder as ONNX files, which need no Python."""
+    from course_lib.tools.site import models
+
+    for file in models.export(folder):
+        print(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
+
+
 homework = typer.Typer(help="Make the homework's files from their sources.", no_args_is_help=True)
 cli.add_typer(homework, name="homework")
 

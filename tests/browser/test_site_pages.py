@@ -4,19 +4,25 @@ predictions and the search answer without a kernel; wide and narrow, light and d
 The site is built once. Screenshots are written next to it; `pytest -s` prints where.
 """
 
+import base64
 import functools
+import gzip
 import http.server
 import importlib.metadata
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import nbformat
+import numpy as np
 import pytest
+import torch
 
+from course_lib import device, teddies, text_to_image
 from course_lib.storage import paths
-from course_lib.tools.site import builder
+from course_lib.tools.site import builder, live, models
 
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("sphinx")
@@ -39,8 +45,9 @@ KINDS = {
     "exam/1_pixel_space": "light",
     "readme": "dark",
     "search": "light",
+    "live": "light",
 }
-COLOURS = {"index": "dark", "10_design_choices": "dark"}
+COLOURS = {"index": "dark", "10_design_choices": "dark", "live": "dark"}
 
 
 def in_one_process(value: str) -> str:
@@ -67,12 +74,18 @@ def browser(tmp_path_factory):
         yield browser
 
 
+@contextmanager
+def served(site) -> Iterator[str]:
+    """The address of the site on a server of its own."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
 @pytest.fixture(scope="module")
 def opened(site, browser):
     """Open a page of the site, and fail where it asks another host, misses a file, or reports an error."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    home = f"http://127.0.0.1:{server.server_port}/"
 
     @contextmanager
     def open_page(name: str, viewport=DESKTOP, theme="light", **options) -> Iterator:
@@ -90,8 +103,8 @@ def opened(site, browser):
             yield page
         assert wrong == [], name
 
-    yield open_page
-    server.shutdown()
+    with served(site) as home:
+        yield open_page
 
 
 def picture_of(page, site, name: str) -> None:
@@ -169,11 +182,14 @@ def test_a_notebook_is_downloaded_as_it_is_stored_and_homework_without_outputs(o
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["index", "03_vae", "exam/3_vae"], ids=in_one_process)
+@pytest.mark.parametrize("name", ["index", "03_vae", "exam/3_vae", "live"], ids=in_one_process)
 def test_a_phone_shows_it_without_scrolling_sideways(name, theme, opened, site):
     with opened(name, PHONE, theme, has_touch=True, is_mobile=True) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         assert page.evaluate("document.documentElement.dataset.theme") == theme
+        if name == "live":
+            drawn(page)
+            page.locator(".live-view").scroll_into_view_if_needed()
         for root in page.locator("[data-course-explorer]").all()[:3]:
             box = root.bounding_box()
             assert box["x"] >= 0
@@ -189,15 +205,200 @@ def test_without_scripts_stills_stand_in(opened):
         assert page.locator("[data-of=readable]").text_content().startswith("measured: ")
 
 
+def drawn(page) -> float:
+    """Wait until the live page has drawn what is asked for. Milliseconds of the guided walk."""
+    page.wait_for_function(
+        "(({ drawing, drawn }) => drawing && drawing === drawn)(document.querySelector('#course-live').dataset)"
+    )
+    assert page.locator(".live-status").inner_text().endswith("in this page: no server computes.")
+    return float(page.locator("#course-live").get_attribute("data-milliseconds"))
+
+
+def look(canvas) -> str:
+    return canvas.evaluate("canvas => canvas.toDataURL()")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_teddies_are_drawn_live(theme, opened, site):
+    with opened("live", theme=theme) as page:
+        drawn(page)
+        guided, unguided = page.locator(".live-view canvas").all()
+        assert look(guided) != look(unguided)
+        assert page.locator(".live-strip canvas").count() == 2 * 8
+        for change, both in (
+            (lambda: page.get_by_role("button", name="night").click(), True),
+            (lambda: page.get_by_role("button", name="New noise").click(), True),
+            (lambda: page.get_by_role("slider", name="Guidance scale").press("End"), False),
+            (lambda: page.get_by_role("slider", name="Steps").press("Home"), True),
+            (lambda: page.get_by_role("slider", name="Steps").press("End"), True),
+            (lambda: page.get_by_label("Negative caption").fill("blue bears in the snow"), False),
+            (lambda: page.get_by_label("Caption", exact=True).fill("a golden bear sleeping"), True),
+        ):
+            before = look(guided), look(unguided)
+            change()
+            assert 0 < drawn(page) < 30_000
+            assert look(guided) != before[0]
+            assert (look(unguided) != before[1]) is both
+        assert page.locator(".live-strip canvas").count() == 2 * 20
+        pressed = {one.inner_text() for one in page.locator("button[aria-pressed=true]").all()}
+        assert pressed == {"one", "golden", "sleeping"}
+        assert guided.get_attribute("aria-label") == "a golden bear sleeping, drawn with guidance scale 8"
+        page.get_by_label("Caption", exact=True).fill("a purple bear")
+        assert page.locator(".live-status").inner_text().startswith("“purple” is not a word that this model knows.")
+        page.get_by_role("button", name="beach").click()
+        drawn(page)
+        assert page.get_by_label("Caption", exact=True).input_value() == "on a beach"
+        picture_of(page, site, f"live-{theme}")
+
+
+def test_without_guidance_both_pictures_are_equal_and_a_sleeping_page_draws_what_was_asked_last(opened):
+    with opened("live") as page:
+        drawn(page)
+        for key in ("Home", *["ArrowRight"] * 6, "Home"):  # no draws are waited for
+            page.get_by_role("slider", name="Guidance scale").press(key)
+        drawn(page)
+        guided, unguided = page.locator(".live-view canvas").all()
+        assert look(guided) == look(unguided)
+
+
+def test_the_live_pad_is_dragged(opened):
+    with opened("live") as page:
+        drawn(page)
+        pad, canvas, where = page.locator(".live-pad"), page.locator(".live-row > canvas"), page.locator(".live-map .live-small")
+        page.wait_for_function("document.querySelector('.live-row > canvas').getAttribute('aria-label').includes('z = (')")
+        pad.scroll_into_view_if_needed()
+        box, before = pad.bounding_box(), look(canvas)
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.3 * box["height"], steps=4)
+        page.mouse.up()
+        assert where.inner_text() == "z = (4.0, 2.0)"
+        page.wait_for_function("document.querySelector('.live-row > canvas').getAttribute('aria-label').includes('(4.0, 2.0)')")
+        dragged = look(canvas)
+        assert dragged != before
+        pad.press("ArrowLeft")
+        page.wait_for_function("document.querySelector('.live-row > canvas').getAttribute('aria-label').includes('(3.8, 2.0)')")
+        assert look(canvas) != dragged
+
+
+def test_the_live_page_loads_at_most_10_megabytes(opened):
+    with opened("live") as page:
+        drawn(page)
+        entries = set(page.evaluate("performance.getEntriesByType('resource').map(one => one.name)"))
+        place = page.url.removesuffix("live.html") + "_static/live/"  # the worker's files are not among the page's entries
+        entries |= {place + name for name in ("models.js", live.SCRIPTS[0], f"{live.RUNTIMES[0]}.gz", *models.FILES)}
+        bodies = [page.request.get(name).body() for name in entries]
+    assert len(bodies) > 20
+    assert 4e6 < sum(len(gzip.compress(body)) for body in bodies) < 10e6  # a server of static files packs them
+
+
+def walked(page, device_name: str, asked: dict) -> np.ndarray:
+    """Images of a walk in the page, on "wasm" or "webgpu"."""
+    script = """async ([device, { noise, ...asked }]) => {
+        const { load } = await import(new URL("_static/live/models.js", document.baseURI)), models = await load(() => {}, device)
+        let last
+        for await (const { x } of models.walk({ noise: Float32Array.from(noise), ...asked })) last = x
+        const bytes = new Uint8Array((await models.decode(last)).data.slice().buffer)
+        return btoa(Array.from(bytes, one => String.fromCharCode(one)).join(""))
+    }"""
+    return np.frombuffer(base64.b64decode(page.evaluate(script, [device_name, asked])), np.float32)
+
+
+@pytest.fixture(scope="module")
+def request_and_images():
+    """What a walk in the page is asked for, from noise of torch's, and the images of torch's walk."""
+    model = text_to_image.load(device.find("cpu", "fp32"))
+    prompts, negative, scale, steps = ["two pink bears reading at night", "a white bear with a red scarf", ""], "blue", 3.0, 6
+    labels, away = model.encode_prompt(prompts), model.encode_prompt(negative)[0]
+    noise = torch.randn(len(prompts), *model.shape, generator=torch.Generator().manual_seed(5))
+    expected = model.sample(labels, scale, steps, seed=5, negative_condition=away)
+    asked = {"labels": labels.tolist(), "negative": away.tolist(), "scale": scale, "steps": steps}
+    return asked | {"noise": noise.flatten().tolist()}, expected.flatten().numpy()
+
+
+def test_the_page_walks_as_torch_does(opened, request_and_images):
+    asked, expected = request_and_images
+    with opened("live") as page:
+        assert np.abs(walked(page, "wasm", asked) - expected).max() < 1e-4
+
+
+def test_the_page_walks_as_torch_does_on_a_gpu(site, browser, tmp_path, request_and_images):
+    """Chromium's own software stands in for the GPU; its functions are less exact; half a grey level is nowhere to be seen."""
+    asked, expected = request_and_images
+    gpu = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan", "--use-vulkan=swiftshader"]
+    env = {**os.environ, "HOME": str(tmp_path)}
+    with browser.browser_type.launch(executable_path=CHROMIUM, args=gpu, env=env) as other, served(site) as home:
+        page = other.new_page()
+        page.goto(f"{home}index.html")
+        if not page.evaluate("navigator.gpu ? navigator.gpu.requestAdapter().then(Boolean) : false"):
+            pytest.skip("this browser has no WebGPU")
+        assert np.abs(walked(page, "webgpu", asked) - expected).max() < 1 / 255
+        script = """async () => {
+            const { load } = await import(new URL("_static/live/models.js", document.baseURI))
+            Object.defineProperty(GPUAdapterInfo.prototype, "isFallbackAdapter", { get: () => false })
+            return (await load()).device
+        }"""
+        assert page.evaluate(script) == "wasm"  # both were tried, and the GPU of software is many times slower
+
+
+def test_the_page_reads_captions_as_the_library_does(opened):
+    factors = teddies.sample_factors(200, torch.Generator().manual_seed(1))
+    written = teddies.captions(factors) + teddies.captions(factors, ("fur", "scarf")) + teddies.captions(factors, ("count",))
+    others = [
+        "", "a teddy", "teddies", "two teddy bears", "Gray bear!", "scarf green", "a bear whose scarf is red", "scarf", "green",
+        "a bear with a brown scarf", "pink pink bear", "pink blue bear", "no scarf", "a bear without any scarf, asleep",
+        "scarfless bears", "blue bear with a blue scarf", "scarves are blue", "a bear in a red scarf and blue",
+        "one bear two bears", "without", "constructor", "toString", "a purple bear", "none", "bears playing ball in the snow",
+        "pink bear with a scarf", "red scarf blue scarf", "a bear, reading; at night.", "read reads reading", "reading eating",
+        "a bear’s book", "zwei Bären",
+    ]  # fmt: skip
+    script = """async captions => {
+        const at = name => new URL(`_static/live/${name}`, document.baseURI)
+        const { parse, write, labels, CaptionError } = await import(at("captions.js"))
+        const { captions: lexicon, null: nulls } = await (await fetch(at("models.json"))).json()
+        return captions.map(caption => {
+            try {
+                const named = parse(caption, lexicon)
+                return { named, written: write(named, lexicon), labels: labels(named, lexicon, nulls) }
+            } catch (error) {
+                if (!(error instanceof CaptionError)) throw error
+                return null
+            }
+        })
+    }"""
+    with opened("live") as page:
+        found = page.evaluate(script, [*written, *others])
+    for caption, got in zip([*written, *others], found, strict=True):
+        try:
+            named = teddies.parse_caption(caption)
+        except ValueError:
+            assert got is None, caption
+            continue
+        labels = teddies.labels_from_captions(caption)
+        assert got == {"named": named, "written": teddies.captions_from_labels(labels)[0], "labels": labels[0].tolist()}, caption
+    assert 3 < found.count(None) < len(others)
+
+
+def test_the_live_page_without_scripts_shows_a_still(opened, site):
+    with opened("live", java_script_enabled=False) as page:
+        still = page.locator("#course-live img")
+        assert still.is_visible()
+        assert still.evaluate("image => image.naturalWidth") == 768
+        assert "With scripts switched on" in page.locator("#course-live").inner_text()
+        picture_of(page, site, "live-still")
+
+
 @pytest.mark.parametrize(("name", "theme"), [*KINDS.items(), *COLOURS.items()], ids=in_one_process)
 def test_axe_finds_nothing_serious(name, theme, opened, site):
     with opened(name, theme=theme) as page:
         page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+        if name == "live":
+            page.wait_for_selector("#course-live[data-drawn]")
         page.evaluate(axe())
         part = "html" if name == "index" else "#main-content"  # what is around the text is the same on all pages
         options = {"preload": False}
         if (name, theme) in COLOURS.items():
-            part, options = ".cell_output, .course-hero, .course-tiles", options | {"runOnly": ["color-contrast"]}
+            part, options = ".cell_output, .course-hero, .course-tiles, .course-live", options | {"runOnly": ["color-contrast"]}
         found = page.evaluate(f"axe.run({part!r}, {json.dumps(options)})")
         serious = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
         assert [(one["id"], one["nodes"][0]["html"][:200]) for one in serious] == []

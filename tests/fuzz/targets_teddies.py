@@ -20,7 +20,7 @@ GET: dict[str, Any] = {"fixed": ("self",), "raises": (IndexError,)}
 spec(f"{F}.Factors.__getitem__", lambda self, rows: self[rows], **GET)(lambda: {"self": factors(), "rows": [0, 2]})
 spec(f"{F}.Factors.__getitem__", lambda self, rows: self[rows], **GET)(lambda: {"self": factors(), "rows": 1})
 exclude("a record of factors, which the functions that take it check", f"{F}.Factors")
-exclude("takes no arguments", f"{F}.Factors.items", f"{C}.vocabulary")
+exclude("takes no arguments", f"{F}.Factors.items", f"{C}.vocabulary", f"{C}.lexicon")
 spec(f"{F}.check_is_factors")(lambda: {"factors": factors()})
 spec(f"{F}.check_factors")(lambda: {"factors": factors()})
 spec(f"{F}.check_labels", shapes={"labels": "[N, 5]"}, labels={"labels": 100})(lambda: {"labels": labels()})

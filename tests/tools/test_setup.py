@@ -26,6 +26,7 @@ import course_lib
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = SETTINGS["project"]
+NPM = "course_lib/tools/site/npm"
 STUDENT, SITE, DEV = LOCKS = ("requirements.lock", "requirements-site.lock", "requirements-dev.lock")
 PYTHONS = ["3.11", "3.12", "3.13"]
 SYSTEMS = {
@@ -179,9 +180,10 @@ def imported() -> Iterator[tuple[str, str]]:
 
 def test_library_and_notebooks_import_only_declared_dependencies():
     brings = importlib.metadata.packages_distributions()
-    declared = {canonicalize_name(Requirement(need).name) for need in NEEDED}
     ours = {"course_lib", "benchmarks"}
     for file, package in set(imported()):
+        needed = NEEDED + FOR_THE_SITE if "tools/site" in Path(file).as_posix() else NEEDED
+        declared = {canonicalize_name(Requirement(need).name) for need in needed}
         if package not in sys.stdlib_module_names and package not in ours:
             assert declared & set(map(canonicalize_name, brings.get(package, []))), f"{file} imports {package}"
 
@@ -213,7 +215,7 @@ def test_every_file_that_is_no_program_is_installed_with_its_package():
 
 
 def files_of(package: str, glob: str) -> list[Path]:
-    found = list(ROOT.joinpath(*package.split(".")).glob(glob))
+    found = [path for path in ROOT.joinpath(*package.split(".")).glob(glob) if path.is_file()]
     assert found, f"package-data names {glob} in {package}, where there is none"
     return found
 
@@ -355,7 +357,7 @@ STAND_IN = """#!/bin/sh
 called="$(basename "$0")${*:+ $*}"
 echo "$called" >> "$LOG"
 case "$called" in
-  *"-m venv"*) mkdir -p .venv/bin && for name in python course ruff mypy; do cp "$0" .venv/bin/$name; done ;;
+  *"-m venv"*) mkdir -p .venv/bin && for name in python course ruff mypy npm; do cp "$0" .venv/bin/$name; done ;;
   *"$FAILS_ON"*) exit 1 ;;
 esac
 """
@@ -367,6 +369,7 @@ def make(tmp_path):
         pytest.skip("there is no make on this machine")
     for name in ("Makefile", *LOCKS, "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / NPM, tmp_path / NPM)
     python, log = tmp_path / "python", tmp_path / "log"
     python.write_text(STAND_IN)
     python.chmod(0o755)
@@ -399,7 +402,9 @@ FOR_DEVELOPERS_ONLY = ["test", "unit", "browser-test", "lint", "bench", "gpu-tes
 def test_the_site_installs_its_own_lock_and_no_more(make):
     code, asked, _ = make("site")
     assert code == 0
-    assert asked.index(f"-r {STUDENT}") < asked.index("-e .") < asked.index(f"-r {SITE}")
+    assert (
+        asked.index(f"-r {STUDENT}") < asked.index("-e .") < asked.index(f"-r {SITE}") < asked.index("npm ci --prefix .venv/npm")
+    )
     assert DEV not in asked
     assert make("site") == (0, "course site\n", "")
     assert make("lab") == (0, "course lab\n", "")

@@ -11,7 +11,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_lib.storage.paths import ROOT
-from course_lib.tools.site import mathjax
+from course_lib.tools.site import live, mathjax
 from course_lib.tools.site.links import Links, SiteError
 from course_lib.tools.site.notebook_page import EXPLORER, Pictures, notebook_page, title_and_question, without_outputs
 from course_lib.tools.site.reference import Reference, first_line, module_name, taught_modules, title
@@ -53,6 +53,7 @@ class Stage:
         shutil.copytree(STATIC, folder / "_static")
         shutil.copy(CONFIGURATION, folder)
         mathjax.copy(folder / "_static" / "mathjax")
+        live.fill(folder / "_static" / "live")
         self.pictures = Pictures(folder / "_static")
         self.notebooks: dict[str, NotebookNode] = {}
 
