@@ -1,6 +1,7 @@
 """Images per second of chapter 4's training on random latents, by one process or several.
 
 A separate program, because Fabric starts it once for each process: python -m benchmarks.data_parallel PROCESSES THREADS STEPS.
+THREADS is 0 for as many as other programs leave.
 """
 
 import sys
@@ -18,7 +19,7 @@ from course_lib.unet import UNet
 
 def rate(processes: int, threads: int, steps: int) -> float:
     """Images per second of the latent denoiser's recipe with exchanged gradients; ``threads`` for each process."""
-    machine = devices.find("cpu", threads=threads)
+    machine = devices.find("cpu", threads=threads or None)
     network, training = configs.FASHION_DENOISER["cpu"]
     latents, labels = torch.randn(4096, 4, 4, 4), torch.arange(4096) % recipes.NUM_CLASSES
     strategy = "ddp" if processes > 1 else "auto"

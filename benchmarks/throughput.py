@@ -54,9 +54,10 @@ def import_seconds() -> float:
     return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
-def threads(steps: int = 40) -> dict[str, float]:
-    """Images per second of the latent denoiser's training on a CPU: one thread, all of them, and as many processes of one, which
-    exchange their gradients. And the same while another program keeps one core busy."""
+def threads(steps: int = 60) -> dict[str, float]:
+    """Images per second of the latent denoiser's training on a CPU: one thread, all of them, as many as other programs leave
+    (`device.leave_busy_cores`), and as many processes of one, which exchange their gradients. And the same while another program
+    keeps one core busy."""
     cores = torch.get_num_threads()
     found = {}
     for busy in (False, True):
@@ -66,6 +67,7 @@ def threads(steps: int = 40) -> dict[str, float]:
         for name, (processes, each) in {
             "1 thread": (1, 1),
             f"{cores} threads": (1, cores),
+            "as many as are left": (1, 0),
             f"{cores} processes of 1 thread": (cores, 1),
         }.items():
             found[name + ", one core busy" * busy] = statistics.median(_rate(processes, each, steps) for _ in range(3))

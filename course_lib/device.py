@@ -9,6 +9,10 @@ What is chosen, and why: GPUs since 2020 have bf16; older ones (Colab's T4) have
 GPU we use fp32. A CPU gets bf16 only if it has bf16 in hardware (AVX512-BF16 or AMX; others emulate it) *and* a matmul is really
 faster in bf16, which is measured in a thirtieth of a second. With AMX, bf16 is several times as fast; on the same chip inside a
 virtual machine that hides AMX, we have measured bf16 products that took twice as long.
+
+Threads that wait for each other spin: with another program on one of two cores, two threads are less than half as fast as one.
+So, unless a number was asked for, training and sampling look every two seconds how many cores other programs keep busy, and use
+as many threads as are left (`leave_busy_cores`).
 """
 
 import operator
@@ -20,12 +24,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import psutil
 import torch
 
 from course_lib.arguments import MAX_SIZE, check_integer, check_number
 
 PRECISIONS = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16, "32-true": torch.float32}
 MAX_THREADS = 1024  # far more make OpenMP end the process
+LOOK_EVERY, SHORT_LOOK = 2.0, 0.1  # seconds
 _ALIASES = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}
 
 
@@ -36,7 +42,7 @@ class Machine:
     Attributes:
         device: where tensors live, e.g. ``torch.device("cuda", 0)``.
         precision: ``"bf16-mixed"``, ``"16-mixed"`` (both: weights in fp32, autocast forward) or ``"32-true"``.
-        threads: CPU threads for each operator.
+        threads: CPU threads for each operator, at most: see `leave_busy_cores`.
         name: the processor's name, for display.
     """
 
@@ -73,7 +79,8 @@ def find(device: str | torch.device | None = None, precision: str | None = None,
         device: ``"cuda"``, ``"cuda:1"``, ``"mps"`` or ``"cpu"`` (COURSE_DEVICE). Default: the first available.
         precision: ``"bf16-mixed"``, ``"16-mixed"`` or ``"32-true"``, also ``"bf16"``, ``"fp16"``, ``"fp32"``
             (COURSE_PRECISION). Default: the fastest that the device supports natively.
-        threads: CPU threads per operator, at least 1 (COURSE_THREADS). Default: torch's current setting (all cores).
+        threads: CPU threads per operator, at least 1 (COURSE_THREADS). Default: torch's current setting (all cores), and fewer
+            while other programs keep cores busy.
             Two processes that share the cores need 1 each, because waiting threads spin. `course bench threads` on two cores,
             training in images/s: 2,352 with one thread, 3,059 with two, 3,374 with two processes of one thread
             (``--devices 2``); with another program on one core 2,321, 1,069 and 2,136.
@@ -84,15 +91,69 @@ def find(device: str | torch.device | None = None, precision: str | None = None,
     requested = threads if threads is not None else os.environ.get("COURSE_THREADS") or None
     if requested is not None and _parse_threads(requested) != torch.get_num_threads():
         torch.set_num_threads(_parse_threads(requested))
+    most = _threads.allow(requested is None)
     chosen = _parse_device(device or os.environ.get("COURSE_DEVICE") or _best_device())
     precision = _parse_precision(precision or os.environ.get("COURSE_PRECISION") or _best_precision(chosen), chosen)
-    return Machine(chosen, precision, torch.get_num_threads(), _processor_name(chosen))
+    return Machine(chosen, precision, most, _processor_name(chosen))
 
 
 def share_threads(processes: int) -> None:
     """Divide the CPU threads of this machine among ``processes`` processes, each of which calls this (see `find` for why)."""
     if processes > 1:
+        _threads.allow(False)
         torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // processes)))
+
+
+class _Threads:
+    """How many threads torch may use, and what this process and all programs had used of the CPU at the last look."""
+
+    def __init__(self) -> None:
+        self.most: int | None = None  # None: a number was asked for
+        self.set = 0
+        self.at, self.used, self.own = self._look()
+
+    def allow(self, choose: bool) -> int:
+        """Choose the number, or leave it as it is; the most that there may be."""
+        now = torch.get_num_threads()
+        if not choose:
+            self.most = None
+        elif self.most is None or now != self.set:  # somebody else's number is the most that is allowed
+            self.most = self.set = now
+        return self.most or now
+
+    def adapt(self) -> None:
+        if self.most is None or torch.get_num_threads() != self.set or time.monotonic() - self.at < LOOK_EVERY:
+            return
+        if time.monotonic() - self.at > 3 * LOOK_EVERY:  # the start of a run: what was long ago does not count
+            self.at, self.used, self.own = self._look()
+            time.sleep(SHORT_LOOK)
+        at, used, own = self._look()
+        others = ((used - self.used) - (own - self.own)) / (at - self.at)  # in cores
+        self.at, self.used, self.own = at, used, own
+        free = (psutil.cpu_count() or 1) - others
+        threads = max(1, min(self.most, round(free)))
+        if threads != self.set:
+            torch.set_num_threads(threads)
+            self.set = threads
+
+    @staticmethod
+    def _look() -> tuple[float, float, float]:
+        """The time, and the seconds of CPU that all programs and that this process have used so far."""
+        all_of_it = psutil.cpu_times()
+        used = sum(all_of_it) - all_of_it.idle - getattr(all_of_it, "iowait", 0.0)
+        used -= getattr(all_of_it, "guest", 0.0) + getattr(all_of_it, "guest_nice", 0.0)  # they are part of user and nice
+        return time.monotonic(), used, sum(psutil.Process().cpu_times()[:2])
+
+
+_threads = _Threads()
+
+
+def leave_busy_cores() -> None:
+    """Use as many CPU threads as other programs leave cores free, at least one, unless a number was asked for.
+
+    Call it in every step: it looks every two seconds, and costs nothing in between. Results change by rounding alone.
+    """
+    _threads.adapt()
 
 
 def is_main_process() -> bool:

@@ -27,7 +27,7 @@ from course_lib.schedule import Schedule
 MAX_STEPS, MAX_IMAGES = 1000, 100_000
 #: The codec of each model, and the shape of its latents.
 MODELS = {
-    "teddies-128-ldm": ("teddies-128-vae", (16, 8, 8)),
+    "teddies-128-ldm": ("teddies-128-vae", (8, 8, 8)),
     "teddies-ldm": ("teddies-vae", (4, 8, 8)),
     "teddies-words": ("teddies-vae", (4, 8, 8)),
 }
@@ -99,6 +99,7 @@ class TextToImage:
         negative = None if negative_condition is None else tuple(negative_condition.tolist())
         levels, generator, images = self.schedule.grid(steps), torch.Generator().manual_seed(seed), []
         for rows in condition.split(batch):
+            devices.leave_busy_cores()
             noise = torch.randn(len(rows), *self.shape, generator=generator).to(self.machine.device)
             guided = self.guided_denoiser(rows, scale, negative, rescale, rule)
             latents = sampler(guided, noise * levels[0].sigma, levels, callback=callback)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from course_lib import recipes
 from course_lib.arguments import MAX_SIZE, check_choice, check_integer, check_integers, check_labels, check_tensor
 from course_lib.codec import Codec, decode_all
-from course_lib.device import Machine
+from course_lib.device import Machine, leave_busy_cores
 from course_lib.diffusion import Denoiser, denoiser
 from course_lib.experiments.limits import MAX_SAMPLES, seeded_generator
 from course_lib.samplers import ddim, ddpm, dpmpp_2m, heun
@@ -84,5 +84,8 @@ def generate(
     if sampler == "DDPM":
         sample = partial(sample, generator=torch.Generator(machine.device).manual_seed(seed + 1))
     x_T = levels[0].sigma * seeded_noise(len(labels), shape, machine, seed)
-    parts = [sample(factory(y), x, levels) for x, y in zip(x_T.split(batch), labels.split(batch), strict=True)]
+    parts = []
+    for x, y in zip(x_T.split(batch), labels.split(batch), strict=True):
+        leave_busy_cores()
+        parts.append(sample(factory(y), x, levels))
     return decode_all(codec, torch.cat(parts))

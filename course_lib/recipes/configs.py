@@ -76,13 +76,16 @@ TEDDIES_DENOISER: Setting = (
     TrainConfig(steps=10_000, batch_size=128, optimizer="muon", lr=4e-3, betas=(0.9, 0.99), ema_decay=0.999, channels_last=True),
 )
 TEDDIES_WORDS: Setting = ({**_TEDDIES_UNET, "text_dim": 128, "text_depth": 2}, replace(TEDDIES_DENOISER[1], steps=3_000))
-# The large model: 128×128 → 8×8×16, as many positions as the small one has. Latents of 16×16 positions were learned several
-# times more slowly, whatever the weight of their KL.
+# The large model: 128×128 → 8×8×8, as many positions as the small one has. What a denoiser learns in the same time falls with the
+# latents' number: with 16 channels, or at 16×16 positions, teddies are patchworks when those of 8 channels have faces.
 TEDDIES_128_VAE: Setting = (
-    {**TEDDIES_VAE[0], "width": 40, "factor": 16, "latent_channels": 16},
-    replace(TEDDIES_VAE[1], steps=18_000, batch_size=8),
+    {**TEDDIES_VAE[0], "width": 36, "factor": 16, "latent_channels": 8},
+    replace(TEDDIES_VAE[1], steps=16_000, batch_size=8),
 )
-TEDDIES_128_DENOISER: Setting = ({**TEDDIES_DENOISER[0], "in_channels": 16}, TEDDIES_DENOISER[1])
+TEDDIES_128_DENOISER: Setting = (
+    {**TEDDIES_DENOISER[0], "in_channels": 8, "width": 72},
+    replace(TEDDIES_DENOISER[1], steps=14_000),
+)
 TEDDIES_128_ONE_CALL = replace(TEDDIES_128_DENOISER[1], steps=1000, lr=2e-3, ema_decay=0.99)
 NUM_TEDDIES = 24_000  # images in the training set of a Teddies network
 

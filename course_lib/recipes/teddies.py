@@ -63,7 +63,7 @@ def teddies_vae(out: Path | None = None, machine: Machine | None = None, options
 def teddies_128_vae(
     out: Path | None = None, machine: Machine | None = None, options: RunOptions | None = None
 ) -> TrainResult[VAE]:
-    """The VAE of the large Teddies, 128×128×3 → 8×8×16, saved as ``runs/teddies_128_vae.safetensors``.
+    """The VAE of the large Teddies, 128×128×3 → 8×8×8, saved as ``runs/teddies_128_vae.safetensors``.
 
     All images are drawn without the grain of the fur and with the texture of the cloth. About 40 minutes on two cores (0.13 s a
     step); an interrupted run continues where it stopped.

@@ -4,7 +4,8 @@
 
 The loop knows no model: it gives `loss_fn` a batch and a generator, and steps the weights. All that varies from step to
 step (which rows, which random numbers, which learning rate) is a function of (seed, step) alone. Therefore a run that
-was killed and resumed ends, bit for bit, where the uninterrupted run ends (same machine, same thread count).
+was killed and resumed ends, bit for bit, where the uninterrupted run ends (same machine, same thread count: set
+COURSE_THREADS, where other programs run at the same time).
 
 To read it: `training_step` is one step, `_Run.loop` repeats it, `train` sets up and cleans up.
 Steps are counted from 1 wherever people see them; ``losses[k - 1]`` is the loss of step k.
@@ -175,6 +176,7 @@ class _Run:
         config, history, trainer = self.config, self.history, self.trainer
         began = time.perf_counter() - history.elapsed
         while history.fraction < 1:
+            devices.leave_busy_cores()
             history.add(training_step(trainer, config, history.step, history.fraction))
             history.elapsed = time.perf_counter() - began
             if history.step % config.log_every == 0:

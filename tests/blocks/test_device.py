@@ -72,6 +72,62 @@ def test_threads_default_to_the_setting_of_torch():
     assert torch.get_num_threads() == 1
 
 
+@pytest.fixture
+def cores(monkeypatch):
+    """Four cores and a clock: call it with how many cores this process and others keep busy, and for how many seconds."""
+    state = SimpleNamespace(now=0.0, own=0.0, others=0.0)
+    times = SimpleNamespace  # of psutil's, a tuple of these with names
+
+    class Times(tuple):
+        idle, iowait, guest, guest_nice = 7.0, 2.0, 3.0, 0.0
+
+    monkeypatch.setattr(device.time, "monotonic", lambda: state.now)
+    monkeypatch.setattr(device.time, "sleep", lambda seconds: spend(seconds, 0, state.pause))
+    monkeypatch.setattr(device.psutil, "cpu_count", lambda: 4)
+    monkeypatch.setattr(device.psutil, "cpu_times", lambda: Times((state.own + state.others + 3.0, 7.0, 2.0, 0.0, 3.0)))
+    monkeypatch.setattr(device.psutil, "Process", lambda: times(cpu_times=lambda: (state.own, 0.0, 99.0, 99.0)))
+    monkeypatch.setattr(device, "_threads", device._Threads())
+    torch.set_num_threads(4)
+
+    def spend(seconds: float, own: float, others: float) -> int:
+        state.now += seconds
+        state.own += own * seconds
+        state.others += others * seconds
+        state.pause = others
+        if own:
+            device.leave_busy_cores()
+        return torch.get_num_threads()
+
+    return spend
+
+
+def test_threads_are_as_many_as_other_programs_leave(cores):
+    machine = device.find("cpu")
+    assert machine.threads == 4
+    assert cores(2.5, own=4, others=0) == 4
+    assert cores(2.5, own=3.4, others=0.4) == 4
+    assert cores(1.0, own=2, others=2) == 4  # not yet looked
+    assert cores(1.5, own=2, others=2) == 2
+    assert cores(2.5, own=0.5, others=9) == 1  # never none
+    assert cores(2.5, own=1, others=0) == 4
+    assert device.find("cpu").threads == 4
+    cores(60, own=0, others=4)  # the reader thinks, and what ran then runs no more
+    assert cores(0.0, own=1, others=0) == 4
+    cores(60, own=0, others=0)
+    assert cores(0.0, own=1, others=1) == 3  # at the start of a run
+
+
+def test_a_number_of_threads_that_was_asked_for_stays(cores):
+    device.find("cpu", threads=3)
+    assert cores(2.5, own=3, others=4) == 3
+    device.find("cpu")
+    torch.set_num_threads(2)  # somebody else's choice
+    assert cores(2.5, own=2, others=4) == 2
+    assert device.find("cpu").threads == 2
+    assert cores(2.5, own=2, others=4) == 1
+    assert cores(2.5, own=1, others=0) == 2
+
+
 def test_an_empty_variable_counts_as_unset(monkeypatch):
     for name in VARIABLES:
         monkeypatch.setenv(name, "")

@@ -109,7 +109,7 @@ def found(**options: Any) -> Any:
 
 spec("device.find", found)(lambda: {"device": "cpu", "precision": "fp32", "threads": 1})
 spec("device.matmul_rate", fixed=("machine",))(lambda: {"machine": machine(), "n": 32, "seconds": 0.001})
-exclude("changes the threads of this process", "device.share_threads")
+exclude("changes the threads of this process", "device.share_threads", "device.leave_busy_cores")
 exclude(
     "takes no arguments", "device.is_main_process", "device.cpu_has_bf16", "device.Machine.autocast", "device.Machine.synchronize"
 )

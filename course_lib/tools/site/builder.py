@@ -31,7 +31,8 @@ class Built:
 
     def __str__(self) -> str:
         return (
-            f"{self.folder}: {self.pages} pages, {self.size / 1e6:.1f} MB, in {self.seconds:.0f} s. Open index.html in a browser."
+            f"{self.folder}: {self.pages} pages, {self.size / 1e6:.1f} MB, in {self.seconds:.0f} s.\n"
+            f"To look at it: python3 -m http.server -b 127.0.0.1 -d {self.folder}"
         )
 
 

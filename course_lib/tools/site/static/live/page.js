@@ -4,7 +4,7 @@ import { CaptionError, labels, parse, write } from "./captions.js";
 
 const root = document.querySelector("#course-live"), MEGABYTE = 1e6, SIZE = 64, GRID = 13;
 const GROUPS = { count: "Number", fur: "Fur", scarf: "Scarf", activity: "Doing", background: "Where" };
-const stopped = location.protocol === "file:" && "This page needs a web server: run python -m http.server -d build/site, and open what it names.";
+const stopped = location.protocol === "file:" && "This page needs a web server: run python3 -m http.server -b 127.0.0.1 -d build/site, and open what it names.";
 
 if (stopped) root.prepend(add("p", { className: "course-note", role: "alert", textContent: stopped }));
 else start();
