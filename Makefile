@@ -61,7 +61,7 @@ notebooks: $(COURSE)  ## execute every source into its notebook, and record the 
 	$(BIN)/course notebooks
 	$(BIN)/course homework build
 
-site: $(SITE)  ## build the static site from the stored notebooks into build/site, in half a minute; open its index.html
+site: $(SITE)  ## build the static site from the stored notebooks into build/site, in half a minute
 	@$(BIN)/course site
 
 bench: $(DEV)  ## compare this machine's speed with other libraries, into benchmarks/RESULTS.md; about an hour on two cores
@@ -91,7 +91,7 @@ $(COURSE): requirements.lock pyproject.toml
 	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(SITE): $(COURSE) requirements-site.lock $(NPM)/package-lock.json
+$(SITE): $(COURSE) requirements-site.lock $(NPM)/package.json $(NPM)/package-lock.json
 	@rm -f $@
 	$(PIP) -r requirements-site.lock
 	mkdir -p .venv/npm && cp $(NPM)/*.json .venv/npm

@@ -44,6 +44,17 @@ def file_stem(machine: Machine) -> str:
     return re.sub(r"[^a-z0-9]+", "-", f"{machine.name} {machine.precision}".lower().replace("(r)", "")).strip("-")
 
 
+def _records(found: dict) -> list[str]:
+    reached = ", ".join(
+        f"distance {float(target):g} in {seconds:.0f} s" if seconds else f"distance {float(target):g} not reached"
+        for target, seconds in found["reached"].items()
+    )
+    rows = [[run["seconds"], run["frechet"], run["kid"], run["near copies"]] for run in found["runs"]]
+    head = ["seconds of training", "Fréchet distance", "KID", "as near to a training image as 1 % of new ones"]
+    floor = found["runs"][-1]["floor"]
+    return [f"{reached}. {found['samples']:,} samples each; as many real images are at {floor:.2f}.", "", *table(head, rows)]
+
+
 def write(folder: Path = FOLDER) -> str:
     """Return the text of RESULTS.md from every stored part."""
     lines = [
@@ -201,4 +212,5 @@ TABLES = {  # in this order on the page
     "growth": _growth,
     "gpu": _gpu,
     "quality": _quality,
+    "records": _records,
 }

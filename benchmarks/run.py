@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import choices, gpu, growth, memory, quality, report, roofline, sampling, steps, throughput
+from benchmarks import choices, gpu, growth, memory, quality, records, report, roofline, sampling, steps, throughput
 from course_lib import device as devices
 from course_lib.device import Machine
 
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[Machine], dict]] = {
     "growth": growth.measure,
     "gpu": gpu.measure,
     "quality": quality.measure,
+    "records": records.measure,
 }
 
 

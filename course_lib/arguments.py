@@ -47,12 +47,6 @@ def check_same_shape(name: str, x: Tensor, other_name: str, other: Tensor) -> No
         raise ValueError(f"{name} has shape {tuple(x.shape)} and {other_name} {tuple(other.shape)}, but they must be equal.")
 
 
-def check_same_batch(name: str, x: Tensor, other_name: str, other: Tensor) -> None:
-    """Check that two tensors have as many rows. Sizes are compared as they are, so that a trace keeps the batch size free."""
-    if x.shape[0] != other.shape[0]:
-        raise ValueError(f"{name} has {len(x)} rows and {other_name} {len(other)}, but there must be one for each.")
-
-
 def check_same_dtype(name: str, x: Tensor, other_name: str, other: Tensor) -> None:
     """Check that two tensors have one dtype."""
     if x.dtype != other.dtype:
@@ -66,8 +60,8 @@ def check_float_dtype(name: str, dtype: Any) -> None:
 
 
 def check_same_length(name: str, x: Tensor, other_name: str, other: Tensor) -> None:
-    """Check that two tensors have equally many rows."""
-    if len(x) != len(other):
+    """Check that two tensors have equally many rows. The sizes are compared as they are: a trace keeps the batch size free."""
+    if x.shape[0] != other.shape[0]:
         raise ValueError(f"{name} has {len(x)} rows and {other_name} {len(other)}, but row i of both must belong together.")
 
 

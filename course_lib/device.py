@@ -11,8 +11,9 @@ faster in bf16, which is measured in a thirtieth of a second. With AMX, bf16 is 
 virtual machine that hides AMX, we have measured bf16 products that took twice as long.
 
 Threads that wait for each other spin: with another program on one of two cores, two threads are less than half as fast as one.
-So, unless a number was asked for, training and sampling look every two seconds how many cores other programs keep busy, and use
-as many threads as are left (`leave_busy_cores`).
+So, unless a number was asked for, training (every two seconds) and sampling (before a batch) look how many cores other programs
+keep busy, and use as many threads as are left (`leave_busy_cores`). Sums are then rounded in another order: where results must
+repeat bit for bit, set COURSE_THREADS.
 """
 
 import operator
@@ -89,9 +90,12 @@ def find(device: str | torch.device | None = None, precision: str | None = None,
         ValueError: an unknown or absent device, an unknown precision, fp16 without a CUDA device, or fewer than one thread.
     """
     requested = threads if threads is not None else os.environ.get("COURSE_THREADS") or None
-    if requested is not None and _parse_threads(requested) != torch.get_num_threads():
-        torch.set_num_threads(_parse_threads(requested))
-    most = _threads.allow(requested is None)
+    if requested is None:
+        most = _threads.choose()
+    else:
+        _threads.stop()
+        if (most := _parse_threads(requested)) != torch.get_num_threads():
+            torch.set_num_threads(most)
     chosen = _parse_device(device or os.environ.get("COURSE_DEVICE") or _best_device())
     precision = _parse_precision(precision or os.environ.get("COURSE_PRECISION") or _best_precision(chosen), chosen)
     return Machine(chosen, precision, most, _processor_name(chosen))
@@ -100,49 +104,75 @@ def find(device: str | torch.device | None = None, precision: str | None = None,
 def share_threads(processes: int) -> None:
     """Divide the CPU threads of this machine among ``processes`` processes, each of which calls this (see `find` for why)."""
     if processes > 1:
-        _threads.allow(False)
+        _threads.stop()
         torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // processes)))
 
 
+@dataclass(frozen=True)
+class _Look:
+    """The time, and the seconds that all programs and this process have spent on the cores that this process may use."""
+
+    at: float
+    all: float
+    own: float
+
+    @classmethod
+    def now(cls) -> "_Look":
+        cores = psutil.cpu_times(percpu=True)
+        spent = 0.0
+        for core in (cores[i] for i in _own_cores() if i < len(cores)):
+            idle = core.idle + getattr(core, "iowait", 0.0)
+            twice = getattr(core, "guest", 0.0) + getattr(core, "guest_nice", 0.0)  # they are part of user and of nice
+            spent += sum(core) - idle - twice
+        return cls(time.monotonic(), spent, sum(psutil.Process().cpu_times()[:2]))
+
+
+def _own_cores() -> list[int]:
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
 class _Threads:
-    """How many threads torch may use, and what this process and all programs had used of the CPU at the last look."""
+    """How many threads torch may use, while `find` chooses their number."""
 
     def __init__(self) -> None:
         self.most: int | None = None  # None: a number was asked for
         self.set = 0
-        self.at, self.used, self.own = self._look()
+        self.last: _Look | None = None
+        self.process = 0
 
-    def allow(self, choose: bool) -> int:
-        """Choose the number, or leave it as it is; the most that there may be."""
+    def choose(self) -> int:
+        """Choose from now on; the most that there may be."""
         now = torch.get_num_threads()
-        if not choose:
-            self.most = None
-        elif self.most is None or now != self.set:  # somebody else's number is the most that is allowed
+        if self.most is None or now != self.set:  # somebody else's number is the most that is allowed
             self.most = self.set = now
-        return self.most or now
+            self.last = None
+        return self.most
+
+    def stop(self) -> None:
+        """Choose no longer, and give back what was left to others."""
+        if self.most is not None and torch.get_num_threads() == self.set != self.most:
+            torch.set_num_threads(self.most)
+        self.most = None
 
     def adapt(self) -> None:
-        if self.most is None or torch.get_num_threads() != self.set or time.monotonic() - self.at < LOOK_EVERY:
+        now = time.monotonic()
+        if self.most is None or torch.get_num_threads() != self.set or (self.last and now - self.last.at < LOOK_EVERY):
             return
-        if time.monotonic() - self.at > 3 * LOOK_EVERY:  # the start of a run: what was long ago does not count
-            self.at, self.used, self.own = self._look()
-            time.sleep(SHORT_LOOK)
-        at, used, own = self._look()
-        others = ((used - self.used) - (own - self.own)) / (at - self.at)  # in cores
-        self.at, self.used, self.own = at, used, own
-        free = (psutil.cpu_count() or 1) - others
-        threads = max(1, min(self.most, round(free)))
+        try:
+            if not self.last or self.process != os.getpid() or now - self.last.at > 3 * LOOK_EVERY:  # the start of a run
+                self.last, self.process = _Look.now(), os.getpid()
+                time.sleep(SHORT_LOOK)
+            before, self.last = self.last, _Look.now()
+        except (psutil.Error, OSError):  # a system that does not tell: then as if no number could be chosen
+            self.most = None
+            return
+        others = (self.last.all - before.all - (self.last.own - before.own)) / (self.last.at - before.at)  # in cores
+        threads = max(1, min(self.most, round(self.most * (1 - others / len(_own_cores())))))
         if threads != self.set:
             torch.set_num_threads(threads)
             self.set = threads
-
-    @staticmethod
-    def _look() -> tuple[float, float, float]:
-        """The time, and the seconds of CPU that all programs and that this process have used so far."""
-        all_of_it = psutil.cpu_times()
-        used = sum(all_of_it) - all_of_it.idle - getattr(all_of_it, "iowait", 0.0)
-        used -= getattr(all_of_it, "guest", 0.0) + getattr(all_of_it, "guest_nice", 0.0)  # they are part of user and nice
-        return time.monotonic(), used, sum(psutil.Process().cpu_times()[:2])
 
 
 _threads = _Threads()
@@ -151,7 +181,8 @@ _threads = _Threads()
 def leave_busy_cores() -> None:
     """Use as many CPU threads as other programs leave cores free, at least one, unless a number was asked for.
 
-    Call it in every step: it looks every two seconds, and costs nothing in between. Results change by rounding alone.
+    Call it in every step: it looks every two seconds, for a tenth of a second where it has not looked for long, and else returns
+    at once. A limit of a container's CPU time is not seen: set COURSE_THREADS there.
     """
     _threads.adapt()
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.arguments import MAX_DEPTH, check_number, check_same_batch, check_sizes, check_tensor
+from course_lib.arguments import MAX_DEPTH, check_number, check_same_length, check_sizes, check_tensor
 from course_lib.layers import Conditioning, SelfAttention, check_features, check_heads, check_noisy_batch, zero_module
 
 
@@ -27,7 +27,7 @@ class DiTBlock(nn.Module):
     def forward(self, x: Tensor, c: Tensor) -> Tensor:  # x [B, N, dim], c [B, dim]
         check_features("x", x, f"[B, N, {self.modulation.in_features}]", self.modulation.weight)
         check_features("c", c, f"[B, {self.modulation.in_features}]", self.modulation.weight)
-        check_same_batch("c", c, "x", x)
+        check_same_length("c", c, "x", x)
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(c)[:, None].chunk(6, dim=2)  # each [B, 1, dim]
         x = torch.addcmul(x, gate1, self.attention(torch.addcmul(shift1, self.norm(x), 1 + scale1)))
         return torch.addcmul(x, gate2, self.mlp(torch.addcmul(shift2, self.norm(x), 1 + scale2)))

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.arguments import can_look_at, check_flag, check_same_batch, check_same_dtype, check_sizes, check_tensor
+from course_lib.arguments import can_look_at, check_flag, check_same_dtype, check_same_length, check_sizes, check_tensor
 
 Activation = Callable[[Tensor], Tensor]
 Module = TypeVar("Module", bound=nn.Module)
@@ -68,7 +68,7 @@ class ResBlock(nn.Module):
             if c is None:
                 raise ValueError("This block is modulated by a conditioning vector: call it as block(x, c).")
             check_features("c", c, f"[B, {self.modulation.in_features}]", self.modulation.weight)
-            check_same_batch("c", c, "x", x)
+            check_same_length("c", c, "x", x)
             scale, shift = self.modulation(F.silu(c))[:, :, None, None].chunk(2, dim=1)
             h = torch.addcmul(shift, h, 1 + scale)
         return self.shortcut(x) + self.conv2(self.activation(h))
@@ -96,7 +96,7 @@ def check_noisy_batch(x: Tensor, t: Tensor, axes: str) -> None:
     """Check what a denoising network is given: float images x_t of these axes, and one time step t [B] for each."""
     check_tensor("x_t", x, axes, "float", least=0)
     check_tensor("t", t, "[B]", "integer", least=0)
-    check_same_batch("t", t, "x_t", x)
+    check_same_length("t", t, "x_t", x)
 
 
 FEW_TOKENS = 256
@@ -216,7 +216,7 @@ class CrossAttention(nn.Module):
         """Return the queries [B, heads, N, d], and the keys and values [B, heads, L, d]; arguments as in `forward`."""
         check_features("x", x, f"[B, N, {self.q.in_features}]", self.q.weight)
         check_features("context", context, f"[B, L, {self.kv.in_features}]", self.kv.weight)
-        check_same_batch("context", context, "x", x)
+        check_same_length("context", context, "x", x)
         if mask is not None:
             check_mask(mask, f"[{len(x)}, {context.shape[1]}]")
         B, L, heads = *context.shape[:2], self.heads
@@ -317,5 +317,5 @@ class Conditioning(nn.Module):
             return 0.0
         scale = torch.ones(t.shape[0], device=t.device) if scale is None else scale
         check_tensor("scale", scale, "[B]", "float", least=0)
-        check_same_batch("scale", scale, "t", t)
+        check_same_length("scale", scale, "t", t)
         return self.scale((scale[:, None] - 1).to(self.time_dtype))

@@ -135,7 +135,7 @@ def load(machine: Machine | None = None, name: str = "teddies-ldm") -> TextToIma
 
     name: "teddies-ldm", conditioned on labels; "teddies-words", which reads the caption with a text encoder of its own; or
     "teddies-128-ldm", conditioned on labels, which draws images of 128×128 pixels and is not shipped: where it was not trained
-    before, it is trained now, for an hour and a half. Raises ValueError for another name.
+    before, it is trained now, for more than an hour. Raises ValueError for another name.
     """
     check_choice("name", name, MODELS)
     machine, (codec_name, shape) = machine or devices.find(), MODELS[name]

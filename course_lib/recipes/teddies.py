@@ -65,7 +65,7 @@ def teddies_128_vae(
 ) -> TrainResult[VAE]:
     """The VAE of the large Teddies, 128×128×3 → 8×8×8, saved as ``runs/teddies_128_vae.safetensors``.
 
-    All images are drawn without the grain of the fur and with the texture of the cloth. About 40 minutes on two cores (0.13 s a
+    All images are drawn without the grain of the fur and with the texture of the cloth. Half an hour on two cores (0.12 s a
     step); an interrupted run continues where it stopped.
     """
     machine, options = machine or devices.find(), options or RunOptions()

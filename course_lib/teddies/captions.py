@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -167,20 +168,23 @@ def vocabulary() -> str:
     return "; ".join([*lines, "/".join(VALUES["activity"]), "/".join(_LOCATIONS.values())])
 
 
-def lexicon() -> dict[str, dict[str, str] | dict[str, list[str]] | list[str]]:
-    """Return all that `parse_caption` knows of words, for programs in other languages that read captions in the same way."""
+def lexicon() -> dict[str, Any]:
+    """Return all that `parse_caption` knows of words, for programs in other languages that read captions in the same way.
+
+    ``noScarf`` is a regular expression, which Python and JavaScript read alike; the others are words, or {word: value}.
+    """
     return {
         "values": {name: list(VALUES[name]) for name in SEMANTIC},
-        "numbers": _NUMBERS,
-        "nouns": _BEARS,
-        "activities": _ACTIVITIES,
-        "backgrounds": _BACKGROUNDS,
-        "locations": _LOCATIONS,
-        "spellings": _SPELLINGS,
+        "numbers": dict(_NUMBERS),
+        "nouns": dict(_BEARS),
+        "activities": dict(_ACTIVITIES),
+        "backgrounds": dict(_BACKGROUNDS),
+        "locations": dict(_LOCATIONS),
+        "spellings": dict(_SPELLINGS),
         "scarf": list(_SCARF),
         "fillers": sorted(_FILLERS),
-        "no scarf": [_NO_SCARF.pattern],
-        "vocabulary": [vocabulary()],
+        "noScarf": _NO_SCARF.pattern,
+        "vocabulary": vocabulary(),
     }
 
 

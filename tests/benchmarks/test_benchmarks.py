@@ -11,9 +11,10 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
-from benchmarks import gpu, growth, memory, peers, report, roofline, run, steps, throughput, timing
-from course_lib import recipes
+from benchmarks import gpu, growth, memory, peers, records, report, roofline, run, steps, throughput, timing
+from course_lib import device, recipes
 from course_lib.device import Machine
+from course_lib.experiments.evaluator import Evaluator
 from course_lib.experiments.flops import flops
 from course_lib.recipes import configs
 from course_lib.storage import paths
@@ -178,3 +179,29 @@ def test_the_parts_that_the_texts_name_exist():
     texts = [paths.ROOT / "README.md", *paths.ROOT.glob("notebooks/*.md"), *paths.ROOT.glob("course_lib/**/*.py")]
     named = {part for text in texts for part in re.findall(r"`?course bench ([a-z]+)", text.read_text(encoding="utf-8"))}
     assert {"steps", "attention", "guidance"} <= named <= set(run.PARTS)
+
+
+def test_the_ladder_ends_where_the_last_target_is_reached(monkeypatch):
+    distances = {10.0: 31.0, 15.0: 12.0, 20.0: 9.5, 30.0: 6.9, 45.0: 5.0}
+    monkeypatch.setattr(records, "Evaluator", lambda machine: None)
+    facts = {"floor": 2.1, "kid": 0.01, "near copies": 0.012}
+    monkeypatch.setattr(
+        records, "one_run", lambda _, seconds, n, seed: {"seconds": seconds, "frechet": distances[seconds]} | facts
+    )
+    found = records.measure(CPU)
+    assert [run["seconds"] for run in found["runs"]] == [10, 15, 20, 30]
+    assert found["reached"] == {"20.0": 15.0, "10.0": 20.0, "7.0": 30.0}
+    assert records.measure(CPU, (10.0, 15.0))["reached"] == {"20.0": 15.0, "10.0": None, "7.0": None}
+    lines = report.TABLES["records"](found)
+    assert (
+        lines[0]
+        == "distance 20 in 15 s, distance 10 in 20 s, distance 7 in 30 s. 10,000 samples each; as many real images are at 2.10."
+    )
+    assert "| 20 | 9.5 | 0.01 | 0.012 |" in lines
+
+
+def test_a_run_of_the_record_list_counts_all_of_its_seconds():
+    found = records.one_run(Evaluator(device.find("cpu")), 4.0, 100)
+    assert 4.0 < found["seconds"] < 60
+    assert found["frechet"] > found["floor"] > 0
+    assert 0 <= found["near copies"] <= 1

@@ -1,12 +1,18 @@
 """course_lib.device: which device, precision and threads are chosen on which machine, and what they do."""
 
+from collections import namedtuple
 from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from course_lib import device
+from course_lib import device, recipes
+from course_lib.codec import PixelCodec
+from course_lib.experiments import generate
+from course_lib.text_to_image import TextToImage
+from course_lib.training import TrainConfig, train
+from course_lib.unet import UNet
 
 VARIABLES = ("COURSE_DEVICE", "COURSE_PRECISION", "COURSE_THREADS")
 
@@ -74,47 +80,55 @@ def test_threads_default_to_the_setting_of_torch():
 
 @pytest.fixture
 def cores(monkeypatch):
-    """Four cores and a clock: call it with how many cores this process and others keep busy, and for how many seconds."""
-    state = SimpleNamespace(now=0.0, own=0.0, others=0.0)
-    times = SimpleNamespace  # of psutil's, a tuple of these with names
+    """Four cores and a clock: call it with how many cores this process and others keep busy, and for how many seconds.
 
-    class Times(tuple):
-        idle, iowait, guest, guest_nice = 7.0, 2.0, 3.0, 0.0
-
-    monkeypatch.setattr(device.time, "monotonic", lambda: state.now)
-    monkeypatch.setattr(device.time, "sleep", lambda seconds: spend(seconds, 0, state.pause))
-    monkeypatch.setattr(device.psutil, "cpu_count", lambda: 4)
-    monkeypatch.setattr(device.psutil, "cpu_times", lambda: Times((state.own + state.others + 3.0, 7.0, 2.0, 0.0, 3.0)))
-    monkeypatch.setattr(device.psutil, "Process", lambda: times(cpu_times=lambda: (state.own, 0.0, 99.0, 99.0)))
-    monkeypatch.setattr(device, "_threads", device._Threads())
-    torch.set_num_threads(4)
+    Other programs keep two more cores busy, which this process may not use.
+    """
+    state = SimpleNamespace(now=0.0, own=0.0, others=0.0, rate=0.0, process=7)
+    Core = namedtuple("Core", "user idle iowait guest")
 
     def spend(seconds: float, own: float, others: float) -> int:
-        state.now += seconds
-        state.own += own * seconds
-        state.others += others * seconds
-        state.pause = others
-        if own:
-            device.leave_busy_cores()
+        """Time passes, and then a step begins: the number of its threads."""
+        pass_by(seconds, own, others)
+        device.leave_busy_cores()
         return torch.get_num_threads()
 
+    def pass_by(seconds: float, own: float, others: float) -> None:
+        state.now, state.own, state.others = state.now + seconds, state.own + own * seconds, state.others + others * seconds
+        state.rate = others
+
+    def cpu_times(percpu: bool):
+        shared = (state.own + state.others) / 4
+        return [Core(shared + 3.0, 70.0, 20.0, 3.0)] * 4 + [Core(state.now, 0.0, 0.0, 0.0)] * 2
+
+    monkeypatch.setattr(device.time, "monotonic", lambda: state.now)
+    monkeypatch.setattr(device.time, "sleep", lambda seconds: pass_by(seconds, 0, state.rate))
+    monkeypatch.setattr(device, "_own_cores", lambda: [0, 1, 2, 3])
+    monkeypatch.setattr(device.os, "getpid", lambda: state.process)
+    monkeypatch.setattr(device.psutil, "cpu_times", cpu_times)
+    monkeypatch.setattr(device.psutil, "Process", lambda: SimpleNamespace(cpu_times=lambda: (state.own, 0.0, 99.0, 99.0)))
+    monkeypatch.setattr(device, "_threads", device._Threads())
+    torch.set_num_threads(4)
+    spend.state = state
     return spend
 
 
 def test_threads_are_as_many_as_other_programs_leave(cores):
     machine = device.find("cpu")
     assert machine.threads == 4
+    assert cores(0.5, own=4, others=1) == 3  # the first step looks, for a moment
     assert cores(2.5, own=4, others=0) == 4
     assert cores(2.5, own=3.4, others=0.4) == 4
-    assert cores(1.0, own=2, others=2) == 4  # not yet looked
+    assert cores(1.0, own=2, others=2) == 4  # it looked a second ago
     assert cores(1.5, own=2, others=2) == 2
     assert cores(2.5, own=0.5, others=9) == 1  # never none
     assert cores(2.5, own=1, others=0) == 4
     assert device.find("cpu").threads == 4
-    cores(60, own=0, others=4)  # the reader thinks, and what ran then runs no more
-    assert cores(0.0, own=1, others=0) == 4
-    cores(60, own=0, others=0)
-    assert cores(0.0, own=1, others=1) == 3  # at the start of a run
+    cores.state.rate = 0
+    assert cores(60, own=0, others=0) == 4
+    assert cores(60, own=0, others=1) == 3  # the start of a run: what was a minute ago does not count
+    cores.state.process, cores.state.own = 8, 0.0  # a process that this one has started
+    assert cores(3, own=1, others=0) == 4
 
 
 def test_a_number_of_threads_that_was_asked_for_stays(cores):
@@ -124,8 +138,53 @@ def test_a_number_of_threads_that_was_asked_for_stays(cores):
     torch.set_num_threads(2)  # somebody else's choice
     assert cores(2.5, own=2, others=4) == 2
     assert device.find("cpu").threads == 2
-    assert cores(2.5, own=2, others=4) == 1
+    assert cores(2.5, own=2, others=2) == 1
     assert cores(2.5, own=1, others=0) == 2
+
+
+def test_what_was_left_to_others_is_given_back(cores, monkeypatch):
+    monkeypatch.setattr(device.os, "cpu_count", lambda: 4)
+    device.find("cpu")
+    assert cores(2.5, own=1, others=4) == 1
+    device.share_threads(2)
+    assert torch.get_num_threads() == 2
+    assert cores(2.5, own=1, others=4) == 2
+    torch.set_num_threads(4)
+    device.find("cpu")
+    assert cores(2.5, own=1, others=4) == 1
+    device.find("cpu", threads=3)
+    device.find("cpu")
+    assert torch.get_num_threads() == 3
+
+
+def test_a_system_that_does_not_tell_leaves_the_threads_alone(cores, monkeypatch):
+    device.find("cpu")
+    monkeypatch.setattr(device.psutil, "cpu_times", raising(PermissionError("/proc/stat")))
+    assert cores(2.5, own=1, others=4) == 4
+
+
+def raising(error: Exception):
+    def fail(*_, **__):
+        raise error
+
+    return fail
+
+
+def test_training_and_sampling_leave_busy_cores(monkeypatch):
+    looked = []
+    monkeypatch.setattr(device, "leave_busy_cores", lambda: looked.append("training or a text's images"))
+    monkeypatch.setattr(generate, "leave_busy_cores", lambda: looked.append("samples"))
+    machine = device.find("cpu", "fp32", 1)
+    net = torch.nn.Linear(2, 1)
+    train(net, lambda net, batch, _: net(batch[0]).mean(), torch.ones(8, 2), TrainConfig(steps=3, batch_size=4, progress=False))
+    assert len(looked) == 3
+    unet = UNet(1, 8, (1,), 1, (), num_classes=5)
+    model = TextToImage(unet, PixelCodec(), recipes.make_schedule(), machine, (1, 8, 8), lambda caption: torch.tensor([[5]]))
+    model.sample(torch.zeros(4, 1, dtype=torch.int64), steps=1, batch=2)
+    assert len(looked) == 5
+    labels = torch.zeros(6, dtype=torch.int64)
+    generate.generate(lambda y: lambda x, level: x, labels, PixelCodec(), (1, 8, 8), machine, batch=2)
+    assert looked[5:] == ["samples"] * 3
 
 
 def test_an_empty_variable_counts_as_unset(monkeypatch):

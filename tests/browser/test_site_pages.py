@@ -22,7 +22,7 @@ import torch
 
 from course_lib import device, teddies, text_to_image
 from course_lib.storage import paths
-from course_lib.tools.site import builder, live, models
+from course_lib.tools.site import builder, live
 
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("sphinx")
@@ -60,6 +60,11 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class QuietServer(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """A page that is left does not wait for its files."""
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     built = builder.build(tmp_path_factory.mktemp("site") / "site", address="")
@@ -77,7 +82,7 @@ def browser(tmp_path_factory):
 @contextmanager
 def served(site) -> Iterator[str]:
     """The address of the site on a server of its own."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
+    server = QuietServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
@@ -207,10 +212,11 @@ def test_without_scripts_stills_stand_in(opened):
 
 def drawn(page) -> float:
     """Wait until the live page has drawn what is asked for. Milliseconds of the guided walk."""
-    page.wait_for_function(
-        "(({ drawing, drawn }) => drawing && drawing === drawn)(document.querySelector('#course-live').dataset)"
-    )
-    assert page.locator(".live-status").inner_text().endswith("in this page: no server computes.")
+    page.wait_for_function("""() => {
+        const { drawing, drawn } = document.querySelector("#course-live").dataset
+        return drawing && drawing === drawn
+    }""")
+    assert page.locator(".live-status").inner_text().endswith("ms, in this page.")
     return float(page.locator("#course-live").get_attribute("data-milliseconds"))
 
 
@@ -222,49 +228,79 @@ def look(canvas) -> str:
 def test_teddies_are_drawn_live(theme, opened, site):
     with opened("live", theme=theme) as page:
         drawn(page)
-        guided, unguided = page.locator(".live-view canvas").all()
+        unguided, guided = page.locator(".live-view canvas").all()
+        caption, scale = page.get_by_label("Caption", exact=True), page.get_by_role("slider", name="Guidance scale")
         assert look(guided) != look(unguided)
         assert page.locator(".live-strip canvas").count() == 2 * 8
         for change, both in (
             (lambda: page.get_by_role("button", name="night").click(), True),
             (lambda: page.get_by_role("button", name="New noise").click(), True),
-            (lambda: page.get_by_role("slider", name="Guidance scale").press("End"), False),
+            (lambda: page.get_by_label("Pictures").select_option("4"), True),
+            (lambda: scale.press("End"), False),
             (lambda: page.get_by_role("slider", name="Steps").press("Home"), True),
             (lambda: page.get_by_role("slider", name="Steps").press("End"), True),
-            (lambda: page.get_by_label("Negative caption").fill("blue bears in the snow"), False),
-            (lambda: page.get_by_label("Caption", exact=True).fill("a golden bear sleeping"), True),
+            (lambda: (page.get_by_label("Negative caption").fill("blue bears in the snow"), page.keyboard.press("Enter")), False),
+            (lambda: (caption.fill("a golden bear sleeping"), page.keyboard.press("Enter")), True),
         ):
             before = look(guided), look(unguided)
             change()
-            assert 0 < drawn(page) < 30_000
+            assert 0 < drawn(page) < 60_000
             assert look(guided) != before[0]
             assert (look(unguided) != before[1]) is both
         assert page.locator(".live-strip canvas").count() == 2 * 20
         pressed = {one.inner_text() for one in page.locator("button[aria-pressed=true]").all()}
         assert pressed == {"one", "golden", "sleeping"}
         assert guided.get_attribute("aria-label") == "a golden bear sleeping, drawn with guidance scale 8"
-        page.get_by_label("Caption", exact=True).fill("a purple bear")
-        assert page.locator(".live-status").inner_text().startswith("“purple” is not a word that this model knows.")
-        page.get_by_role("button", name="beach").click()
-        drawn(page)
-        assert page.get_by_label("Caption", exact=True).input_value() == "on a beach"
+        assert page.locator(".live-view figcaption").all_inner_texts() == ["Caption only (scale 1)", "Guided (scale 8)"]
+        assert page.locator(".live-status").inner_text().startswith("20 steps, 40 evaluations of the network")
         picture_of(page, site, f"live-{theme}")
 
 
-def test_without_guidance_both_pictures_are_equal_and_a_sleeping_page_draws_what_was_asked_last(opened):
+def test_a_caption_that_cannot_be_read_is_named_and_what_was_drawn_before_stays(opened):
     with opened("live") as page:
         drawn(page)
-        for key in ("Home", *["ArrowRight"] * 6, "Home"):  # no draws are waited for
+        caption, status = page.get_by_label("Caption", exact=True), page.locator(".live-status")
+        page.get_by_role("button", name="New noise").click()
+        caption.fill("a purple bear")
+        page.keyboard.press("Enter")  # while it draws
+        page.wait_for_timeout(500)
+        assert status.inner_text().startswith("Caption: “purple” is not a word that this model knows.")
+        assert caption.get_attribute("aria-invalid") == "true"
+        page.get_by_role("button", name="beach").click()
+        drawn(page)
+        assert caption.input_value() == "on a beach"
+        assert caption.get_attribute("aria-invalid") == "false"
+        caption.fill("a brown bear")  # no Enter: it is read when the reader pauses
+        drawn(page)
+        page.wait_for_function("document.querySelector('.live-view canvas').ariaLabel.startsWith('a brown bear')")
+
+
+def test_without_guidance_both_images_are_equal_and_what_was_asked_last_is_drawn(opened):
+    with opened("live") as page:
+        drawn(page)
+        for key in ("Home", *["ArrowRight"] * 6, "Home"):  # no image is waited for
             page.get_by_role("slider", name="Guidance scale").press(key)
         drawn(page)
-        guided, unguided = page.locator(".live-view canvas").all()
+        unguided, guided = page.locator(".live-view canvas").all()
+        assert look(guided) == look(unguided)
+        assert page.get_by_label("Negative caption").is_disabled()
+        assert page.locator(".live-view figcaption").last.inner_text() == "Guided (scale 1)"
+        while (words := page.locator("button[aria-pressed=true]")).count():
+            words.first.click()  # take all words out
+        page.get_by_role("slider", name="Guidance scale").press("End")
+        drawn(page)
+        assert page.get_by_label("Caption", exact=True).input_value() == ""
         assert look(guided) == look(unguided)
 
 
 def test_the_live_pad_is_dragged(opened):
     with opened("live") as page:
         drawn(page)
-        pad, canvas, where = page.locator(".live-pad"), page.locator(".live-row > canvas"), page.locator(".live-map .live-small")
+        pad, canvas, where = (
+            page.locator(".live-pad"),
+            page.locator(".live-row > canvas"),
+            page.locator("#course-live-map .live-small"),
+        )
         page.wait_for_function("document.querySelector('.live-row > canvas').getAttribute('aria-label').includes('z = (')")
         pad.scroll_into_view_if_needed()
         box, before = pad.bounding_box(), look(canvas)
@@ -282,14 +318,36 @@ def test_the_live_pad_is_dragged(opened):
 
 
 def test_the_live_page_loads_at_most_10_megabytes(opened):
+    asked = []
     with opened("live") as page:
+        page.context.on("request", lambda request: asked.append(request.url))
+        page.reload()
         drawn(page)
-        entries = set(page.evaluate("performance.getEntriesByType('resource').map(one => one.name)"))
-        place = page.url.removesuffix("live.html") + "_static/live/"  # the worker's files are not among the page's entries
-        entries |= {place + name for name in ("models.js", live.SCRIPTS[0], f"{live.RUNTIMES[0]}.gz", *models.FILES)}
-        bodies = [page.request.get(name).body() for name in entries]
-    assert len(bodies) > 20
-    assert 4e6 < sum(len(gzip.compress(body)) for body in bodies) < 10e6  # a server of static files packs them
+        bodies = {name: page.request.get(name).body() for name in set(asked)}
+    names = {name.split("/")[-1] for name in bodies}
+    assert names > {"live.html", "worker.js", "models.json", f"{live.RUNTIMES[0]}.gz", "denoiser.onnx", "map.onnx"}
+    # texts are packed on the way by all but the simplest servers
+    packed = [gzip.compress(body) if b"\0" not in body[:1000] else body for body in bodies.values()]
+    assert 4e6 < sum(map(len, packed)) < 10e6
+
+
+@pytest.mark.parametrize(("missing", "says"), [("decoder.onnx", "decoder.onnx is missing (404"), ("worker.js", "did not load")])
+def test_what_cannot_be_loaded_is_named_and_the_still_stays(missing, says, browser, site):
+    with served(site) as home, browser.new_context() as context:
+        page = context.new_page()
+        context.route(f"**/{missing}", lambda route: route.fulfill(status=404))
+        page.goto(f"{home}live.html")
+        page.wait_for_function("document.querySelector('.live-status')?.textContent.includes('cannot draw here')")
+        page.wait_for_timeout(500)  # other files are still on their way
+        assert says in page.locator(".live-status").inner_text()
+        assert page.locator("#course-live img").is_visible()
+
+
+def test_a_page_opened_as_a_file_says_that_it_needs_a_server(browser, site):
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto((site / "live.html").as_uri())
+        assert "needs a web server" in page.locator("#course-live .course-note").inner_text()
 
 
 def walked(page, device_name: str, asked: dict) -> np.ndarray:
@@ -333,12 +391,37 @@ def test_the_page_walks_as_torch_does_on_a_gpu(site, browser, tmp_path, request_
         if not page.evaluate("navigator.gpu ? navigator.gpu.requestAdapter().then(Boolean) : false"):
             pytest.skip("this browser has no WebGPU")
         assert np.abs(walked(page, "webgpu", asked) - expected).max() < 1 / 255
+        asked = []
+        other.contexts[0].on("request", lambda request: asked.append(request.url))
         script = """async () => {
-            const { load } = await import(new URL("_static/live/models.js", document.baseURI))
+            const { load } = await import(new URL("_static/live/models.js?again", document.baseURI))
             Object.defineProperty(GPUAdapterInfo.prototype, "isFallbackAdapter", { get: () => false })
             return (await load()).device
         }"""
-        assert page.evaluate(script) == "wasm"  # both were tried, and the GPU of software is many times slower
+        assert page.evaluate(script) == "wasm"  # the GPU of software is many times slower
+        assert any(url.endswith(f"{live.RUNTIMES[1]}.gz") for url in asked)  # and was tried
+
+
+@pytest.mark.parametrize(
+    ("gpu", "chosen"),
+    [
+        ("{ milliseconds: 1, image: [0.5, 0.51] }", "gpu"),
+        ("{ milliseconds: 9, image: [0.5, 0.5] }", "processor"),
+        ("{ milliseconds: 1, image: [0.5, 0.6] }", "processor"),
+        ("{ milliseconds: 1, image: [0.5, NaN] }", "processor"),
+        ("fail()", "processor"),
+    ],
+)
+def test_a_gpu_is_used_where_it_is_faster_and_right(gpu, chosen, opened):
+    script = f"""async () => {{
+        const {{ better }} = await import(new URL("_static/live/models.js", document.baseURI))
+        const fail = () => {{ throw new Error("device lost") }}
+        const make = (name, trial) => async () => ({{ name, trial: async () => trial() }})
+        const processor = make("processor", () => ({{ milliseconds: 5, image: [0.5, 0.5] }}))
+        return (await better(make("gpu", () => ({gpu})), processor)).name
+    }}"""
+    with opened("index") as page:
+        assert page.evaluate(script) == chosen
 
 
 def test_the_page_reads_captions_as_the_library_does(opened):

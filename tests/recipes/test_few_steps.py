@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from course_lib import data, device, distillation, recipes, teddies
+from course_lib import data, device, distillation, recipes, teddies, text_to_image
 from course_lib.diffusion import denoiser
 from course_lib.recipes import configs, fashion, few_steps
 from course_lib.samplers import ddim
@@ -66,7 +66,11 @@ def test_the_large_teddies_denoiser_learns_the_scale_from_its_own_guidance(tmp_p
     assert (metadata["scales"], metadata["steps"], result.steps) == (list(distillation.SCALES), 4, 2)
     net = recipes.build(UNet, metadata["config"])
     net.load_state_dict(state)
-    x, t, y = torch.zeros(2, 12, 16, 16), torch.full((2,), 500), torch.tensor([[0, 1, 2, 3, 4], list(teddies.NUM_VALUES)])
+    x, t, y = (
+        torch.zeros(2, *text_to_image.MODELS["teddies-128-ldm"][1]),
+        torch.full((2,), 500),
+        torch.tensor([[0, 1, 2, 3, 4], list(teddies.NUM_VALUES)]),
+    )
     assert net(x, t, y, scale=torch.tensor([1.0, 3.0])).shape == x.shape
     assert [file.name for file in tmp_path.iterdir() if file.suffix == ".resume"] == []
 

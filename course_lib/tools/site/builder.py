@@ -17,7 +17,7 @@ from course_lib.tools.site.stage import Stage, repository
 SITE = ROOT / "build" / "site"
 OURS = "_static/course.css"  # by it a site is recognised
 ARROW = '<summary><span class="toctree-toggle"'
-MISSING = "sphinx is not installed. To fix it: run `make site`, or `pip install -r requirements-site.lock`."
+MISSING = "sphinx is not installed. To fix it: run `make site`, which installs it in .venv."
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ def _tidy(site: Path) -> None:
 
     And give the theme's arrows in the list of pages a name, without which a screen reader does not know what they open.
     """
+    (site / ".nojekyll").touch()  # GitHub Pages leaves out folders such as _static without it
     for path in [*site.rglob("*.map"), *site.glob("_static/*.html"), *(site / name for name in (".buildinfo", "objects.inv"))]:
         path.unlink(missing_ok=True)
     for page in site.rglob("*.html"):

@@ -17,13 +17,14 @@ from course_lib.tools.site.links import SiteError
 PACKAGE = Path(sys.prefix) / "npm" / "node_modules" / "onnxruntime-web" / "dist"
 SCRIPTS = ("ort.wasm.bundle.min.mjs", "ort.webgpu.bundle.min.mjs")
 RUNTIMES = ("ort-wasm-simd-threaded.wasm", "ort-wasm-simd-threaded.asyncify.wasm")  # with each script its own
-PROMPT = "two pink teddy bears with a green scarf reading on a meadow"  # the page begins with it, too
 
 
 def fill(folder: Path) -> None:
     """Write all of it into the folder of the page's scripts. Raises SiteError where onnxruntime-web is not installed."""
-    if not (PACKAGE / RUNTIMES[0]).is_file():
-        raise SiteError("onnxruntime-web is not installed. To fix it: run `make site`, which installs it.")
+    if missing := [name for name in (*SCRIPTS, *RUNTIMES) if not (PACKAGE / name).is_file()]:
+        raise SiteError(
+            f"onnxruntime-web's {missing[0]} is not at {PACKAGE}. To fix it: run `make site`, which installs it in .venv."
+        )
     for script in SCRIPTS:
         shutil.copy(PACKAGE / script, folder)
     for runtime in RUNTIMES:  # a quarter of its size, whether or not a server packs what it sends
@@ -35,5 +36,5 @@ def fill(folder: Path) -> None:
 def _still() -> Image.Image:
     """Four teddies of the same noise: above without guidance, below with it."""
     model = text_to_image.load(devices.find("cpu", "fp32"))
-    rows = [torch.cat(list(to_uint8(model.generate(PROMPT, 4, scale, seed=1))), dim=2) for scale in (1.0, 3.0)]
+    rows = [torch.cat(list(to_uint8(model.generate(models.PROMPT, 4, scale, seed=1))), dim=2) for scale in (1.0, 3.0)]
     return Image.fromarray(torch.cat(rows, dim=1).permute(1, 2, 0).numpy()).resize((768, 384), Image.Resampling.BICUBIC)

@@ -28,8 +28,8 @@ from course_lib.text_to_image import TextToImage
 from course_lib.tools.site.links import SiteError
 
 STEPS = 20  # the most that the page offers
+PROMPT = "two blue teddy bears with a blue scarf eating honey in a bedroom"  # the page begins with it
 FILES = ("denoiser.onnx", "decoder.onnx", "map.onnx", "models.json")
-MISSING = "onnx is not installed. To fix it: run `make site`, or `pip install -r requirements-site.lock`."
 _PLAIN = 1024  # initializers with fewer numbers stay as they are
 
 
@@ -87,6 +87,7 @@ def export(folder: Path) -> list[Path]:
         "levels": {steps: [[level.t, level.alpha, level.sigma] for level in grid] for steps, grid in grids.items()},
         "coefficients": {steps: coefficients(dpmpp_2m, grid) for steps, grid in grids.items()},
         "captions": teddies.lexicon(),
+        "prompt": PROMPT,
         "extent": latent_map.EXTENT,
     }
     atomic.write_atomically(folder / "models.json", json.dumps(facts, ensure_ascii=False).encode())
@@ -122,8 +123,9 @@ def _trace(module: nn.Module, **inputs: Tensor) -> bytes:
     """The module as an ONNX file, for batches of any size of all inputs that have axes."""
     try:
         import onnx
-    except ImportError:
-        raise SiteError(MISSING) from None
+        import onnxscript  # noqa: F401 (torch's exporter needs it)
+    except ImportError as error:
+        raise SiteError(f"{error.name} is not installed. To fix it: run `make site`, which installs it in .venv.") from None
     batch = torch.export.Dim("batch", min=1, max=4096)
     axes = tuple({0: batch} if x.ndim else None for x in inputs.values())
     with _quiet(), torch.no_grad():
@@ -141,11 +143,13 @@ def _trace(module: nn.Module, **inputs: Tensor) -> bytes:
 
 
 def _shorten(graph: Any, weight: Any) -> None:
-    """Store a weight in half precision, or as integers times step sizes, where that changes no value: as it is shipped."""
+    """Store a weight as it is shipped: in half precision where that changes no value, or as integers times step sizes where it
+    changes none by more than a millionth."""
     import onnx
 
     values, name = onnx.numpy_helper.to_array(weight), weight.name
-    half = values.astype(np.float16)
+    with np.errstate(over="ignore"):
+        half = values.astype(np.float16)
     if (half == values).all():
         stored = {"half": half}
         node = onnx.helper.make_node("Cast", [f"{name}/half"], [name], to=onnx.TensorProto.FLOAT)

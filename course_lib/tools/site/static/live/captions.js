@@ -11,7 +11,7 @@ export function parse(caption, lexicon) {
     }
   };
   let text = caption.toLowerCase().trim();
-  const without = new RegExp(lexicon["no scarf"][0], "g");
+  const without = new RegExp(lexicon.noScarf, "g");
   if (without.test(text)) {
     found.scarf = "none";
     text = text.replace(without, " ");
@@ -37,7 +37,7 @@ export function parse(caption, lexicon) {
       if (value) return set(name, value);
     }
     if (!isColour(word) || word === "none") {
-      throw new CaptionError(`“${word}” is not a word that this model knows. It knows: ${lexicon.vocabulary[0]}.`);
+      throw new CaptionError(`“${word}” is not a word that this model knows. It knows: ${lexicon.vocabulary}.`);
     }
     const name = isNextToScarf(words, i, isScarf, isColour) ? "scarf" : "fur";
     if (!values[name].includes(word)) {

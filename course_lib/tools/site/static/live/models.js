@@ -13,37 +13,40 @@ export async function load(onProgress = () => {}, device = null) {
   const [script, runtime] = RUNTIMES[choices[0]];
   const [ort, facts, wasm, ...files] = await Promise.all([
     import(new URL(script, here)),
-    fetch(new URL("models.json", here)).then((answer) => answer.json()),
+    fetched("models.json").then((answer) => answer.json()),
     ...[runtime, "denoiser.onnx", "decoder.onnx", "map.onnx"].map((name) => bytes(name, onProgress)),
   ]);
   Object.assign(ort.env.wasm, { wasmBinary: wasm, numThreads: 1 });
-  const found = [];
-  for (const choice of choices) {
-    const sessions = [];
-    for (const file of files) sessions.push(await ort.InferenceSession.create(file, { executionProviders: [choice] }));
-    found.push(new Models(ort, facts, choice, ...sessions));
-  }
-  return found.length > 1 ? better(...found) : found[0];
+  const made = (choice) => Models.on(choice, ort, facts, files);
+  return choices.length > 1 ? better(() => made("webgpu"), () => made("wasm")) : made(choices[0]);
 }
 
-// The GPU's models where they are faster and draw what the processor's draw.
-async function better(gpu, processor) {
-  const [one, other] = [await gpu.trial(), await processor.trial()];
-  const difference = one.image.reduce((most, value, i) => Math.max(most, Math.abs(value - other.image[i])), 0);
-  return one.milliseconds < other.milliseconds && difference < 0.05 ? gpu : processor;
+// The GPU's models where they work, are faster, and draw what the processor's draw; else the processor's.
+export async function better(makeGpu, makeProcessor) {
+  const processor = await makeProcessor(), known = await processor.trial();
+  try {
+    const gpu = await makeGpu(), { milliseconds, image } = await gpu.trial();
+    if (milliseconds < known.milliseconds && image.every((value, i) => Math.abs(value - known.image[i]) < 0.05)) return gpu;
+  } catch (error) {
+    console.info(`The GPU is not used: ${error?.message ?? error}`);
+  }
+  return processor;
 }
 
 async function hasGpu() {
-  const adapter = await globalThis.navigator.gpu?.requestAdapter();
+  const adapter = await globalThis.navigator.gpu?.requestAdapter().catch(() => null);
   return Boolean(adapter) && !adapter.info?.isFallbackAdapter;
+}
+
+async function fetched(name) {
+  const answer = await fetch(new URL(name, here));
+  if (!answer.ok) throw new Error(`${name} is missing (${answer.status} ${answer.statusText})`);
+  return answer;
 }
 
 // A file of the site, unpacked where it is packed: a server may have unpacked it already.
 async function bytes(name, onProgress) {
-  const answer = await fetch(new URL(name, here));
-  if (!answer.ok) throw new Error(`${name}: ${answer.status} ${answer.statusText}`);
-  const parts = [];
-  const reader = answer.body.getReader();
+  const parts = [], reader = (await fetched(name)).body.getReader();
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
     parts.push(part.value);
     onProgress(part.value.length);
@@ -54,6 +57,12 @@ async function bytes(name, onProgress) {
 }
 
 class Models {
+  static async on(device, ort, facts, files) {
+    const sessions = [];
+    for (const file of files) sessions.push(await ort.InferenceSession.create(file, { executionProviders: [device] }));
+    return new Models(ort, facts, device, ...sessions);
+  }
+
   constructor(ort, facts, device, denoiser, decoder, map) {
     Object.assign(this, { ort, facts, device, denoiser, decoder, map });
     this.size = facts.shape.reduce((a, b) => a * b);

@@ -2,149 +2,177 @@
 
 import { CaptionError, labels, parse, write } from "./captions.js";
 
-const root = document.querySelector("#course-live"), MEGABYTE = 1e6, SIZE = 64, GRID = 13;
+const root = document.querySelector("#course-live"), mapRoot = document.querySelector("#course-live-map");
+const MEGABYTE = 1e6, SIZE = 64, GRID = 13, PAUSE = 300; // PAUSE: milliseconds after a key, before a caption is read
 const GROUPS = { count: "Number", fur: "Fur", scarf: "Scarf", activity: "Doing", background: "Where" };
-const stopped = location.protocol === "file:" && "This page needs a web server: run python3 -m http.server -b 127.0.0.1 -d build/site, and open what it names.";
 
-if (stopped) root.prepend(add("p", { className: "course-note", role: "alert", textContent: stopped }));
-else start();
+const status = add("p", { className: "live-status", role: "status", textContent: "Loading the networks …" });
+const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+let loaded = 0, receive = null;
+root.append(status); // below the still, which stays until all is loaded
+worker.onerror = (event) => giveUp(event.message ?? "its program did not load");
+worker.onmessage = ({ data }) => {
+  if (data.type === "loaded") status.textContent = `Loading the networks: ${((loaded += data.bytes) / MEGABYTE).toFixed(1)} MB …`;
+  else if (data.type === "failed") giveUp(data.message);
+  else if (data.type === "ready") receive = build(data.facts);
+  else receive(data);
+};
 
-function start() {
-  const status = add("p", { className: "live-status", role: "status", textContent: "Loading the networks …" });
-  const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
-  let loaded = 0, receive = null;
-  root.replaceChildren(status);
-  worker.onerror = () => (status.textContent = "The networks could not be started: this browser may be too old.");
-  worker.onmessage = ({ data }) => {
-    if (data.type === "loaded") status.textContent = `Loading the networks: ${((loaded += data.bytes) / MEGABYTE).toFixed(1)} MB …`;
-    else if (data.type === "failed") status.textContent = `Something went wrong: ${data.message}.`;
-    else if (data.type === "ready") receive = build(worker, data.facts, status);
-    else receive(data);
-  };
+function giveUp(message) {
+  if (!receive) worker.terminate(); // what is still being loaded would write over the reason
+  status.textContent = `The networks cannot draw here: ${message}. Load the page again, or try another browser.`;
 }
 
-function build(worker, facts, status) {
-  const lexicon = facts.captions;
-  const above = add("div", { className: "live-form" }), form = add("div", { className: "live-form" });
-  const view = add("div", { className: "live-view" });
-  const prompt = text(above, "Caption", "two pink teddy bears with a green scarf reading on a meadow");
-  const chips = Object.entries(GROUPS).map(([factor, name]) => group(form, factor, name));
-  const negative = text(form, "Negative caption", "");
-  const scale = slider(form, "Guidance scale", { min: 1, max: 8, step: 0.5, value: 3 }, (value) => (value === 1 ? "1, no guidance" : `${value}`));
-  const steps = slider(form, "Steps", { min: 1, max: Object.keys(facts.levels).length, step: 1, value: 8 }, String);
-  const seed = number(form, "Noise number", 1);
+function build(facts) {
+  const lexicon = facts.captions, nothing = facts.null;
+  const prompt = text("Caption", facts.prompt), negative = text("Negative caption", "");
+  const scale = slider("Guidance scale", { min: 1, max: 8, step: 0.5, value: 3 });
+  const steps = slider("Steps", { min: 1, max: Object.keys(facts.levels).length, step: 1, value: 8 });
+  // the noise of seed 9: the caption alone leaves the scarf out
+  const seed = field("Noise (seed)", add("input", { type: "number", min: 0, max: 2 ** 32 - 1, step: 1, value: 9 }));
+  const count = field("Pictures", add("select"));
+  count.input.append(...[1, 4].map((n) => add("option", { value: n, textContent: n })));
   const again = add("button", { type: "button", className: "live-button", textContent: "New noise" });
-  seed.after(again);
-
-  const guided = picture(view, "With guidance"), unguided = picture(view, "Without, from the same noise");
+  seed.box.append(again);
+  const unguided = picture(), guided = picture();
   const strip = add("div", { className: "live-strip", tabIndex: 0, role: "img" });
-  const explained = add("p", { className: "live-small", textContent: "Each step: above the noisy latent, below the estimate of the clean image, both decoded." });
-  const map = pad(worker, facts.extent);
-  root.replaceChildren(above, view, strip, explained, status, form, map.section);
+  const chips = Object.entries(GROUPS).map(([factor, name]) => group(factor, name));
 
-  let id = 0, thumbs = [];
+  root.replaceChildren(
+    prompt.box, status,
+    boxOf("live-view", unguided.figure, guided.figure),
+    boxOf("live-form", scale.box, steps.box, seed.box, count.box),
+    add("p", { className: "live-small", textContent: "From noise to picture, step by step. Above: the noisy latent, decoded. Below: the network's estimate of the clean image." }),
+    strip,
+    add("p", { className: "live-words", textContent: "It reads five things in a caption, and knows these words:" }),
+    boxOf("live-form", ...chips.map((one) => one.box), negative.box),
+  );
+  const map = pad(facts.extent);
+
+  let request = { id: 0 }, thumbs = [], waiting;
+
   function draw() {
-    let named, unwanted;
-    try {
-      [named, unwanted] = [parse(prompt.value, lexicon), parse(negative.value, lexicon)];
-    } catch (error) {
-      if (!(error instanceof CaptionError)) throw error;
-      status.textContent = error.message;
-      status.classList.add("live-wrong");
-      return;
-    }
-    status.classList.remove("live-wrong");
+    clearTimeout(waiting);
+    forget();
+    negative.input.disabled = Number(scale.input.value) === 1;
+    scale.say(scale.input.value === "1" ? "1: no guidance" : scale.input.value);
+    steps.say(steps.input.value);
+    const [wanted, unwanted] = read([prompt, negative]);
+    if (!wanted || !unwanted) return;
     for (const { factor, buttons } of chips) {
-      for (const button of buttons) button.setAttribute("aria-pressed", String(named[factor] === button.dataset.value));
+      for (const button of buttons) button.setAttribute("aria-pressed", String(wanted[factor] === button.dataset.value));
     }
-    const settings = { scale: Number(scale.value), steps: Number(steps.value), seed: Math.abs(Math.trunc(Number(seed.value))) || 0 };
-    const row = (some) => labels(some, lexicon, facts.null);
-    worker.postMessage({ type: "draw", id: ++id, labels: row(named), negative: row(unwanted), ...settings });
-    root.dataset.drawing = id;
+    request = { ...request, caption: prompt.input.value.trim() || "teddies", scale: Number(scale.input.value) };
+    const numbers = { count: Number(count.input.value), scale: request.scale, steps: Number(steps.input.value), seed: integer(seed.input) };
+    const row = (named) => labels(named, lexicon, nothing);
+    worker.postMessage({ type: "draw", id: request.id, labels: row(wanted), negative: row(unwanted), ...numbers });
   }
 
-  for (const input of [prompt, negative, scale, steps, seed]) input.addEventListener("input", draw);
+  // What is being drawn now is shown no more.
+  function forget() {
+    request = { id: request.id + 1 };
+    root.dataset.drawing = request.id;
+  }
+
+  // What each caption names; null, and a sentence about it, where it cannot be read.
+  function read(captions) {
+    const wrong = [];
+    const found = captions.map(({ name, input }) => {
+      let named = null;
+      try {
+        named = parse(input.value, lexicon);
+      } catch (error) {
+        if (!(error instanceof CaptionError)) throw error;
+        wrong.push(`${name}: ${error.message}`);
+      }
+      input.setAttribute("aria-invalid", String(!named));
+      return named;
+    });
+    if (wrong.length) status.textContent = wrong.join(" ");
+    return found;
+  }
+
+  for (const { input } of [scale, steps, seed, count]) input.addEventListener("input", draw);
+  for (const { input } of [prompt, negative]) {
+    input.addEventListener("keydown", (event) => event.key === "Enter" && draw());
+    input.addEventListener("input", () => {
+      forget();
+      clearTimeout(waiting);
+      waiting = setTimeout(draw, PAUSE);
+    });
+  }
   again.addEventListener("click", () => {
-    seed.value = (Number(seed.value) || 0) + 1;
+    seed.input.value = integer(seed.input) + 1;
     draw();
   });
   draw();
 
   return (message) => {
-    if (message.type === "point") return map.show(message.x);
+    if (message.type === "point") return map.show(message.image);
     if (message.type === "grid") return map.fill(message.images);
-    if (message.id !== id) return;
+    if (message.id !== request.id) return;
+    const { caption, scale } = request, guidedBy = `drawn with guidance scale ${scale}`;
     if (message.type === "unguided") {
-      paint(unguided, message.x);
-      root.dataset.drawn = id;
+      unguided.show(message.images, "Caption only (scale 1)", `${caption}, drawn without guidance`);
+      root.dataset.drawn = request.id;
       return;
     }
-    if (message.step === 0) strip.replaceChildren(...(thumbs = Array.from({ length: message.steps }, thumb)).flatMap((one) => one.box));
-    const last = message.step === message.steps;
-    paint(guided, last ? message.x : message.x0);
-    if (!last) {
-      paint(thumbs[message.step].above, message.x);
-      paint(thumbs[message.step].below, message.x0);
+    if (message.step === 0) {
+      thumbs = Array.from({ length: message.steps }, (_, i) => thumb(i + 1));
+      strip.replaceChildren(...thumbs.map((one) => one.box));
+      strip.setAttribute("aria-label", `${plural(message.steps, "step")} from noise to ${caption}`);
+    }
+    guided.show(message.images, `Guided (scale ${scale})`, `${caption}, ${guidedBy}`);
+    if (message.step < message.steps) {
+      paint(thumbs[message.step].above, message.noisy);
+      paint(thumbs[message.step].below, message.images[0]);
       return;
     }
-    const wanted = prompt.value.trim() || "teddies";
-    guided.setAttribute("aria-label", `${wanted}, drawn with guidance scale ${scale.value}`);
-    unguided.setAttribute("aria-label", `${wanted}, drawn from the same noise without guidance`);
-    strip.setAttribute("aria-label", `${message.steps} steps from noise to ${wanted}`);
     root.dataset.milliseconds = message.milliseconds;
-    status.textContent = `${message.steps} steps in ${Math.round(message.milliseconds)} ms, in this page: no server computes.`;
+    const calls = plural(message.steps * (scale === 1 ? 1 : 2), "evaluation"), time = Math.round(message.milliseconds);
+    status.textContent = `${plural(message.steps, "step")}, ${calls} of the network and all images of the row: ${time} ms, in this page.`;
   };
 
-  function group(parent, factor, name) {
-    const box = add("div", { className: "live-chips", role: "group" });
-    box.setAttribute("aria-label", name);
+  function group(factor, name) {
+    const box = add("div", { className: "live-field" }), row = add("div", { className: "live-chips", role: "group" });
+    row.setAttribute("aria-label", name);
     const buttons = lexicon.values[factor].map((value) => {
       const button = add("button", { type: "button", textContent: value });
       button.dataset.value = value;
       button.addEventListener("click", () => toggle(factor, value));
       return button;
     });
-    box.append(...buttons);
-    const field = add("div", { className: "live-field" });
-    field.append(add("span", { className: "live-label", textContent: name }), box);
-    parent.append(field);
-    return { factor, buttons };
+    row.append(...buttons);
+    box.append(add("span", { className: "live-label", textContent: name }), row);
+    return { factor, buttons, box };
   }
 
-  // A chip puts its word into the caption, or takes it out.
+  // A chip puts its word into the caption, or takes it out; a caption that cannot be read is begun anew.
   function toggle(factor, value) {
-    let named = {};
-    try {
-      named = parse(prompt.value, lexicon);
-    } catch (error) {
-      if (!(error instanceof CaptionError)) throw error; // a caption that cannot be read is begun anew
-    }
+    const named = read([prompt])[0] ?? {};
     if (named[factor] === value) delete named[factor];
     else named[factor] = value;
-    prompt.value = write(named, lexicon);
+    prompt.input.value = write(named, lexicon);
     draw();
   }
 }
 
 // The map of chapter 3's VAE: what its decoder draws at each point of its two dimensions.
-function pad(worker, extent) {
-  const section = add("div", { className: "live-map" }), row = add("div", { className: "live-row" });
-  const field = add("div", { className: "live-pad", tabIndex: 0, role: "application" }), dot = add("div", { className: "live-dot" });
+function pad(extent) {
+  const area = add("div", { className: "live-pad", tabIndex: 0, role: "application" }), dot = add("div", { className: "live-dot" });
   const background = add("canvas", { width: GRID * 32, height: GRID * 32 }), where = add("p", { className: "live-small" });
   const canvas = add("canvas", { width: 32, height: 32, className: "live-picture", role: "img" });
   const at = [0, 0];
-  field.setAttribute("aria-label", "A point of the latent space of two dimensions. Move with the arrow keys, or drag.");
+  area.setAttribute("aria-label", "A point of the latent space of two dimensions. Move with the arrow keys, or drag.");
   background.setAttribute("aria-hidden", "true");
   where.setAttribute("aria-live", "polite");
-  const shares = "Drag the point: the decoder of chapter 3's VAE draws what lies there. The circles hold 39 % and 86 % of the prior.";
-  field.append(background, dot);
-  row.append(field, canvas);
-  section.append(add("h2", { textContent: "A latent space of two dimensions" }), add("p", { textContent: shares }), row, where);
+  area.append(background, dot);
   for (const radius of [1, 2]) {
     const circle = add("div", { className: "live-circle" }), share = (100 * radius) / extent;
     circle.style.cssText = `width:${share}%;height:${share}%;left:${50 - share / 2}%;top:${50 - share / 2}%`;
-    field.append(circle);
+    area.append(circle);
   }
+  mapRoot.replaceChildren(boxOf("live-row", area, canvas), where);
   const move = (x, y) => {
     at[0] = Math.max(-extent, Math.min(extent, x));
     at[1] = Math.max(-extent, Math.min(extent, y));
@@ -154,16 +182,16 @@ function pad(worker, extent) {
     worker.postMessage({ type: "point", x: at[0], y: at[1] });
   };
   const follow = (event) => {
-    const box = field.getBoundingClientRect();
+    const box = area.getBoundingClientRect();
     move(extent * ((2 * (event.clientX - box.left)) / box.width - 1), extent * (1 - (2 * (event.clientY - box.top)) / box.height));
   };
-  field.addEventListener("pointerdown", (event) => {
-    field.setPointerCapture(event.pointerId);
+  area.addEventListener("pointerdown", (event) => {
+    area.setPointerCapture(event.pointerId);
     follow(event);
   });
-  field.addEventListener("pointermove", (event) => event.buttons && follow(event));
+  area.addEventListener("pointermove", (event) => event.buttons && follow(event));
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-  field.addEventListener("keydown", (event) => {
+  area.addEventListener("keydown", (event) => {
     if (!(event.key in arrows)) return;
     event.preventDefault();
     move(at[0] + 0.2 * arrows[event.key][0], at[1] + 0.2 * arrows[event.key][1]);
@@ -171,7 +199,6 @@ function pad(worker, extent) {
   worker.postMessage({ type: "grid", points: cells(extent) });
   move(0, 0);
   return {
-    section,
     show(image) {
       canvas.setAttribute("aria-label", `what the decoder draws at ${where.textContent}`);
       paint(canvas, image);
@@ -194,47 +221,63 @@ function add(tag, properties = {}) {
   return element;
 }
 
-function labelled(parent, name, input) {
-  const label = add("label", { className: "live-field" });
-  label.append(add("span", { className: "live-label", textContent: name }), input);
-  parent.append(label);
-  return input;
+function boxOf(className, ...children) {
+  const box = add("div", { className });
+  box.append(...children);
+  return box;
 }
 
-function text(parent, name, value) {
-  return labelled(parent, name, add("input", { type: "text", value, autocomplete: "off", spellcheck: false }));
+function field(name, input) {
+  input.id = `live-${name.toLowerCase().replaceAll(/\W+/g, "-")}`;
+  const box = add("div", { className: "live-field" });
+  box.append(add("label", { className: "live-label", textContent: name, htmlFor: input.id }), input);
+  return { name, box, input };
 }
 
-function number(parent, name, value) {
-  return labelled(parent, name, add("input", { type: "number", min: 0, max: 2 ** 31, step: 1, value }));
+function text(name, value) {
+  return field(name, add("input", { type: "text", value, autocomplete: "off", spellcheck: false }));
 }
 
-function slider(parent, name, limits, say) {
-  const input = labelled(parent, name, add("input", { type: "range", ...limits })), readout = add("output");
-  const update = () => {
-    readout.textContent = say(Number(input.value));
-    input.setAttribute("aria-valuetext", readout.textContent);
+function slider(name, limits) {
+  const found = field(name, add("input", { type: "range", ...limits })), readout = add("span", { className: "live-readout" });
+  readout.setAttribute("aria-hidden", "true");
+  found.box.append(readout);
+  found.say = (value) => {
+    readout.textContent = value;
+    found.input.setAttribute("aria-valuetext", value);
   };
-  input.after(readout);
-  input.addEventListener("input", update);
-  update();
-  return input;
+  return found;
 }
 
-function picture(parent, name) {
-  const figure = add("figure"), canvas = add("canvas", { width: SIZE, height: SIZE, className: "live-picture", role: "img" });
-  canvas.setAttribute("aria-label", name);
-  figure.append(canvas, add("figcaption", { textContent: name }));
-  parent.append(figure);
-  return canvas;
+function picture() {
+  const figure = add("figure"), canvas = add("canvas", { className: "live-picture", role: "img" }), caption = add("figcaption");
+  figure.append(canvas, caption);
+  return {
+    figure,
+    // One image, or four as a square.
+    show(images, title, alt) {
+      const side = Math.sqrt(images.length);
+      if (canvas.width !== side * SIZE) canvas.width = canvas.height = side * SIZE;
+      images.forEach((image, i) => canvas.getContext("2d").putImageData(image, SIZE * (i % side), SIZE * Math.floor(i / side)));
+      caption.textContent = title;
+      canvas.setAttribute("aria-label", alt);
+    },
+  };
 }
 
-function thumb() {
-  const [above, below] = [0, 1].map(() => add("canvas", { width: SIZE, height: SIZE })), box = add("div");
-  box.append(above, below);
-  return { box, above, below };
+function thumb(number) {
+  const [above, below] = [0, 1].map(() => add("canvas", { width: SIZE, height: SIZE }));
+  return { box: boxOf("live-thumb", above, below, add("span", { textContent: number })), above, below };
 }
 
 function paint(canvas, image) {
   canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+function integer(input) {
+  return Math.min(2 ** 32 - 1, Math.max(0, Math.trunc(Number(input.value)) || 0));
+}
+
+function plural(n, noun) {
+  return `${n} ${noun}${n === 1 ? "" : "s"}`;
 }

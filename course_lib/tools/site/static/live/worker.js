@@ -1,9 +1,10 @@
 // The networks run here, so that the page itself never waits. In: requests { type: "draw", … }, { type: "point", x, y } and
-// { type: "grid", points }; of each type the newest one wins. Out: { type: "loaded", bytes }, { type: "ready", facts }, { type: "failed", message }, and pictures.
+// { type: "grid", points }; of each type the newest one wins. Out: { type: "loaded", bytes }, { type: "ready", facts },
+// { type: "failed", message }, and images.
 
 import { gaussian, load, pixels } from "./models.js";
 
-const asked = { draw: null, point: null, grid: null };
+const asked = { draw: null, point: null, grid: null }, channel = new MessageChannel();
 let models = null, working = false;
 
 self.onmessage = ({ data }) => {
@@ -20,39 +21,39 @@ load((bytes) => postMessage({ type: "loaded", bytes })).then((loaded) => {
 async function work() {
   if (working || !models) return;
   working = true;
-  try {
-    while (asked.draw || asked.point || asked.grid) await (asked.point ? point() : asked.draw ? draw() : grid());
-  } catch (error) {
-    fail(error);
-  }
+  while (asked.draw || asked.point || asked.grid) await (asked.point ? point() : asked.draw ? draw() : grid()).catch(fail);
   working = false;
 }
 
 function fail(error) {
-  postMessage({ type: "failed", message: error.message });
+  postMessage({ type: "failed", message: String(error?.message ?? error) });
 }
 
-// A guided walk, each step of it as it goes; then the same noise without guidance.
+// `count` guided walks, each step of them as it goes; then the same noise without guidance.
 async function draw() {
-  const { id, labels, negative, scale, steps, seed } = taken("draw");
-  const noise = gaussian(seed, models.size), began = performance.now();
-  for await (const { step, x, x0 } of models.walk({ noise, labels: [labels], negative, scale, steps })) {
-    const images = await models.decode(x0 ? Float32Array.of(...x, ...x0) : x);
-    const shown = { x: pixels(images), x0: x0 ? pixels(images, 1) : null };
-    postMessage({ type: "step", id, step, steps, ...shown, milliseconds: performance.now() - began });
+  const { id, count, labels, negative, scale, steps, seed } = taken("draw");
+  const noise = gaussian(seed, count * models.size), rows = Array.from({ length: count }, () => labels), began = performance.now();
+  for await (const { step, x, x0 } of models.walk({ noise, labels: rows, negative, scale, steps })) {
+    const found = await images(x0 ? Float32Array.of(...x0, ...x.subarray(0, models.size)) : x), noisy = x0 ? found.pop() : null;
+    postMessage({ type: "step", id, step, steps, images: found, noisy, milliseconds: performance.now() - began });
     if (await overtaken()) return;
   }
   let unguided;
-  for await (const { x } of models.walk({ noise, labels: [labels], scale: 1, steps })) {
-    if (await overtaken()) return;
+  for await (const { x } of models.walk({ noise, labels: rows, scale: 1, steps })) {
     unguided = x;
+    if (await overtaken()) return;
   }
-  postMessage({ type: "unguided", id, x: pixels(await models.decode(unguided)) });
+  postMessage({ type: "unguided", id, images: await images(unguided) });
+}
+
+async function images(latents) {
+  const found = await models.decode(latents);
+  return Array.from({ length: found.dims[0] }, (_, i) => pixels(found, i));
 }
 
 async function point() {
   const { x, y } = taken("point");
-  postMessage({ type: "point", x: pixels(await models.decodePoints([[x, y]])) });
+  postMessage({ type: "point", image: pixels(await models.decodePoints([[x, y]])) });
 }
 
 async function grid() {
@@ -69,7 +70,6 @@ function taken(type) {
 // Whether a newer drawing is asked for. Messages are let in, and a point of the map need not wait for the drawing's end.
 async function overtaken() {
   await new Promise((resolve) => {
-    const channel = new MessageChannel();
     channel.port1.onmessage = resolve;
     channel.port2.postMessage(0);
   });
