@@ -5,6 +5,7 @@ import torch
 from networks import perturbed
 from oracles import normal
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 from torch.testing import assert_close
 
 from course_lib.dit import DiT
@@ -172,6 +173,19 @@ def test_the_compiled_network_is_the_same(make):
     gradients = [torch.autograd.grad(out.square().mean(), list(net.parameters())) for out in (wanted, found)]
     for a, b in zip(*gradients, strict=True):
         assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+@each_net
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside torch's tracer
+def test_the_compiled_network_takes_batches_of_any_size(make):
+    """It is traced for one size, then for all of them; a check that reads the size as a number would trace each anew."""
+    torch.compiler.reset()
+    graphs = CompileCounter()
+    compiled = torch.compile(perturbed(make()), backend=graphs, fullgraph=True)
+    x, t, y = batch(6)
+    for size in (2, 3, 4, 5, 6):
+        compiled(x[:size], t[:size], y[:size])
+    assert graphs.frame_count <= 2
 
 
 def test_self_attention_agrees_with_torch():
