@@ -231,7 +231,7 @@ def test_teddies_are_drawn_live(theme, opened, site):
         unguided, guided = page.locator(".live-view canvas").all()
         caption, scale = page.get_by_label("Caption", exact=True), page.get_by_role("slider", name="Guidance scale")
         assert look(guided) != look(unguided)
-        assert page.locator(".live-strip canvas").count() == 2 * 8
+        assert page.locator(".live-strip canvas").count() == 2 * 10
         for change, both in (
             (lambda: page.get_by_role("button", name="night").click(), True),
             (lambda: page.get_by_role("button", name="New noise").click(), True),

@@ -27,7 +27,7 @@ function build(facts) {
   const lexicon = facts.captions, nothing = facts.null;
   const prompt = text("Caption", facts.prompt), negative = text("Negative caption", "");
   const scale = slider("Guidance scale", { min: 1, max: 8, step: 0.5, value: 3 });
-  const steps = slider("Steps", { min: 1, max: Object.keys(facts.levels).length, step: 1, value: 8 });
+  const steps = slider("Steps", { min: 1, max: Object.keys(facts.levels).length, step: 1, value: 10 });
   // the noise of seed 9: the caption alone leaves the scarf out
   const seed = field("Noise (seed)", add("input", { type: "number", min: 0, max: 2 ** 32 - 1, step: 1, value: 9 }));
   const count = field("Pictures", add("select"));
