@@ -70,13 +70,13 @@ def export(folder: Path) -> list[Path]:
     model = text_to_image.load(machine)
     schedule, shape = model.schedule, list(model.shape)
     folder.mkdir(parents=True, exist_ok=True)
-    x_t, labels = torch.randn(2, *shape), torch.zeros(2, len(teddies.NUM_VALUES), dtype=torch.int64)
+    x_t, labels = torch.zeros(2, *shape), torch.zeros(2, len(teddies.NUM_VALUES), dtype=torch.int64)
     level = schedule.level(1)
     numbers = torch.tensor(level.t), torch.tensor(level.alpha), torch.tensor(level.sigma)
     traces = {
         "denoiser.onnx": _trace(Estimate(model.net), x_t=x_t, labels=labels, t=numbers[0], alpha=numbers[1], sigma=numbers[2]),
         "decoder.onnx": _trace(Decoder(_vae_codec(model)), latents=x_t),
-        "map.onnx": _trace(recipes.load_or_train("fashion-map-vae", machine).decoder, latents=torch.randn(2, 2, 1, 1)),
+        "map.onnx": _trace(recipes.load_or_train("fashion-map-vae", machine).decoder, latents=torch.zeros(2, 2, 1, 1)),
     }
     for name, trace in traces.items():
         atomic.write_atomically(folder / name, trace)
