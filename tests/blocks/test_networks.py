@@ -178,7 +178,7 @@ def test_the_compiled_network_is_the_same(make):
 @each_net
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside torch's tracer
 def test_the_compiled_network_takes_batches_of_any_size(make):
-    """It is traced for one size, then for all of them; a check that reads the size as a number would trace each anew."""
+    """It is traced for one size, then for all of them; a check that reads the size as a number would trace each of them."""
     torch.compiler.reset()
     graphs = CompileCounter()
     compiled = torch.compile(perturbed(make()), backend=graphs, fullgraph=True)
