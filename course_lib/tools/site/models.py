@@ -150,9 +150,10 @@ def _shorten(graph: Any, weight: Any) -> None:
     values, name = onnx.numpy_helper.to_array(weight), weight.name
     with np.errstate(over="ignore"):
         half = values.astype(np.float16)
+    make, floats = onnx.helper.make_node, onnx.TensorProto.FLOAT
     if (half == values).all():
         stored = {"half": half}
-        node = onnx.helper.make_node("Cast", [f"{name}/half"], [name], to=onnx.TensorProto.FLOAT)
+        nodes = [make("Cast", [f"{name}/half"], [name], to=floats)]
     else:
         for axis in range(min(values.ndim, 2)):
             steps = np.abs(values).max(tuple(i for i in range(values.ndim) if i != axis), keepdims=True) / 127
@@ -161,11 +162,14 @@ def _shorten(graph: Any, weight: Any) -> None:
                 break
         else:
             return
-        stored = {"integers": integers.astype(np.int8), "steps": steps.reshape(-1)}
-        node = onnx.helper.make_node("DequantizeLinear", [f"{name}/integers", f"{name}/steps"], [name], axis=axis)
+        stored = {"integers": integers.astype(np.int8), "steps": steps}
+        # not DequantizeLinear, which the runtime would compute again in every call
+        nodes = [make("Cast", [f"{name}/integers"], [f"{name}/floats"], to=floats)]
+        nodes += [make("Mul", [f"{name}/floats", f"{name}/steps"], [name])]
     graph.initializer.remove(weight)
     graph.initializer.extend(onnx.numpy_helper.from_array(array, f"{name}/{what}") for what, array in stored.items())
-    graph.node.insert(0, node)
+    for node in reversed(nodes):
+        graph.node.insert(0, node)
 
 
 @contextlib.contextmanager
