@@ -70,7 +70,8 @@ class Models {
 
   // The image of a guided walk of two steps, and how long it takes the second time, when all is compiled.
   async trial() {
-    const { null: negative } = this.facts, asked = { noise: gaussian(0, this.size), labels: [negative], negative, scale: 2, steps: 2 };
+    const { null: negative } = this.facts, labels = [negative.map(() => 0)];
+    const asked = { noise: gaussian(0, this.size), labels, negative, scale: 2, steps: 2 };
     let began, last, image;
     for (let time = 0; time < 2; time++) {
       began = performance.now();
