@@ -116,8 +116,8 @@ def teddies_128_ldm(
     """The denoiser of the large Teddies on the latents of ``teddies-128-vae``, with the guidance scale as an input.
 
     It is trained as ``teddies-ldm``; then a copy that takes the scale learns to predict in one call what guidance predicts in two
-    (`distillation.guidance_loss`), at the scales of its metadata. About an hour on two cores; an interrupted run continues where it
-    stopped. It is not shipped, and no notebook uses it yet. options: steps and seconds are those of each part. Saved as
+    (`distillation.guidance_loss`), at the scales of its metadata. About an hour on two cores; an interrupted run continues where
+    it stopped. It is not shipped, and no notebook uses it yet. options: steps and seconds are those of each part. Saved as
     ``runs/teddies_128_ldm.safetensors``.
     """
     machine, options = machine or devices.find(), options or RunOptions()
