@@ -16,17 +16,8 @@ from course_lib.experiments.evaluator import Evaluator
 from course_lib.experiments.generate import balanced_labels, generate
 
 TARGETS = (20.0, 10.0, 7.0)  # Fréchet distances
-LADDER = (
-    10.0,
-    15.0,
-    20.0,
-    30.0,
-    45.0,
-    60.0,
-    90.0,
-    120.0,
-    180.0,
-)  # seconds: a run each, whose learning rate falls to 0 at its end
+# seconds: a run each, whose learning rate falls to 0 at its end
+LADDER = (10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0)
 
 
 def measure(machine: Machine, ladder: Sequence[float] = LADDER, n: int = SAMPLES, seed: int = 0) -> dict:

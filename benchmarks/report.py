@@ -44,17 +44,6 @@ def file_stem(machine: Machine) -> str:
     return re.sub(r"[^a-z0-9]+", "-", f"{machine.name} {machine.precision}".lower().replace("(r)", "")).strip("-")
 
 
-def _records(found: dict) -> list[str]:
-    reached = ", ".join(
-        f"distance {float(target):g} in {seconds:.0f} s" if seconds else f"distance {float(target):g} not reached"
-        for target, seconds in found["reached"].items()
-    )
-    rows = [[run["seconds"], run["frechet"], run["kid"], run["near copies"]] for run in found["runs"]]
-    head = ["seconds of training", "Fréchet distance", "KID", "as near to a training image as 1 % of new ones"]
-    floor = found["runs"][-1]["floor"]
-    return [f"{reached}. {found['samples']:,} samples each; as many real images are at {floor:.2f}.", "", *table(head, rows)]
-
-
 def write(folder: Path = FOLDER) -> str:
     """Return the text of RESULTS.md from every stored part."""
     lines = [
@@ -195,6 +184,17 @@ def _gpu(found: dict) -> list[str]:
         f"{flagship['seconds']:,.0f} s, with a prompt adherence of {flagship['prompt adherence']:.0%} (shipped weights: "
         f"{flagship['prompt adherence, shipped']:.0%}).",
     ]  # fmt: skip
+
+
+def _records(found: dict) -> list[str]:
+    reached = ", ".join(
+        f"distance {float(target):g} in {seconds:.0f} s" if seconds else f"distance {float(target):g} not reached"
+        for target, seconds in found["reached"].items()
+    )
+    rows = [[run["seconds"], run["frechet"], run["kid"], run["near copies"]] for run in found["runs"]]
+    head = ["seconds of training", "Fréchet distance", "KID", "as near to a training image as 1 % of new ones"]
+    floor = found["runs"][-1]["floor"]
+    return [f"{reached}. {found['samples']:,} samples each; as many real images are at {floor:.2f}.", "", *table(head, rows)]
 
 
 TABLES = {  # in this order on the page

@@ -1,7 +1,6 @@
 """What a run needs of Lightning Fabric and torch: the processes, the wrapped loss, the optimizer, and the data on the device."""
 
 import contextlib
-import logging
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from course_lib import device as devices
 from course_lib.device import Machine
+from course_lib.storage.console import logs_errors_alone
 from course_lib.training.config import Batch, LossFn, TrainConfig
 from course_lib.training.fsdp import fsdp_strategy
 from course_lib.training.muon import Muon
@@ -24,13 +24,8 @@ def fabric_logs_nothing() -> Iterator[None]:
     """Silence Fabric in this block: it logs to stderr, which notebooks show in red; on a GPU, advice on Tensor Cores."""
     import lightning_fabric  # noqa: F401  # it sets its own level when it is imported
 
-    logger = logging.getLogger("lightning_fabric")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
+    with logs_errors_alone("lightning_fabric"):
         yield
-    finally:
-        logger.setLevel(level)
 
 
 def launch(machine: Machine, config: TrainConfig) -> "Fabric":

@@ -10,7 +10,7 @@ from PIL import Image
 
 from course_lib import device as devices
 from course_lib import text_to_image
-from course_lib.images import to_uint8
+from course_lib.notebook import pictures
 from course_lib.tools.site import models
 from course_lib.tools.site.links import SiteError
 
@@ -36,5 +36,6 @@ def fill(folder: Path) -> None:
 def _still() -> Image.Image:
     """Four teddies of the same noise: above without guidance, below with it."""
     model = text_to_image.load(devices.find("cpu", "fp32"))
-    rows = [torch.cat(list(to_uint8(model.generate(models.PROMPT, 4, scale, seed=1))), dim=2) for scale in (1.0, 3.0)]
-    return Image.fromarray(torch.cat(rows, dim=1).permute(1, 2, 0).numpy()).resize((768, 384), Image.Resampling.BICUBIC)
+    images = torch.cat([model.generate(models.PROMPT, 4, scale, seed=1) for scale in (1.0, 3.0)])
+    sheet = Image.fromarray(pictures.tile(images, columns=4, scale=1, gap=0))
+    return sheet.resize((3 * sheet.width, 3 * sheet.height), Image.Resampling.BICUBIC)

@@ -7,7 +7,6 @@ The page multiplies no matrices of its own: a file is a taught block's trace, an
 import contextlib
 import io
 import json
-import logging
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from course_lib.experiments import latent_map
 from course_lib.samplers import dpmpp_2m
 from course_lib.schedule import Level
 from course_lib.storage import atomic
+from course_lib.storage.console import logs_errors_alone
 from course_lib.text_to_image import TextToImage
 from course_lib.tools.site.links import SiteError
 
@@ -175,12 +175,6 @@ def _shorten(graph: Any, weight: Any) -> None:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without the exporter's progress, and its warnings of packages that these networks do not need."""
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)
+    with logs_errors_alone("torch.onnx"), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield

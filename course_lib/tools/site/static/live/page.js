@@ -111,7 +111,7 @@ function build(facts) {
     if (message.type === "point") return map.show(message.image);
     if (message.type === "grid") return map.fill(message.images);
     if (message.id !== request.id) return;
-    const { caption, scale } = request, guidedBy = `drawn with guidance scale ${scale}`;
+    const { caption, scale } = request;
     if (message.type === "unguided") {
       unguided.show(message.images, "Caption only (scale 1)", `${caption}, drawn without guidance`);
       root.dataset.drawn = request.id;
@@ -122,7 +122,7 @@ function build(facts) {
       strip.replaceChildren(...thumbs.map((one) => one.box));
       strip.setAttribute("aria-label", `${plural(message.steps, "step")} from noise to ${caption}`);
     }
-    guided.show(message.images, `Guided (scale ${scale})`, `${caption}, ${guidedBy}`);
+    guided.show(message.images, `Guided (scale ${scale})`, `${caption}, drawn with guidance scale ${scale}`);
     if (message.step < message.steps) {
       paint(thumbs[message.step].above, message.noisy);
       paint(thumbs[message.step].below, message.images[0]);

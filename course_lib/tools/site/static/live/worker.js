@@ -33,17 +33,22 @@ function fail(error) {
 async function draw() {
   const { id, count, labels, negative, scale, steps, seed } = taken("draw");
   const noise = gaussian(seed, count * models.size), rows = Array.from({ length: count }, () => labels), began = performance.now();
+  let unguided = null;
   for await (const { step, x, x0 } of models.walk({ noise, labels: rows, negative, scale, steps })) {
     const found = await images(x0 ? Float32Array.of(...x0, ...x.subarray(0, models.size)) : x), noisy = x0 ? found.pop() : null;
     postMessage({ type: "step", id, step, steps, images: found, noisy, milliseconds: performance.now() - began });
+    if (scale === 1 && !x0) unguided = found; // it was not guided
     if (await overtaken()) return;
   }
-  let unguided;
-  for await (const { x } of models.walk({ noise, labels: rows, scale: 1, steps })) {
-    unguided = x;
-    if (await overtaken()) return;
+  if (!unguided) {
+    let last;
+    for await (const { x } of models.walk({ noise, labels: rows, scale: 1, steps })) {
+      last = x;
+      if (await overtaken()) return;
+    }
+    unguided = await images(last);
   }
-  postMessage({ type: "unguided", id, images: await images(unguided) });
+  postMessage({ type: "unguided", id, images: unguided });
 }
 
 async function images(latents) {
